@@ -1,0 +1,61 @@
+"""Compares the kit's speed with others' and with its bounds.
+
+Usage: make bench [ARGS='--only http,ipc,idle,edit --rounds 5 --seconds 3 --check']
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import footprint
+import http_bench
+import ipc_bench
+from report import Report
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+BINARIES = ROOT / "build/release/bin"
+PARTS = ("edit", "idle", "ipc", "http")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--only", default=",".join(PARTS), help=f"parts, separated by commas: {', '.join(PARTS)}")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=3, help="of each competitor's turn in an HTTP round")
+    parser.add_argument("--check", action="store_true", help="exit 1 when a bound is missed")
+    options = parser.parse_args()
+    parts = options.only.split(",")
+    if unknown := set(parts) - set(PARTS):
+        parser.error(f"unknown part {', '.join(sorted(unknown))}; there are: {', '.join(PARTS)}")
+
+    begun = time.monotonic()
+    width = 72
+
+    def tell(text: str) -> None:
+        if sys.stdout.isatty():
+            print(f"\r{text:<{width}.{width}}", end="", flush=True)
+        else:
+            print(text, flush=True)
+
+    report = Report()
+    if "edit" in parts:
+        report.add(footprint.run_edit(ROOT, 3, tell))
+    if "idle" in parts:
+        report.add(footprint.run_idle(BINARIES / "ex1-solution", tell))
+    if "ipc" in parts:
+        report.add(ipc_bench.run(BINARIES / "cluster-bench-ipc", options.rounds, options.seconds / 2, tell))
+    if "http" in parts:
+        report.add(http_bench.run(BINARIES / "ex1-solution", options.rounds, options.seconds, tell))
+    if sys.stdout.isatty():
+        print("\r" + " " * width + "\r", end="")
+    report.show()
+    results = ROOT / "build/bench/results.json"
+    report.write(results)
+    held = len(report.figures) - report.missed
+    print(f"{held} of {len(report.figures)} bounds held; {time.monotonic() - begun:.0f} s; {results.relative_to(ROOT)}")
+    return 1 if options.check and report.missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""What a thousand idle connections cost one worker, and how long a learner waits after an edit."""
+
+import os
+import resource
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import median
+
+from report import Figure, Measurement, Report
+from servers import exercise, running
+
+IDLE = 1000
+
+
+def run_idle(program: Path, tell: Callable[[str], None]) -> Report:
+    """Each connection has had one answer and is silent since."""
+    tell(f"{IDLE} idle connections on one worker")
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 4 * IDLE
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted if hard < 0 else min(wanted, hard), hard))
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        server = stack.enter_context(running(exercise(program, workers=1), Path(folder) / "server"))
+        port = int(server.url.split(":")[2].split("/")[0])
+        connections = []
+        for _ in range(IDLE):
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+            connection.sendall(b"GET /fast HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            connections.append(connection)
+        for connection in connections:
+            if not connection.recv(4096).startswith(b"HTTP/1.1 200"):
+                raise RuntimeError("an idle connection's first request was not answered with 200")
+        time.sleep(1)
+        worker = server.processes()[1]
+        mebibytes, threads = worker.memory_info().rss / 2**20, float(worker.num_threads())
+        discipline = f"{IDLE} idle connections"
+        measured = [Measurement(discipline, "resident memory", "MiB", [mebibytes]),
+                    Measurement(discipline, "threads", "", [threads])]
+    return Report(measured, [Figure(f"{discipline}: resident memory of the worker", mebibytes, "<", 40, "MiB"),
+                             Figure(f"{discipline}: threads of the worker", threads, "<", 64, "threads")])
+
+
+def run_edit(root: Path, rounds: int, tell: Callable[[str], None]) -> Report:
+    """`make ex1` after main.cpp has a new modification time, which is put back."""
+    main = next((root / "exercises").glob("ex1_*/main.cpp"))
+    measured = Measurement("edit of main.cpp", "make ex1", "s")
+
+    def make() -> float:
+        begun = time.monotonic()
+        subprocess.run(["make", "ex1"], cwd=root, stdin=subprocess.DEVNULL, capture_output=True, check=True)
+        return time.monotonic() - begun
+
+    tell("make ex1 after an edit")
+    make()
+    before = main.stat()
+    try:
+        for _ in range(rounds):
+            os.utime(main)
+            measured.rounds.append(make())
+    finally:
+        os.utime(main, ns=(before.st_atime_ns, before.st_mtime_ns))
+    return Report([measured], [Figure("edit of main.cpp → new binary", median(measured.rounds), "<", 3, "s")])

@@ -1,0 +1,71 @@
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "cluster/event_loop.hpp"
+#include "cluster/json.hpp"
+#include "cluster/unique_fd.hpp"
+
+namespace cluster {
+
+// JSON messages between two processes over a stream socketpair. A frame is a length of four bytes, most
+// significant first, and that many bytes of JSON. The socket never blocks: what it does not take waits in a
+// queue that is bounded in bytes, so a peer that has stopped reading costs its sender a refusal, not a wait.
+// Messages sent in one turn of the loop leave in one write. Belongs to the loop's thread.
+class Channel {
+ public:
+  static constexpr std::size_t max_frame = std::size_t{1} << 20;   // bytes of JSON in one message
+  static constexpr std::size_t max_queued = std::size_t{4} << 20;  // bytes waiting for a peer that does not read
+
+  enum class Sent {
+    queued,    // it leaves at the end of this turn, or when the peer reads again
+    full,      // the peer does not read: not sent
+    too_long,  // over max_frame: not sent
+    closed,    // the peer is gone: not sent
+  };
+
+  using OnMessage = std::function<void(Json message, std::size_t bytes)>;
+  // Once, when nothing more will come: the reason is empty at a plain end-of-file, else a sentence saying
+  // what the peer did wrong (a frame over the limit, bytes that are not JSON).
+  using OnClose = std::function<void(const std::string& reason)>;
+
+  // The two connected ends, both close-on-exec and non-blocking.
+  static std::pair<UniqueFd, UniqueFd> make_pair();
+
+  Channel(EventLoop& loop, UniqueFd fd, OnMessage on_message, OnClose on_close);
+  ~Channel();
+  Channel(const Channel&) = delete;
+  Channel& operator=(const Channel&) = delete;
+
+  Sent send(const Json& message);
+  std::size_t last_sent_bytes() const { return last_sent_bytes_; }  // JSON bytes of the last message sent
+
+  void read_all();  // handles everything that has arrived, up to end-of-file; for a peer that just died
+  void flush();     // writes what the socket takes now
+  std::size_t queued_bytes() const { return output_.size() - written_; }
+  bool closed() const { return !fd_; }
+
+ private:
+  bool read_some();
+  void handle_frames();
+  void close(const std::string& reason);
+
+  EventLoop& loop_;
+  UniqueFd fd_;
+  OnMessage on_message_;
+  OnClose on_close_;
+  std::string input_;
+  std::size_t parsed_ = 0;
+  std::string output_;
+  std::size_t written_ = 0;
+  std::size_t last_sent_bytes_ = 0;
+  bool flush_planned_ = false;
+  bool waiting_writable_ = false;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // seen by work planned in the loop
+};
+
+}  // namespace cluster

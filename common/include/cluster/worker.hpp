@@ -1,0 +1,65 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <initializer_list>
+#include <map>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "cluster/channel.hpp"
+#include "cluster/event_loop.hpp"
+#include "cluster/journal.hpp"
+#include "cluster/log.hpp"
+
+namespace cluster {
+
+// The worker's side of a cluster: its number, its channel to the master, its share of the listening socket.
+// Belongs to the thread that made it, which runs the loop by wait_until(); post() and send() may be called from
+// any thread. Handlers run in that loop. A worker whose master is gone ends: the kernel kills it, and end-of-file
+// on the channel does the same.
+//
+// SIGINT is left to the master (a terminal sends it to the whole process group); SIGTERM ends a worker that has no
+// handler for it.
+class Worker {
+ public:
+  using MessageHandler = std::function<void(const Json& message)>;
+
+  // Whether this process was started by a Master.
+  static bool is_one();
+
+  explicit Worker(const std::string& journal_path);
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  int number() const { return number_; }
+  int listener() const { return listener_.get(); }  // -1: the master has none to share
+  void close_listener() { listener_.reset(); }
+  const Log log;
+  const Journal& journal() const { return journal_; }
+  EventLoop& loop() { return loop_; }
+
+  void ready();                          // tells the master that this worker accepts work
+  void send(Json message);               // any thread; an object with a "type"
+  void post(EventLoop::Handler handler) { loop_.post(std::move(handler)); }  // any thread
+  void on_message(const std::string& type, MessageHandler handler);
+  void on_signal(std::initializer_list<int> signals, EventLoop::SignalHandler handler);
+  bool wait_until(const std::function<bool()>& condition,
+                  std::optional<std::chrono::nanoseconds> timeout = std::nullopt);
+
+ private:
+  void handle_message(const Json& message, std::size_t bytes);
+  void send_now(const Json& message);
+
+  int number_;
+  Journal journal_;
+  EventLoop loop_;
+  UniqueFd listener_;
+  std::optional<Channel> channel_;
+  std::map<std::string, MessageHandler> message_handlers_;
+  std::thread::id thread_;
+};
+
+}  // namespace cluster

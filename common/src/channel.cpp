@@ -1,0 +1,170 @@
+#include "cluster/channel.hpp"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdint>
+
+#include "cluster/system.hpp"
+
+namespace cluster {
+
+namespace {
+
+constexpr std::size_t header_size = 4;
+constexpr std::size_t read_size = std::size_t{64} << 10;
+
+void append_header(std::string& output, std::size_t length) {
+  for (int shift = 24; shift >= 0; shift -= 8) {
+    output += static_cast<char>((length >> static_cast<unsigned>(shift)) & 0xFFU);
+  }
+}
+
+std::size_t header_at(const std::string& input, std::size_t position) {
+  std::size_t length = 0;
+  for (std::size_t i = 0; i < header_size; ++i) {
+    length = (length << 8U) | static_cast<unsigned char>(input[position + i]);
+  }
+  return length;
+}
+
+}  // namespace
+
+std::pair<UniqueFd, UniqueFd> Channel::make_pair() {
+  std::array<int, 2> ends{};
+  check("socketpair", ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()));
+  return {UniqueFd(ends[0]), UniqueFd(ends[1])};
+}
+
+Channel::Channel(EventLoop& loop, UniqueFd fd, OnMessage on_message, OnClose on_close)
+    : loop_(loop), fd_(std::move(fd)), on_message_(std::move(on_message)), on_close_(std::move(on_close)) {
+  loop_.watch_readable(fd_.get(), [this] { read_some(); });
+}
+
+Channel::~Channel() {
+  *alive_ = false;
+  if (fd_) {
+    flush();
+    loop_.forget(fd_.get());
+  }
+}
+
+Channel::Sent Channel::send(const Json& message) {
+  if (closed()) {
+    return Sent::closed;
+  }
+  const std::string text = to_text(message);
+  if (text.size() > max_frame) {
+    return Sent::too_long;
+  }
+  if (queued_bytes() + header_size + text.size() > max_queued) {
+    return Sent::full;
+  }
+  append_header(output_, text.size());
+  output_ += text;
+  last_sent_bytes_ = text.size();
+  if (!flush_planned_ && !waiting_writable_) {
+    flush_planned_ = true;
+    loop_.at_end_of_turn([this, alive = alive_] {
+      if (*alive) {
+        flush_planned_ = false;
+        flush();
+      }
+    });
+  }
+  return Sent::queued;
+}
+
+void Channel::flush() {
+  while (!closed() && queued_bytes() > 0) {
+    const auto sent = ::send(fd_.get(), output_.data() + written_, queued_bytes(), MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) {
+      continue;
+    }
+    if (sent < 0) {
+      // A peer that is gone is told by end-of-file, after what it had sent was read.
+      const bool full = errno == EAGAIN || errno == EWOULDBLOCK;
+      if (full && !waiting_writable_) {
+        waiting_writable_ = true;
+        loop_.watch_writable(fd_.get(), [this] { flush(); });
+      } else if (!full) {
+        output_.clear();
+        written_ = 0;
+      }
+      break;
+    }
+    written_ += static_cast<std::size_t>(sent);
+  }
+  if (queued_bytes() == 0) {
+    output_.clear();
+    written_ = 0;
+    if (waiting_writable_) {
+      waiting_writable_ = false;
+      loop_.unwatch_writable(fd_.get());
+    }
+  } else if (written_ > max_queued / 4) {
+    output_.erase(0, written_);
+    written_ = 0;
+  }
+}
+
+bool Channel::read_some() {
+  const auto used = input_.size();
+  input_.resize(used + read_size);
+  const auto got = ::recv(fd_.get(), input_.data() + used, read_size, 0);
+  const int error = errno;
+  input_.resize(used + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+  if (got > 0) {
+    handle_frames();
+    return !closed();
+  }
+  if (got < 0 && (error == EAGAIN || error == EINTR)) {
+    return false;
+  }
+  close(input_.size() > parsed_ && got == 0 ? "ended in the middle of a message" : "");
+  return false;
+}
+
+void Channel::read_all() {
+  while (!closed() && read_some()) {
+  }
+}
+
+void Channel::handle_frames() {
+  const auto alive = alive_;
+  while (*alive && !closed() && input_.size() - parsed_ >= header_size) {
+    const std::size_t length = header_at(input_, parsed_);
+    if (length > max_frame) {
+      close("sent a message of " + std::to_string(length) + " bytes; at most " + std::to_string(max_frame) +
+            " are allowed");
+      return;
+    }
+    if (input_.size() - parsed_ < header_size + length) {
+      break;
+    }
+    const char* text = input_.data() + parsed_ + header_size;
+    Json message = Json::parse(text, text + length, nullptr, false);
+    parsed_ += header_size + length;
+    if (message.is_discarded()) {
+      close("sent a message that is not JSON");
+      return;
+    }
+    on_message_(std::move(message), length);
+  }
+  if (*alive && !closed()) {
+    input_.erase(0, parsed_);
+    parsed_ = 0;
+  }
+}
+
+void Channel::close(const std::string& reason) {
+  loop_.forget(fd_.get());
+  fd_.reset();
+  output_.clear();
+  written_ = 0;
+  on_close_(reason);
+}
+
+}  // namespace cluster

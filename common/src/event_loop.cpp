@@ -1,0 +1,258 @@
+#include "cluster/event_loop.hpp"
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <climits>
+#include <span>
+#include <stdexcept>
+
+#include "cluster/system.hpp"
+
+namespace cluster {
+
+namespace {
+
+constexpr int events_per_turn = 64;
+
+}  // namespace
+
+EventLoop::EventLoop()
+    : epoll_(check("epoll_create1", ::epoll_create1(EPOLL_CLOEXEC))),
+      wake_(check("eventfd", ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))) {
+  ::sigemptyset(&signal_set_);
+  watch_readable(wake_.get(), [this] { run_posted(); });
+}
+
+EventLoop::Watch& EventLoop::watch(int fd) {
+  auto& entry = watches_[fd];
+  if (!entry) {
+    entry = std::make_unique<Watch>(Watch{fd, nullptr, nullptr});
+    epoll_event event{};
+    event.data.ptr = entry.get();
+    if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) < 0) {
+      watches_.erase(fd);
+      check("epoll_ctl", -1);
+    }
+  }
+  return *entry;
+}
+
+void EventLoop::update(Watch& watch) {
+  epoll_event event{};
+  event.events = (watch.on_readable ? EPOLLIN : 0U) | (watch.want_write ? EPOLLOUT : 0U);
+  event.data.ptr = &watch;
+  check("epoll_ctl", ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, watch.fd, &event));
+}
+
+void EventLoop::watch_readable(int fd, Handler on_readable) {
+  auto& entry = watch(fd);
+  entry.on_readable = std::move(on_readable);
+  update(entry);
+}
+
+void EventLoop::watch_writable(int fd, Handler on_writable) {
+  auto& entry = watch(fd);
+  entry.on_writable = std::move(on_writable);
+  entry.want_write = true;
+  update(entry);
+}
+
+void EventLoop::unwatch_writable(int fd) {
+  auto& entry = watch(fd);
+  entry.want_write = false;
+  update(entry);
+}
+
+void EventLoop::forget(int fd) {
+  const auto found = watches_.find(fd);
+  if (found == watches_.end()) {
+    return;
+  }
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+  found->second->forgotten = true;
+  forgotten_.push_back(std::move(found->second));
+  watches_.erase(found);
+}
+
+EventLoop::TimerId EventLoop::add_timer(Clock::time_point when, Timer timer) {
+  const TimerId id = timer.id;
+  timer_index_[id] = timers_.emplace(when, std::move(timer));
+  return id;
+}
+
+EventLoop::TimerId EventLoop::after(std::chrono::nanoseconds delay, Handler handler) {
+  return add_timer(Clock::now() + delay, {next_timer_++, std::chrono::nanoseconds(0), std::move(handler)});
+}
+
+EventLoop::TimerId EventLoop::every(std::chrono::nanoseconds period, Handler handler) {
+  if (period <= std::chrono::nanoseconds(0)) {
+    throw std::invalid_argument("EventLoop::every: the period must be positive");
+  }
+  return add_timer(Clock::now() + period, {next_timer_++, period, std::move(handler)});
+}
+
+void EventLoop::cancel(TimerId timer) {
+  if (timer == firing_) {
+    firing_cancelled_ = true;
+  }
+  const auto found = timer_index_.find(timer);
+  if (found != timer_index_.end()) {
+    timers_.erase(found->second);
+    timer_index_.erase(found);
+  }
+}
+
+void EventLoop::on_signal(int signal, SignalHandler handler) {
+  ::sigaddset(&signal_set_, signal);
+  sigset_t one;
+  ::sigemptyset(&one);
+  ::sigaddset(&one, signal);
+  ::pthread_sigmask(SIG_BLOCK, &one, nullptr);
+  const int fd = check("signalfd", ::signalfd(signals_.get(), &signal_set_, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!signals_) {
+    signals_.reset(fd);
+    watch_readable(fd, [this] { read_signals(); });
+  }
+  signal_handlers_[signal] = std::move(handler);
+}
+
+void EventLoop::read_signals() {
+  signalfd_siginfo info{};
+  while (::read(signals_.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+    const auto found = signal_handlers_.find(static_cast<int>(info.ssi_signo));
+    if (found != signal_handlers_.end() && found->second) {
+      const auto handler = found->second;  // it may put another in its own place
+      handler(found->first);
+    }
+  }
+}
+
+void EventLoop::post(Handler handler) {
+  {
+    const std::lock_guard lock(posted_mutex_);
+    posted_.push_back(std::move(handler));
+    if (posted_.size() > 1) {
+      return;  // the loop was woken already
+    }
+  }
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const auto written = ::write(wake_.get(), &one, sizeof one);
+}
+
+void EventLoop::run_posted() {
+  std::uint64_t count = 0;
+  [[maybe_unused]] const auto got = ::read(wake_.get(), &count, sizeof count);
+  std::vector<Handler> handlers;
+  {
+    const std::lock_guard lock(posted_mutex_);
+    handlers.swap(posted_);
+  }
+  for (const auto& handler : handlers) {
+    handler();
+  }
+}
+
+void EventLoop::at_end_of_turn(Handler handler) { end_of_turn_.push_back(std::move(handler)); }
+
+void EventLoop::run_end_of_turn() {
+  while (!end_of_turn_.empty()) {
+    std::vector<Handler> handlers;
+    handlers.swap(end_of_turn_);
+    for (const auto& handler : handlers) {
+      handler();
+    }
+  }
+}
+
+int EventLoop::wait_milliseconds(std::optional<std::chrono::nanoseconds> timeout) const {
+  if (!timers_.empty()) {
+    const auto next = std::max(timers_.begin()->first - Clock::now(), Clock::duration(0));
+    timeout = timeout ? std::min<std::chrono::nanoseconds>(*timeout, next) : next;
+  }
+  if (!timeout) {
+    return -1;
+  }
+  const auto ms = std::chrono::ceil<std::chrono::milliseconds>(std::max(*timeout, std::chrono::nanoseconds(0))).count();
+  return static_cast<int>(std::min<std::int64_t>(ms, INT_MAX));
+}
+
+void EventLoop::run_watches(std::optional<std::chrono::nanoseconds> timeout) {
+  std::array<epoll_event, events_per_turn> events{};
+  const int count = ::epoll_wait(epoll_.get(), events.data(), events_per_turn, wait_milliseconds(timeout));
+  if (count < 0 && errno != EINTR) {
+    check("epoll_wait", count);
+  }
+  const auto happened = std::span(events).first(static_cast<std::size_t>(std::max(count, 0)));
+  for (const bool signals : {true, false}) {
+    for (const auto& event : happened) {
+      auto& watch = *static_cast<Watch*>(event.data.ptr);
+      if ((watch.fd == signals_.get()) == signals) {
+        run_watch(watch, event.events);
+      }
+    }
+  }
+}
+
+void EventLoop::run_watch(Watch& watch, std::uint32_t events) {
+  const bool failed = (events & (EPOLLERR | EPOLLHUP)) != 0;
+  if (!watch.forgotten && watch.on_readable && (failed || (events & EPOLLIN) != 0)) {
+    watch.on_readable();
+  }
+  if (!watch.forgotten && watch.want_write && (failed || (events & EPOLLOUT) != 0)) {
+    watch.on_writable();
+  }
+}
+
+void EventLoop::run_timers() {
+  const auto now = Clock::now();
+  while (!timers_.empty() && timers_.begin()->first <= now) {
+    const auto due = timers_.begin()->first;
+    Timer timer = std::move(timers_.begin()->second);
+    timers_.erase(timers_.begin());
+    timer_index_.erase(timer.id);
+    firing_ = timer.id;
+    firing_cancelled_ = false;
+    timer.handler();
+    firing_ = 0;
+    if (timer.period > std::chrono::nanoseconds(0) && !firing_cancelled_) {
+      add_timer(std::max(due + timer.period, Clock::now()), std::move(timer));
+    }
+  }
+}
+
+void EventLoop::run_once(std::optional<std::chrono::nanoseconds> timeout) {
+  if (running_) {
+    throw std::logic_error("EventLoop: a handler must not run the loop");
+  }
+  running_ = true;
+  run_end_of_turn();  // what the main line has sent since the last turn
+  run_watches(timeout);
+  run_timers();
+  run_end_of_turn();
+  forgotten_.clear();
+  running_ = false;
+}
+
+bool EventLoop::wait_until(const std::function<bool()>& condition,
+                           std::optional<std::chrono::nanoseconds> timeout) {
+  const auto deadline = timeout ? std::optional(Clock::now() + *timeout) : std::nullopt;
+  while (!condition()) {
+    std::optional<std::chrono::nanoseconds> left;
+    if (deadline) {
+      left = *deadline - Clock::now();
+      if (*left <= std::chrono::nanoseconds(0)) {
+        run_once(std::chrono::nanoseconds(0));
+        return condition();
+      }
+    }
+    run_once(left);
+  }
+  return true;
+}
+
+}  // namespace cluster

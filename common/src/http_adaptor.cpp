@@ -1,0 +1,156 @@
+#include "http_adaptor.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+namespace cluster {
+
+namespace {
+
+// Reads from a request in memory, collects the answer.
+class MemoryStream : public httplib::Stream {
+ public:
+  MemoryStream(std::string_view input, std::string& output) : input_(input), output_(output) {}
+
+  // The names of these differ between the versions of cpp-httplib; each version overrides its own.
+  bool is_readable() const { return !input_.empty(); }     // NOLINT(modernize-use-override)
+  bool is_writable() const { return true; }                // NOLINT(modernize-use-override)
+  bool wait_readable() const { return !input_.empty(); }   // NOLINT(modernize-use-override)
+  bool wait_writable() const { return true; }              // NOLINT(modernize-use-override)
+  time_t duration() const { return 0; }                    // NOLINT(modernize-use-override)
+  ssize_t read(char* to, std::size_t size) override {
+    const auto count = std::min(size, input_.size());
+    std::memcpy(to, input_.data(), count);
+    input_.remove_prefix(count);
+    return static_cast<ssize_t>(count);
+  }
+  ssize_t write(const char* from, std::size_t size) override {
+    output_.append(from, size);
+    return static_cast<ssize_t>(size);
+  }
+  void get_remote_ip_and_port(std::string& /*ip*/, int& /*port*/) const override {}
+  void get_local_ip_and_port(std::string& /*ip*/, int& /*port*/) const override {}
+  // None: a number over FD_SETSIZE would be refused, and nothing else is done with it.
+  socket_t socket() const override { return INVALID_SOCKET; }
+
+ private:
+  std::string_view input_;
+  std::string& output_;
+};
+
+void replace_header(httplib::Response& response, const std::string& name, const std::string& value) {
+  response.headers.erase(name);
+  response.set_header(name, value);
+}
+
+}  // namespace
+
+void HttpRoutes::add(const std::string& method, const std::string& path, HttpServer::Handler handler) {
+  routes_[path][method] = std::move(handler);
+}
+
+const std::map<std::string, HttpServer::Handler>* HttpRoutes::find(const std::string& path) const {
+  if (const auto exact = routes_.find(path); exact != routes_.end()) {
+    return &exact->second;
+  }
+  for (auto slash = path.rfind('/'); slash != std::string::npos && slash > 0; slash = path.rfind('/', slash - 1)) {
+    if (const auto below = routes_.find(path.substr(0, slash + 1)); below != routes_.end()) {
+      return &below->second;
+    }
+  }
+  return nullptr;
+}
+
+HttpAdaptor::HttpAdaptor(const HttpRoutes& routes, const HttpServer::Handler& refuse, std::chrono::seconds idle_time,
+                         std::function<void(Response&, int, const std::string&)> fail)
+    : routes_(routes), refuse_(refuse), fail_(std::move(fail)) {
+  set_keep_alive_timeout(idle_time.count());  // only told to the client, as the number of requests is
+  set_keep_alive_max_count(1'000'000);
+  set_pre_routing_handler([this](const Request& request, Response& response) {
+    routed_ = true;
+    route(request, response);
+    return HandlerResponse::Handled;
+  });
+  set_exception_handler([this](const Request&, Response& response, std::exception_ptr failure) {
+    try {
+      std::rethrow_exception(std::move(failure));
+    } catch (const std::exception& error) {
+      fail_(response, 500, error.what());
+    } catch (...) {
+      fail_(response, 500, "the handler failed");
+    }
+  });
+  set_error_handler(Handler([this](const Request&, Response& response) {
+    if (response.body.empty()) {
+      fail_(response, response.status, "this is no request that the server understands");
+    }
+  }));
+  set_post_routing_handler([this](const Request& request, Response& response) { complete(request, response); });
+}
+
+void HttpAdaptor::prepare(Request& request) {
+  request.body = std::move(task_.body);
+  // Answers are small JSON texts: no ranges, no compression; "100 Continue" was sent where it was due.
+  request.ranges.clear();
+  request.headers.erase("Accept-Encoding");
+  request.headers.erase("Expect");
+}
+
+void HttpAdaptor::route(const Request& request, Response& response) {
+  if (task_.refused) {
+    refuse_(request, response);
+    return;
+  }
+  const auto* methods = routes_.find(request.path);
+  if (methods == nullptr) {
+    fail_(response, 404, "there is nothing at " + request.path);
+    return;
+  }
+  const auto handler = methods->find(request.method);
+  if (handler == methods->end()) {
+    std::string allowed;
+    for (const auto& [method, ignored] : *methods) {
+      allowed += (allowed.empty() ? "" : ", ") + method;
+    }
+    response.set_header("Allow", allowed);
+    fail_(response, 405, request.method + " is not allowed here: " + allowed);
+    return;
+  }
+  handler->second(request, response);
+}
+
+void HttpAdaptor::complete(const Request& request, Response& response) {
+  result_.method = request.method;
+  result_.path = request.path;
+  result_.status = response.status;
+  result_.close = task_.wants_close || task_.refused || !routed_ || task_.must_close();
+  if (result_.close) {
+    response.headers.erase("Keep-Alive");
+    replace_header(response, "Connection", "close");
+  } else if (request.version == "HTTP/1.0") {
+    replace_header(response, "Connection", "keep-alive");
+  }
+}
+
+// From 0.15 on process_request takes the peers' addresses as arguments; before, it asks the stream.
+template <typename Self, typename Setup>
+void HttpAdaptor::process(Self& self, httplib::Stream& stream, const Setup& setup) {
+  bool closed = false;
+  if constexpr (requires { self.process_request(stream, "", 0, "", 0, false, closed, setup); }) {
+    self.process_request(stream, "", 0, "", 0, false, closed, setup);
+  } else {
+    self.process_request(stream, false, closed, setup);
+  }
+}
+
+HttpAdaptor::Result HttpAdaptor::answer(Task task) {
+  task_ = std::move(task);
+  result_ = {};
+  routed_ = false;
+  MemoryStream stream(task_.head, result_.text);
+  process(*this, stream, [this](Request& request) { prepare(request); });
+  return std::move(result_);
+}
+
+}  // namespace cluster

@@ -1,0 +1,11 @@
+#include "cluster/json.hpp"
+
+template class nlohmann::basic_json<>;
+
+namespace cluster {
+
+std::string to_text(const Json& value) {
+  return value.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace cluster

@@ -1,0 +1,298 @@
+#include "cluster/master.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "cluster/system.hpp"
+#include "handover.hpp"
+#include "message.hpp"
+
+namespace cluster {
+
+namespace {
+
+using std::chrono::milliseconds;
+
+// A worker that died younger than this is replaced after a pause, which doubles from the first to the longest.
+constexpr milliseconds stable_after{1'000};
+constexpr milliseconds first_pause{100};
+constexpr milliseconds longest_pause{5'000};
+
+}  // namespace
+
+struct Master::Member {
+  Member(Process started, int slot)
+      : process(std::move(started)), info{slot, process.pid(), false, false, Clock::now()} {}
+
+  Process process;
+  WorkerInfo info;
+  std::optional<Channel> channel;
+};
+
+Master::Master(int workers, std::optional<Listener> listener, const std::string& journal_path)
+    : slots_(workers),
+      journal_(journal_path, 0),
+      journal_path_(journal_path),
+      listener_(std::move(listener)),
+      program_(own_program()) {
+  raise_open_file_limit();
+  for (int number = 1; number <= workers; ++number) {
+    slot_table_[number];
+  }
+}
+
+Master::~Master() = default;
+
+Master::Slot& Master::slot(int number) {
+  const auto found = slot_table_.find(number);
+  if (found == slot_table_.end()) {
+    throw std::out_of_range("no slot " + std::to_string(number));
+  }
+  return found->second;
+}
+
+void Master::start_workers() {
+  for (int number = 1; number <= slots_; ++number) {
+    start(number);
+  }
+}
+
+bool Master::all_ready() const {
+  return std::all_of(slot_table_.begin(), slot_table_.end(), [this](const auto& entry) {
+    const auto found = members_.find(entry.second.current);
+    return found != members_.end() && found->second->info.ready;
+  });
+}
+
+std::vector<std::string> Master::variables_for(int slot, int channel_fd) const {
+  const int listener = listener_ && listener_->fd ? listener_->fd.get() : -1;
+  std::vector<std::string> result{Handover{slot, ::getpid(), channel_fd, listener}.variable()};
+  for (const auto& [name, value] : slot_table_.at(slot).variables) {
+    result.push_back(name + '=' + value);
+  }
+  return result;
+}
+
+pid_t Master::start(int number) {
+  auto& target = slot(number);
+  auto [own_end, worker_end] = Channel::make_pair();
+  std::vector<int> inherited{worker_end.get()};
+  if (listener_ && listener_->fd) {
+    inherited.push_back(listener_->fd.get());
+  }
+  std::unique_ptr<Member> member;
+  try {
+    member = std::make_unique<Member>(
+        Process::spawn(program_, variables_for(number, worker_end.get()), inherited), number);
+  } catch (const std::system_error& error) {
+    log("worker ", number, " could not be started: ", error.what());
+    if (target.current == 0) {
+      replace_later(number, Clock::duration(0));
+    }
+    return 0;
+  }
+  const pid_t pid = member->info.pid;
+  member->channel.emplace(
+      loop_, std::move(own_end),
+      [this, pid](const Json& message, std::size_t bytes) { handle_message(pid, message, bytes); },
+      [this, pid, number](const std::string& reason) {
+        if (!reason.empty()) {
+          log("worker ", number, " (pid ", pid, ") ", reason, "; its channel is closed");
+        }
+      });
+  loop_.watch_readable(member->process.pidfd(), [this, pid] { handle_end(pid); });
+  members_.emplace(pid, std::move(member));
+  if (target.current == 0) {
+    target.current = pid;
+  }
+  if (journal_) {
+    journal_.write("spawn", {{"peer", number}, {"child", pid}});
+  }
+  log("worker ", number, " started, pid ", pid);
+  return pid;
+}
+
+void Master::handle_message(pid_t pid, const Json& message, std::size_t bytes) {
+  const auto found = members_.find(pid);
+  if (found == members_.end()) {
+    return;
+  }
+  auto& info = found->second->info;
+  const auto type = type_of(message);
+  if (!type) {
+    log("worker ", info.slot, " (pid ", pid, ") sent a message without a type; dropped");
+    return;
+  }
+  if (journal_) {
+    journal_.write("recv", journal_fields(message, info.slot, bytes));
+  }
+  if (*type == "ready" && !info.ready) {
+    info.ready = true;
+    log("worker ", info.slot, " is ready, pid ", pid);
+  }
+  const auto handler = message_handlers_.find(*type);
+  if (handler != message_handlers_.end()) {
+    handler->second(WorkerInfo(info), message);
+  }
+}
+
+void Master::handle_end(pid_t pid) {
+  const auto found = members_.find(pid);
+  if (found == members_.end()) {
+    return;
+  }
+  const int pidfd = found->second->process.pidfd();
+  const auto status = found->second->process.try_reap();
+  if (!status) {
+    return;
+  }
+  loop_.forget(pidfd);
+  found->second->channel->read_all();  // what it had said before comes first
+  const Death death{found->second->info, *status};
+  members_.erase(found);
+  if (journal_) {
+    Json fields{{"peer", death.worker.slot}, {"child", pid}};
+    fields[status->signal ? "signal" : "status"] = status->signal ? *status->signal : *status->code;
+    journal_.write("exit", std::move(fields));
+  }
+  log("worker ", death.worker.slot, " ended, pid ", pid, ", ", status->text());
+  auto& home = slot(death.worker.slot);
+  const bool was_current = home.current == pid;
+  if (was_current) {
+    home.current = 0;
+  }
+  if (death_handler_) {
+    death_handler_(death);
+  }
+  if (was_current && home.current == 0 && !death.worker.leaving) {
+    replace_later(death.worker.slot, Clock::now() - death.worker.started);
+  }
+}
+
+void Master::replace_later(int number, Clock::duration lived) {
+  auto& home = slot(number);
+  if (!replacing_ || home.restart) {
+    return;
+  }
+  if (lived >= stable_after) {
+    home.pause = milliseconds(0);
+  } else {
+    home.pause = std::clamp(home.pause * 2, first_pause, longest_pause);
+    log("worker ", number, " died young; the next one starts in ", home.pause);
+  }
+  home.restart = loop_.after(home.pause, [this, number] {
+    slot(number).restart.reset();
+    if (replacing_ && slot(number).current == 0) {
+      start(number);
+    }
+  });
+}
+
+void Master::promote(pid_t pid) {
+  auto& home = slot(members_.at(pid)->info.slot);
+  if (home.current != pid) {
+    retire(home.current);
+    home.current = pid;
+  }
+}
+
+void Master::retire(pid_t pid) {
+  if (const auto found = members_.find(pid); found != members_.end()) {
+    found->second->info.leaving = true;
+  }
+}
+
+void Master::stop_replacing() {
+  replacing_ = false;
+  for (auto& [number, entry] : slot_table_) {
+    if (entry.restart) {
+      loop_.cancel(*entry.restart);
+      entry.restart.reset();
+    }
+  }
+}
+
+std::vector<Master::WorkerInfo> Master::workers() const {
+  std::vector<WorkerInfo> result;
+  for (const auto& [pid, member] : members_) {
+    result.push_back(member->info);
+  }
+  std::sort(result.begin(), result.end(), [](const WorkerInfo& a, const WorkerInfo& b) {
+    return std::pair(a.slot, a.started) < std::pair(b.slot, b.started);
+  });
+  return result;
+}
+
+std::optional<Master::WorkerInfo> Master::find(pid_t pid) const {
+  const auto found = members_.find(pid);
+  return found != members_.end() ? std::optional(found->second->info) : std::nullopt;
+}
+
+pid_t Master::current(int number) const {
+  const auto found = slot_table_.find(number);
+  return found != slot_table_.end() ? found->second.current : 0;
+}
+
+void Master::set_variable(int number, const std::string& name, const std::string& value) {
+  slot(number).variables[name] = value;
+}
+
+Channel::Sent Master::send(pid_t pid, const Json& message) {
+  const auto found = members_.find(pid);
+  if (found == members_.end()) {
+    return Channel::Sent::closed;
+  }
+  auto& channel = *found->second->channel;
+  const auto sent = channel.send(message);
+  if (journal_ && sent == Channel::Sent::queued) {
+    journal_.write("send", journal_fields(message, found->second->info.slot, channel.last_sent_bytes()));
+  }
+  return sent;
+}
+
+void Master::broadcast(const Json& message) {
+  for (const auto& worker : workers()) {
+    send(worker.pid, message);
+  }
+}
+
+bool Master::kill(pid_t pid, int signal) {
+  const auto found = members_.find(pid);
+  return found != members_.end() && found->second->process.signal(signal);
+}
+
+void Master::on_message(const std::string& type, MessageHandler handler) {
+  message_handlers_[type] = std::move(handler);
+}
+
+void Master::on_death(DeathHandler handler) { death_handler_ = std::move(handler); }
+
+void Master::on_signal(std::initializer_list<int> signals, EventLoop::SignalHandler handler) {
+  for (const int number : signals) {
+    loop_.on_signal(number, [this, handler](int signal) {
+      if (journal_) {
+        journal_.write("signal", {{"signal", signal}});
+      }
+      handler(signal);
+    });
+  }
+}
+
+bool Master::wait_until(const std::function<bool()>& condition, std::optional<std::chrono::nanoseconds> timeout) {
+  return loop_.wait_until(condition, timeout);
+}
+
+void Master::announce_ready() const {
+  const std::string url = listener_ ? "http://" + listener_->address.text() : "none";
+  print_line("ready url=" + url + " workers=" + std::to_string(slots_) + " pid=" + std::to_string(::getpid()));
+}
+
+void Master::close_listener() {
+  if (listener_) {
+    listener_->fd.reset();
+  }
+}
+
+}  // namespace cluster

@@ -1,0 +1,183 @@
+#include "request_framer.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cctype>
+#include <optional>
+#include <utility>
+
+namespace cluster {
+
+namespace {
+
+constexpr std::string_view line_end = "\r\n";
+constexpr std::string_view head_end = "\r\n\r\n";
+constexpr std::size_t longest_chunk_line = 256;
+// Framing may not outweigh the body many times over.
+constexpr std::size_t chunk_overhead = 8;
+
+bool same(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](unsigned char x, unsigned char y) {
+    return std::tolower(x) == std::tolower(y);
+  });
+}
+
+std::string_view trim(std::string_view text) {
+  constexpr std::string_view blanks = " \t";
+  const auto first = text.find_first_not_of(blanks);
+  return first == std::string_view::npos ? "" : text.substr(first, text.find_last_not_of(blanks) - first + 1);
+}
+
+bool has_token(std::string_view list, std::string_view token) {
+  while (!list.empty()) {
+    const auto comma = std::min(list.find(','), list.size());
+    if (same(trim(list.substr(0, comma)), token)) {
+      return true;
+    }
+    list.remove_prefix(std::min(comma + 1, list.size()));
+  }
+  return false;
+}
+
+std::optional<std::size_t> number(std::string_view text, int base) {
+  std::size_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
+  const bool whole = !text.empty() && end == text.data() + text.size();
+  return whole && error == std::errc{} ? std::optional(value) : std::nullopt;
+}
+
+}  // namespace
+
+RequestFramer::State RequestFramer::refuse(int status, std::string reason) {
+  status_ = status;
+  reason_ = std::move(reason);
+  return State::refused;
+}
+
+bool RequestFramer::take_expect_continue() { return std::exchange(expect_continue_, false); }
+
+RequestFramer::State RequestFramer::advance(std::string_view buffer) {
+  if (head_size_ == 0) {
+    if (const auto state = find_head(buffer); state != State::complete) {
+      return state;
+    }
+  }
+  if (chunked_) {
+    return read_chunks(buffer);
+  }
+  size_ = head_size_ + length_;
+  if (buffer.size() < size_) {
+    return State::incomplete;
+  }
+  body_ = buffer.substr(head_size_, length_);
+  return State::complete;
+}
+
+RequestFramer::State RequestFramer::find_head(std::string_view buffer) {
+  const auto end = buffer.find(head_end, searched_ - std::min(searched_, head_end.size() - 1));
+  const auto size = end == std::string_view::npos ? buffer.size() : end + head_end.size();
+  if (size > head_limit_) {
+    return refuse(431, "the request head is too long: at most " + std::to_string(head_limit_) + " bytes are allowed");
+  }
+  if (end == std::string_view::npos) {
+    searched_ = buffer.size();
+    return State::incomplete;
+  }
+  head_size_ = size;
+  return read_head(buffer.substr(0, end));
+}
+
+RequestFramer::State RequestFramer::read_head(std::string_view head) {
+  const auto first_end = std::min(head.find(line_end), head.size());
+  http_1_0_ = head.substr(0, first_end).ends_with(" HTTP/1.0");
+  head.remove_prefix(std::min(first_end + line_end.size(), head.size()));
+  while (!head.empty()) {
+    const auto end = std::min(head.find(line_end), head.size());
+    const auto line = head.substr(0, end);
+    head.remove_prefix(std::min(end + line_end.size(), head.size()));
+    const auto colon = line.find(':');
+    if (colon == std::string_view::npos || colon == 0 || line.find_first_of(" \t") < colon) {
+      return refuse(400, "a header line is not of the form `Name: value`");
+    }
+    if (!read_header(line.substr(0, colon), trim(line.substr(colon + 1)))) {
+      return State::refused;
+    }
+  }
+  if (chunked_ && has_length_) {
+    return refuse(400, "a request has either Content-Length or Transfer-Encoding, not both");
+  }
+  if (length_ > body_limit_) {
+    return refuse(413, "the body is too long: at most " + std::to_string(body_limit_) + " bytes are allowed");
+  }
+  chunk_ = head_size_;
+  wants_close_ = connection_close_ || (http_1_0_ && !connection_keep_alive_);
+  return State::complete;
+}
+
+// False when the header is refused.
+bool RequestFramer::read_header(std::string_view name, std::string_view value) {
+  if (same(name, "Content-Length")) {
+    const auto length = number(value, 10);
+    if (!length || (has_length_ && *length != length_)) {
+      refuse(400, "Content-Length is not one whole number");
+      return false;
+    }
+    length_ = *length;
+    has_length_ = true;
+  } else if (same(name, "Transfer-Encoding")) {
+    if (!same(value, "chunked")) {
+      refuse(501, "this Transfer-Encoding is not known: only chunked is");
+      return false;
+    }
+    chunked_ = true;
+  } else if (same(name, "Connection")) {
+    connection_close_ = connection_close_ || has_token(value, "close");
+    connection_keep_alive_ = connection_keep_alive_ || has_token(value, "keep-alive");
+  } else if (same(name, "Expect")) {
+    expect_continue_ = same(value, "100-continue");
+  }
+  return true;
+}
+
+RequestFramer::State RequestFramer::read_chunks(std::string_view buffer) {
+  for (;;) {
+    const auto rest = buffer.substr(chunk_);
+    const auto end = rest.find(line_end);
+    if (std::min(end, rest.size()) > longest_chunk_line) {
+      return refuse(400, "a chunk's size line is too long");
+    }
+    if (end == std::string_view::npos) {
+      return State::incomplete;
+    }
+    const auto line = rest.substr(0, end);
+    const auto size = number(trim(line.substr(0, line.find(';'))), 16);
+    if (!size) {
+      return refuse(400, "a chunk does not begin with its size");
+    }
+    if (*size > body_limit_ || body_.size() + *size > body_limit_ ||
+        chunk_ - head_size_ > body_limit_ * chunk_overhead) {
+      return refuse(413, "the body is too long: at most " + std::to_string(body_limit_) + " bytes are allowed");
+    }
+    const auto data = end + line_end.size();
+    if (*size == 0) {
+      // Trailer lines, usually none, up to an empty one.
+      const auto trailer = rest.substr(end);
+      const auto last = trailer.find(head_end);
+      if (last == std::string_view::npos) {
+        return trailer.size() > head_limit_ ? refuse(431, "the trailer is too long") : State::incomplete;
+      }
+      size_ = chunk_ + end + last + head_end.size();
+      return State::complete;
+    }
+    if (rest.size() < data + *size + line_end.size()) {
+      return State::incomplete;
+    }
+    if (rest.substr(data + *size, line_end.size()) != line_end) {
+      return refuse(400, "a chunk does not end where its size says");
+    }
+    body_ += rest.substr(data, *size);
+    chunk_ += data + *size + line_end.size();
+  }
+}
+
+}  // namespace cluster

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace cluster {
+
+// Finds where an HTTP/1.x request ends in a growing buffer, following RFC 9112, sections 2, 6 and 7: the head up to
+// its empty line, then a body of Content-Length bytes or in chunks. It knows nothing of the rest; cpp-httplib parses
+// the head afterwards. One connection's, used again for each request. Not thread-safe.
+class RequestFramer {
+ public:
+  enum class State { incomplete, complete, refused };
+
+  RequestFramer(std::size_t head_limit, std::size_t body_limit) : head_limit_(head_limit), body_limit_(body_limit) {}
+
+  // Looks at the whole buffer from the request's first byte on; to be called again when it has grown.
+  State advance(std::string_view buffer);
+
+  // After `complete`.
+  std::size_t head_size() const { return head_size_; }  // with its empty line
+  std::size_t size() const { return size_; }            // head and body as they were sent
+  std::string take_body() { return std::move(body_); }  // decoded
+  bool wants_close() const { return wants_close_; }      // Connection: close, or HTTP/1.0 without keep-alive
+
+  // Once, when the head is there but the body is not and the client waits for "100 Continue".
+  bool take_expect_continue();
+
+  // After `refused`: 400, 413, 431 or 501, and a sentence for the client.
+  int status() const { return status_; }
+  const std::string& reason() const { return reason_; }
+
+ private:
+  State refuse(int status, std::string reason);
+  State find_head(std::string_view buffer);
+  State read_head(std::string_view head);
+  bool read_header(std::string_view name, std::string_view value);
+  State read_chunks(std::string_view buffer);
+
+  std::size_t head_limit_;
+  std::size_t body_limit_;
+  std::size_t searched_ = 0;  // no end of the head before it
+  std::size_t head_size_ = 0;
+  std::size_t size_ = 0;
+  std::size_t chunk_ = 0;  // where the next chunk begins
+  std::string body_;
+  std::size_t length_ = 0;
+  bool has_length_ = false;
+  bool chunked_ = false;
+  bool http_1_0_ = false;
+  bool connection_close_ = false;
+  bool connection_keep_alive_ = false;
+  bool wants_close_ = false;
+  bool expect_continue_ = false;
+  int status_ = 0;
+  std::string reason_;
+};
+
+}  // namespace cluster

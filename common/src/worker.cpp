@@ -1,0 +1,123 @@
+#include "cluster/worker.hpp"
+
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <stdexcept>
+
+#include "cluster/system.hpp"
+#include "handover.hpp"
+#include "message.hpp"
+
+namespace cluster {
+
+namespace {
+
+Handover required_handover() {
+  const auto handover = Handover::from_environment();
+  if (!handover) {
+    throw std::logic_error("this process was not started as a worker");
+  }
+  return *handover;
+}
+
+// The kernel ends this process with its parent. The parent may have gone before that was asked for.
+void end_with_the_master(pid_t master) {
+  check("prctl", ::prctl(PR_SET_PDEATHSIG, SIGKILL));
+  if (::getppid() != master) {
+    std::_Exit(1);
+  }
+}
+
+UniqueFd take_over(int fd) {
+  if (fd >= 0) {
+    check("fcntl", ::fcntl(fd, F_SETFD, FD_CLOEXEC));
+  }
+  return UniqueFd(fd);
+}
+
+}  // namespace
+
+bool Worker::is_one() { return Handover::from_environment().has_value(); }
+
+Worker::Worker(const std::string& journal_path)
+    : log("worker" + std::to_string(required_handover().number)),
+      number_(required_handover().number),
+      journal_(journal_path, number_),
+      thread_(std::this_thread::get_id()) {
+  const auto handover = required_handover();
+  end_with_the_master(handover.master);
+  raise_open_file_limit();
+  listener_ = take_over(handover.listener);
+  on_signal({SIGINT}, [](int) {});
+  on_signal({SIGTERM}, [](int) { std::_Exit(0); });
+  channel_.emplace(
+      loop_, take_over(handover.channel),
+      [this](const Json& message, std::size_t bytes) { handle_message(message, bytes); },
+      [](const std::string&) { std::_Exit(1); });
+}
+
+Worker::~Worker() = default;
+
+void Worker::ready() {
+  if (journal_) {
+    journal_.write("ready");
+  }
+  send({{"type", "ready"}});
+}
+
+void Worker::send(Json message) {
+  if (std::this_thread::get_id() == thread_) {
+    send_now(message);
+  } else {
+    loop_.post([this, message = std::move(message)] { send_now(message); });
+  }
+}
+
+void Worker::send_now(const Json& message) {
+  const auto sent = channel_->send(message);
+  if (sent != Channel::Sent::queued) {
+    log("a message to the master was not sent: ", sent == Channel::Sent::full ? "it does not read" : "it is too long");
+  } else if (journal_) {
+    journal_.write("send", journal_fields(message, "master", channel_->last_sent_bytes()));
+  }
+}
+
+void Worker::handle_message(const Json& message, std::size_t bytes) {
+  const auto type = type_of(message);
+  if (!type) {
+    log("the master sent a message without a type; dropped");
+    return;
+  }
+  if (journal_) {
+    journal_.write("recv", journal_fields(message, "master", bytes));
+  }
+  const auto handler = message_handlers_.find(*type);
+  if (handler != message_handlers_.end()) {
+    handler->second(message);
+  }
+}
+
+void Worker::on_message(const std::string& type, MessageHandler handler) {
+  message_handlers_[type] = std::move(handler);
+}
+
+void Worker::on_signal(std::initializer_list<int> signals, EventLoop::SignalHandler handler) {
+  for (const int number : signals) {
+    loop_.on_signal(number, [this, handler](int signal) {
+      if (journal_) {
+        journal_.write("signal", {{"signal", signal}});
+      }
+      handler(signal);
+    });
+  }
+}
+
+bool Worker::wait_until(const std::function<bool()>& condition, std::optional<std::chrono::nanoseconds> timeout) {
+  return loop_.wait_until(condition, timeout);
+}
+
+}  // namespace cluster

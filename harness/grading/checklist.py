@@ -1,0 +1,89 @@
+"""The checklist of an exercise: its items, their checks, what became of them, and the exit code."""
+from __future__ import annotations
+
+import importlib
+import inspect
+import types
+from dataclasses import dataclass, field
+
+from .verdict import Declaration, Exercise, Record, Result
+
+COMMON = 0
+SKIP_EXIT, PASS_EXIT, FAIL_EXIT, INCONCLUSIVE_EXIT = 1, 0, 1, 3
+
+
+def sentence(thing: object) -> str:
+    """The first paragraph of a docstring on one line."""
+    return " ".join((inspect.getdoc(thing) or "").split("\n\n")[0].split())
+
+
+@dataclass
+class Item:
+    number: int
+    title: str
+    planned: dict[str, str] = field(default_factory=dict)
+    """Id → title of each chosen check."""
+    records: dict[str, Record] = field(default_factory=dict)
+
+    @property
+    def result(self) -> Result | None:
+        """None while checks are still missing."""
+        if len(self.records) < len(self.planned):
+            return None
+        results = {record.result for record in self.records.values()}
+        order: tuple[Result, ...] = ("fail", "inconclusive", "skipped")
+        return next((one for one in order if one in results), "pass")
+
+
+class Checklist:
+    def __init__(self, exercise: Exercise, items: list[Item]) -> None:
+        self.exercise, self.items = exercise, items
+
+    @staticmethod
+    def of_module(name: str) -> Checklist:
+        module = importlib.import_module(name)
+        items = [Item(number, sentence(cls), planned_of(cls)) for cls, number in classes(module)]
+        return Checklist(module.EXERCISE, sorted(items, key=lambda item: item.number or 1000))
+
+    def choose(self, ids: set[str]) -> None:
+        """Keep only these checks: the user asked for a part."""
+        for item in self.items:
+            item.planned = {id_: title for id_, title in item.planned.items() if id_ in ids}
+        self.items = [item for item in self.items if item.planned]
+
+    def add(self, record: Record) -> Item | None:
+        for item in self.items:
+            if record.id in item.planned:
+                item.records[record.id] = record
+                return item
+        return None
+
+    @property
+    def counted(self) -> list[Item]:
+        return [item for item in self.items if item.number != COMMON]
+
+    @property
+    def passed(self) -> int:
+        return sum(item.result == "pass" for item in self.counted)
+
+    def exit_code(self) -> int:
+        """0 all items pass, 1 some fail, 3 only inconclusive ones are missing. Common ground counts if alone."""
+        results = {item.result for item in self.counted or self.items}
+        if results <= {"pass"}:
+            return PASS_EXIT
+        return FAIL_EXIT if "fail" in results or results <= {"pass", "skipped"} else INCONCLUSIVE_EXIT
+
+
+def classes(module: types.ModuleType) -> list[tuple[type, int]]:
+    return [(cls, cls.item) for name, cls in vars(module).items()
+            if inspect.isclass(cls) and name.startswith("Test") and hasattr(cls, "item")]
+
+
+def planned_of(cls: type) -> dict[str, str]:
+    names = [name for base in reversed(cls.__mro__) for name in vars(base) if name.startswith("test_")]
+    return {f"{cls.__name__}::{name}": sentence(getattr(cls, name)) for name in dict.fromkeys(names)}
+
+
+def declaration_of(function: object) -> Declaration:
+    found = getattr(function, "declaration", None)
+    return found if isinstance(found, Declaration) else Declaration()

@@ -1,0 +1,341 @@
+"""One running cluster: start it, wait for it, signal it, see it end, and clear up whatever it leaves."""
+from __future__ import annotations
+
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable
+
+from . import processes
+from .events import EventLog
+from .http_client import Answer, Client, Connection
+from .program import Program
+from .run import Run
+from .timing import DelayMeter, expect_within
+from .verdict import CheckFailed, Exercise, Inconclusive
+from .watcher import Watcher
+
+READY = re.compile(r"^ready url=(http://(\[[0-9a-fA-F:.%]+\]|[^:/\s]+):(\d+)) workers=(\d+) pid=(\d+)$")
+QUIET_SECONDS = 3.0
+START_SECONDS = 30.0
+CHILD_AGE = 0.06
+"""A child younger than 50 ms may still be inside its parent's spawn: it must not be stopped."""
+
+
+@dataclass(frozen=True)
+class Line:
+    t: float
+    text: str
+    error: bool
+
+
+class Cluster:
+    """A program under test, in a session and a folder of its own."""
+
+    def __init__(self, program: Program, exercise: Exercise, run: Run, log: EventLog, number: int,
+                 settings: dict[str, str], prefix: list[str]) -> None:
+        self.exercise, self.run, self.log, self.number, self.settings = exercise, run, log, number, settings
+        self.folder = run.folder / "clusters" / f"{os.getpid()}-{number}-{time.monotonic_ns()}"
+        self.cwd, self.tmp, self.journal = self.folder / "cwd", self.folder / "tmp", self.folder / "journal.jsonl"
+        for folder in (self.cwd, self.tmp):
+            folder.mkdir(parents=True)
+        self.marker = f"{run.token}-{self.folder.name}"
+        environment = program.environment(exercise) | {
+            "TMPDIR": str(self.tmp), processes.MARKER: self.marker, "JOURNAL": str(self.journal), **settings}
+        self.started = time.monotonic()
+        self.process = subprocess.Popen(prefix + program.words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, cwd=self.cwd, env=environment, start_new_session=True)
+        self.pid = self.process.pid
+        run.note_session(self.pid)
+        self.lines: list[Line] = []
+        self._line_came = threading.Condition()
+        self.watcher = Watcher(self.pid, log, number)
+        self.meter = DelayMeter(self.watcher.pids)
+        log.add("note", cluster=number, pid=self.pid, text="start", data={"settings": settings, "program": program.shown})
+        self._readers = [threading.Thread(target=self._read, args=(stream, error), daemon=True)
+                         for stream, error in ((self.process.stdout, False), (self.process.stderr, True))]
+        for thread in (*self._readers, self.watcher, self.meter):
+            thread.start()
+        self.ready_at: float | None = None
+        self.url, self.workers = "", 0
+        self.slots: dict[int, int] = {}
+        """Which pid was last seen in which slot."""
+        self.client = Client("http://127.0.0.1:1", log, number)
+
+    def _read(self, stream: object, error: bool) -> None:
+        """Always take what the program writes: a full pipe would block it."""
+        for raw in stream:  # type: ignore[attr-defined]
+            line = Line(time.monotonic(), raw.decode(errors="replace").rstrip("\n"), error)
+            with self._line_came:
+                self.lines.append(line)
+                self._line_came.notify_all()
+            self.log.add("output", cluster=self.number, t=line.t, text=line.text, data={"stderr": True} if error else {})
+
+    # ----- starting
+
+    def wait_ready(self) -> None:
+        """Wait for the ready line as long as the program is busy; give up when it has been quiet for some seconds."""
+        quiet_since, used = time.monotonic(), -1.0
+        while True:
+            match = self._ready_line()
+            if match is not None:
+                break
+            if not processes.alive(self.pid):
+                self.process.wait()
+                raise CheckFailed(f"the program ended with exit code {self.process.returncode} before its ready line"
+                                  + self.said(), expected="a line `ready url=http://127.0.0.1:8000 workers=2 pid=1234`")
+            now, total = time.monotonic(), sum(map(processes.processor_time, self.watcher.pids()))
+            if total > used:
+                quiet_since, used = now, total
+            if now - quiet_since > QUIET_SECONDS or now - self.started > START_SECONDS:
+                allowance = self.meter.allowance(self.started, now)
+                if now - self.started < QUIET_SECONDS + allowance:
+                    continue
+                raise CheckFailed(f"no ready line after {now - self.started:.1f} s" + self.said(),
+                                  expected="a line `ready url=http://127.0.0.1:8000 workers=2 pid=1234`")
+            with self._line_came:
+                self._line_came.wait(0.1)
+        self.url, self.workers = match.group(1), int(match.group(4))
+        self.client = Client(self.url, self.log, self.number)
+
+    def _ready_line(self) -> re.Match[str] | None:
+        for line in list(self.lines):
+            match = None if line.error else READY.match(line.text)
+            if match:
+                if self.ready_at is None:
+                    self.ready_at = line.t
+                    self.log.add("ready", cluster=self.number, pid=self.pid, t=line.t, text=line.text)
+                return match
+        return None
+
+    def said(self) -> str:
+        """What the program wrote, for a message."""
+        if not self.lines:
+            return "; it wrote nothing"
+        shown = [line.text for line in self.lines[-8:]]
+        return "; the last that it wrote:\n" + "\n".join(f"    {text}" for text in shown)
+
+    def output(self, *, error: bool = False) -> list[str]:
+        """The lines so far; all of them if the program has ended."""
+        if not processes.alive(self.pid):
+            for thread in self._readers:
+                thread.join(1)
+        return [line.text for line in self.lines if line.error == error]
+
+    # ----- its workers
+
+    def find_workers(self, patience: float = 5.0) -> dict[int, int]:
+        """Ask over fresh connections until every slot has answered; slot → pid."""
+        deadline = time.monotonic() + patience
+        found: dict[int, int] = {}
+        while len(found) < self.workers:
+            answer = self.client.get(self.exercise.probe, patience=2)
+            if answer.worker is not None and answer.pid is not None:
+                found[answer.worker] = answer.pid
+            elif time.monotonic() > deadline or answer.status == 200:
+                raise CheckFailed(f"{answer}, body {answer.body[:200]!r}",
+                                  expected="200 and a JSON object with `worker` and `pid`")
+            if time.monotonic() > deadline:
+                raise CheckFailed(f"only the workers {sorted(found)} of {self.workers} answered in {patience:.0f} s",
+                                  expected="fresh connections reach all workers")
+        self.slots = found
+        return found
+
+    def connections_to(self, each: int, slots: list[int] | None = None, patience: float = 10.0) -> dict[int, list[Connection]]:
+        """That many kept-alive connections to every worker (or the given ones), each having had one answer."""
+        wanted: dict[int, list[Connection]] = {slot: [] for slot in slots or range(1, self.workers + 1)}
+        deadline = time.monotonic() + patience
+        while any(len(found) < each for found in wanted.values()):
+            connection = self.client.connect()
+            answer = connection.get(self.exercise.probe, patience=3)
+            if answer.status == 200 and answer.worker is not None and answer.pid is not None:
+                self.slots[answer.worker] = answer.pid
+            mine = wanted.get(answer.worker or 0)
+            if mine is not None and len(mine) < each and connection.usable and not answer.says_close():
+                mine.append(connection)
+            else:
+                connection.close()
+            if time.monotonic() > deadline:
+                have = ", ".join(f"worker {slot}: {len(found)}" for slot, found in wanted.items())
+                raise CheckFailed(f"after {patience:.0f} s of fresh connections: {have}; last: {answer}",
+                                  expected=f"fresh connections reach all workers, here {each} each, and stay open")
+        return wanted
+
+    def pid_of(self, slot: int) -> int:
+        if slot not in self.slots:
+            self.find_workers()
+        return self.slots[slot]
+
+    # ----- signals
+
+    def signal(self, number: signal.Signals) -> float:
+        """Send a signal to the master; returns the moment."""
+        return self._send(number, self.pid, "master", lambda: os.kill(self.pid, number))
+
+    def signal_group(self, number: signal.Signals) -> float:
+        """Send a signal to the whole process group, as a terminal's Ctrl+C does."""
+        return self._send(number, self.pid, "group", lambda: os.killpg(self.pid, number))
+
+    def signal_worker(self, slot: int, number: signal.Signals) -> float:
+        pid = self.pid_of(slot)
+        seen = self.watcher.seen.get(pid)
+        if seen is None:
+            self.watcher.scan()
+            seen = self.watcher.seen.get(pid)
+        if seen is None or seen.gone is not None:
+            raise CheckFailed(f"worker {slot} answered with pid {pid}, but there is no such process below the master",
+                              expected="the workers are the master's direct children; `pid` is the worker's own")
+        if number == signal.SIGSTOP:
+            time.sleep(max(0.0, seen.first + CHILD_AGE - time.monotonic()))
+        moment = self._send(number, pid, f"worker {slot}", lambda: signal.pidfd_send_signal(seen.handle, number))
+        if number == signal.SIGSTOP:
+            await_true(lambda: processes.state(pid) in ("T", "t", ""), 2, f"worker {slot} did not stop")
+        return moment
+
+    def _send(self, number: signal.Signals, pid: int, whom: str, action: Callable[[], None]) -> float:
+        moment = time.monotonic()
+        self.log.add("signal", cluster=self.number, pid=pid, t=moment, text=number.name, data={"to": whom})
+        try:
+            action()
+        except ProcessLookupError:
+            raise CheckFailed(f"the {whom} was gone before it was sent {number.name}" + self.said()) from None
+        return moment
+
+    def settle(self, exchanges: int, path: str) -> None:
+        """Wait until that many requests to the path are surely read: the journal says so, or a while has passed."""
+        start = time.monotonic()
+        needle = f'"{path}"'
+        while time.monotonic() < start + 0.3:
+            if self._journalled(needle) >= exchanges:
+                return
+            time.sleep(0.01)
+        time.sleep(min(2.0, self.meter.allowance(start, time.monotonic())))
+
+    def _journalled(self, needle: str) -> int:
+        try:
+            lines = self.journal.read_text(errors="replace").splitlines()
+        except OSError:
+            return 0
+        return sum('"request"' in line and needle in line for line in lines)
+
+    # ----- its end
+
+    def expect_within(self, bound: float, start: float, end: float, what: str) -> None:
+        expect_within(self.meter, bound, start, end, what)
+
+    def wait_exit(self, patience: float) -> int | None:
+        """The exit code as a shell counts it, but negative for a signal; None if it has not ended in time."""
+        if self.watcher.wait_gone([self.pid], patience):
+            return None
+        return self.process.wait(5)
+
+    def expect_exit(self, code: int, since: float, within: float) -> float:
+        """The master ends with that code, no later than `within` seconds after the moment `since`; returns when."""
+        seen = self.wait_exit(since + within * 1.5 + 3 - time.monotonic())
+        at = self.watcher.gone_at(self.pid)
+        if seen is None or at is None:
+            now = time.monotonic()
+            self.expect_within(within, since, now, "the master is still there")
+            raise Inconclusive("the master did not end while the machine was slow")
+        self.expect_within(within, since, at, "the end of the master")
+        if seen != code:
+            how = f"was ended by {signal.Signals(-seen).name}" if seen < 0 else f"ended with exit code {seen}"
+            raise CheckFailed(f"the master {how}" + self.said(), expected=f"exit code {code}")
+        return at
+
+    def expect_nothing_left(self, since: float, within: float) -> None:
+        """All processes are gone `within` seconds after `since`, nobody listens, no file is left."""
+        self.watcher.scan()
+        left = self.watcher.wait_gone(list(self.watcher.seen), since + within * 1.5 + 2 - time.monotonic())
+        now = time.monotonic()
+        left += [pid for pid in processes.marked(processes.MARKER, self.marker) if processes.alive(pid) and pid not in left]
+        if left:
+            self.expect_within(within, since, now, f"processes left: {describe(left)}")
+        last = max((one.gone or now for one in self.watcher.seen.values()), default=now)
+        self.expect_within(within, since, last, "the end of the last process")
+        self.expect_no_trace()
+
+    def expect_no_trace(self) -> None:
+        port = self.client.address[1]
+        if self.settings.get("PORT", "0") == "0" and processes.listening_on(port):
+            raise CheckFailed(f"port {port} is still listened on after the end", expected="no listening socket after the end")
+        files = [str(path.relative_to(self.folder)) for folder in (self.cwd, self.tmp) for path in folder.rglob("*")]
+        if files:
+            raise CheckFailed(f"files left behind: {', '.join(files)}", expected="no file left after the end")
+
+    def tear_down(self) -> list[str]:
+        """End whatever is still there, and say what the program had left behind after its own end."""
+        ended = not processes.alive(self.pid)
+        found: list[str] = []
+        self.watcher.scan()
+        if ended:
+            left = self.watcher.wait_gone(self.watcher.pids(), 1.0)
+            left += [pid for pid in self._belongings() if processes.alive(pid) and pid not in left]
+            found = [f"left behind after the master's end: {describe(left)}"] if left else []
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            rest = [pid for pid in self._belongings() if processes.alive(pid)]
+            if not rest:
+                break
+            for pid in rest:
+                processes.kill(pid)
+            time.sleep(0.005)
+        self.process.wait(5)
+        self.client.close()
+        for pid in self.watcher.seen:
+            if pid != self.pid:
+                processes.reap(pid)
+        for pid in processes.children(os.getpid()):
+            if processes.state(pid) == "Z" and pid in self.watcher.seen:
+                processes.reap(pid)
+        for thread in self._readers:
+            thread.join(2)
+        for stream in (self.process.stdout, self.process.stderr):
+            if stream is not None:
+                stream.close()
+        self.meter.stop()
+        self.watcher.stop()
+        (self.run.folder / "sessions" / str(self.pid)).unlink(missing_ok=True)
+        return found
+
+    def _belongings(self) -> set[int]:
+        """Everything that may be the cluster's: by descent, by session, by the mark in the environment."""
+        found = {self.pid, *self.watcher.pids(), *processes.in_session(self.pid)}
+        found.update(processes.marked(processes.MARKER, self.marker))
+        for pid in list(found):
+            found.update(processes.descendants(pid))
+        return found
+
+    def remove_folder(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def describe(pids: list[int]) -> str:
+    return ", ".join(f"{pid} ({processes.command_line(pid) or '?'})" for pid in pids)
+
+
+def await_true(condition: Callable[[], bool], patience: float, otherwise: str) -> None:
+    """Wait for something that is not the program's duty; if it does not come the check is inconclusive."""
+    deadline = time.monotonic() + patience
+    while not condition():
+        if time.monotonic() > deadline:
+            raise Inconclusive(otherwise)
+        time.sleep(0.005)
+
+
+def raise_own_limit(wanted: int) -> bool:
+    """Raise this process's limit of open files; False if that many are not to be had."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted <= hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return wanted <= hard
+
+
+__all__ = ["Answer", "Cluster", "Line", "await_true", "raise_own_limit"]

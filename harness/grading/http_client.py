@@ -1,0 +1,305 @@
+"""A client that knows when each byte came: connections that stay, requests in flight, half requests.
+
+One thread of the process reads all connections, so that times are those of arrival and nobody has to wait to be read.
+Every request has a Host; after an answer with `Connection: close` the connection is not used again.
+"""
+from __future__ import annotations
+
+import json
+import select
+import socket
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import h11
+
+from .events import Event, EventLog
+
+Outcome = Literal["answer", "refused", "reset", "closed", "cut", "malformed", "waiting"]
+SAID = {"refused": "connection refused", "reset": "connection reset without an answer",
+        "closed": "connection closed without an answer", "cut": "cut in the middle of the answer"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What became of one request."""
+
+    outcome: Outcome
+    method: str
+    path: str
+    started: float
+    ended: float
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    conn: int = 0
+    problem: str = ""
+
+    @property
+    def took(self) -> float:
+        return self.ended - self.started
+
+    @property
+    def json(self) -> dict[str, Any]:
+        try:
+            value = json.loads(self.body)
+        except ValueError:
+            return {}
+        return value if isinstance(value, dict) else {}
+
+    @property
+    def worker(self) -> int | None:
+        value = self.json.get("worker")
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+    @property
+    def pid(self) -> int | None:
+        value = self.json.get("pid")
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+    def says_close(self) -> bool:
+        return "close" in self.headers.get("connection", "").lower()
+
+    def __str__(self) -> str:
+        took = f"{self.took * 1000:.0f} ms"
+        if self.outcome == "answer":
+            by = f" from worker {self.worker}" if self.worker is not None else ""
+            return f"{self.method} {self.path}: {self.status}{by} after {took}"
+        if self.outcome == "waiting":
+            return f"{self.method} {self.path}: no answer within {took}"
+        return f"{self.method} {self.path}: {SAID.get(self.outcome, self.problem)} after {took}"
+
+
+class Exchange:
+    """A request under way. It ends once, with an answer or without."""
+
+    def __init__(self, event: Event, method: str, path: str, conn: int) -> None:
+        self.event, self.method, self.path, self.conn = event, method, path, conn
+        self.started = event.t
+        self.parser = h11.Connection(h11.CLIENT)
+        self.parser.send(h11.Request(method=method, target=path, headers=[("Host", "x")]))
+        self.parser.send(h11.EndOfMessage())
+        self.ended = threading.Event()
+        self.answer: Answer | None = None
+        self.status, self.headers, self.body = 0, {}, b""  # type: int, dict[str, str], bytes
+
+    def finish(self, outcome: Outcome, now: float, problem: str = "") -> None:
+        self.answer = Answer(outcome, self.method, self.path, self.started, now, self.status, self.headers, self.body,
+                             self.conn, problem)
+        self.event.end, self.event.status, self.event.worker = now, self.status or None, self.answer.worker
+        self.event.text = "" if outcome == "answer" else SAID.get(outcome, problem)
+        self.ended.set()
+
+    def feed(self, data: bytes, now: float) -> None:
+        """Take in what came (b"" is end of file)."""
+        try:
+            self.parser.receive_data(data)
+            while True:
+                event = self.parser.next_event()
+                if isinstance(event, h11.Response):
+                    self.status = event.status_code
+                    self.headers = {name.decode().lower(): value.decode("latin-1") for name, value in event.headers}
+                elif isinstance(event, h11.Data):
+                    self.body += bytes(event.data)
+                elif isinstance(event, h11.EndOfMessage):
+                    return self.finish("answer", now)
+                elif event is h11.NEED_DATA:
+                    return None
+                elif isinstance(event, h11.ConnectionClosed) or event is h11.PAUSED:
+                    return self.finish("cut" if self.status else "closed", now)
+        except h11.RemoteProtocolError as why:
+            if data:
+                return self.finish("malformed", now, f"not valid HTTP ({why}): {data[:200]!r}")
+            return self.finish("cut" if self.status else "closed", now)
+
+    def wait(self, patience: float) -> Answer:
+        """The answer, or one with outcome `waiting` if none came in time."""
+        if self.ended.wait(max(0.0, patience)) and self.answer is not None:
+            return self.answer
+        return Answer("waiting", self.method, self.path, self.started, time.monotonic(), conn=self.conn)
+
+
+class Reader(threading.Thread):
+    """Reads every open connection of this process."""
+
+    _one: Reader | None = None
+    _guard = threading.Lock()
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True, name="http-reader")
+        self.poll = select.epoll()
+        self.connections: dict[int, Connection] = {}
+
+    @classmethod
+    def shared(cls) -> Reader:
+        with cls._guard:
+            if cls._one is None:
+                cls._one = cls()
+                cls._one.start()
+            return cls._one
+
+    def add(self, connection: Connection) -> None:
+        self.connections[connection.socket.fileno()] = connection
+        self.poll.register(connection.socket, select.EPOLLIN | select.EPOLLRDHUP)
+
+    def remove(self, connection: Connection) -> None:
+        number = connection.socket.fileno()
+        if number >= 0 and self.connections.pop(number, None) is not None:
+            self.poll.unregister(number)
+
+    def run(self) -> None:
+        while True:
+            for number, _ in self.poll.poll():
+                connection = self.connections.get(number)
+                if connection is not None:
+                    connection.readable()
+
+
+class Connection:
+    """One TCP connection to the program."""
+
+    def __init__(self, client: Client, number: int) -> None:
+        self.client, self.number = client, number
+        self.worker: int | None = None
+        self.pid: int | None = None
+        self.ended_at: float | None = None
+        self.ended_how: Outcome | None = None
+        self.over = threading.Event()
+        self.guard = threading.Lock()
+        self.exchange: Exchange | None = None
+        self.unasked = b""
+        self.socket = socket.create_connection(client.address, timeout=5)
+        self.opened = time.monotonic()
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client.log.add("open", conn=number, cluster=client.cluster, t=self.opened)
+        Reader.shared().add(self)
+
+    @property
+    def usable(self) -> bool:
+        return not self.over.is_set()
+
+    def readable(self) -> None:
+        now = time.monotonic()
+        how: Outcome = "closed"
+        try:
+            data = self.socket.recv(262144, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        except OSError:
+            data, how = b"", "reset"
+        with self.guard:
+            exchange = self.exchange
+            if exchange is not None:
+                if data or how == "closed":
+                    exchange.feed(data, now)
+                else:
+                    exchange.finish("cut" if exchange.status else "reset", now)
+                if exchange.ended.is_set():
+                    self.exchange = None
+                    if exchange.answer is not None and exchange.answer.worker is not None:
+                        self.worker, self.pid = exchange.answer.worker, exchange.answer.pid
+            else:
+                self.unasked += data
+        if not data:
+            Reader.shared().remove(self)
+            self.ended_at, self.ended_how = now, how
+            self.over.set()
+            self.client.log.add("close", conn=self.number, cluster=self.client.cluster, t=now, text=f"{how} by the program")
+
+    def send(self, path: str, method: str = "GET", body: bytes = b"", headers: dict[str, str] | None = None) -> Exchange:
+        """Send one request; its answer comes to the Exchange."""
+        fields = {"Host": self.client.host, **(headers or {})}
+        if body and "Transfer-Encoding" not in fields:
+            fields.setdefault("Content-Length", str(len(body)))
+        head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        return self.send_raw(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body, method, path, kind="request")
+
+    def send_raw(self, data: bytes, method: str = "GET", path: str = "/", *, kind: Literal["raw", "request"] = "raw",
+                 ) -> Exchange:
+        """Send these bytes, the first of a request. What comes back is taken for its answer."""
+        event = self.client.log.add(kind, conn=self.number, cluster=self.client.cluster, method=method, path=path,
+                                    worker=self.worker, data={"bytes": data[:300].decode("latin-1")} if kind == "raw" else {})
+        exchange = Exchange(event, method, path, self.number)
+        with self.guard:
+            if self.over.is_set():
+                exchange.finish(self.ended_how or "closed", time.monotonic())
+                return exchange
+            self.exchange = exchange
+        self.more(data)
+        return exchange
+
+    def more(self, data: bytes) -> None:
+        """Send further bytes. That the program has closed is noticed by the reading side."""
+        try:
+            self.socket.sendall(data)
+        except OSError:
+            pass
+
+    def get(self, path: str, patience: float = 10.0) -> Answer:
+        return self.send(path).wait(patience)
+
+    def wait_closed(self, patience: float) -> float | None:
+        """When the program closed it; None if it did not in time."""
+        return self.ended_at if self.over.wait(max(0.0, patience)) else None
+
+    def close(self) -> None:
+        with self.guard:
+            if self.socket.fileno() >= 0:
+                Reader.shared().remove(self)
+                self.over.set()
+                self.socket.close()
+
+
+class Client:
+    """Opens connections to one cluster, counts them, and closes them all at the end."""
+
+    def __init__(self, url: str, log: EventLog, cluster: int) -> None:
+        parts = urlsplit(url)
+        self.url, self.log, self.cluster = url, log, cluster
+        self.address = (parts.hostname or "127.0.0.1", parts.port or 80)
+        self.host = parts.netloc
+        self._connections: list[Connection] = []
+        self._count = 0
+
+    def connect(self) -> Connection:
+        """Raises OSError if refused."""
+        self._count += 1
+        connection = Connection(self, self._count)
+        self._connections.append(connection)
+        return connection
+
+    def start(self, path: str, method: str = "GET", body: bytes = b"", headers: dict[str, str] | None = None) -> Exchange:
+        """A request on a fresh connection, not waited for."""
+        began = time.monotonic()
+        try:
+            connection = self.connect()
+        except OSError as why:
+            event = self.log.add("request", conn=self._count, cluster=self.cluster, method=method, path=path, t=began)
+            exchange = Exchange(event, method, path, self._count)
+            refused = isinstance(why, ConnectionRefusedError)
+            exchange.finish("refused" if refused else "reset", time.monotonic(), str(why))
+            return exchange
+        return connection.send(path, method, body, headers)
+
+    def get(self, path: str, patience: float = 10.0) -> Answer:
+        """A request on a fresh connection, and its answer."""
+        return self.ask(path, "GET", patience=patience)
+
+    def ask(self, path: str, method: str, body: bytes = b"", headers: dict[str, str] | None = None,
+            patience: float = 10.0) -> Answer:
+        exchange = self.start(path, method, body, headers)
+        answer = exchange.wait(patience)
+        for connection in reversed(self._connections):
+            if connection.number == exchange.conn:
+                connection.close()
+                self._connections.remove(connection)
+                break
+        return answer
+
+    def close(self) -> None:
+        for connection in self._connections:
+            connection.close()
+        self._connections.clear()

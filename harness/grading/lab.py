@@ -1,0 +1,63 @@
+"""What a check is given: it starts clusters here, and they are all ended and looked over when it is done."""
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from .cluster import Cluster
+from .events import EventLog
+from .program import Program
+from .run import Run
+from .verdict import Exercise
+
+
+class Lab:
+    def __init__(self, exercise: Exercise, program: Program, run: Run, real_time: bool) -> None:
+        self.exercise, self.program, self.run, self.real_time = exercise, program, run, real_time
+        self.log = EventLog()
+        self.clusters: list[Cluster] = []
+
+    def pace(self, scaled: float, real: float) -> float:
+        """One of two figures: the quick one, or the one for --real-time."""
+        return real if self.real_time else scaled
+
+    def figure(self, name: str) -> float:
+        """Seconds of a setting in milliseconds as clusters have it here."""
+        return (self.exercise.real if self.real_time else self.exercise.scaled)[name] / 1000
+
+    def start(self, *, wait: bool = True, prefix: tuple[str, ...] = (), **settings: int | str) -> Cluster:
+        """Start a cluster and wait for its ready line. A setting given here overrides the exercise's."""
+        values: dict[str, int | str] = {"PORT": 0, **({} if self.real_time else self.exercise.scaled), **settings}
+        cluster = Cluster(self.program, self.exercise, self.run, self.log, len(self.clusters) + 1,
+                          {name: str(value) for name, value in values.items()}, list(prefix))
+        self.clusters.append(cluster)
+        if wait:
+            cluster.wait_ready()
+        return cluster
+
+    def finish(self) -> list[str]:
+        """End all clusters; returns what they left behind."""
+        notes: list[str] = []
+        for cluster in self.clusters:
+            notes += cluster.tear_down()
+            self.log.journals[cluster.number] = read_journal(cluster.journal)
+            cluster.remove_folder()
+        return notes
+
+
+def read_journal(path: Path) -> list[dict[str, Any]]:
+    """The entries that can be read; a check of its own judges the rest."""
+    entries = []
+    try:
+        lines = path.read_text(errors="replace").splitlines()
+    except OSError:
+        return []
+    for line in lines:
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict):
+            entries.append(entry)
+    return entries

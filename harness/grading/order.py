@@ -1,0 +1,29 @@
+"""In which order checks run, given that pytest-xdist deals them out in pairs and each process keeps its order.
+
+Checks that others build on come first. Then each process gets a long check and a short one; the rest follows, longest
+first, to whoever is free. A check only ever waits for one that stands before it, so that nothing waits for ever.
+"""
+from __future__ import annotations
+
+from typing import Callable, TypeVar
+
+Check = TypeVar("Check")
+
+
+def arrange(checks: list[Check], seconds: Callable[[Check], float], needed: Callable[[Check], bool], processes: int) -> list[Check]:
+    """`needed` says whether another check builds on this one."""
+    first = [one for one in checks if needed(one)]
+    rest = sorted((one for one in checks if not needed(one)), key=seconds, reverse=True)
+    places = max(0, 2 * processes - len(first))
+    if len(rest) <= places:
+        return first + rest
+    long_ones = rest[:(places + 1) // 2]
+    short_ones = rest[len(rest) - places // 2:] if places // 2 else []
+    middle = rest[len(long_ones):len(rest) - len(short_ones)]
+    dealt: list[Check] = []
+    short_next = len(first) % 2 == 1
+    while long_ones or short_ones:
+        source = short_ones if (short_next and short_ones) or not long_ones else long_ones
+        dealt.append(source.pop(0) if source is long_ones else source.pop())
+        short_next = not short_next
+    return first + dealt + middle

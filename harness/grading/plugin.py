@@ -1,0 +1,254 @@
+"""The pytest plugin: options, the order of checks, how each is run, and what is made of the outcomes.
+
+With pytest-xdist there is one leading process, which starts the run and tells the user, and several that run checks.
+With -n0 one process does both.
+"""
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any, Generator
+
+import pytest
+
+from . import processes
+from .checklist import Checklist, Declaration, declaration_of, sentence
+from .lab import Lab
+from .order import arrange
+from .program import NoProgram, Program
+from .report_json import write
+from .run import LeadingRun, Run
+from .runner import needs_of, run_check
+from .terminal import Display
+from .verdict import Exercise, Record
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+RECORD = "record"
+LEADER: pytest.StashKey[Leader] = pytest.StashKey()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("grading")
+    group.addoption("--solution", action="store_true", help="grade the reference solution")
+    group.addoption("--program", metavar="COMMAND", help="grade this program instead of the built starter")
+    group.addoption("--real-time", action="store_true", help="use the contract's own figures, not scaled ones")
+    group.addoption("--report-json", metavar="FILE", help="write the report there as JSON")
+
+
+def is_leader(config: pytest.Config) -> bool:
+    return not hasattr(config, "workerinput")
+
+
+def option(config: pytest.Config, name: str) -> Any:
+    return config.getoption(name)
+
+
+def command_of(config: pytest.Config, exercise: Exercise) -> tuple[str, str]:
+    """The command to grade and what to say if it is not there."""
+    given, built = option(config, "program"), f"build/bin/ex{exercise.number}"
+    if given and option(config, "solution"):
+        raise NoProgram("--program and --solution exclude each other")
+    if given:
+        return str(given), "--program takes a command line as you would type it in this folder"
+    if option(config, "solution"):
+        return f"{built}-solution", f"Build it first: make ex{exercise.number}-solution"
+    return built, f"Build it first: make ex{exercise.number}"
+
+
+def find_program(config: pytest.Config, exercise: Exercise) -> Program:
+    command, advice = command_of(config, exercise)
+    return Program.find(command, Path.cwd() if option(config, "program") else ROOT, advice)
+
+
+def module_of(config: pytest.Config) -> str:
+    """The test file that was asked for; there is one for each exercise."""
+    names = {Path(arg.split("::")[0]).stem for arg in config.args if Path(arg.split("::")[0]).name.startswith("test_ex")}
+    if len(names) != 1:
+        raise pytest.UsageError("name the test file of one exercise, for instance harness/test_ex1_graceful_shutdown.py")
+    return names.pop()
+
+
+class Leader:
+    """What the leading process keeps: the checklist, the display, the run."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config, self.began = config, time.monotonic()
+        self.checklist = Checklist.of_module(module_of(config))
+        try:
+            self.program = find_program(config, self.checklist.exercise)
+        except NoProgram as why:
+            raise pytest.UsageError(str(why)) from None
+        self.run = LeadingRun()
+        self.display = Display(self.checklist, self.program.shown)
+        self.chosen = False
+
+    def choose(self, ids: list[str]) -> None:
+        if not self.chosen:
+            self.chosen = True
+            self.checklist.choose({short_id(one) for one in ids})
+            self.display.begin()
+
+    def take(self, report: pytest.TestReport) -> None:
+        record = record_of(report)
+        if record is None and report.when == "call" or report.outcome == "failed" and record is None:
+            record = Record(short_id(report.nodeid), 0, "", seen=f"the harness itself failed: {report.longreprtext[-2000:]}")
+            self.run.put_result(record.id, "inconclusive")
+        if record is None:
+            return
+        record.rerun = self.rerun(report.nodeid)
+        item = self.checklist.add(record)
+        if item is not None:
+            record.item, record.title = item.number, item.planned[record.id]
+            self.display.update(item, record)
+
+    def rerun(self, nodeid: str) -> str:
+        """One command line that runs just this check again."""
+        file, _, rest = nodeid.partition("::")
+        path = os.path.relpath(self.config.rootpath / file)
+        same = Path(shutil.which("python3") or "/").resolve() == Path(sys.executable).resolve()
+        words = ["python3" if same else sys.executable, "-m", "pytest", f"{path}::{rest}"]
+        words += ["--solution"] if option(self.config, "solution") else []
+        words += ["--program", option(self.config, "program")] if option(self.config, "program") else []
+        words += ["--real-time"] if option(self.config, "real_time") else []
+        return shlex.join([*words, "-n0"])
+
+    def finish(self) -> None:
+        seconds = time.monotonic() - self.began
+        self.display.end(seconds)
+        if option(self.config, "report_json"):
+            write(Path(option(self.config, "report_json")), self.checklist, self.program.shown, seconds)
+
+
+def short_id(nodeid: str) -> str:
+    return nodeid.partition("::")[2]
+
+
+def record_of(report: pytest.TestReport) -> Record | None:
+    found = [value for name, value in report.user_properties if name == RECORD]
+    return Record(**found[-1]) if found and report.when == "call" and isinstance(found[-1], dict) else None
+
+
+# ----- both kinds of process
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if is_leader(config) and not config.option.collectonly:
+        config.stash[LEADER] = Leader(config)
+
+
+@pytest.fixture
+def lab(request: pytest.FixtureRequest) -> Lab:
+    exercise = request.module.EXERCISE
+    program = find_program(request.config, exercise)
+    return Lab(exercise, program, Run.of_environment(), bool(option(request.config, "real_time")))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Function]) -> None:
+    needed = {name for item in items for name in needs_of(class_of(item), item.function)}
+    count = config.workerinput["workercount"] if hasattr(config, "workerinput") else 1
+    items[:] = arrange(items, lambda item: declaration(item).seconds, lambda item: item.name in needed, count)
+
+
+def declaration(item: pytest.Function) -> Declaration:
+    return declaration_of(item.function)
+
+
+def class_of(item: pytest.Function) -> type:
+    return item.cls if isinstance(item.cls, type) else object
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool:
+    item, cls = pyfuncitem, class_of(pyfuncitem)
+    processes.adopt_orphans()
+    arguments = {name: item.funcargs[name] for name in item._fixtureinfo.argnames}
+    names = needs_of(cls, item.function)
+    needed = {short_id(other.nodeid): sentence(other.function) for other in item.session.items
+              if isinstance(other, pytest.Function) and other.name in names}
+    number = int(getattr(cls, "item", 0))
+    record = Record(short_id(item.nodeid), number, sentence(item.function))
+    run_check(record, cls, item.function, item.funcargs["lab"], needed, lambda: item.obj(**arguments))
+    record.hint = hint(item.module.EXERCISE, number, declaration(item).hint) if record.result == "fail" else ""
+    item.user_properties.append((RECORD, vars(record)))
+    if record.result == "fail":
+        pytest.fail(record.seen, pytrace=False)
+    if record.result != "pass":
+        pytest.skip(record.seen)
+    return True
+
+
+def hint(exercise: Exercise, number: int, first: str) -> str:
+    section = f"hints-item-{number}" if number else "hints-common-ground"
+    where = f"{exercise.folder}/README.md#{section}"
+    return f"{first} (more: {where})" if first else where
+
+
+# ----- the leading process
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    leader = session.config.stash.get(LEADER, None)
+    if leader is not None and session.items:
+        leader.choose([item.nodeid for item in session.items])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
+    leader = node.config.stash.get(LEADER, None)
+    if leader is not None:
+        leader.choose(ids)
+
+
+class Listener:
+    """Hooks that get no config: registered once the leader is known."""
+
+    def __init__(self, leader: Leader) -> None:
+        self.leader = leader
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self.leader.display.start(short_id(nodeid))
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.leader.take(report)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    leader = session.config.stash.get(LEADER, None)
+    if leader is not None:
+        session.config.pluginmanager.register(Listener(leader), "grading-listener")
+
+
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
+    """Count by our results, print nothing: the display does that."""
+    record = record_of(report) if isinstance(report, pytest.TestReport) else None
+    if record is not None:
+        names = {"pass": "passed", "fail": "failed", "skipped": "skipped", "inconclusive": "inconclusive"}
+        return names[record.result], "", ""
+    return ("inconclusive" if report.outcome == "failed" else ""), "", ""
+
+
+def pytest_terminal_summary(config: pytest.Config) -> None:
+    leader = config.stash.get(LEADER, None)
+    if leader is not None:
+        leader.finish()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
+    leader = session.config.stash.get(LEADER, None)
+    ran = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+    yield
+    if leader is not None and ran and leader.checklist.items:
+        session.exitstatus = leader.checklist.exit_code()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    leader = config.stash.get(LEADER, None)
+    if leader is not None:
+        leader.display.stop()
+        leader.run.end()

@@ -1,0 +1,145 @@
+"""Questions to /proc, and the adoption of orphans."""
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+from pathlib import Path
+
+import psutil
+
+PR_SET_CHILD_SUBREAPER = 36
+MARKER = "CLUSTER_HARNESS_CLUSTER"
+RUN_MARKER = "CLUSTER_HARNESS_RUN"
+
+
+def adopt_orphans() -> None:
+    """From now on a process whose parent dies becomes a child of this one, not of init."""
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def children(pid: int) -> list[int]:
+    """The direct children, those started by any of its threads. Empty if it is gone."""
+    found: list[int] = []
+    try:
+        for task in os.listdir(f"/proc/{pid}/task"):
+            found += map(int, Path(f"/proc/{pid}/task/{task}/children").read_text().split())
+    except FileNotFoundError:
+        if not Path(f"/proc/self/task/{os.getpid()}/children").exists():
+            return psutil_children(pid)
+    except (ProcessLookupError, PermissionError):
+        pass
+    return found
+
+
+def psutil_children(pid: int) -> list[int]:
+    """The slow way, for kernels without the `children` files."""
+    try:
+        return [one.pid for one in psutil.Process(pid).children()]
+    except psutil.Error:
+        return []
+
+
+def descendants(pid: int) -> list[int]:
+    found: list[int] = []
+    queue = [pid]
+    while queue:
+        below = [one for one in children(queue.pop()) if one not in found]
+        found += below
+        queue += below
+    return found
+
+
+def run_queue_wait(pid: int) -> dict[int, float]:
+    """Seconds that each thread has waited for a processor since its start."""
+    waits: dict[int, float] = {}
+    try:
+        for task in os.listdir(f"/proc/{pid}/task"):
+            waits[int(task)] = int(Path(f"/proc/{pid}/task/{task}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        pass
+    return waits
+
+
+def processor_time(pid: int) -> float:
+    try:
+        times = psutil.Process(pid).cpu_times()
+        return float(times.user + times.system)
+    except psutil.Error:
+        return 0.0
+
+
+def state(pid: int) -> str:
+    """One letter as in /proc/PID/stat (T: stopped, Z: zombie), empty if there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return ""
+
+
+def alive(pid: int) -> bool:
+    return state(pid) not in ("", "Z", "X")
+
+
+def marked(name: str, value: str) -> list[int]:
+    """Processes that were started with this variable in their environment."""
+    entry = f"{name}={value}".encode()
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                if entry in (folder / "environ").read_bytes().split(b"\0"):
+                    found.append(int(folder.name))
+            except OSError:
+                continue
+    return found
+
+
+def in_session(session: int) -> list[int]:
+    found = []
+    for text in os.listdir("/proc"):
+        if text.isdigit():
+            try:
+                if os.getsid(int(text)) == session:
+                    found.append(int(text))
+            except OSError:
+                continue
+    return found
+
+
+def command_line(pid: int) -> str:
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+        return b" ".join(words).decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def listening_on(port: int) -> bool:
+    """Whether any socket of this machine listens on that TCP port."""
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            rows = Path(table).read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for row in rows:
+            fields = row.split()
+            if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
+                return True
+    return False
+
+
+def kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass
+
+
+def reap(pid: int) -> None:
+    """Collect an adopted orphan, if it is one and has ended."""
+    try:
+        os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        pass

@@ -1,0 +1,39 @@
+"""The report for programs: one JSON file."""
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from .checklist import COMMON, Checklist, Item
+from .verdict import Record
+
+KEYS = ("id", "title", "result", "seconds", "expected", "seen", "likely", "hint", "rerun")
+
+
+def as_json(checklist: Checklist, program: str, seconds: float) -> dict[str, Any]:
+    common = [item for item in checklist.items if item.number == COMMON]
+    return {
+        "exercise": checklist.exercise.number,
+        "program": program,
+        "seconds": round(seconds, 2),
+        "passed": checklist.passed,
+        "total": len(checklist.counted),
+        "items": [item_json(item) for item in checklist.counted],
+        "common": item_json(common[0]) if common else item_json(Item(COMMON, "Common ground")),
+    }
+
+
+def item_json(item: Item) -> dict[str, Any]:
+    checks = [item.records[id_] if id_ in item.records else Record(id_, item.number, title, seen="it did not run")
+              for id_, title in item.planned.items()]
+    return {"item": item.number, "title": item.title, "result": item.result or "inconclusive",
+            "checks": [check_json(record) for record in checks]}
+
+
+def check_json(record: Record) -> dict[str, Any]:
+    return {key: getattr(record, key) for key in KEYS}
+
+
+def write(path: Path, checklist: Checklist, program: str, seconds: float) -> None:
+    path.write_text(json.dumps(as_json(checklist, program, seconds), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

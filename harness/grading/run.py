@@ -1,0 +1,90 @@
+"""One run of the harness: its folder for temporary files, its token, its guardian, and what its processes share."""
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Iterator, cast
+
+from .events import EventLog
+from .processes import RUN_MARKER
+from .verdict import Result
+
+FOLDER = "CLUSTER_HARNESS_FOLDER"
+
+
+class Run:
+    """The view that any process of the run has: the one that leads it, and the pytest-xdist workers."""
+
+    def __init__(self, folder: Path, token: str) -> None:
+        self.folder, self.token = folder, token
+
+    @staticmethod
+    def of_environment() -> Run:
+        return Run(Path(os.environ[FOLDER]), os.environ[RUN_MARKER])
+
+    def note_session(self, session: int) -> None:
+        (self.folder / "sessions" / str(session)).touch()
+
+    def _file(self, check: str) -> Path:
+        return self.folder / "results" / hashlib.sha1(check.encode()).hexdigest()
+
+    def put_result(self, check: str, result: Result) -> None:
+        target = self._file(check)
+        partial = target.with_suffix(f".{os.getpid()}")
+        partial.write_text(json.dumps(result))
+        partial.rename(target)
+
+    def result(self, check: str, patience: float) -> Result | None:
+        """The result of a check that another process may still be at; None if it does not come."""
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                return cast(Result, json.loads(self._file(check).read_text()))
+            except FileNotFoundError:
+                if time.monotonic() > deadline:
+                    return None
+                time.sleep(0.02)
+
+    def put_events(self, check: str, log: EventLog) -> None:
+        """Keep what was done and seen in a check, with the journals, for whoever draws it later."""
+        kept = {"check": check, "events": log.as_json(), "journals": log.journals}
+        (self.folder / "events" / f"{self._file(check).name}.json").write_text(json.dumps(kept))
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """One heavy check at a time."""
+        with open(self.folder / "heavy", "w", encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+class LeadingRun(Run):
+    """The run as its first process has it."""
+
+    def __init__(self) -> None:
+        super().__init__(Path(tempfile.mkdtemp(prefix="cluster-harness-")), uuid.uuid4().hex)
+        for name in ("sessions", "results", "events", "clusters"):
+            (self.folder / name).mkdir()
+        clean = {key: value for key, value in os.environ.items() if key != RUN_MARKER}
+        self._guardian = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("guardian.py")), str(self.folder), self.token],
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True, env=clean)
+        os.environ[FOLDER], os.environ[RUN_MARKER] = str(self.folder), self.token
+
+    def end(self) -> None:
+        """Let the guardian clear up, and wait for it."""
+        assert self._guardian.stdin is not None
+        self._guardian.stdin.close()
+        try:
+            self._guardian.wait(15)
+        except subprocess.TimeoutExpired:
+            self._guardian.kill()

@@ -1,0 +1,75 @@
+"""Runs one check inside a pytest process: waits for what it builds on, judges how it ended, keeps what happened."""
+from __future__ import annotations
+
+import time
+import traceback
+from contextlib import nullcontext
+from typing import Callable, ContextManager
+
+from .checklist import declaration_of, sentence
+from .lab import Lab
+from .run import Run
+from .story import lines
+from .verdict import CheckFailed, Inconclusive, Record
+
+PATIENCE = 90.0
+
+
+def needs_of(cls: type, function: object) -> tuple[str, ...]:
+    """The checks that this one builds on, by the names of their functions."""
+    declared = declaration_of(function).needs
+    names = declared if declared is not None else getattr(cls, "needs", ())
+    return tuple(name for name in names if name != getattr(function, "__name__", ""))
+
+
+def blocked(run: Run, needed: dict[str, str]) -> tuple[str, str] | None:
+    """Wait for the checks that this one needs (id → title); the first that did not hold, and how it ended."""
+    for id_, title in needed.items():
+        result = run.result(id_, PATIENCE)
+        if result is None:
+            raise Inconclusive(f"the check \"{title}\", which this one builds on, did not end")
+        if result in ("fail", "skipped"):
+            return title, result
+    return None
+
+
+def run_check(record: Record, cls: type, function: Callable[..., None], lab: Lab, needed: dict[str, str],
+              call: Callable[[], object]) -> None:
+    """Fill in the record. Nothing that a check raises leaves this function, but an interrupt by the user."""
+    declared = declaration_of(function)
+    record.title, record.expected = sentence(function), declared.expected or sentence(function)
+    began = time.monotonic()
+    try:
+        stop = blocked(lab.run, needed)
+        if stop is not None:
+            record.result, record.seen = "skipped", f"not tried, because this did not hold: {stop[0]}"
+        else:
+            one_at_a_time: ContextManager[None] = lab.run.alone() if declared.heavy else nullcontext()
+            with one_at_a_time:
+                began = time.monotonic()
+                call()
+                record.result = "pass"
+    except CheckFailed as failure:
+        record.result, record.seen = "fail", failure.seen
+        record.expected = failure.expected or record.expected
+        record.likely = failure.likely or declared.likely
+    except Inconclusive as why:
+        record.result, record.seen = "inconclusive", str(why)
+    except Exception as fault:  # whatever it is, it is not the program's fault
+        record.result, record.seen = "inconclusive", harness_fault(fault)
+    record.seconds = round(time.monotonic() - began, 3)
+    lab.run.put_result(record.id, record.result)
+    try:
+        record.notes = lab.finish()
+    except Exception as fault:
+        record.notes = [f"clearing up: {harness_fault(fault)}"]
+    if record.result in ("fail", "inconclusive"):
+        record.done = lines(lab.log)
+    record.seconds = record.seconds if record.result != "skipped" else 0.0
+    lab.run.put_events(record.id, lab.log)
+
+
+def harness_fault(fault: BaseException) -> str:
+    where = traceback.extract_tb(fault.__traceback__)
+    places = " < ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in reversed(where[-4:]))
+    return f"the harness itself failed: {type(fault).__name__}: {fault} ({places})"

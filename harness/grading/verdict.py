@@ -1,0 +1,82 @@
+"""How a check is declared, and how it says what it found."""
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Callable, Literal, TypeVar
+
+Result = Literal["pass", "fail", "skipped", "inconclusive"]
+Function = TypeVar("Function", bound=Callable[..., None])
+
+
+class CheckFailed(AssertionError):
+    """The program broke the contract. Everything else that a check raises is the harness's own fault."""
+
+    def __init__(self, seen: str, *, expected: str = "", likely: str = "") -> None:
+        super().__init__(seen)
+        self.seen, self.expected, self.likely = seen, expected, likely
+
+
+class Inconclusive(Exception):
+    """Neither the program nor its absence of faults could be judged, and why."""
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """What the generic part has to know about an exercise. A test file has one, named EXERCISE."""
+
+    number: int
+    name: str
+    folder: str
+    start_first: str
+    """What somebody should do first whose program passes nothing."""
+    probe: str = "/"
+    """A path that a worker answers at once."""
+    scaled: dict[str, int] = field(default_factory=dict)
+    """Settings for quick grading. With --real-time none of them is set: the program's own defaults hold."""
+    real: dict[str, int] = field(default_factory=dict)
+    """The contract's figures for the same names."""
+    variables: tuple[str, ...] = ()
+    """Every setting of this exercise; the user's own environment must not leak into a cluster."""
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What stands next to a check: what it wants, what is probably wrong if it fails, a first hint."""
+
+    expected: str = ""
+    likely: str = ""
+    hint: str = ""
+    needs: tuple[str, ...] | None = None
+    """Names of checks that must not have failed; None: those of the class."""
+    seconds: float = 2.0
+    """About how long it takes; long ones start first."""
+    heavy: bool = False
+    """It uses much processor time: one such check at a time."""
+
+
+def check(**fields: Any) -> Callable[[Function], Function]:
+    """Declare a check. Its docstring is its line on the checklist."""
+
+    def mark(function: Function) -> Function:
+        setattr(function, "declaration", Declaration(**fields))
+        return function
+
+    return mark
+
+
+@dataclass
+class Record:
+    """The outcome of one check as it travels between processes and into the report."""
+
+    id: str
+    item: int
+    title: str
+    result: Result = "inconclusive"
+    seconds: float = 0.0
+    expected: str = ""
+    seen: str = ""
+    likely: str = ""
+    hint: str = ""
+    rerun: str = ""
+    done: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)

@@ -1,0 +1,111 @@
+"""Watches the processes of one cluster: which there are, since when, and when each has ended."""
+from __future__ import annotations
+
+import os
+import select
+import threading
+import time
+from dataclasses import dataclass
+
+from . import processes
+from .events import EventLog
+
+SCAN_SECONDS = 0.04
+
+
+@dataclass
+class Seen:
+    """A process of the cluster. The descriptor refers to just this process even if its number is used again."""
+
+    pid: int
+    parent: int
+    first: float
+    handle: int
+    last: float = 0.0
+    gone: float | None = None
+
+
+class Watcher(threading.Thread):
+    """Looks at the process tree again and again, and is told by the kernel at once when one of them ends."""
+
+    def __init__(self, master: int, log: EventLog, cluster: int) -> None:
+        super().__init__(daemon=True, name="watcher")
+        self.master, self.log, self.cluster = master, log, cluster
+        self.seen: dict[int, Seen] = {}
+        self.changed = threading.Condition()
+        self._poll = select.poll()
+        self._guard = threading.RLock()
+        self._stop = False
+        self._note(master, os.getpid())
+
+    def _note(self, pid: int, parent: int) -> None:
+        with self._guard:
+            known = self.seen.get(pid)
+            if known is not None and known.gone is None:
+                known.last = time.monotonic()
+                return
+            try:
+                handle = os.pidfd_open(pid)
+            except OSError:
+                return
+            now = time.monotonic()
+            self.seen[pid] = Seen(pid, parent, now, handle, now)
+            self._poll.register(handle, select.POLLIN)
+        self.log.add("child" if pid != self.master else "spawn", pid=pid, cluster=self.cluster, t=now)
+
+    def scan(self) -> None:
+        """Look at the tree now: the master's descendants, and those of processes that it has left behind."""
+        roots = [self.master] + [one.pid for one in self.living() if one.pid != self.master]
+        for root in roots:
+            for pid in processes.children(root):
+                if processes.alive(pid):
+                    self._note(pid, root)
+
+    def living(self) -> list[Seen]:
+        with self._guard:
+            return [one for one in self.seen.values() if one.gone is None]
+
+    def pids(self) -> list[int]:
+        return [one.pid for one in self.living()]
+
+    def run(self) -> None:
+        next_scan = 0.0
+        while not self._stop:
+            if time.monotonic() >= next_scan:
+                self.scan()
+                next_scan = time.monotonic() + SCAN_SECONDS
+            ended = {number for number, _ in self._poll.poll(SCAN_SECONDS * 1000)}
+            now = time.monotonic()
+            for one in self.living():
+                if one.handle in ended:
+                    self._poll.unregister(one.handle)
+                    one.gone = now
+                    self.log.add("death", pid=one.pid, cluster=self.cluster, t=now)
+            if ended:
+                with self.changed:
+                    self.changed.notify_all()
+
+    def wait_gone(self, pids: list[int], patience: float) -> list[int]:
+        """Wait until these have ended; those still there when patience ends are returned."""
+        deadline = time.monotonic() + patience
+        with self.changed:
+            while True:
+                left = [pid for pid in pids if pid in self.seen and self.seen[pid].gone is None]
+                remaining = deadline - time.monotonic()
+                if not left or remaining <= 0:
+                    return left
+                self.changed.wait(min(remaining, 0.1))
+
+    def gone_at(self, pid: int) -> float | None:
+        return self.seen[pid].gone if pid in self.seen else None
+
+    def newcomers(self, since: float) -> list[Seen]:
+        """Processes first seen after that moment that lived long enough to be seen at least twice."""
+        with self._guard:
+            return [one for one in self.seen.values() if one.first > since and one.last - one.first > SCAN_SECONDS / 2]
+
+    def stop(self) -> None:
+        self._stop = True
+        self.join(1)
+        for one in self.seen.values():
+            os.close(one.handle)

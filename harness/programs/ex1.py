@@ -1,0 +1,488 @@
+"""Exercise 1 in plain Python: a proof that the contract can be kept in any language.
+
+Start it with `python3 ex1.py`. The master runs this same file once more for each worker, with a role in the
+environment, the listening socket and one end of a socket pair. Lines of text on that pair are the only messages:
+the worker says `ready`, `drained`, `cut N`; the master says `drain`, `quit`, `force`. End of file on it means that the
+master is gone, and the worker goes too.
+"""
+from __future__ import annotations
+
+import asyncio
+import errno
+import ipaddress
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from typing import Any, Callable
+
+Loop = asyncio.AbstractEventLoop
+HEAD_LIMIT, BODY_LIMIT, STALL_SECONDS, LINGER_SECONDS = 16 * 1024, 64 * 1024, 5.0, 0.5
+PATHS = ("/", "/fast", "/slow", "/health")
+ROLE = os.environ.get("EX1_ROLE", "")
+SLOT = int(ROLE.split()[0]) if ROLE else 0
+
+
+class Refused(Exception):
+    """A setting that the contract does not allow."""
+
+
+def whole(name: str, default: int, low: int, high: int) -> int:
+    text = os.environ.get(name, str(default))
+    if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
+        raise Refused(f"{name}={text!r} is not allowed: a whole number from {low} to {high}")
+    return int(text)
+
+
+class Settings:
+    def __init__(self) -> None:
+        self.host = os.environ.get("HOST", "127.0.0.1")
+        try:
+            self.address = "127.0.0.1" if self.host == "localhost" else str(ipaddress.ip_address(self.host))
+        except ValueError:
+            raise Refused(f"HOST={self.host!r} is not allowed: an IPv4 or IPv6 address or localhost") from None
+        self.port = whole("PORT", 8000, 0, 65535)
+        self.workers = whole("WORKERS", 2, 1, 64)
+        self.default = whole("DEFAULT_MS", 1000, 0, 3_600_000) / 1000
+        self.slow = whole("SLOW_MS", 5000, 0, 3_600_000) / 1000
+        self.timeout = whole("SHUTDOWN_TIMEOUT_MS", 10000, 1, 3_600_000) / 1000
+        path = os.environ.get("JOURNAL")
+        self.journal = -1
+        if path is not None:
+            try:
+                self.journal = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            except OSError as why:
+                raise Refused(f"JOURNAL={path!r} is not allowed: {why.strerror}; a file that can be written") from None
+
+    def note(self, event: str, **fields: Any) -> None:
+        if self.journal >= 0:
+            entry = {"t": time.monotonic(), "role": "worker" if SLOT else "master", "worker": SLOT,
+                     "pid": os.getpid(), "event": event, **fields}
+            os.write(self.journal, (json.dumps(entry) + "\n").encode())
+
+
+def log(text: str) -> None:
+    now = time.time()
+    stamp = time.strftime("%H:%M:%S", time.localtime(now)) + f".{int(now * 1000) % 1000:03d}"
+    os.write(1, f"{stamp} {f'worker{SLOT}' if SLOT else 'master'}[{os.getpid()}] {text}\n".encode())
+
+
+def read_lines(loop: Loop, channel: socket.socket, line: Callable[[str], None], end: Callable[[], None]) -> None:
+    rest = b""
+
+    def readable() -> None:
+        nonlocal rest
+        try:
+            data = channel.recv(65536)
+        except BlockingIOError:
+            return
+        except ConnectionError:
+            data = b""
+        *lines, rest = (rest + data).split(b"\n")
+        for text in lines:
+            line(text.decode())
+        if not data:
+            loop.remove_reader(channel)
+            end()
+
+    channel.setblocking(False)
+    loop.add_reader(channel, readable)
+
+
+# ------------------------------------------------------------------------------------------------------- the worker
+
+
+class Client(asyncio.Protocol):
+    """One connection: collects a request, waits its simulated time, answers, and goes on with what came meanwhile."""
+
+    transport: asyncio.Transport
+    count = 0
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker, self.buffer, self.busy, self.closing = worker, bytearray(), False, False
+        self.stall: asyncio.TimerHandle | None = None
+        Client.count += 1
+        self.number = Client.count
+
+    @property
+    def active(self) -> bool:
+        return self.busy or self.stall is not None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self.worker.clients.add(self)
+        self.worker.settings.note("open", conn=self.number)
+
+    def connection_lost(self, why: Exception | None) -> None:
+        self.busy = False
+        self.set_stall(False)
+        self.worker.clients.discard(self)
+        self.worker.settings.note("close", conn=self.number)
+        self.worker.changed()
+
+    def data_received(self, data: bytes) -> None:
+        if not self.closing:
+            self.buffer += data
+            self.advance()
+
+    def set_stall(self, on: bool) -> None:
+        if on and self.stall is None:
+            self.stall = self.worker.loop.call_later(STALL_SECONDS, self.stalled)
+        elif not on and self.stall is not None:
+            self.stall.cancel()
+            self.stall = None
+
+    def stalled(self) -> None:
+        self.stall = None
+        if self.worker.draining:
+            self.worker.tell("cut 1")
+        self.answer(408, {"error": f"the request was not complete after {STALL_SECONDS:.0f} s"}, close=True)
+
+    def advance(self) -> None:
+        """Take the next request out of the buffer if it is there whole."""
+        if self.busy or self.closing:
+            return
+        self.set_stall(bool(self.buffer))
+        end = self.buffer.find(b"\r\n\r\n")
+        if end > HEAD_LIMIT or (end < 0 and len(self.buffer) > HEAD_LIMIT):
+            return self.refuse(431, f"the head may have {HEAD_LIMIT} bytes")
+        if end < 0:
+            return
+        try:
+            first, *rest = bytes(self.buffer[:end]).decode("latin-1").split("\r\n")
+            method, target, version = first.split(" ")
+            headers = {key.strip().lower(): value.strip() for key, value in (one.split(":", 1) for one in rest)}
+            length = int(headers.get("content-length", "0"))
+        except ValueError:
+            return self.refuse(400, "this is not an HTTP request")
+        if "chunked" in headers.get("transfer-encoding", ""):
+            try:
+                length = self.chunked_length(end + 4)
+            except ValueError:
+                return self.refuse(400, "a chunk has no valid size")
+        if length > BODY_LIMIT:
+            return self.refuse(413, f"the body may have {BODY_LIMIT} bytes")
+        if length < 0 or len(self.buffer) < end + 4 + length:
+            return
+        del self.buffer[:end + 4 + length]
+        self.set_stall(False)
+        close = version != "HTTP/1.1" or headers.get("connection", "").lower() == "close"
+        self.handle(method, target.split("?")[0], close)
+
+    def chunked_length(self, at: int) -> int:
+        """How many bytes the chunks from here on take up; more than the limit if too many, -1 if not all came yet."""
+        start, size = at, 0
+        while size <= BODY_LIMIT:
+            line = self.buffer.find(b"\r\n", at)
+            if line < 0:
+                return -1
+            chunk = int(bytes(self.buffer[at:line]).split(b";")[0], 16)
+            if chunk == 0:
+                stop = self.buffer.find(b"\r\n", line + 2)
+                return -1 if stop < 0 else stop + 2 - start
+            size, at = size + chunk, line + 4 + chunk
+        return size
+
+    def refuse(self, status: int, why: str) -> None:
+        self.worker.settings.note("request", method="", path="", conn=self.number)
+        self.answer(status, {"error": why}, close=True)
+
+    def handle(self, method: str, path: str, close: bool) -> None:
+        worker, self.busy = self.worker, True
+        worker.settings.note("request", method=method, path=path, conn=self.number)
+        extra: dict[str, str] = {}
+        head, delay = method == "HEAD", 0.0
+        if worker.draining:
+            status, close, extra["Retry-After"] = 503, True, "1"
+            body: dict[str, Any] = {"error": "shutting down, try again in a second"}
+            if path == "/health":
+                body = {"status": "draining", **worker.health()}
+        elif path not in PATHS:
+            status, body = 404, {"error": f"unknown path; there are {', '.join(PATHS)}"}
+        elif method != "GET":
+            status, body, extra["Allow"] = 405, {"error": "only GET is allowed"}, "GET"
+        else:
+            status, body = 200, {"path": path}
+            if path == "/health":
+                body = {"status": "ok", **worker.health()}
+            delay = {"/": worker.settings.default, "/slow": worker.settings.slow}.get(path, 0.0)
+        if delay:
+            worker.loop.call_later(delay, self.answer, status, body, extra, close, head)
+        else:
+            self.answer(status, body, extra, close, head)
+
+    def answer(self, status: int, body: dict[str, Any], extra: dict[str, str] | None = None,
+               close: bool = False, head: bool = False) -> None:
+        if self.transport.is_closing():
+            return
+        close = close or self.worker.draining or self.worker.leaving
+        data = json.dumps({**body, "worker": SLOT, "pid": os.getpid()}).encode()
+        headers = {"Content-Type": "application/json", "Content-Length": str(len(data)),
+                   "Connection": "close" if close else "keep-alive", **(extra or {})}
+        lines = "".join(f"{key}: {value}\r\n" for key, value in headers.items())
+        self.transport.write(f"HTTP/1.1 {status} -\r\n{lines}\r\n".encode() + (b"" if head else data))
+        self.worker.settings.note("response", status=status, conn=self.number)
+        self.busy = False
+        self.set_stall(False)
+        if close:
+            self.linger()
+        else:
+            self.advance()
+        self.worker.changed()
+
+    def linger(self) -> None:
+        """Close the sending side and read on for a moment: a reset would destroy an answer not read yet."""
+        self.closing = True
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.worker.loop.call_later(LINGER_SECONDS, self.transport.close)
+
+
+class Worker:
+    def __init__(self, settings: Settings, loop: Loop, listener: socket.socket, channel: socket.socket) -> None:
+        self.settings, self.loop, self.listener, self.channel = settings, loop, listener, channel
+        self.clients: set[Client] = set()
+        self.draining = self.leaving = self.reported = False
+        self.done: asyncio.Future[int] = loop.create_future()
+        # A set of its own for the listener: taken out and put back after each accept, it moves to the end of the
+        # kernel's queue, so that the workers take turns.
+        self.accepting = select.epoll()
+
+    def tell(self, line: str) -> None:
+        try:
+            self.channel.send(f"{line}\n".encode())
+        except OSError:
+            self.finish(1)
+
+    def start(self) -> None:
+        self.listener.setblocking(False)
+        self.accepting.register(self.listener, select.EPOLLIN)
+        self.loop.add_reader(self.accepting, self.accept)
+        self.loop.add_signal_handler(signal.SIGTERM, self.leave)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; the master says what to do
+        read_lines(self.loop, self.channel, self.order, lambda: self.finish(1))
+        self.settings.note("ready")
+        self.tell("ready")
+
+    def accept(self) -> None:
+        try:
+            peer, _ = self.listener.accept()
+        except OSError:
+            return
+        peer.setblocking(False)
+        self.accepting.unregister(self.listener)
+        self.accepting.register(self.listener, select.EPOLLIN)
+        task = self.loop.create_task(self.loop.connect_accepted_socket(lambda: Client(self), peer))
+        task.add_done_callback(lambda done: done.exception())
+
+    def health(self) -> dict[str, int]:
+        return {"activeRequests": sum(one.active for one in self.clients), "connections": len(self.clients)}
+
+    def order(self, line: str) -> None:
+        if line == "drain":
+            self.draining = True
+            self.changed()
+        elif line == "force":
+            self.tell(f"cut {sum(one.active for one in self.clients)}")
+            self.finish(1)
+        else:
+            self.finish(0)
+
+    def leave(self) -> None:
+        """This worker alone was asked to go: finish what it has, take no more."""
+        self.settings.note("signal", name="SIGTERM")
+        self.leaving = True
+        self.loop.remove_reader(self.accepting)
+        for one in list(self.clients):
+            if not one.active:
+                one.transport.close()
+        self.changed()
+
+    def changed(self) -> None:
+        if any(one.active for one in self.clients):
+            return
+        if self.draining and not self.reported:
+            self.reported = True
+            self.tell("drained")
+        elif self.leaving and not self.draining:
+            self.loop.call_later(0.05, self.finish, 0)
+
+    def finish(self, status: int) -> None:
+        if not self.done.done():
+            self.done.set_result(status)
+
+
+async def work(settings: Settings) -> int:
+    _, listener, channel = (int(word) for word in ROLE.split())
+    loop = asyncio.get_running_loop()
+    worker = Worker(settings, loop, socket.socket(fileno=listener), socket.socket(fileno=channel))
+    worker.start()
+    return await worker.done
+
+
+# ------------------------------------------------------------------------------------------------------- the master
+
+
+class Slot:
+    def __init__(self, number: int) -> None:
+        self.number, self.pause, self.started = number, 0.0, 0.0
+        self.process: subprocess.Popen[bytes] | None = None
+        self.channel: socket.socket | None = None
+        self.ready = self.drained = False
+
+    def tell(self, line: str) -> None:
+        try:
+            if self.channel is not None:
+                self.channel.send(f"{line}\n".encode())
+        except OSError:
+            pass  # it is gone or stuck; its exit, or the timeout, will say so
+
+
+class Master:
+    def __init__(self, settings: Settings, listener: socket.socket, loop: Loop) -> None:
+        self.settings, self.listener, self.loop = settings, listener, loop
+        self.slots = [Slot(number) for number in range(1, settings.workers + 1)]
+        self.announced = self.draining = self.quitting = False
+        self.cut = 0
+        self.done: asyncio.Future[None] = loop.create_future()
+
+    def start(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self.loop.add_signal_handler(number, self.on_signal, number)
+        for slot in self.slots:
+            self.spawn(slot)
+
+    def spawn(self, slot: Slot) -> None:
+        if self.draining:
+            return
+        mine, its = socket.socketpair()
+        slot.channel, slot.ready, slot.drained, slot.started = mine, False, False, time.monotonic()
+        role = f"{slot.number} {self.listener.fileno()} {its.fileno()}"
+        slot.process = subprocess.Popen([sys.executable, os.path.abspath(__file__)], env={**os.environ, "EX1_ROLE": role},
+                                        pass_fds=(self.listener.fileno(), its.fileno()))
+        its.close()
+        self.settings.note("spawn", peer=slot.number, child=slot.process.pid)
+        process = slot.process
+        read_lines(self.loop, mine, lambda line: self.on_message(slot, line), lambda: None)
+        watch = os.pidfd_open(process.pid)
+
+        def ended() -> None:
+            self.loop.remove_reader(watch)
+            os.close(watch)
+            self.on_exit(slot, process.wait(), mine)
+
+        self.loop.add_reader(watch, ended)
+
+    def on_message(self, slot: Slot, line: str) -> None:
+        if line == "ready":
+            slot.ready = True
+            if not self.announced and all(one.ready for one in self.slots):
+                self.announced = True
+                name, port = self.settings.host, self.listener.getsockname()[1]
+                url = f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+                os.write(1, f"ready url={url} workers={len(self.slots)} pid={os.getpid()}\n".encode())
+        elif line == "drained":
+            slot.drained = True
+            self.advance()
+        else:
+            self.cut += int(line.split()[1])
+
+    def on_exit(self, slot: Slot, code: int, channel: socket.socket) -> None:
+        what = {"signal": -code} if code < 0 else {"status": code}
+        child = slot.process.pid if slot.process else 0
+        self.settings.note("exit", peer=slot.number, child=child, **what)
+        log(f"worker {slot.number} pid {child} ended {what}")
+        # What it had sent last is still to be read.
+        self.loop.call_later(0.005, self.after_exit, slot, channel)
+
+    def after_exit(self, slot: Slot, channel: socket.socket) -> None:
+        self.loop.remove_reader(channel)
+        channel.close()
+        slot.process = slot.channel = None
+        if self.draining:
+            if not slot.drained:
+                self.cut += 1
+            slot.drained = True
+            return self.advance()
+        lived = time.monotonic() - slot.started
+        slot.pause = 0.0 if lived >= 1 else min(5.0, slot.pause * 2 or 0.1)
+        self.loop.call_later(slot.pause, self.spawn, slot)
+
+    def on_signal(self, number: int) -> None:
+        name = signal.Signals(number).name
+        self.settings.note("signal", name=name)
+        log(f"{name}: {'ending now' if self.draining else 'draining'}")
+        if self.draining:
+            return self.force()
+        self.draining = True
+        self.loop.call_later(self.settings.timeout, self.force)
+        for slot in self.slots:
+            slot.tell("drain")
+            slot.drained = slot.process is None
+        self.advance()
+
+    def advance(self) -> None:
+        """When every worker is done with its requests let them all go; when they are gone, end."""
+        if self.draining and not self.quitting and all(slot.drained for slot in self.slots):
+            self.quitting = True
+            self.listener.close()
+            for slot in self.slots:
+                slot.tell("quit")
+        if self.draining and all(slot.process is None for slot in self.slots) and not self.done.done():
+            self.done.set_result(None)
+
+    def force(self) -> None:
+        if self.done.done():
+            return
+        log("cutting what is left")
+        for slot in self.slots:
+            slot.tell("force")
+        self.loop.call_later(0.1, self.kill)
+
+    def kill(self) -> None:
+        for slot in self.slots:
+            if slot.process is not None:
+                log(f"killing worker {slot.number} pid {slot.process.pid}")
+                self.cut += 1
+                slot.process.kill()
+
+
+async def lead(settings: Settings, listener: socket.socket) -> int:
+    master = Master(settings, listener, asyncio.get_running_loop())
+    master.start()
+    await master.done
+    log(f"ended, {master.cut} cut")
+    return 1 if master.cut else 0
+
+
+def main() -> int:
+    try:
+        settings = Settings()
+    except Refused as why:
+        print(why, file=sys.stderr)
+        return 2
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if ROLE:
+        return asyncio.run(work(settings))
+    listener = socket.socket(socket.AF_INET6 if ":" in settings.address else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    try:
+        listener.bind((settings.address, settings.port))
+        listener.listen(1024)
+    except OSError as why:
+        holder = f"; see who has it: ss -ltnp 'sport = :{settings.port}'" if why.errno == errno.EADDRINUSE else ""
+        print(f"cannot listen on {settings.host}:{settings.port}: {why.strerror}{holder}", file=sys.stderr)
+        return 1
+    return asyncio.run(lead(settings, listener))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
