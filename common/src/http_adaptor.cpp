@@ -39,11 +39,6 @@ class MemoryStream : public httplib::Stream {
   std::string& output_;
 };
 
-void replace_header(httplib::Response& response, const std::string& name, const std::string& value) {
-  response.headers.erase(name);
-  response.set_header(name, value);
-}
-
 }  // namespace
 
 void HttpRoutes::add(const std::string& method, const std::string& path, HttpServer::Handler handler) {
@@ -62,11 +57,9 @@ const std::map<std::string, HttpServer::Handler>* HttpRoutes::find(const std::st
   return nullptr;
 }
 
-HttpAdaptor::HttpAdaptor(const HttpRoutes& routes, const HttpServer::Handler& refuse, std::chrono::seconds idle_time,
+HttpAdaptor::HttpAdaptor(const HttpRoutes& routes, const HttpServer::Handler& refuse,
                          std::function<void(Response&, int, const std::string&)> fail)
     : routes_(routes), refuse_(refuse), fail_(std::move(fail)) {
-  set_keep_alive_timeout(idle_time.count());  // only told to the client, as the number of requests is
-  set_keep_alive_max_count(1'000'000);
   set_pre_routing_handler([this](const Request& request, Response& response) {
     routed_ = true;
     route(request, response);
@@ -125,11 +118,12 @@ void HttpAdaptor::complete(const Request& request, Response& response) {
   result_.path = request.path;
   result_.status = response.status;
   result_.close = task_.wants_close || task_.refused || !routed_ || task_.must_close();
-  if (result_.close) {
-    response.headers.erase("Keep-Alive");
-    replace_header(response, "Connection", "close");
-  } else if (request.version == "HTTP/1.0") {
-    replace_header(response, "Connection", "keep-alive");
+  // process_request was told to close, so the header is there; keeping open is what HTTP/1.1 does without one.
+  if (!result_.close) {
+    response.headers.erase("Connection");
+    if (request.version == "HTTP/1.0") {
+      response.set_header("Connection", "keep-alive");
+    }
   }
 }
 
@@ -138,9 +132,9 @@ template <typename Self, typename Setup>
 void HttpAdaptor::process(Self& self, httplib::Stream& stream, const Setup& setup) {
   bool closed = false;
   if constexpr (requires { self.process_request(stream, "", 0, "", 0, false, closed, setup); }) {
-    self.process_request(stream, "", 0, "", 0, false, closed, setup);
+    self.process_request(stream, "", 0, "", 0, true, closed, setup);
   } else {
-    self.process_request(stream, false, closed, setup);
+    self.process_request(stream, true, closed, setup);
   }
 }
 

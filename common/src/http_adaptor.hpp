@@ -42,7 +42,7 @@ class HttpAdaptor : private httplib::Server {
   };
 
   // All must outlive the adaptor; `fail` writes an error's JSON body.
-  HttpAdaptor(const HttpRoutes& routes, const HttpServer::Handler& refuse, std::chrono::seconds idle_time,
+  HttpAdaptor(const HttpRoutes& routes, const HttpServer::Handler& refuse,
               std::function<void(Response&, int status, const std::string& error)> fail);
 
   Result answer(Task task);

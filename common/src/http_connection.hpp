@@ -3,7 +3,6 @@
 #include <chrono>
 #include <cstdint>
 #include <mutex>
-#include <optional>
 #include <string>
 
 #include "cluster/unique_fd.hpp"
@@ -11,16 +10,16 @@
 
 namespace cluster {
 
-// One client's connection.
+// One client's connection. All but fd and id are guarded by the mutex; while it is busy, input, framer and admitted
+// belong to the thread that answers.
 struct Connection {
   enum class State {
     idle,       // nothing of a request has come
     half_sent,  // a part of one
-    busy,       // a whole one: a request thread has it
+    busy,       // a whole one, which a thread answers
     lingering,  // our end is shut; what still comes is thrown away for a moment
     closed,
   };
-  using Clock = std::chrono::steady_clock;
 
   Connection(UniqueFd accepted, std::uint64_t number, std::size_t head_limit, std::size_t body_limit)
       : fd(std::move(accepted)), id(number), framer(head_limit, body_limit) {}
@@ -28,20 +27,14 @@ struct Connection {
   UniqueFd fd;
   const std::uint64_t id;
 
-  std::mutex mutex;              // guards state, more_to_read, cut and the closing of fd
+  std::mutex mutex;
   State state = State::idle;
-  bool more_to_read = false;     // an event came while it was busy
-  bool cut = false;              // shut down while it was busy
-  bool linger_next = false;      // given back to be closed lingering
-  bool registered = false;       // in the epoll set
+  std::chrono::steady_clock::time_point since;  // when this state began
+  bool watched = false;                         // in the epoll set
+  bool cut = false;                             // shut down while it was busy
   bool admitted = false;
-  Clock::time_point idle_since;  // written while going idle
-
-  // The reading thread's, or the request thread's while busy.
   std::string input;
   RequestFramer framer;
-  Clock::time_point request_began;
-  std::optional<Clock::time_point> deadline;
 };
 
 }  // namespace cluster

@@ -1,29 +1,26 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
-#include <optional>
-#include <set>
 #include <string>
-#include <thread>
 #include <unordered_map>
-#include <utility>
 #include <vector>
 
 #include "cluster/http_server.hpp"
 #include "cluster/unique_fd.hpp"
 #include "http_adaptor.hpp"
 #include "http_connection.hpp"
-#include "request_threads.hpp"
+#include "leader_threads.hpp"
 
 namespace cluster {
 
-// The inside of HttpServer. Its one reading thread owns the epoll set and the table of connections: it accepts, reads
-// and frames requests, and keeps deadlines. Request threads answer. A connection that is `busy` belongs to a request
-// thread until that parks it (idle again), gives it back (there is more to read, or it must be closed lingering) or
-// closes it.
+// The inside of HttpServer. One thread leads (see LeaderThreads): it waits on the epoll set, accepts, reads without
+// blocking and, when a request is whole, answers it. A connection is one-shot in the set, so its event goes to one thread
+// only, also when the lead has passed on meanwhile. The watch's tick does what the time brings: deadlines, idle
+// connections, a fresh look at the listener.
 class HttpServer::Engine {
  public:
   using Clock = std::chrono::steady_clock;
@@ -37,48 +34,43 @@ class HttpServer::Engine {
   bool pause(std::chrono::milliseconds duration);
   Activity activity() const;
   void accept_connections(bool on);
-  void close_after_answer();
-  void close_idle(std::chrono::milliseconds older_than);
+  void close_after_answer() { close_after_answer_ = true; }
+  void close_idle(Clock::time_point idle_since);
   Cut cut();
   void begin_drain(std::chrono::milliseconds idle_grace);
-  bool drained() const;
+  bool drained() const { return close_after_answer_ && open_ == 0; }
   bool wait_drained(Clock::time_point deadline);
 
   HttpRoutes routes;
 
  private:
-  // The reading thread.
-  void run();
-  int wait_milliseconds() const;
-  void handle_event(std::uint32_t events, Connection& connection);
-  void drop_closed();
-  void run_orders();
-  void take_back();
-  void tick();
-  void arm_listener(bool on);
-  void accept_one();
-  void read(Connection& connection, bool hung_up);
-  void advance(Connection& connection);
-  void dispatch(Connection& connection);
-  void stop_reading_request(Connection& connection);
-  void refuse_unread(Connection& connection, int status, const std::string& reason);
-  void send_continue(Connection& connection);
-  void linger(Connection& connection);
-  void set_deadline(Connection& connection, std::optional<Clock::time_point> deadline);
-  void expire_deadlines();
-  void close_idle_now(Clock::time_point idle_since);
-  Cut cut_now();
-  void order(std::function<void()> order);  // any thread: runs it in the reading thread and waits for it
-  void wake();
+  // What epoll tells a thread, beside the ids of connections.
+  static constexpr std::uint64_t listener_event = 0;
+  static constexpr std::uint64_t end_event = 1;
+  static constexpr std::uint64_t first_connection = 2;
 
-  // A request thread.
-  void answer(HttpAdaptor& adaptor, Connection& connection);
+  // Threads.
+  void work(LeaderThreads::Member& self);
+  void tick();
+
+  // Connections. A Connection& is locked by its mutex, but in answer().
+  void arm_listener(bool on);
+  std::shared_ptr<Connection> accept_one();
+  std::shared_ptr<Connection> find(std::uint64_t id) const;
+  std::vector<std::shared_ptr<Connection>> all() const;
+  void serve(LeaderThreads::Member& self, HttpAdaptor& adaptor, Connection& connection);
+  void read(Connection& connection);
+  void advance(Connection& connection);
+  void begin_request(Connection& connection);
+  void answer(HttpAdaptor& adaptor, Connection& connection, bool& sent, bool& close_it);
   bool send_all(const Connection& connection, std::string_view text) const;
   void finish(Connection& connection, bool sent, bool close_it);
-
-  // Both.
-  void close(Connection& connection, CloseReason reason);
+  void refuse_unread(Connection& connection, int status, const std::string& reason);
+  void linger(Connection& connection);
   void watch(Connection& connection);
+  void enter(Connection& connection, Connection::State state);
+  void close(Connection& connection, CloseReason reason);
+  void expire(Connection& connection, Clock::time_point now);
   void note_quiet();
 
   HttpServer& server_;
@@ -86,39 +78,29 @@ class HttpServer::Engine {
   const Journal& journal_;
   const Limits limits_;
   UniqueFd epoll_;
-  UniqueFd wake_;
-  std::optional<RequestThreads<Connection*>> threads_;
+  UniqueFd ending_;  // an eventfd: readable when the threads are to end
 
-  // The reading thread's.
-  std::unordered_map<Connection*, std::unique_ptr<Connection>> connections_;
-  std::set<std::pair<Clock::time_point, Connection*>> deadlines_;
-  std::string scratch_;
-  std::uint64_t next_id_ = 1;
+  std::mutex listener_mutex_;  // guards the two below, and accepting
   bool accepting_ = false;
   bool armed_ = false;
-  Clock::time_point next_tick_;
-  std::optional<Clock::time_point> next_growth_;
-  std::optional<std::chrono::milliseconds> drain_grace_;
+
+  mutable std::mutex connections_mutex_;  // guards the two below
+  std::unordered_map<std::uint64_t, std::shared_ptr<Connection>> connections_;
+  std::uint64_t next_id_;
 
   std::atomic<std::size_t> open_{0};
   std::atomic<std::size_t> half_sent_{0};
   std::atomic<std::size_t> requests_{0};
   std::atomic<std::size_t> refusals_{0};
   std::atomic<bool> close_after_answer_{false};
-  std::atomic<bool> ending_{false};
+  std::atomic<std::chrono::milliseconds> idle_limit_;
 
-  std::mutex orders_mutex_;
-  std::vector<std::function<void()>> orders_;  // guarded by orders_mutex_
-  std::vector<Connection*> given_back_;        // guarded by orders_mutex_
-  std::mutex closed_mutex_;
-  std::vector<Connection*> closed_;  // guarded by closed_mutex_: their memory is the reading thread's to free
-
-  mutable std::mutex pause_mutex_;
+  std::mutex changed_mutex_;  // guards cut_; for the two conditions
   std::condition_variable pause_ended_;
-  bool cut_ = false;  // guarded by pause_mutex_
   std::condition_variable drained_changed_;
+  bool cut_ = false;
 
-  std::jthread reader_;
+  LeaderThreads threads_;
 };
 
 }  // namespace cluster

@@ -14,8 +14,8 @@ HttpServer::HttpServer(Worker& worker, Limits limits)
   hooks.quiet = [&worker] { worker.post([] {}); };
 }
 
-HttpServer::HttpServer(int listener, Json identity, const Journal& journal, Limits limits)
-    : identity_(std::move(identity)), engine_(std::make_unique<Engine>(*this, listener, journal, limits)) {}
+HttpServer::HttpServer(int listener, const Json& identity, const Journal& journal, Limits limits)
+    : identity_(identity.empty() ? "" : to_text(identity)), engine_(std::make_unique<Engine>(*this, listener, journal, limits)) {}
 
 HttpServer::~HttpServer() = default;
 
@@ -27,10 +27,14 @@ void HttpServer::del(const std::string& path, Handler handler) {
   engine_->routes.add("DELETE", path, std::move(handler));
 }
 
-void HttpServer::reply(Response& response, int status, Json body) const {
-  body.update(identity_);
+void HttpServer::reply(Response& response, int status, const Json& body) const {
+  std::string text = to_text(body);
+  if (!identity_.empty()) {
+    text.back() = body.empty() ? ' ' : ',';
+    text.append(identity_, 1);
+  }
   response.status = status;
-  response.set_content(to_text(body), "application/json");
+  response.set_content(std::move(text), "application/json");
 }
 
 void HttpServer::start() { engine_->start(); }
@@ -45,7 +49,7 @@ void HttpServer::resume_accepting() { engine_->accept_connections(true); }
 
 void HttpServer::close_after_answer() { engine_->close_after_answer(); }
 
-void HttpServer::close_idle(std::chrono::milliseconds older_than) { engine_->close_idle(older_than); }
+void HttpServer::close_idle(std::chrono::milliseconds older_than) { engine_->close_idle(std::chrono::steady_clock::now() - older_than); }
 
 HttpServer::Cut HttpServer::cut() { return engine_->cut(); }
 

@@ -5,20 +5,25 @@ Every request has a Host; after an answer with `Connection: close` the connectio
 """
 from __future__ import annotations
 
+import errno
 import json
 import select
 import socket
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Callable, Literal
 from urllib.parse import urlsplit
 
 import h11
 
 from .events import Event, EventLog
+from .verdict import CheckFailed, Inconclusive
 
 Outcome = Literal["answer", "refused", "reset", "closed", "cut", "malformed", "waiting"]
+Delay = Callable[[float, float], float]
+MOST_PATIENCE = 20.0
+OWN_FAULTS = (errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM)
 SAID = {"refused": "connection refused", "reset": "connection reset without an answer",
         "closed": "connection closed without an answer", "cut": "cut in the middle of the answer"}
 
@@ -76,9 +81,9 @@ class Answer:
 class Exchange:
     """A request under way. It ends once, with an answer or without."""
 
-    def __init__(self, event: Event, method: str, path: str, conn: int) -> None:
+    def __init__(self, event: Event, method: str, path: str, conn: int, delay: Delay) -> None:
         self.event, self.method, self.path, self.conn = event, method, path, conn
-        self.started = event.t
+        self.started, self.delay = event.t, delay
         self.parser = h11.Connection(h11.CLIENT)
         self.parser.send(h11.Request(method=method, target=path, headers=[("Host", "x")]))
         self.parser.send(h11.EndOfMessage())
@@ -116,8 +121,11 @@ class Exchange:
             return self.finish("cut" if self.status else "closed", now)
 
     def wait(self, patience: float) -> Answer:
-        """The answer, or one with outcome `waiting` if none came in time."""
-        if self.ended.wait(max(0.0, patience)) and self.answer is not None:
+        """The answer, or one with outcome `waiting` if none came in time. A slow machine makes it more patient."""
+        began = time.monotonic()
+        if not self.ended.wait(max(0.0, patience)) and patience >= 1:
+            self.ended.wait(min(MOST_PATIENCE, self.delay(began, time.monotonic())))
+        if self.answer is not None:
             return self.answer
         return Answer("waiting", self.method, self.path, self.started, time.monotonic(), conn=self.conn)
 
@@ -147,8 +155,12 @@ class Reader(threading.Thread):
 
     def remove(self, connection: Connection) -> None:
         number = connection.socket.fileno()
-        if number >= 0 and self.connections.pop(number, None) is not None:
-            self.poll.unregister(number)
+        if self.connections.get(number) is connection:
+            del self.connections[number]
+            try:
+                self.poll.unregister(number)
+            except OSError:
+                pass  # closed at the same moment by the other thread
 
     def run(self) -> None:
         while True:
@@ -171,7 +183,7 @@ class Connection:
         self.guard = threading.Lock()
         self.exchange: Exchange | None = None
         self.unasked = b""
-        self.socket = socket.create_connection(client.address, timeout=5)
+        self.socket: socket.socket = socket.create_connection(client.address, timeout=5)
         self.opened = time.monotonic()
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         client.log.add("open", conn=number, cluster=client.cluster, t=self.opened)
@@ -203,7 +215,7 @@ class Connection:
                         self.worker, self.pid = exchange.answer.worker, exchange.answer.pid
             else:
                 self.unasked += data
-        if not data:
+        if not data and not self.over.is_set():
             Reader.shared().remove(self)
             self.ended_at, self.ended_how = now, how
             self.over.set()
@@ -222,7 +234,7 @@ class Connection:
         """Send these bytes, the first of a request. What comes back is taken for its answer."""
         event = self.client.log.add(kind, conn=self.number, cluster=self.client.cluster, method=method, path=path,
                                     worker=self.worker, data={"bytes": data[:300].decode("latin-1")} if kind == "raw" else {})
-        exchange = Exchange(event, method, path, self.number)
+        exchange = Exchange(event, method, path, self.number, self.client.delay)
         with self.guard:
             if self.over.is_set():
                 exchange.finish(self.ended_how or "closed", time.monotonic())
@@ -256,18 +268,29 @@ class Connection:
 class Client:
     """Opens connections to one cluster, counts them, and closes them all at the end."""
 
-    def __init__(self, url: str, log: EventLog, cluster: int) -> None:
+    def __init__(self, url: str, log: EventLog, cluster: int, delay: Delay) -> None:
         parts = urlsplit(url)
-        self.url, self.log, self.cluster = url, log, cluster
+        self.url, self.log, self.cluster, self.delay = url, log, cluster, delay
         self.address = (parts.hostname or "127.0.0.1", parts.port or 80)
         self.host = parts.netloc
         self._connections: list[Connection] = []
         self._count = 0
 
     def connect(self) -> Connection:
-        """Raises OSError if refused."""
+        """A connection that the program has to accept."""
+        try:
+            return self._connect()
+        except OSError as why:
+            raise CheckFailed(f"no connection to {self.url}: {why}", expected="connections are accepted") from None
+
+    def _connect(self) -> Connection:
         self._count += 1
-        connection = Connection(self, self._count)
+        try:
+            connection = Connection(self, self._count)
+        except OSError as why:
+            if why.errno in OWN_FAULTS:
+                raise Inconclusive(f"the harness could not open a connection: {why}") from None
+            raise
         self._connections.append(connection)
         return connection
 
@@ -275,10 +298,10 @@ class Client:
         """A request on a fresh connection, not waited for."""
         began = time.monotonic()
         try:
-            connection = self.connect()
+            connection = self._connect()
         except OSError as why:
             event = self.log.add("request", conn=self._count, cluster=self.cluster, method=method, path=path, t=began)
-            exchange = Exchange(event, method, path, self._count)
+            exchange = Exchange(event, method, path, self._count, self.delay)
             refused = isinstance(why, ConnectionRefusedError)
             exchange.finish("refused" if refused else "reset", time.monotonic(), str(why))
             return exchange

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Mapping
 
 from .cluster import Cluster
 from .events import EventLog
@@ -26,11 +26,16 @@ class Lab:
         """Seconds of a setting in milliseconds as clusters have it here."""
         return (self.exercise.real if self.real_time else self.exercise.scaled)[name] / 1000
 
-    def start(self, *, wait: bool = True, prefix: tuple[str, ...] = (), **settings: int | str) -> Cluster:
-        """Start a cluster and wait for its ready line. A setting given here overrides the exercise's."""
-        values: dict[str, int | str] = {"PORT": 0, **({} if self.real_time else self.exercise.scaled), **settings}
+    def start(self, settings: Mapping[str, int | str | None] | None = None, *, wait: bool = True,
+              prefix: tuple[str, ...] = ()) -> Cluster:
+        """Start a cluster and wait for its ready line. A setting given here overrides the exercise's; None: not set."""
+        values: dict[str, int | str | None] = {"PORT": 0}
+        if not self.real_time:
+            values.update(self.exercise.scaled)
+        if settings:
+            values.update(settings)
         cluster = Cluster(self.program, self.exercise, self.run, self.log, len(self.clusters) + 1,
-                          {name: str(value) for name, value in values.items()}, list(prefix))
+                          {name: str(value) for name, value in values.items() if value is not None}, list(prefix))
         self.clusters.append(cluster)
         if wait:
             cluster.wait_ready()

@@ -16,7 +16,7 @@ from typing import Any, Generator
 import pytest
 
 from . import processes
-from .checklist import Checklist, Declaration, declaration_of, sentence
+from .checklist import Checklist, declaration_of, sentence
 from .lab import Lab
 from .order import arrange
 from .program import NoProgram, Program
@@ -24,7 +24,7 @@ from .report_json import write
 from .run import LeadingRun, Run
 from .runner import needs_of, run_check
 from .terminal import Display
-from .verdict import Exercise, Record
+from .verdict import Declaration, Exercise, Record
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RECORD = "record"
@@ -172,7 +172,9 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool:
               if isinstance(other, pytest.Function) and other.name in names}
     number = int(getattr(cls, "item", 0))
     record = Record(short_id(item.nodeid), number, sentence(item.function))
-    run_check(record, cls, item.function, item.funcargs["lab"], needed, lambda: item.obj(**arguments))
+    bench = item.funcargs["lab"]
+    assert isinstance(bench, Lab)
+    run_check(record, cls, item.function, bench, needed, lambda: item.obj(**arguments))
     record.hint = hint(item.module.EXERCISE, number, declaration(item).hint) if record.result == "fail" else ""
     item.user_properties.append((RECORD, vars(record)))
     if record.result == "fail":
@@ -219,8 +221,12 @@ class Listener:
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     leader = session.config.stash.get(LEADER, None)
-    if leader is not None:
-        session.config.pluginmanager.register(Listener(leader), "grading-listener")
+    if leader is None:
+        return
+    session.config.pluginmanager.register(Listener(leader), "grading-listener")
+    chatter = session.config.pluginmanager.getplugin("terminaldistreporter")
+    if chatter is not None:
+        chatter.write_line = chatter.rewrite = lambda *args, **options: None
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:

@@ -78,6 +78,16 @@ def state(pid: int) -> str:
         return ""
 
 
+def stopped(pid: int) -> bool:
+    """Whether every thread of it is stopped (or it is gone)."""
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+        stats = [Path(f"/proc/{pid}/task/{thread}/stat").read_text() for thread in threads]
+    except OSError:
+        return not alive(pid)
+    return all(stat.rpartition(")")[2].split()[0] in "TtZ" for stat in stats)
+
+
 def alive(pid: int) -> bool:
     return state(pid) not in ("", "Z", "X")
 
@@ -114,20 +124,6 @@ def command_line(pid: int) -> str:
         return b" ".join(words).decode(errors="replace")
     except OSError:
         return ""
-
-
-def listening_on(port: int) -> bool:
-    """Whether any socket of this machine listens on that TCP port."""
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        try:
-            rows = Path(table).read_text().splitlines()[1:]
-        except OSError:
-            continue
-        for row in rows:
-            fields = row.split()
-            if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
-                return True
-    return False
 
 
 def kill(pid: int) -> None:

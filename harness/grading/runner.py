@@ -42,7 +42,7 @@ def run_check(record: Record, cls: type, function: Callable[..., None], lab: Lab
     try:
         stop = blocked(lab.run, needed)
         if stop is not None:
-            record.result, record.seen = "skipped", f"not tried, because this did not hold: {stop[0]}"
+            record.result, record.seen = "skipped", f"builds on: {stop[0]}"
         else:
             one_at_a_time: ContextManager[None] = lab.run.alone() if declared.heavy else nullcontext()
             with one_at_a_time:

@@ -56,7 +56,7 @@ def tell(event: Event, masters: dict[int, int], many: bool) -> tuple[str, str]:
         outcome = f"{event.status}"
     if event.end is not None:
         outcome += f" after {(event.end - event.t) * 1000:.0f} ms"
-    by = f" (worker {event.worker})" if event.worker else ""
+    by = f" (worker {event.worker}, connection {event.conn})" if event.worker else f" (connection {event.conn})"
     if event.kind == "raw":
         data = event.data.get("bytes", "").replace("\\", "\\\\").replace("\r", "\\r").replace("\n", "\\n").replace("%", "%%")
         if len(data) > 120:

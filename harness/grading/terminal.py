@@ -26,6 +26,7 @@ class Display:
         self.console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
         self.live: Live | None = None
         self.running: dict[str, float] = {}
+        self.printed = 0
 
     def begin(self) -> None:
         number, name = self.checklist.exercise.number, self.checklist.exercise.name
@@ -39,10 +40,14 @@ class Display:
 
     def update(self, item: Item, record: Record) -> None:
         self.running.pop(record.id, None)
-        if self.live is None and item.result is not None:
-            self.console.print(heading(item))
-            for one in item.records.values():
-                self.console.print(line(one))
+        if self.live is None:
+            self.print_complete()
+
+    def print_complete(self) -> None:
+        """Print the items that are complete and not yet printed, in their order."""
+        while self.printed < len(self.checklist.items) and self.checklist.items[self.printed].result is not None:
+            print_item(self.console, self.checklist.items[self.printed])
+            self.printed += 1
 
     def picture(self) -> RenderableType:
         """The checklist as it is now, for a terminal."""
@@ -64,10 +69,8 @@ class Display:
         out = self.console
         if was_live:
             out.print()
-            for item in self.checklist.items:
-                out.print(heading(item))
-                for record in item.records.values():
-                    out.print(line(record))
+        for item in self.checklist.items[self.printed:]:
+            print_item(out, item)
         for item in self.checklist.items:
             told = [record for record in item.records.values() if record.result in ("fail", "inconclusive") or record.notes]
             for record in told:
@@ -128,6 +131,17 @@ def title(item: Item) -> str:
 def heading(item: Item) -> Text:
     word = f"   {WORDS[item.result]}" if item.result not in ("pass", None) else ""
     return Text(f"{MARKS[item.result]} {title(item)}{word}", style=STYLES[item.result])
+
+
+def print_item(out: Console, item: Item) -> None:
+    reasons = {record.seen for record in item.records.values() if record.result == "skipped"}
+    if item.result == "skipped" and len(reasons) == 1:
+        out.print(heading(item) + Text(f" ({reasons.pop()})"))
+        return
+    out.print(heading(item))
+    for id_ in item.planned:
+        if id_ in item.records:
+            out.print(line(item.records[id_]))
 
 
 def line(record: Record) -> Text:

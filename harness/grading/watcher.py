@@ -35,7 +35,7 @@ class Watcher(threading.Thread):
         self.changed = threading.Condition()
         self._poll = select.poll()
         self._guard = threading.RLock()
-        self._stop = False
+        self._ending = False
         self._note(master, os.getpid())
 
     def _note(self, pid: int, parent: int) -> None:
@@ -70,7 +70,7 @@ class Watcher(threading.Thread):
 
     def run(self) -> None:
         next_scan = 0.0
-        while not self._stop:
+        while not self._ending:
             if time.monotonic() >= next_scan:
                 self.scan()
                 next_scan = time.monotonic() + SCAN_SECONDS
@@ -105,7 +105,7 @@ class Watcher(threading.Thread):
             return [one for one in self.seen.values() if one.first > since and one.last - one.first > SCAN_SECONDS / 2]
 
     def stop(self) -> None:
-        self._stop = True
+        self._ending = True
         self.join(1)
         for one in self.seen.values():
             os.close(one.handle)

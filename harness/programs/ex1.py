@@ -21,9 +21,9 @@ import sys
 import time
 from typing import Any, Callable
 
+from connection import Connection
+
 Loop = asyncio.AbstractEventLoop
-HEAD_LIMIT, BODY_LIMIT, STALL_SECONDS, LINGER_SECONDS = 16 * 1024, 64 * 1024, 5.0, 0.5
-PATHS = ("/", "/fast", "/slow", "/health")
 ROLE = os.environ.get("EX1_ROLE", "")
 SLOT = int(ROLE.split()[0]) if ROLE else 0
 
@@ -97,157 +97,11 @@ def read_lines(loop: Loop, channel: socket.socket, line: Callable[[str], None], 
 # ------------------------------------------------------------------------------------------------------- the worker
 
 
-class Client(asyncio.Protocol):
-    """One connection: collects a request, waits its simulated time, answers, and goes on with what came meanwhile."""
-
-    transport: asyncio.Transport
-    count = 0
-
-    def __init__(self, worker: Worker) -> None:
-        self.worker, self.buffer, self.busy, self.closing = worker, bytearray(), False, False
-        self.stall: asyncio.TimerHandle | None = None
-        Client.count += 1
-        self.number = Client.count
-
-    @property
-    def active(self) -> bool:
-        return self.busy or self.stall is not None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        self.worker.clients.add(self)
-        self.worker.settings.note("open", conn=self.number)
-
-    def connection_lost(self, why: Exception | None) -> None:
-        self.busy = False
-        self.set_stall(False)
-        self.worker.clients.discard(self)
-        self.worker.settings.note("close", conn=self.number)
-        self.worker.changed()
-
-    def data_received(self, data: bytes) -> None:
-        if not self.closing:
-            self.buffer += data
-            self.advance()
-
-    def set_stall(self, on: bool) -> None:
-        if on and self.stall is None:
-            self.stall = self.worker.loop.call_later(STALL_SECONDS, self.stalled)
-        elif not on and self.stall is not None:
-            self.stall.cancel()
-            self.stall = None
-
-    def stalled(self) -> None:
-        self.stall = None
-        if self.worker.draining:
-            self.worker.tell("cut 1")
-        self.answer(408, {"error": f"the request was not complete after {STALL_SECONDS:.0f} s"}, close=True)
-
-    def advance(self) -> None:
-        """Take the next request out of the buffer if it is there whole."""
-        if self.busy or self.closing:
-            return
-        self.set_stall(bool(self.buffer))
-        end = self.buffer.find(b"\r\n\r\n")
-        if end > HEAD_LIMIT or (end < 0 and len(self.buffer) > HEAD_LIMIT):
-            return self.refuse(431, f"the head may have {HEAD_LIMIT} bytes")
-        if end < 0:
-            return
-        try:
-            first, *rest = bytes(self.buffer[:end]).decode("latin-1").split("\r\n")
-            method, target, version = first.split(" ")
-            headers = {key.strip().lower(): value.strip() for key, value in (one.split(":", 1) for one in rest)}
-            length = int(headers.get("content-length", "0"))
-        except ValueError:
-            return self.refuse(400, "this is not an HTTP request")
-        if "chunked" in headers.get("transfer-encoding", ""):
-            try:
-                length = self.chunked_length(end + 4)
-            except ValueError:
-                return self.refuse(400, "a chunk has no valid size")
-        if length > BODY_LIMIT:
-            return self.refuse(413, f"the body may have {BODY_LIMIT} bytes")
-        if length < 0 or len(self.buffer) < end + 4 + length:
-            return
-        del self.buffer[:end + 4 + length]
-        self.set_stall(False)
-        close = version != "HTTP/1.1" or headers.get("connection", "").lower() == "close"
-        self.handle(method, target.split("?")[0], close)
-
-    def chunked_length(self, at: int) -> int:
-        """How many bytes the chunks from here on take up; more than the limit if too many, -1 if not all came yet."""
-        start, size = at, 0
-        while size <= BODY_LIMIT:
-            line = self.buffer.find(b"\r\n", at)
-            if line < 0:
-                return -1
-            chunk = int(bytes(self.buffer[at:line]).split(b";")[0], 16)
-            if chunk == 0:
-                stop = self.buffer.find(b"\r\n", line + 2)
-                return -1 if stop < 0 else stop + 2 - start
-            size, at = size + chunk, line + 4 + chunk
-        return size
-
-    def refuse(self, status: int, why: str) -> None:
-        self.worker.settings.note("request", method="", path="", conn=self.number)
-        self.answer(status, {"error": why}, close=True)
-
-    def handle(self, method: str, path: str, close: bool) -> None:
-        worker, self.busy = self.worker, True
-        worker.settings.note("request", method=method, path=path, conn=self.number)
-        extra: dict[str, str] = {}
-        head, delay = method == "HEAD", 0.0
-        if worker.draining:
-            status, close, extra["Retry-After"] = 503, True, "1"
-            body: dict[str, Any] = {"error": "shutting down, try again in a second"}
-            if path == "/health":
-                body = {"status": "draining", **worker.health()}
-        elif path not in PATHS:
-            status, body = 404, {"error": f"unknown path; there are {', '.join(PATHS)}"}
-        elif method != "GET":
-            status, body, extra["Allow"] = 405, {"error": "only GET is allowed"}, "GET"
-        else:
-            status, body = 200, {"path": path}
-            if path == "/health":
-                body = {"status": "ok", **worker.health()}
-            delay = {"/": worker.settings.default, "/slow": worker.settings.slow}.get(path, 0.0)
-        if delay:
-            worker.loop.call_later(delay, self.answer, status, body, extra, close, head)
-        else:
-            self.answer(status, body, extra, close, head)
-
-    def answer(self, status: int, body: dict[str, Any], extra: dict[str, str] | None = None,
-               close: bool = False, head: bool = False) -> None:
-        if self.transport.is_closing():
-            return
-        close = close or self.worker.draining or self.worker.leaving
-        data = json.dumps({**body, "worker": SLOT, "pid": os.getpid()}).encode()
-        headers = {"Content-Type": "application/json", "Content-Length": str(len(data)),
-                   "Connection": "close" if close else "keep-alive", **(extra or {})}
-        lines = "".join(f"{key}: {value}\r\n" for key, value in headers.items())
-        self.transport.write(f"HTTP/1.1 {status} -\r\n{lines}\r\n".encode() + (b"" if head else data))
-        self.worker.settings.note("response", status=status, conn=self.number)
-        self.busy = False
-        self.set_stall(False)
-        if close:
-            self.linger()
-        else:
-            self.advance()
-        self.worker.changed()
-
-    def linger(self) -> None:
-        """Close the sending side and read on for a moment: a reset would destroy an answer not read yet."""
-        self.closing = True
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-        self.worker.loop.call_later(LINGER_SECONDS, self.transport.close)
-
-
 class Worker:
     def __init__(self, settings: Settings, loop: Loop, listener: socket.socket, channel: socket.socket) -> None:
         self.settings, self.loop, self.listener, self.channel = settings, loop, listener, channel
-        self.clients: set[Client] = set()
+        self.slot, self.note = SLOT, settings.note
+        self.clients: set[Connection] = set()
         self.draining = self.leaving = self.reported = False
         self.done: asyncio.Future[int] = loop.create_future()
         # A set of its own for the listener: taken out and put back after each accept, it moves to the end of the
@@ -270,6 +124,20 @@ class Worker:
         self.settings.note("ready")
         self.tell("ready")
 
+    def reply(self, method: str, path: str) -> tuple[int, dict[str, Any], dict[str, str], float]:
+        """Status, body, further headers, and the seconds that the work takes."""
+        if self.draining:
+            body: dict[str, Any] = {"error": "shutting down, try again in a second"}
+            if path == "/health":
+                body = {"status": "draining", **self.health()}
+            return 503, body, {"Retry-After": "1", "Connection": "close"}, 0.0
+        delays = {"/": self.settings.default, "/slow": self.settings.slow, "/fast": 0.0, "/health": 0.0}
+        if path not in delays:
+            return 404, {"error": f"unknown path; there are {', '.join(delays)}"}, {}, 0.0
+        if method != "GET":
+            return 405, {"error": "only GET is allowed"}, {"Allow": "GET"}, 0.0
+        return 200, {"status": "ok", **self.health()} if path == "/health" else {"path": path}, {}, delays[path]
+
     def accept(self) -> None:
         try:
             peer, _ = self.listener.accept()
@@ -278,7 +146,7 @@ class Worker:
         peer.setblocking(False)
         self.accepting.unregister(self.listener)
         self.accepting.register(self.listener, select.EPOLLIN)
-        task = self.loop.create_task(self.loop.connect_accepted_socket(lambda: Client(self), peer))
+        task = self.loop.create_task(self.loop.connect_accepted_socket(lambda: Connection(self), peer))
         task.add_done_callback(lambda done: done.exception())
 
     def health(self) -> dict[str, int]:
@@ -315,6 +183,8 @@ class Worker:
 
     def finish(self, status: int) -> None:
         if not self.done.done():
+            for one in self.clients:
+                self.settings.note("close", conn=one.number)
             self.done.set_result(status)
 
 

@@ -17,11 +17,12 @@ namespace cluster {
 class Worker;
 
 // An HTTP/1.1 server on a listening socket that several processes may share; cpp-httplib parses the requests and
-// writes the answers. One thread of its own accepts connections and reads them, without blocking, until a whole
-// request is there; only then a request thread runs the handler, so an idle or stalled connection costs no thread.
-// Request threads are started on demand when a request has waited for 2 ms, and end after 5 s without work.
+// writes the answers. A thread of its own accepts connections, reads them without blocking and, when a whole request is
+// there, runs the handler; if that takes long, another thread takes its place. So idle and stalled connections cost no
+// thread, fast handlers no hand-over, and slow handlers hold up nobody.
 //
-// Set routes and hooks before start(). All other functions may be called from any thread but a hook.
+// Set routes and hooks before start(). Handlers and hooks are called by the server's threads, several at once. All other
+// functions may be called from any thread, but not from a hook.
 class HttpServer {
  public:
   using Request = httplib::Request;
@@ -56,13 +57,12 @@ class HttpServer {
     std::chrono::nanoseconds duration{};
   };
 
-  // Hooks are called by the server's threads: be quick, and do not throw.
+  // Hooks must be quick, and must not throw.
   struct Hooks {
     // Whether a request whose last byte has just been read is served (no hook: always) or goes to `refuse`.
-    // Called by the one reading thread.
     std::function<bool()> admit;
-    Handler refuse;                               // writes the refusal; a request thread; the connection is closed after it
-    std::function<void(const Exchange&)> done;    // after the answer was sent; a request thread
+    Handler refuse;                             // writes the refusal; the connection is closed after it
+    std::function<void(const Exchange&)> done;  // after the answer was sent, or could not be
     std::function<void(std::uint64_t connection)> opened;
     std::function<void(std::uint64_t connection, CloseReason reason)> closed;
     std::function<void()> quiet;  // while close_after_answer() holds: nothing is in flight or half-sent any more
@@ -84,8 +84,8 @@ class HttpServer {
   // the worker's number and pid.
   explicit HttpServer(Worker& worker);
   HttpServer(Worker& worker, Limits limits);
-  // For a process that is no worker. Neither the listener nor the journal is owned; `identity` is merged into every reply().
-  HttpServer(int listener, Json identity, const Journal& journal, Limits limits);
+  // For a process that is no worker. Neither the listener nor the journal is owned; `identity` is added to every reply().
+  HttpServer(int listener, const Json& identity, const Journal& journal, Limits limits);
   ~HttpServer();  // cuts what is left, waits for its threads (so for the handlers that run)
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
@@ -97,8 +97,8 @@ class HttpServer {
   void post(const std::string& path, Handler handler);
   void del(const std::string& path, Handler handler);
 
-  // Answers with a JSON object, to which `identity` is added.
-  void reply(Response& response, int status, Json body) const;
+  // Answers with a JSON object, to which `identity` is added (it must not have the same keys).
+  void reply(Response& response, int status, const Json& body) const;
 
   void start();
 
@@ -126,7 +126,7 @@ class HttpServer {
 
  private:
   class Engine;
-  Json identity_;
+  std::string identity_;  // as text, "{…}"
   std::unique_ptr<Engine> engine_;
 };
 

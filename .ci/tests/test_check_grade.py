@@ -1,0 +1,59 @@
+"""The figures that check-grade accepts from a starter and from a solution, and those that it refuses."""
+
+import importlib.machinery
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parent.parent / "check-grade"
+
+
+def load() -> Any:
+    loader = importlib.machinery.SourceFileLoader("check_grade", str(SCRIPT))
+    loader_spec = importlib.util.spec_from_loader("check_grade", loader)
+    assert loader_spec
+    module = importlib.util.module_from_spec(loader_spec)
+    loader.exec_module(module)
+    return module
+
+
+check_grade = load()
+
+
+def report(*results: str, passed: int | None = None, total: int = 5, common: str = "pass") -> dict[str, Any]:
+    return {
+        "passed": results.count("pass") if passed is None else passed,
+        "total": total,
+        "items": [{"result": result} for result in results],
+        "common": {"result": common},
+    }
+
+
+ALL = ("pass",) * 5
+NONE = ("fail", "fail", "skipped", "skipped", "fail")
+
+
+def test_honest_figures_are_accepted() -> None:
+    assert check_grade.faults("solution", 0, report(*ALL)) == []
+    assert check_grade.faults("starter", 1, report(*NONE, common="fail")) == []
+
+
+@pytest.mark.parametrize(
+    ("which", "code", "seen"),
+    [
+        pytest.param("solution", 0, {}, id="no report"),
+        pytest.param("solution", 1, report(*ALL), id="a solution with exit code 1"),
+        pytest.param("solution", 1, report("fail", *ALL[1:]), id="a solution with 4 of 5"),
+        pytest.param("solution", 3, report("inconclusive", *ALL[1:]), id="a solution with an item open"),
+        pytest.param("solution", 0, report(*ALL, common="fail"), id="a solution without the common ground"),
+        pytest.param("solution", 0, report(*ALL[:4], total=4), id="a checklist of four"),
+        pytest.param("starter", 1, report("pass", *NONE[1:]), id="a starter with 1 of 5"),
+        pytest.param("starter", 3, report("inconclusive", *NONE[1:]), id="a starter with an item open"),
+        pytest.param("starter", 0, report(*NONE), id="a starter with exit code 0"),
+        pytest.param("starter", 1, report(*NONE, passed=1), id="a sum that is wrong"),
+    ],
+)
+def test_other_figures_are_refused(which: str, code: int, seen: dict[str, Any]) -> None:
+    assert check_grade.faults(which, code, seen)

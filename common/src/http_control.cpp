@@ -1,0 +1,137 @@
+// The engine's threads, and what the owner of the server and the time ask of it.
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "http_engine.hpp"
+
+namespace cluster {
+
+namespace {
+
+using std::chrono::milliseconds;
+using State = Connection::State;
+
+constexpr milliseconds linger_time{1'000};
+
+}  // namespace
+
+void HttpServer::Engine::start() {
+  accept_connections(true);
+  threads_.start();
+}
+
+HttpServer::Engine::~Engine() {
+  cut();
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const auto written = ::write(ending_.get(), &one, sizeof one);
+  threads_.stop();
+}
+
+void HttpServer::Engine::work(LeaderThreads::Member& self) {
+  HttpAdaptor adaptor(routes, server_.hooks.refuse,
+                      [this](Response& response, int status, const std::string& error) {
+                        server_.reply(response, status, {{"error", error}});
+                      });
+  while (threads_.lead(self)) {
+    while (threads_.leads(self)) {
+      epoll_event event{};
+      if (::epoll_wait(epoll_.get(), &event, 1, -1) != 1 || event.data.u64 == end_event) {
+        continue;
+      }
+      const auto connection = event.data.u64 == listener_event ? accept_one() : find(event.data.u64);
+      if (connection) {
+        serve(self, adaptor, *connection);
+      }
+    }
+  }
+}
+
+void HttpServer::Engine::tick() {
+  {
+    const std::lock_guard lock(listener_mutex_);
+    if (accepting_) {
+      arm_listener(true);
+    }
+  }
+  const auto now = Clock::now();
+  for (const auto& connection : all()) {
+    const std::lock_guard lock(connection->mutex);
+    expire(*connection, now);
+  }
+}
+
+void HttpServer::Engine::expire(Connection& connection, Clock::time_point now) {
+  const auto age = now - connection.since;
+  if (connection.state == State::half_sent && age >= limits_.request) {
+    refuse_unread(connection, 408, "the request did not arrive in time: " + std::to_string(limits_.request.count()) +
+                                       " ms from its first byte are allowed");
+  } else if (connection.state == State::lingering && age >= linger_time) {
+    close(connection, CloseReason::answer);
+  } else if (connection.state == State::idle && age >= idle_limit_.load()) {
+    close(connection, CloseReason::idle);
+  }
+}
+
+void HttpServer::Engine::accept_connections(bool on) {
+  const std::lock_guard lock(listener_mutex_);
+  accepting_ = on;
+  arm_listener(on);
+}
+
+void HttpServer::Engine::close_idle(Clock::time_point idle_since) {
+  for (const auto& connection : all()) {
+    const std::lock_guard lock(connection->mutex);
+    if (connection->state == State::idle && connection->since <= idle_since) {
+      close(*connection, CloseReason::idle);
+    }
+  }
+}
+
+void HttpServer::Engine::begin_drain(milliseconds idle_grace) {
+  close_after_answer_ = true;
+  accept_connections(false);
+  idle_limit_ = idle_grace;
+  close_idle(Clock::now() - idle_grace);
+  note_quiet();
+}
+
+bool HttpServer::Engine::wait_drained(Clock::time_point deadline) {
+  std::unique_lock lock(changed_mutex_);
+  return drained_changed_.wait_until(lock, deadline, [this] { return drained(); });
+}
+
+HttpServer::Cut HttpServer::Engine::cut() {
+  {
+    const std::lock_guard lock(changed_mutex_);
+    cut_ = true;
+    pause_ended_.notify_all();
+  }
+  accept_connections(false);
+  Cut result;
+  for (const auto& connection : all()) {
+    const std::lock_guard lock(connection->mutex);
+    switch (connection->state) {
+      case State::idle: close(*connection, CloseReason::idle); break;
+      case State::lingering: close(*connection, CloseReason::answer); break;
+      case State::half_sent:
+        ++result.half_sent;
+        close(*connection, CloseReason::cut);
+        break;
+      case State::busy:
+        result.requests += connection->admitted && !connection->cut ? 1U : 0U;
+        connection->cut = true;
+        ::shutdown(connection->fd.get(), SHUT_RDWR);
+        break;
+      case State::closed: break;
+    }
+  }
+  return result;
+}
+
+bool HttpServer::Engine::pause(milliseconds duration) {
+  std::unique_lock lock(changed_mutex_);
+  return !pause_ended_.wait_for(lock, duration, [this] { return cut_; });
+}
+
+}  // namespace cluster

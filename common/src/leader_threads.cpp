@@ -1,0 +1,191 @@
+#include "leader_threads.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <string>
+#include <system_error>
+#include <utility>
+
+namespace cluster {
+
+namespace {
+
+// While handlers run, the watch looks this often; after so many looks without one it sleeps until it is woken.
+constexpr std::chrono::microseconds look_every{2'500};
+constexpr int looks_before_sleep = 8;
+
+// Whether a thread of this process sleeps in the kernel, rather than running or being ready to run.
+bool is_waiting(pid_t tid) {
+  std::ifstream file("/proc/self/task/" + std::to_string(tid) + "/stat");
+  std::string text;
+  std::getline(file, text);
+  const auto name_end = text.rfind(") ");  // "tid (name) state …"
+  return name_end != std::string::npos && text.size() > name_end + 2 && text[name_end + 2] != 'R';
+}
+
+constexpr LeaderThreads::Clock::rep count(std::chrono::nanoseconds duration) {
+  return std::chrono::duration_cast<LeaderThreads::Clock::duration>(duration).count();
+}
+
+}  // namespace
+
+LeaderThreads::LeaderThreads(std::size_t most, Body body, std::chrono::milliseconds tick, Tick on_tick)
+    : most_(most), body_(std::move(body)), tick_(tick), on_tick_(std::move(on_tick)) {}
+
+void LeaderThreads::start() {
+  pass_on(0);
+  watch_ = std::jthread([this] { keep_watch(); });
+}
+
+void LeaderThreads::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+    ++term_;
+    watch_wake_.notify_one();
+    for (Member* member : asleep_) {
+      member->wake_.notify_one();
+    }
+  }
+  watch_ = {};
+  members_.clear();  // joins
+}
+
+bool LeaderThreads::lead(Member& self) {
+  std::unique_lock lock(mutex_);
+  if (stopping_) {
+    return false;
+  }
+  if (term_ == self.term_) {
+    return true;
+  }
+  self.asleep_ = true;
+  asleep_.push_back(&self);
+  const bool called = self.wake_.wait_for(lock, keep_asleep, [&] { return !self.asleep_ || stopping_; });
+  if (self.asleep_) {
+    std::erase(asleep_, &self);
+  }
+  return called && !stopping_;
+}
+
+// Gives the lead to another thread, unless that was done already.
+void LeaderThreads::pass_on(std::uint64_t term) {
+  const std::lock_guard lock(mutex_);
+  if (stopping_ || term_ != term) {
+    return;
+  }
+  if (!asleep_.empty()) {
+    Member* next = asleep_.back();
+    asleep_.pop_back();
+    next->asleep_ = false;
+    next->term_ = term + 1;
+    next->wake_.notify_one();
+  } else if (!start_thread(term + 1)) {
+    return;
+  }
+  handler_began_ = 0;
+  term_ = term + 1;
+}
+
+// False when there are as many as are allowed, or the system gives no more.
+bool LeaderThreads::start_thread(std::uint64_t term) {
+  for (const auto ended : ended_) {
+    members_.erase(ended);  // joins: it has nothing left to do
+  }
+  ended_.clear();
+  if (members_.size() >= most_) {
+    return false;
+  }
+  const auto self = members_.emplace(members_.end());
+  self->term_ = term;
+  try {
+    self->thread_ = std::jthread([this, self] { work(self); });
+  } catch (const std::system_error&) {
+    members_.erase(self);
+    return false;
+  }
+  return true;
+}
+
+void LeaderThreads::work(Handle self) {
+  self->tid_ = ::gettid();
+  body_(*self);
+  const std::lock_guard lock(mutex_);
+  if (!stopping_) {
+    ended_.push_back(self);
+  }
+}
+
+std::size_t LeaderThreads::size() const {
+  const std::lock_guard lock(mutex_);
+  return members_.size() - ended_.size();
+}
+
+void LeaderThreads::begin_handler(const Member& self) {
+  if (!leads(self)) {
+    return;
+  }
+  const auto now = count(Clock::now().time_since_epoch());
+  const auto last_long = last_long_.load();
+  if (last_long != 0 && now - last_long < count(lately)) {
+    pass_on(self.term_);
+    return;
+  }
+  leader_tid_ = self.tid_;
+  handler_began_ = now;
+  ++handlers_begun_;
+  if (watch_asleep_) {
+    const std::lock_guard lock(mutex_);
+    watch_asleep_ = false;
+    watch_wake_.notify_one();
+  }
+}
+
+void LeaderThreads::end_handler(const Member& self) {
+  if (leads(self)) {
+    handler_began_ = 0;
+  }
+}
+
+// A handler that waits for something has the lead taken from it soon; one that computes later, for it may only be
+// waiting for a processor, and another thread would not get one sooner.
+void LeaderThreads::watch_handler() {
+  const auto term = term_.load();
+  const auto began = handler_began_.load();
+  const auto now = count(Clock::now().time_since_epoch());
+  if (began == 0 || now - began < count(long_handler)) {
+    return;
+  }
+  if (now - began >= count(long_computation) || is_waiting(leader_tid_.load())) {
+    last_long_ = now;
+    pass_on(term);
+  }
+}
+
+void LeaderThreads::keep_watch() {
+  auto next_tick = Clock::now() + tick_;
+  std::uint64_t seen = 0;
+  int idle_looks = 0;
+  std::unique_lock lock(mutex_);
+  while (!stopping_) {
+    // First said, then looked: a handler that begins now sees the one, or we see the other.
+    watch_asleep_ = idle_looks >= looks_before_sleep;
+    const bool asleep = watch_asleep_ && handlers_begun_ == seen && handler_began_ == 0;
+    const auto until = asleep ? next_tick : std::min<Clock::time_point>(next_tick, Clock::now() + look_every);
+    watch_wake_.wait_until(lock, until, [&] { return stopping_ || (asleep && !watch_asleep_); });
+    watch_asleep_ = false;
+    lock.unlock();
+    watch_handler();
+    idle_looks = handlers_begun_ == seen && handler_began_ == 0 ? idle_looks + 1 : 0;
+    seen = handlers_begun_;
+    if (Clock::now() >= next_tick) {
+      on_tick_();
+      next_tick = Clock::now() + tick_;
+    }
+    lock.lock();
+  }
+}
+
+}  // namespace cluster

@@ -1,0 +1,153 @@
+"""Checks for every exercise whose workers serve HTTP: spread, crash loops, the journal."""
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from signal import SIGKILL, SIGSTOP, SIGTERM
+from typing import Any
+
+from . import processes
+from .cluster import CHILD_AGE, Cluster
+from .common_start import end_gracefully
+from .lab import Lab
+from .verdict import CheckFailed, Inconclusive, check
+
+EACH_AT_LEAST = 5
+NEEDED = ("spawn", "exit", "ready", "signal", "open", "close", "request", "response")
+MASTER_ONLY, WORKER_ONLY = ("spawn", "exit"), ("ready",)
+
+
+class ProcessChecks:
+    """Mixed into an exercise's class for the common ground."""
+
+    @check(expected="of 40 fresh connections, made one after another, each of 2 workers gets at least 5",
+           likely="the worker that was woken first is always the same",
+           hint="take the listening socket out of the epoll set and put it in again after each accept", seconds=1)
+    def test_spread(self, lab: Lab) -> None:
+        """Fresh connections reach all workers"""
+        cluster = lab.start()
+        counts = Counter(cluster.client.get(lab.exercise.probe).worker for _ in range(20 * cluster.workers))
+        if any(counts[slot] < EACH_AT_LEAST for slot in range(1, cluster.workers + 1)):
+            raise CheckFailed(f"of {20 * cluster.workers} connections the workers got: {dict(counts)}")
+
+    @check(expected="with one worker stopped, every fresh connection is answered by the others",
+           likely="connections are dealt out to a worker that does not take them",
+           hint="let the workers accept from one shared listening socket themselves", seconds=1.5)
+    def test_stopped_worker_keeps_nobody_waiting(self, lab: Lab) -> None:
+        """A stopped worker keeps no new connection waiting"""
+        cluster = lab.start()
+        cluster.find_workers()
+        cluster.signal_worker(1, SIGSTOP)
+        for number in range(20 * cluster.workers):
+            answer = cluster.client.get(lab.exercise.probe, patience=3)
+            if answer.status != 200:
+                if answer.outcome == "waiting":
+                    cluster.refuse_late(1.0, answer.started, f"the answer to connection {number + 1} with worker 1 stopped (none)")
+                raise CheckFailed(f"connection {number + 1} with worker 1 stopped: {answer}")
+
+    @check(expected="a worker that dies at once again and again is started with growing pauses (100 ms doubling), the other serves, "
+                    "and the slot comes back when the deaths stop",
+           likely="each death is answered by a new start at once, a hot loop",
+           hint="if a worker lived for less than a second, wait before the next start, each time twice as long", seconds=3.5)
+    def test_crash_loop_pauses(self, lab: Lab) -> None:
+        """A worker that keeps dying is replaced with growing pauses"""
+        cluster = lab.start()
+        other = cluster.connections_to(1, [2])[2][0]
+        known = set(processes.children(cluster.pid))
+        died = cluster.signal_worker(1, SIGKILL)
+        gaps: list[float] = []
+        for _ in range(4):
+            born, pid = next_child(cluster, known, died)
+            gaps.append(born - died)
+            known.add(pid)
+            time.sleep(CHILD_AGE)
+            processes.kill(pid)
+            died = time.monotonic()
+            if died - born > 0.8:
+                raise Inconclusive("the harness was too slow to kill a worker within 1 s of its start")
+            cluster.log.add("signal", cluster=cluster.number, pid=pid, t=died, text="SIGKILL", data={"to": "worker 1"})
+            if other.get(lab.exercise.probe, patience=2).status != 200:
+                raise CheckFailed("worker 2 does not serve while worker 1 keeps dying")
+        shown = ", ".join(f"{gap:.2f} s" for gap in gaps)
+        # The first death may still count as an ordinary crash, without a pause; then 100, 200, 400 ms, or one step more.
+        if sum(gaps[1:]) < 0.63 or gaps[3] < 0.36 or gaps[3] < gaps[1] * 2:
+            raise CheckFailed(f"pauses before the starts: {shown}", expected="about 0.1, 0.2, 0.4, 0.8 s")
+        back = next_child(cluster, known, died)[0]
+        cluster.expect_within(2.0, died, back, "the pause before the last start")
+
+    @check(expected="every line is one JSON object with t, role, worker, pid, event; spawn, exit, ready, signal, open, close, request "
+                    "and response are there with their fields",
+           likely="lines are written in pieces, so that those of several processes mix, or an event is missing",
+           hint="one write for each line, on a file opened with O_APPEND", seconds=1.5)
+    def test_journal(self, lab: Lab) -> None:
+        """The journal has one whole JSON object a line, written by every process"""
+        cluster = lab.start()
+        began = cluster.started
+        connections = [one for found in cluster.connections_to(5).values() for one in found]
+        for _ in range(10):
+            for exchange in [one.send(lab.exercise.probe) for one in connections if one.usable]:
+                exchange.wait(5)
+        for connection in connections[::2]:
+            connection.close()
+        old = cluster.pid_of(1)
+        cluster.signal_worker(1, SIGKILL)
+        cluster.watcher.wait_gone([old], 2)
+        cluster.signal(SIGTERM)
+        end_gracefully(cluster)
+        expect_journal(cluster, began, old)
+
+
+def next_child(cluster: Cluster, known: set[int], died: float) -> tuple[float, int]:
+    while True:
+        for pid in processes.children(cluster.pid):
+            if pid not in known:
+                return time.monotonic(), pid
+        if time.monotonic() > died + 6.5:
+            raise CheckFailed(f"no successor {time.monotonic() - died:.1f} s after a worker's death")
+        time.sleep(0.005)
+
+
+def expect_journal(cluster: Cluster, began: float, killed: int) -> None:
+    try:
+        lines = cluster.journal.read_text().splitlines()
+    except OSError as why:
+        raise CheckFailed(f"no journal: {why}") from None
+    entries: list[dict[str, Any]] = []
+    for line in lines:
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            raise CheckFailed(f"not a JSON object: {line[:300]}") from None
+        if not isinstance(entry, dict):
+            raise CheckFailed(f"not a JSON object: {line[:300]}")
+        expect_entry(cluster, entry, began)
+        entries.append(entry)
+    by_event: dict[str, list[dict[str, Any]]] = {}
+    for entry in entries:
+        by_event.setdefault(entry["event"], []).append(entry)
+    missing = [event for event in NEEDED if event not in by_event]
+    if missing:
+        raise CheckFailed(f"no event {', '.join(missing)}; there are {dict(Counter(entry['event'] for entry in entries))}")
+    for event, wanted in (("spawn", ("peer", "child")), ("exit", ("peer", "child")), ("open", ("conn",)), ("close", ("conn",)),
+                          ("request", ("method", "path", "conn")), ("response", ("status", "conn"))):
+        for entry in by_event[event]:
+            if any(key not in entry for key in wanted):
+                raise CheckFailed(f"{event} without {' or '.join(wanted)}: {entry}")
+    if not any(entry.get("child") == killed and entry.get("signal") in (9, "SIGKILL", "KILL") for entry in by_event["exit"]):
+        raise CheckFailed(f"no exit of pid {killed} by signal 9; there are {by_event['exit']}")
+    if not all("status" in entry or "signal" in entry for entry in by_event["exit"]):
+        raise CheckFailed(f"exit without status or signal: {by_event['exit']}")
+
+
+def expect_entry(cluster: Cluster, entry: dict[str, Any], began: float) -> None:
+    bad = [key for key in ("t", "role", "worker", "pid", "event") if key not in entry]
+    if bad:
+        raise CheckFailed(f"{', '.join(bad)} missing in {entry}")
+    role, worker, event = entry["role"], entry["worker"], entry["event"]
+    known = entry["pid"] == cluster.pid if role == "master" else isinstance(entry["pid"], int)
+    wrong_writer = event in MASTER_ONLY and role != "master" or event in WORKER_ONLY and role != "worker"
+    if role not in ("master", "worker") or (role == "master") != (worker == 0) or not known or wrong_writer:
+        raise CheckFailed(f"role, worker, pid and event do not fit together: {entry}; the master is {cluster.pid}")
+    if not began - 0.01 <= entry["t"] <= time.monotonic():
+        raise CheckFailed(f"t is not CLOCK_MONOTONIC in seconds: {entry}; the cluster ran from {began:.3f} on")

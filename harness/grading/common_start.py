@@ -1,0 +1,182 @@
+"""Checks for every exercise: settings, the port, the ready line, the log, early signals, what is left at the end."""
+from __future__ import annotations
+
+import re
+import socket
+import time
+from signal import SIGINT, SIGKILL, SIGTERM, Signals
+
+from . import processes
+from .cluster import READY, Cluster
+from .lab import Lab
+from .verdict import CheckFailed, Inconclusive, check
+
+LOG_LINE = re.compile(r"^\d\d:\d\d:\d\d\.\d{3} (master|worker\d+)\[\d+\] .")
+REFUSED = (("PORT", "65536"), ("PORT", "-1"), ("PORT", "http"), ("PORT", ""), ("WORKERS", "0"), ("WORKERS", "65"),
+           ("WORKERS", "2.5"), ("WORKERS", ""), ("SHUTDOWN_TIMEOUT_MS", "0"), ("SHUTDOWN_TIMEOUT_MS", "3600001"),
+           ("SHUTDOWN_TIMEOUT_MS", "10s"), ("HOST", "no such host"), ("HOST", "127.0.0.256"), ("HOST", ""),
+           ("JOURNAL", "/no-such-folder/journal"), ("JOURNAL", ""))
+STOP_PATIENCE = 10.0
+
+
+class StartChecks:
+    """Mixed into an exercise's class for the common ground."""
+
+    own_refused: tuple[tuple[str, str], ...] = ()
+    """Further settings to refuse, of the exercise itself."""
+    own_edges: tuple[dict[str, int], ...] = ()
+    """Settings at the edge of what is allowed."""
+
+    @check(expected="one line on standard error that names the variable, its value and what is allowed; exit code 2; nothing started",
+           likely="a setting is used without being checked, or the complaint has no name or value in it, or ends with another code",
+           hint="read all settings before anything is started, and refuse the first that is not allowed", seconds=1.5)
+    def test_bad_settings_are_refused(self, lab: Lab) -> None:
+        """Settings that are not allowed are refused with one line and exit code 2"""
+        wanted = (*REFUSED, *self.own_refused)
+        clusters = [lab.start({name: value}, wait=False) for name, value in wanted]
+        for cluster, (name, value) in zip(clusters, wanted):
+            code = cluster.wait_started()
+            setting = f"{name}={value!r}"
+            if code is None:
+                raise CheckFailed(f"with {setting} the program goes on running" + cluster.said())
+            lines = [line for line in cluster.output(error=True) if line.strip()]
+            if code != 2 or len(lines) != 1 or name not in lines[0] or value not in lines[0]:
+                raise CheckFailed(f"with {setting}: exit code {code}, standard error {lines}")
+            if any(READY.match(line) for line in cluster.output()):
+                raise CheckFailed(f"with {setting} there was a ready line")
+
+    @check(expected="one worker, three workers, no delay, the longest and the shortest durations: all start",
+           likely="the bounds of a setting are off by one", hint="the contract's bounds are allowed themselves", seconds=1)
+    def test_edges_are_allowed(self, lab: Lab) -> None:
+        """Settings at the edge of what is allowed are accepted"""
+        for settings in ({"WORKERS": 1, "SHUTDOWN_TIMEOUT_MS": 1}, {"WORKERS": 3, "SHUTDOWN_TIMEOUT_MS": 3600000}, *self.own_edges):
+            cluster = lab.start(settings)
+            if cluster.workers != settings.get("WORKERS", cluster.workers):
+                raise CheckFailed(f"with WORKERS={settings['WORKERS']} the ready line says workers={cluster.workers}")
+            cluster.find_workers()
+
+    @check(expected="one line on standard error with the address, exit code 1, no process left, the first cluster undisturbed",
+           likely="SO_REUSEPORT lets two programs listen on one port, or the error of bind is not looked at",
+           hint="bind before you start a worker; on failure print the address and a command that finds the holder", seconds=1)
+    def test_port_taken(self, lab: Lab) -> None:
+        """A port that is taken: one line, exit code 1, no process left"""
+        first = lab.start()
+        port = first.client.address[1]
+        second = lab.start({"PORT": port}, wait=False)
+        code = second.wait_started()
+        lines = [line for line in second.output(error=True) if line.strip()]
+        if code is None:
+            raise CheckFailed(f"a second program on port {port} is still running" + second.said())
+        if code != 1 or len(lines) != 1 or str(port) not in lines[0]:
+            raise CheckFailed(f"port {port} taken: exit code {code}, standard error {lines}")
+        second.expect_processes_gone(time.monotonic(), 1.0)
+        first.find_workers()
+
+    @check(expected="`ready url=http://127.0.0.1:PORT workers=N pid=PID` once, with the chosen port and the master's pid; all "
+                    "workers serve from then on",
+           likely="the line comes before the workers are ready, or in another form",
+           hint="each worker tells the master when it accepts connections; print the line when the last one has", seconds=1)
+    def test_ready_line(self, lab: Lab) -> None:
+        """The ready line is bare, comes once, and is true"""
+        for port in (free_port(), None):
+            cluster = lab.start({"PORT": port}, wait=False)
+            if cluster.wait_started() == 1 and somebody_listens(port or 8000):
+                continue  # somebody else was faster; the port that was free is not any more
+            cluster.wait_ready()
+            answers = [cluster.client.get("/no-such-path", patience=3) for _ in range(6)]
+            bad = [str(answer) for answer in answers if answer.outcome != "answer"]
+            if bad:
+                raise CheckFailed(f"right after the ready line: {bad[0]}")
+            expected = f"ready url=http://127.0.0.1:{port or 8000} workers={cluster.workers} pid={cluster.pid}"
+            found = [line for line in cluster.output() if "ready url=" in line]
+            if found != [expected]:
+                raise CheckFailed(f"the lines {found}", expected=expected)
+
+    @check(expected="HOST=::1 and HOST=localhost work; the ready line's url can be used as it is",
+           likely="only IPv4 addresses are understood, or the url has an IPv6 address without brackets",
+           hint="choose the address family by the address; a url has [::1]", seconds=1)
+    def test_other_hosts(self, lab: Lab) -> None:
+        """HOST may be an IPv6 address or localhost"""
+        for host in ("localhost", "::1"):
+            if host == "::1" and not has_ipv6():
+                raise Inconclusive("this machine has no IPv6 loopback address")
+            cluster = lab.start({"HOST": host})
+            answer = cluster.client.get("/no-such-path", patience=3)
+            if answer.outcome != "answer":
+                raise CheckFailed(f"HOST={host}, {cluster.url}: {answer}")
+
+    @check(expected="each line on standard output but the ready line is `12:34:56.789 master[1234] text` or `… worker2[1240] text`",
+           likely="a line is printed by other means than the log", hint="write every line through the library's log", seconds=1.5)
+    def test_log_lines(self, lab: Lab) -> None:
+        """Standard output has one event a line, with time, role and pid"""
+        cluster = lab.start()
+        cluster.find_workers()
+        cluster.signal_worker(1, SIGKILL)
+        cluster.signal(SIGTERM)
+        end_gracefully(cluster)
+        bad = [line for line in cluster.output() if not LOG_LINE.match(line) and not READY.match(line)]
+        if bad:
+            raise CheckFailed("lines in another form: " + "; ".join(map(repr, bad[:5])))
+
+    @check(expected="SIGTERM or SIGINT before the ready line ends the program, and nothing is left",
+           likely="workers that were just being started are forgotten",
+           hint="set up the signals before the first worker is started", seconds=1.5)
+    def test_signals_before_ready(self, lab: Lab) -> None:
+        """A signal before the ready line still ends the program cleanly"""
+        for number in (SIGTERM, SIGINT):
+            for moment in ("child", "start"):
+                early_signal(lab, number, moment)
+
+    @check(expected="after a graceful end: no process, no listening socket, no file in its folder or TMPDIR",
+           likely="a worker outlives the master, or a temporary file or socket is not removed",
+           hint="the master leaves last, after it has waited for every worker", seconds=1.2)
+    def test_nothing_is_left(self, lab: Lab) -> None:
+        """After the end nothing is left: no process, no listening socket, no file"""
+        for number in (SIGTERM, SIGINT):
+            cluster = lab.start()
+            cluster.find_workers()
+            signalled = cluster.signal(number)
+            end_gracefully(cluster)
+            cluster.expect_nothing_left(signalled, lab.figure("SHUTDOWN_TIMEOUT_MS") * 1.1 + 0.7)
+
+
+def end_gracefully(cluster: Cluster) -> None:
+    timeout = int(cluster.settings.get("SHUTDOWN_TIMEOUT_MS", 10000)) / 1000
+    if cluster.wait_exit(timeout * 1.1 + STOP_PATIENCE) is None:
+        raise CheckFailed("the program has not ended long after its timeout" + cluster.said())
+
+
+def early_signal(lab: Lab, number: Signals, moment: str) -> None:
+    """Signal the master as soon as it has a child, or at once; by then it may be ready, that is no fault."""
+    cluster = lab.start(wait=False)
+    deadline = time.monotonic() + (5 if moment == "child" else 0.01)
+    while not processes.children(cluster.pid) and time.monotonic() < deadline:
+        time.sleep(0.002)
+    sent = cluster.signal(number)
+    if cluster.wait_exit(STOP_PATIENCE) is None:
+        raise CheckFailed(f"{number.name} {sent - cluster.started:.3f} s after the start: still there after {STOP_PATIENCE:.0f} s"
+                          + cluster.said())
+    cluster.expect_processes_gone(time.monotonic(), 1.0)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def somebody_listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        return True
+    except OSError:
+        return False
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+            return True
+    except OSError:
+        return False

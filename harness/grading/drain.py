@@ -1,0 +1,187 @@
+"""Steps and expectations of a drain, in the words of the contract."""
+from __future__ import annotations
+
+import time
+from signal import SIGTERM, Signals
+from typing import Callable
+
+from .cluster import Cluster
+from .http_client import Answer, Connection, Exchange
+from .lab import Lab
+from .timing import expect_not_before
+from .verdict import CheckFailed, Inconclusive
+
+STRADDLE = 0.15
+"""A request within so many seconds of a signal is judged neither by the rules before nor by those after it."""
+HELD_AT_LEAST = 0.15
+LONG_MS = 30000
+
+
+def hold(cluster: Cluster, each: int, slots: list[int], path: str = "/slow") -> list[Exchange]:
+    """Have that many requests in flight on each of these workers, surely read."""
+    connections = cluster.connections_to(each, slots)
+    held = [connection.send(path) for slot in slots for connection in connections[slot]]
+    cluster.settle(path)
+    for exchange in held:
+        if exchange.ended.is_set():
+            answer = exchange.wait(0)
+            if answer.status == 200 and answer.took > HELD_AT_LEAST:
+                raise Inconclusive(f"the harness was too slow: {answer} before the signal could be sent")
+            raise CheckFailed(f"{answer}, it should still be under way", expected=f"{path} takes its simulated time")
+    return held
+
+
+def begin(cluster: Cluster, signal: Signals) -> float:
+    """Signal the master, and wait until the moment is past at which a request could straddle the signal."""
+    signalled = cluster.signal(signal)
+    time.sleep(STRADDLE)
+    return signalled
+
+
+def straddles(cluster: Cluster, started: float, signalled: float) -> bool:
+    return started - signalled < STRADDLE + cluster.meter.allowance(signalled, started)
+
+
+def expect_whole(answer: Answer) -> None:
+    """A full 200, written by a worker."""
+    if answer.outcome != "answer" or answer.status != 200 or answer.worker is None:
+        raise CheckFailed(str(answer) + (f", body {answer.body[:200]!r}" if answer.body else ""), expected="a whole 200 with JSON")
+
+
+def any_ended(held: list[Exchange]) -> bool:
+    return any(one.ended.is_set() for one in held)
+
+
+def expect_turned_away(cluster: Cluster, answer: Answer, within: float, signalled: float, held: list[Exchange]) -> None:
+    """503 with Connection: close and Retry-After, in time, as long as the held requests are under way."""
+    when = f"{answer.started - signalled:.2f} s after the signal"
+    if answer.outcome != "answer" or answer.status != 503:
+        for exchange in held:
+            exchange.ended.wait(0.1 / len(held))
+        if any_ended(held) or straddles(cluster, answer.started, signalled):
+            return
+        raise CheckFailed(f"{answer}, {when}")
+    missing = [] if answer.says_close() else ["Connection: close"]
+    missing += [] if "retry-after" in answer.headers else ["Retry-After"]
+    if missing:
+        raise CheckFailed(f"{answer}, {when}, without {' and '.join(missing)}; its headers: {answer.headers}")
+    cluster.expect_within(within, answer.started, answer.ended, f"the 503 to {answer.method} {answer.path}, {when}")
+
+
+def expect_gone(cluster: Cluster, since: float, within: float) -> None:
+    """Master and workers are gone in time, whatever the exit code."""
+    expect_processes_gone(cluster, list(cluster.watcher.seen), since, within, "after the last answer")
+
+
+def expect_processes_gone(cluster: Cluster, pids: list[int], since: float, within: float, when: str) -> None:
+    left = cluster.watcher.wait_gone(pids, since + within * 1.5 + 2 - time.monotonic())
+    if left:
+        cluster.refuse_late(within, since, f"the end of process {left[0]} {when} (still there)")
+    for pid in pids:
+        cluster.expect_within(within, since, cluster.watcher.gone_at(pid) or since, f"the end of process {pid} {when}")
+
+
+def start_with_short_timeout(lab: Lab, real: int = 10000, **settings: int) -> tuple[Cluster, float]:
+    """A cluster whose slow requests outlast its shutdown timeout; with the timeout in seconds."""
+    timeout = int(lab.pace(1500, real))
+    cluster = lab.start({"SLOW_MS": LONG_MS, "SHUTDOWN_TIMEOUT_MS": timeout, **settings})
+    return cluster, timeout / 1000
+
+
+def send_halves(cluster: Cluster) -> list[Exchange]:
+    """Half a head on a connection to worker 1, half a body on one to worker 2."""
+    connections = cluster.connections_to(1, [1, 2])
+    head = f"GET /fast HTTP/1.1\r\nHost: {cluster.client.host}\r\nX-Half: ye".encode()
+    body = f"POST /fast HTTP/1.1\r\nHost: {cluster.client.host}\r\nContent-Length: 1000\r\n\r\n{{".encode()
+    return [connections[1][0].send_raw(head, "GET", "/fast"), connections[2][0].send_raw(body, "POST", "/fast")]
+
+
+def expect_cut(cluster: Cluster, exchange: Exchange, since: float, timeout: float) -> None:
+    """No 200; the connection is closed at the timeout within 10 % + 200 ms."""
+    latest = timeout * 1.1 + 0.2
+    exchange.ended.wait(max(0.0, since + latest + 2 - time.monotonic()))
+    answer = exchange.wait(0)
+    what = f"the end of {exchange.method} {exchange.path} after {'the signal' if timeout != 5.0 else 'its first byte'}"
+    if answer.status == 200:
+        raise CheckFailed(f"{answer}, although it should have been cut")
+    if answer.outcome == "waiting":
+        cluster.refuse_late(latest, since, what + " (still open)")
+    cluster.expect_within(latest, since, answer.ended, what)
+    expect_not_before(timeout * 0.9 - 0.2, since, answer.ended, what)
+
+
+def expect_forced_end(cluster: Cluster, signalled: float, timeout: float) -> None:
+    """The cluster ends at the timeout with exit code 1, and nothing is left."""
+    latest = timeout * 1.1 + 0.2
+    at = cluster.expect_exit(1, signalled, latest + 0.5)
+    expect_not_before(timeout * 0.9 - 0.2, signalled, at, "the end of the master")
+    cluster.expect_nothing_left(signalled, latest + 0.5)
+
+
+def expect_log_after(cluster: Cluster, moment: float) -> None:
+    """The master logged something about the cut."""
+    cluster.output()
+    tag = f"master[{cluster.pid}]"
+    if not any(line.t >= moment and tag in line.text for line in cluster.lines):
+        raise CheckFailed(f"no line with {tag} on standard output at the timeout" + cluster.said(),
+                          expected="the master logs what it cut")
+
+
+def expect_drained_together(cluster: Cluster, lab: Lab, send: Callable[[], float]) -> None:
+    """Both finish what they have; it is not so that one drains and the other serves on; all end; exit code 0."""
+    slots = [1, 2]
+    held = hold(cluster, 1, slots)
+    signalled = send()
+    time.sleep(STRADDLE)
+    answers: list[Answer] = []
+    while not any_ended(held) and len(answers) < 24:
+        answers.append(cluster.client.get("/fast", patience=1))
+        time.sleep(0.02)
+    for exchange in held:
+        expect_whole(exchange.wait(lab.figure("SLOW_MS") + 4))
+    last = max(exchange.wait(0).ended for exchange in held)
+    serving = {one.worker for one in answers if one.status == 200 and not straddles(cluster, one.started, signalled)}
+    draining = {one.worker for one in answers if one.status == 503}
+    if serving and draining:
+        raise CheckFailed(f"after the signal worker {sorted(map(str, draining))} said 503, worker {sorted(map(str, serving))} still 200")
+    cluster.expect_exit(0, last, 1.0)
+    cluster.expect_nothing_left(last, 1.0)
+
+
+def expect_replaced(cluster: Cluster, slot: int, old: int, since: float, within: float, other: Connection | None = None) -> int:
+    """A new process answers in the slot in time; a kept-alive connection to another worker is served meanwhile."""
+    while True:
+        answer = cluster.client.get(cluster.exercise.probe, patience=0.5)
+        if answer.worker == slot and answer.pid not in (old, None) and answer.status == 200:
+            cluster.expect_within(within, since, answer.ended, f"the first answer of the new worker {slot}")
+            assert answer.pid is not None
+            cluster.slots[slot] = answer.pid
+            return answer.pid
+        if other is not None:
+            expect_whole(other.get(cluster.exercise.probe, patience=2))
+        now = time.monotonic()
+        if now > since + within + 2:
+            cluster.refuse_late(within, since, f"an answer of a new worker {slot} (none came; last: {answer})")
+        time.sleep(0.01)
+
+
+def expect_one_worker_leaves(cluster: Cluster, lab: Lab, slot: int) -> None:
+    """SIGTERM to one worker: it finishes, nobody gets a 503 later than 250 ms, a successor comes."""
+    idle = cluster.connections_to(1, [slot])[slot][0]
+    held = hold(cluster, 1, [slot])[0]
+    old = cluster.pid_of(slot)
+    signalled = cluster.signal_worker(slot, SIGTERM)
+    time.sleep(0.25)
+    asked = [idle.get("/fast", patience=2)]
+    while not held.ended.is_set() and time.monotonic() < signalled + lab.figure("SLOW_MS") + 2:
+        asked.append(cluster.client.get("/fast", patience=2))
+        time.sleep(0.03)
+    expect_whole(held.wait(1))
+    for index, answer in enumerate(asked):
+        after = answer.started - signalled
+        if after < 0.25 + cluster.meter.allowance(signalled, answer.started):
+            continue
+        if answer.status == 503 or (index and (answer.status != 200 or answer.pid == old)):
+            raise CheckFailed(f"{answer} (pid {answer.pid}), {after:.2f} s after SIGTERM to worker {slot} (pid {old})")
+    expect_processes_gone(cluster, [old], held.wait(0).ended, 2.0, f"(worker {slot}, sent SIGTERM) after its last answer")
+    expect_replaced(cluster, slot, old, since=time.monotonic(), within=2.0)

@@ -1,0 +1,359 @@
+"""Exercise 1, graceful shutdown with timeout: one class an item of the checklist, one method a check."""
+from __future__ import annotations
+
+import time
+from signal import SIGCONT, SIGINT, SIGKILL, SIGSTOP, SIGTERM
+
+from grading import drain, processes
+from grading.common_http import HttpChecks, expect_error
+from grading.common_load import LoadChecks
+from grading.common_process import ProcessChecks
+from grading.common_start import StartChecks
+from grading.lab import Lab
+from grading.timing import expect_not_before
+from grading.verdict import CheckFailed, Exercise, check
+
+EXERCISE = Exercise(
+    number=1,
+    name="graceful shutdown with timeout",
+    folder="exercises/ex1_graceful_shutdown",
+    probe="/fast",
+    start_first="open exercises/ex1_graceful_shutdown/main.cpp at step 1: start the workers and let GET /fast answer 200 with "
+                "`worker` and `pid`. Nothing else can be tried before that works.",
+    scaled={"DEFAULT_MS": 200, "SLOW_MS": 1200, "SHUTDOWN_TIMEOUT_MS": 5000},
+    real={"DEFAULT_MS": 1000, "SLOW_MS": 5000, "SHUTDOWN_TIMEOUT_MS": 10000},
+    variables=("DEFAULT_MS", "SLOW_MS", "SIGINT_TIMEOUT_MS"),
+)
+GATE = ("test_two_workers_answer",)
+FORCED = (*GATE, "test_long_requests_are_cut")
+TURNED_AWAY_WITHIN = 0.100
+GONE_WITHIN = 0.500
+AFTER_LAST_ANSWER = 1.0
+
+
+class TestItem1Start:
+    """Workers start and accept connections"""
+
+    item = 1
+    needs = GATE
+
+    @check(expected="a ready line with workers=2; fresh connections to /fast get 200 from workers 1 and 2, each a direct child "
+                    "of the master with a pid of its own",
+           likely="the master does not start its workers, or they do not accept on the shared listening socket, or the answer "
+                  "lacks `worker` and `pid`",
+           hint="let the master start WORKERS workers, give each the same listening socket, and answer /fast from the worker",
+           seconds=1)
+    def test_two_workers_answer(self, lab: Lab) -> None:
+        """Two workers start as children of the master, and both answer"""
+        cluster = lab.start()
+        found = cluster.find_workers()
+        below = processes.children(cluster.pid)
+        if cluster.workers != 2 or sorted(found) != [1, 2] or len(set(found.values())) != 2:
+            raise CheckFailed(f"the ready line says {cluster.workers} workers; answers came from (slot: pid) {found}")
+        if not set(found.values()) <= set(below):
+            raise CheckFailed(f"answers came from the pids {sorted(found.values())}; the master's children are {sorted(below)}")
+
+    @check(expected="GET /fast at once, GET / after DEFAULT_MS, GET /slow after SLOW_MS, all 200",
+           likely="the simulated work is missing, or a slow request keeps a fast one waiting",
+           hint="wait for DEFAULT_MS or SLOW_MS in the handler, and let several requests run at the same time", seconds=1.5)
+    def test_answers_in_time(self, lab: Lab) -> None:
+        """`/fast` answers at once, `/` after DEFAULT_MS, `/slow` after SLOW_MS"""
+        cluster = lab.start()
+        under_way = {path: cluster.client.start(path) for path in ("/slow", "/", "/fast")}
+        for path, delay in (("/fast", 0.0), ("/", lab.figure("DEFAULT_MS")), ("/slow", lab.figure("SLOW_MS"))):
+            answer = under_way[path].wait(delay + 5)
+            drain.expect_whole(answer)
+            expect_not_before(delay * 0.98, answer.started, answer.ended, f"the answer to {path}")
+            cluster.expect_within(delay + 0.5, answer.started, answer.ended, f"the answer to {path}")
+
+    @check(expected="within 1 s a new process answers in the slot of the killed one; the other worker serves meanwhile",
+           likely="the master does not notice that a child has died, or starts no successor, or waits for it in a blocking way",
+           hint="when a worker exits and no shutdown is under way, start a new one with the same number", seconds=1.5)
+    def test_killed_worker_is_replaced(self, lab: Lab) -> None:
+        """A killed worker is replaced within a second, in its slot, while the other one serves"""
+        cluster = lab.start()
+        other = cluster.connections_to(1, [2])[2][0]
+        old = cluster.pid_of(1)
+        killed = cluster.signal_worker(1, SIGKILL)
+        drain.expect_replaced(cluster, 1, old, since=killed, within=1.0, other=other)
+
+
+class TestItem2NewRequests:
+    """Shutdown turns new requests away"""
+
+    item = 2
+    needs = GATE
+
+    @check(expected="503 with Connection: close and Retry-After within 100 ms on every new connection while a slow request "
+                    "is still being worked on",
+           likely="draining workers answer as before, or stop accepting, or close their listening socket at once",
+           hint="keep accepting while you drain, and look at the draining flag before each request is handled", seconds=2)
+    def test_new_connections_get_503(self, lab: Lab) -> None:
+        """New connections get 503 with `Connection: close` and `Retry-After` within 100 ms"""
+        cluster = lab.start()
+        held = drain.hold(cluster, 1, [1, 2])
+        signalled = drain.begin(cluster, SIGTERM)
+        while not drain.any_ended(held) and time.monotonic() < signalled + lab.figure("SLOW_MS"):
+            answer = cluster.client.get("/fast", patience=3)
+            drain.expect_turned_away(cluster, answer, TURNED_AWAY_WITHIN, signalled, held)
+            time.sleep(0.03)
+
+    @check(expected="503 with Connection: close and Retry-After on connections that were open before the signal, never a 200",
+           likely="only the listening socket knows about the shutdown; a kept-alive connection goes on being served",
+           hint="the draining flag has to be looked at for each request, not for each connection", seconds=2)
+    def test_kept_alive_connections_get_503(self, lab: Lab) -> None:
+        """Connections that were open before get the same 503, never a 200"""
+        cluster = lab.start()
+        idle = [one for found in cluster.connections_to(4).values() for one in found]
+        held = drain.hold(cluster, 1, [1, 2])
+        signalled = drain.begin(cluster, SIGTERM)
+        for connection in idle:
+            if drain.any_ended(held):
+                break
+            answer = connection.get("/fast", patience=3)
+            drain.expect_turned_away(cluster, answer, TURNED_AWAY_WITHIN, signalled, held)
+            time.sleep(0.05)
+
+    @check(expected="503 within 100 ms on new and kept-alive connections although 40 slow requests are in flight",
+           likely="all threads are busy with slow requests, so that nobody is left to say 503",
+           hint="the 503 must not wait in the queue behind slow requests", seconds=2.2, heavy=True)
+    def test_503_with_40_slow_requests(self, lab: Lab) -> None:
+        """503 within 100 ms also when 40 slow requests are in flight"""
+        cluster = lab.start({"SLOW_MS": int(lab.pace(1800, 5000))})
+        idle = [one for found in cluster.connections_to(3).values() for one in found]
+        held = [cluster.client.start("/slow") for _ in range(40)]
+        cluster.settle("/slow")
+        signalled = drain.begin(cluster, SIGTERM)
+        for connection in idle:
+            for answer in (connection.get("/fast", patience=3), cluster.client.get("/", patience=3)):
+                drain.expect_turned_away(cluster, answer, TURNED_AWAY_WITHIN, signalled, held)
+
+    @check(expected="503 on new connections, never refused, until the one slow request is answered; then connection refused",
+           likely="each worker closes the socket or leaves as soon as it is itself done; the other one's request still runs",
+           hint="the workers tell the master when they are done; the master lets all go when the last one is", seconds=2.2)
+    def test_open_until_last_answer_then_refused(self, lab: Lab) -> None:
+        """The socket stays open until the last active request of the cluster is answered, then refuses"""
+        cluster = lab.start()
+        held = drain.hold(cluster, 1, [2])[0]
+        signalled = drain.begin(cluster, SIGTERM)
+        while not held.ended.is_set() and time.monotonic() < signalled + lab.figure("SHUTDOWN_TIMEOUT_MS"):
+            answer = cluster.client.get("/fast", patience=1)
+            if not held.ended.wait(0.15) and answer.outcome != "answer" and answer.outcome != "waiting":
+                raise CheckFailed(f"{answer}, {answer.started - signalled:.2f} s after the signal, while GET /slow was still "
+                                  "being worked on by worker 2")
+        drain.expect_gone(cluster, held.wait(0).ended, AFTER_LAST_ANSWER)
+        after = cluster.client.get("/fast", patience=1)
+        if after.outcome != "refused" and after.pid in cluster.watcher.seen:
+            raise CheckFailed(f"after the end: {after}", expected="connection refused")
+
+    @check(expected="with ten idle connections and no active request everything is gone within 500 ms, exit 0",
+           likely="the program waits for every connection to end instead of for active requests only",
+           hint="tell connections with a request under way from those without; close the idle ones yourself", seconds=1.2)
+    def test_idle_connections_do_not_delay(self, lab: Lab) -> None:
+        """Ten idle connections do not delay the end: gone within 500 ms"""
+        cluster = lab.start()
+        cluster.connections_to(3)
+        for _ in range(4):
+            cluster.client.connect()
+        signalled = cluster.signal(SIGTERM)
+        cluster.expect_exit(0, signalled, GONE_WITHIN)
+        cluster.expect_nothing_left(signalled, GONE_WITHIN)
+
+
+class TestItem3ActiveRequests:
+    """Active requests finish"""
+
+    item = 3
+    needs = GATE
+
+    @check(expected="eight requests in flight on both workers at the signal all get their whole 200",
+           likely="the workers end at the signal, or close connections while their requests are still being worked on",
+           hint="count requests from the moment they are read until their answer is written; leave when the count is 0", seconds=2)
+    def test_eight_in_flight_get_answers(self, lab: Lab) -> None:
+        """Eight requests in flight over both workers get their whole answers"""
+        cluster = lab.start()
+        held = drain.hold(cluster, 4, [1, 2])
+        cluster.signal(SIGTERM)
+        for exchange in held:
+            drain.expect_whole(exchange.wait(lab.figure("SLOW_MS") + 4))
+
+    @check(expected="short and long requests are answered, then the cluster ends within a second with exit code 0",
+           likely="the end does not follow from the last answer, or a normal end is taken for a forced one",
+           hint="exit 0 when nothing was cut; the master ends when its last worker has", seconds=2)
+    def test_then_exit_0(self, lab: Lab) -> None:
+        """Then the cluster ends with exit code 0"""
+        cluster = lab.start()
+        held = drain.hold(cluster, 1, [1, 2], "/slow") + drain.hold(cluster, 1, [1, 2], "/")
+        cluster.signal(SIGTERM)
+        answers = [exchange.wait(lab.figure("SLOW_MS") + 4) for exchange in held]
+        last = max(answer.ended for answer in answers)
+        cluster.expect_exit(0, last, AFTER_LAST_ANSWER)
+        cluster.expect_nothing_left(last, AFTER_LAST_ANSWER)
+
+
+class TestItem4Timeout:
+    """The timeout forces the end"""
+
+    item = 4
+    needs = GATE
+
+    @check(expected="requests longer than SHUTDOWN_TIMEOUT_MS are cut at it (within 10 % + 200 ms), the log says so, exit 1",
+           likely="there is no timer, or it does not reach the connections, or the exit code does not tell a forced end",
+           hint="start a timer when the drain starts; when it fires, close what is left and remember that something was cut",
+           seconds=2.5)
+    def test_long_requests_are_cut(self, lab: Lab) -> None:
+        """Requests longer than the timeout are cut at the timeout, and the exit code is 1"""
+        cluster, timeout = drain.start_with_short_timeout(lab)
+        held = drain.hold(cluster, 2, [1, 2])
+        signalled = cluster.signal(SIGTERM)
+        for exchange in held:
+            drain.expect_cut(cluster, exchange, signalled, timeout)
+        drain.expect_forced_end(cluster, signalled, timeout)
+        drain.expect_log_after(cluster, signalled + timeout * 0.9 - 0.2)
+
+    @check(expected="half a head and half a body, sent before the signal, are cut at the timeout; exit 1",
+           likely="a connection whose request is not complete counts as idle, or as one to wait for without end",
+           hint="a request counts as active from its first byte, and is cut like any other", seconds=2.5)
+    def test_half_requests_are_cut(self, lab: Lab) -> None:
+        """Half-sent requests are cut at the timeout too, exit code 1"""
+        cluster, timeout = drain.start_with_short_timeout(lab, real=3000)
+        half = drain.send_halves(cluster)
+        time.sleep(0.3)
+        signalled = cluster.signal(SIGTERM)
+        for exchange in half:
+            drain.expect_cut(cluster, exchange, signalled, timeout)
+        drain.expect_forced_end(cluster, signalled, timeout)
+
+    @check(expected="with a timeout that is far away, a half-sent request is cut 5 s after its first byte; then exit 1",
+           likely="half-sent requests are only cut by the timeout, or not counted among what was cut",
+           hint="the 5 s for a complete request go on during the drain", seconds=5.6)
+    def test_half_request_is_cut_by_its_5_seconds(self, lab: Lab) -> None:
+        """A half-sent request holds up the end for at most its 5 s, exit code 1"""
+        cluster = lab.start({"SHUTDOWN_TIMEOUT_MS": 20000})
+        began = time.monotonic()
+        half = drain.send_halves(cluster)
+        time.sleep(0.3)
+        cluster.signal(SIGTERM)
+        for exchange in half:
+            drain.expect_cut(cluster, exchange, began, 5.0)
+        drain.expect_forced_end(cluster, began, 5.0)
+
+    @check(expected="a SIGSTOPped worker with a request in flight is killed at the timeout; exit 1, nothing left",
+           likely="the master asks the worker to go and waits for ever; a stopped process cannot heed any signal but SIGKILL",
+           hint="after the timeout do not ask: SIGKILL whoever is still there", seconds=2.5)
+    def test_stopped_worker_is_killed(self, lab: Lab) -> None:
+        """A stopped worker with a request in flight is killed at the timeout, exit code 1"""
+        cluster, timeout = drain.start_with_short_timeout(lab)
+        drain.hold(cluster, 1, [1])
+        cluster.signal_worker(1, SIGSTOP)
+        signalled = cluster.signal(SIGTERM)
+        drain.expect_forced_end(cluster, signalled, timeout)
+
+
+class TestItem5Together:
+    """All workers act together"""
+
+    item = 5
+    needs = GATE
+
+    @check(expected="one SIGTERM to the master drains both workers: both finish what they have, neither serves on, all gone, exit 0",
+           likely="the signal reaches one worker only, or only the master",
+           hint="the master passes the shutdown on to every worker and waits for all of them", seconds=2)
+    def test_sigterm_drains_both(self, lab: Lab) -> None:
+        """One SIGTERM to the master drains both workers"""
+        cluster = lab.start()
+        drain.expect_drained_together(cluster, lab, lambda: cluster.signal(SIGTERM))
+
+    @check(expected="SIGINT to the whole process group (Ctrl+C): requests in flight are answered, all gone, exit 0",
+           likely="the workers get the terminal's SIGINT themselves and die of it, or take it for a second signal",
+           hint="let the workers ignore SIGINT; the master tells them what to do", seconds=2)
+    def test_ctrl_c_drains_both(self, lab: Lab) -> None:
+        """Ctrl+C, a SIGINT to the whole group, does the same"""
+        cluster = lab.start()
+        drain.expect_drained_together(cluster, lab, lambda: cluster.signal_group(SIGINT))
+
+    @check(expected="a second SIGTERM or SIGINT during the drain ends everything now, exit 1",
+           likely="the second signal is ignored, or restarts the drain",
+           hint="when a signal comes while draining, do at once what the timeout would do", needs=FORCED, seconds=1.8)
+    def test_second_signal_forces(self, lab: Lab) -> None:
+        """A second signal forces the end now, exit code 1"""
+        for first, second in ((SIGTERM, SIGTERM), (SIGINT, SIGTERM), (SIGTERM, SIGINT)):
+            cluster = lab.start({"SLOW_MS": 20000, "SHUTDOWN_TIMEOUT_MS": 20000})
+            drain.hold(cluster, 1, [1, 2])
+            drain.begin(cluster, first)
+            forced = cluster.signal(second)
+            cluster.expect_exit(1, forced, 1.0)
+            cluster.expect_nothing_left(forced, 1.0)
+
+    @check(expected="an idle SIGSTOPped worker is killed at the timeout, the other one's request is answered before, exit 1",
+           likely="the master waits for the stopped worker for ever, or kills all of them because of one",
+           hint="one timer for the shutdown as a whole; SIGKILL for whoever is left", needs=FORCED, seconds=2.5)
+    def test_stopped_worker_does_not_hold_the_rest(self, lab: Lab) -> None:
+        """A stopped worker is killed at the timeout; the other one's request is answered"""
+        cluster, timeout = drain.start_with_short_timeout(lab, SLOW_MS=int(lab.pace(700, 5000)))
+        held = drain.hold(cluster, 1, [2])[0]
+        cluster.signal_worker(1, SIGSTOP)
+        signalled = cluster.signal(SIGTERM)
+        drain.expect_whole(held.wait(timeout + 1))
+        drain.expect_forced_end(cluster, signalled, timeout)
+
+    @check(expected="after a SIGKILL of the master all workers are gone within 1 s, a stopped one when it is continued",
+           likely="the workers do not notice that the master is gone, and live on as orphans",
+           hint="the workers' end of the channel reads end of file when the master dies; PR_SET_PDEATHSIG helps too", seconds=2)
+    def test_no_orphan_after_sigkill(self, lab: Lab) -> None:
+        """No orphan is left after SIGKILL of the master"""
+        cluster = lab.start({"SLOW_MS": 20000, "WORKERS": 3})
+        drain.hold(cluster, 1, [1, 2, 3])
+        stopped = cluster.pid_of(1)
+        others = [cluster.pid_of(2), cluster.pid_of(3)]
+        cluster.signal_worker(1, SIGSTOP)
+        killed = cluster.signal(SIGKILL)
+        drain.expect_processes_gone(cluster, others, killed, 1.0, "after SIGKILL of the master")
+        continued = cluster.signal_worker(1, SIGCONT)
+        drain.expect_processes_gone(cluster, [stopped], continued, 1.0, "after the stopped worker was continued")
+        cluster.expect_nothing_left(max(killed, continued), 1.0)
+
+    @check(expected="a worker that dies during the shutdown gets no successor; its request is lost, so exit 1; the other's is answered",
+           likely="the code that replaces dead workers does not know that a shutdown is under way",
+           hint="replace a dead worker only while the cluster is not draining", needs=FORCED, seconds=2.2)
+    def test_no_replacement_during_shutdown(self, lab: Lab) -> None:
+        """No worker is replaced during the shutdown"""
+        cluster = lab.start()
+        lost, kept = drain.hold(cluster, 1, [1])[0], drain.hold(cluster, 1, [2])[0]
+        drain.begin(cluster, SIGTERM)
+        killed = cluster.signal_worker(1, SIGKILL)
+        drain.expect_whole(kept.wait(lab.figure("SLOW_MS") + 4))
+        ended = lost.wait(1)
+        cluster.expect_exit(1, max(kept.wait(0).ended, ended.ended), AFTER_LAST_ANSWER)
+        newcomers = cluster.watcher.newcomers(killed)
+        if newcomers:
+            raise CheckFailed(f"new processes during the shutdown: {[one.pid for one in newcomers]}")
+
+    @check(expected="a worker that is itself sent SIGTERM finishes its request, takes nothing new, ends, and is replaced; "
+                    "later than 250 ms after the signal nobody gets a 503",
+           likely="the worker behaves as if the whole cluster was draining, or dies with its request, or is not replaced",
+           hint="a worker's own SIGTERM is not the cluster's drain: stop accepting, finish, exit", seconds=2.5)
+    def test_own_sigterm_of_one_worker(self, lab: Lab) -> None:
+        """SIGTERM to one worker alone: it finishes, ends and is replaced; the others serve"""
+        cluster = lab.start()
+        drain.expect_one_worker_leaves(cluster, lab, 1)
+
+
+class TestCommonGround(StartChecks, HttpChecks, LoadChecks, ProcessChecks):
+    """Common ground"""
+
+    item = 0
+    needs = GATE
+    own_refused = (("DEFAULT_MS", "-1"), ("SLOW_MS", "3600001"), ("SLOW_MS", ""))
+    own_edges: tuple[dict[str, int], ...] = ({"DEFAULT_MS": 0, "SLOW_MS": 0}, {"DEFAULT_MS": 3600000, "SLOW_MS": 3600000})
+
+    @check(expected="the 503 of a drain is a JSON object with `worker`, `pid` and `error`",
+           likely="the 503 is written without a body", hint="use the same function for it as for every other error", seconds=1.5)
+    def test_body_of_503(self, lab: Lab) -> None:
+        """The 503 of a drain has a body like every error"""
+        cluster = lab.start()
+        held = drain.hold(cluster, 1, [1])
+        signalled = drain.begin(cluster, SIGTERM)
+        answer = cluster.client.get("/fast", patience=3)
+        if answer.status == 503 or not (drain.any_ended(held) or drain.straddles(cluster, answer.started, signalled)):
+            expect_error(answer, 503)
