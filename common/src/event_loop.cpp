@@ -157,7 +157,9 @@ void EventLoop::run_posted() {
   }
 }
 
-void EventLoop::at_end_of_turn(Handler handler) { end_of_turn_.push_back(std::move(handler)); }
+void EventLoop::at_end_of_turn(Handler handler) {
+  end_of_turn_.push_back(std::move(handler));
+}
 
 void EventLoop::run_end_of_turn() {
   while (!end_of_turn_.empty()) {
@@ -177,7 +179,8 @@ int EventLoop::wait_milliseconds(std::optional<std::chrono::nanoseconds> timeout
   if (!timeout) {
     return -1;
   }
-  const auto ms = std::chrono::ceil<std::chrono::milliseconds>(std::max(*timeout, std::chrono::nanoseconds(0))).count();
+  const auto ms =
+      std::chrono::ceil<std::chrono::milliseconds>(std::max(*timeout, std::chrono::nanoseconds(0))).count();
   return static_cast<int>(std::min<std::int64_t>(ms, INT_MAX));
 }
 

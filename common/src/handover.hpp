@@ -15,8 +15,9 @@ struct Handover {
   int channel = -1;
   int listener = -1;
 
-  std::string variable() const;                   // "CLUSTER_WORKER=…"
-  static std::optional<Handover> from_environment();  // only if the master that it names is this process's parent
+  std::string variable() const;  // "CLUSTER_WORKER=…"
+  static std::optional<Handover>
+  from_environment();  // only if the master that it names is this process's parent
 };
 
 }  // namespace cluster

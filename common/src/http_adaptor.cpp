@@ -14,11 +14,11 @@ class MemoryStream : public httplib::Stream {
   MemoryStream(std::string_view input, std::string& output) : input_(input), output_(output) {}
 
   // The names of these differ between the versions of cpp-httplib; each version overrides its own.
-  bool is_readable() const { return !input_.empty(); }     // NOLINT(modernize-use-override)
-  bool is_writable() const { return true; }                // NOLINT(modernize-use-override)
-  bool wait_readable() const { return !input_.empty(); }   // NOLINT(modernize-use-override)
-  bool wait_writable() const { return true; }              // NOLINT(modernize-use-override)
-  time_t duration() const { return 0; }                    // NOLINT(modernize-use-override)
+  bool is_readable() const { return !input_.empty(); }    // NOLINT(modernize-use-override)
+  bool is_writable() const { return true; }               // NOLINT(modernize-use-override)
+  bool wait_readable() const { return !input_.empty(); }  // NOLINT(modernize-use-override)
+  bool wait_writable() const { return true; }             // NOLINT(modernize-use-override)
+  time_t duration() const { return 0; }                   // NOLINT(modernize-use-override)
   ssize_t read(char* to, std::size_t size) override {
     const auto count = std::min(size, input_.size());
     std::memcpy(to, input_.data(), count);
@@ -49,7 +49,8 @@ const std::map<std::string, HttpServer::Handler>* HttpRoutes::find(const std::st
   if (const auto exact = routes_.find(path); exact != routes_.end()) {
     return &exact->second;
   }
-  for (auto slash = path.rfind('/'); slash != std::string::npos && slash > 0; slash = path.rfind('/', slash - 1)) {
+  for (auto slash = path.rfind('/'); slash != std::string::npos && slash > 0;
+       slash = path.rfind('/', slash - 1)) {
     if (const auto below = routes_.find(path.substr(0, slash + 1)); below != routes_.end()) {
       return &below->second;
     }
@@ -79,7 +80,8 @@ HttpAdaptor::HttpAdaptor(const HttpRoutes& routes, const HttpServer::Handler& re
       fail_(response, response.status, "this is no request that the server understands");
     }
   }));
-  set_post_routing_handler([this](const Request& request, Response& response) { complete(request, response); });
+  set_post_routing_handler(
+      [this](const Request& request, Response& response) { complete(request, response); });
 }
 
 void HttpAdaptor::prepare(Request& request) {

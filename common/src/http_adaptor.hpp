@@ -30,8 +30,8 @@ class HttpAdaptor : private httplib::Server {
     std::string_view head;
     std::string body;
     bool refused = false;
-    bool wants_close = false;               // of the client
-    std::function<bool()> must_close;       // asked when the answer is written
+    bool wants_close = false;          // of the client
+    std::function<bool()> must_close;  // asked when the answer is written
   };
   struct Result {
     std::string text;  // the whole answer

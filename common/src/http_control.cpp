@@ -64,8 +64,9 @@ void HttpServer::Engine::tick() {
 void HttpServer::Engine::expire(Connection& connection, Clock::time_point now) {
   const auto age = now - connection.since;
   if (connection.state == State::half_sent && age >= limits_.request) {
-    refuse_unread(connection, 408, "the request did not arrive in time: " + std::to_string(limits_.request.count()) +
-                                       " ms from its first byte are allowed");
+    refuse_unread(connection, 408,
+                  "the request did not arrive in time: " + std::to_string(limits_.request.count()) +
+                      " ms from its first byte are allowed");
   } else if (connection.state == State::lingering && age >= linger_time) {
     close(connection, CloseReason::answer);
   } else if (connection.state == State::idle && age >= idle_limit_.load()) {
@@ -112,8 +113,12 @@ HttpServer::Cut HttpServer::Engine::cut() {
   for (const auto& connection : all()) {
     const std::lock_guard lock(connection->mutex);
     switch (connection->state) {
-      case State::idle: close(*connection, CloseReason::idle); break;
-      case State::lingering: close(*connection, CloseReason::answer); break;
+      case State::idle:
+        close(*connection, CloseReason::idle);
+        break;
+      case State::lingering:
+        close(*connection, CloseReason::answer);
+        break;
       case State::half_sent:
         ++result.half_sent;
         close(*connection, CloseReason::cut);
@@ -123,7 +128,8 @@ HttpServer::Cut HttpServer::Engine::cut() {
         connection->cut = true;
         ::shutdown(connection->fd.get(), SHUT_RDWR);
         break;
-      case State::closed: break;
+      case State::closed:
+        break;
     }
   }
   return result;

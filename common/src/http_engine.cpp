@@ -25,11 +25,16 @@ constexpr milliseconds tick_period{100};
 
 std::string_view reason_phrase(int status) {
   switch (status) {
-    case 408: return "Request Timeout";
-    case 413: return "Content Too Large";
-    case 431: return "Request Header Fields Too Large";
-    case 501: return "Not Implemented";
-    default: return "Bad Request";
+    case 408:
+      return "Request Timeout";
+    case 413:
+      return "Content Too Large";
+    case 431:
+      return "Request Header Fields Too Large";
+    case 501:
+      return "Not Implemented";
+    default:
+      return "Bad Request";
   }
 }
 
@@ -52,7 +57,9 @@ HttpServer::Engine::Engine(HttpServer& server, int listener, const Journal& jour
       ending_(check("eventfd", ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))),
       next_id_(first_connection),
       idle_limit_(limits.idle),
-      threads_(limits.threads + 1, [this](LeaderThreads::Member& self) { work(self); }, tick_period, [this] { tick(); }) {
+      threads_(
+          limits.threads + 1, [this](LeaderThreads::Member& self) { work(self); }, tick_period,
+          [this] { tick(); }) {
   epoll_event event{};
   event.events = EPOLLIN;
   event.data.u64 = end_event;
@@ -178,7 +185,9 @@ void HttpServer::Engine::advance(Connection& connection) {
         ::send(connection.fd.get(), text.data(), text.size(), MSG_NOSIGNAL);
       }
       break;
-    case RequestFramer::State::complete: begin_request(connection); break;
+    case RequestFramer::State::complete:
+      begin_request(connection);
+      break;
     case RequestFramer::State::refused:
       refuse_unread(connection, connection.framer.status(), connection.framer.reason());
       break;
@@ -195,16 +204,18 @@ void HttpServer::Engine::begin_request(Connection& connection) {
   enter(connection, State::busy);
   if (journal_) {
     auto [method, path] = first_line(connection.input);
-    journal_.write("request", {{"conn", connection.id}, {"method", std::move(method)}, {"path", std::move(path)}});
+    journal_.write("request",
+                   {{"conn", connection.id}, {"method", std::move(method)}, {"path", std::move(path)}});
   }
 }
 
 // Without the connection's lock: the handler may take its time.
 void HttpServer::Engine::answer(HttpAdaptor& adaptor, Connection& connection, bool& sent, bool& close_it) {
   const auto began = Clock::now();
-  auto result = adaptor.answer({std::string_view(connection.input).substr(0, connection.framer.head_size()),
-                                connection.framer.take_body(), !connection.admitted, connection.framer.wants_close(),
-                                [this] { return close_after_answer_.load(); }});
+  auto result =
+      adaptor.answer({std::string_view(connection.input).substr(0, connection.framer.head_size()),
+                      connection.framer.take_body(), !connection.admitted, connection.framer.wants_close(),
+                      [this] { return close_after_answer_.load(); }});
   sent = send_all(connection, result.text);
   close_it = result.close;
   if (journal_) {
@@ -319,7 +330,9 @@ void HttpServer::Engine::close(Connection& connection, CloseReason reason) {
   note_quiet();
 }
 
-HttpServer::Activity HttpServer::Engine::activity() const { return {open_, half_sent_, requests_, refusals_}; }
+HttpServer::Activity HttpServer::Engine::activity() const {
+  return {open_, half_sent_, requests_, refusals_};
+}
 
 void HttpServer::Engine::note_quiet() {
   if (!close_after_answer_ || requests_ > 0 || half_sent_ > 0) {

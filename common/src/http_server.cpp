@@ -10,18 +10,24 @@ namespace cluster {
 HttpServer::HttpServer(Worker& worker) : HttpServer(worker, Limits{}) {}
 
 HttpServer::HttpServer(Worker& worker, Limits limits)
-    : HttpServer(worker.listener(), {{"worker", worker.number()}, {"pid", ::getpid()}}, worker.journal(), limits) {
+    : HttpServer(worker.listener(), {{"worker", worker.number()}, {"pid", ::getpid()}}, worker.journal(),
+                 limits) {
   hooks.quiet = [&worker] { worker.post([] {}); };
 }
 
 HttpServer::HttpServer(int listener, const Json& identity, const Journal& journal, Limits limits)
-    : identity_(identity.empty() ? "" : to_text(identity)), engine_(std::make_unique<Engine>(*this, listener, journal, limits)) {}
+    : identity_(identity.empty() ? "" : to_text(identity)),
+      engine_(std::make_unique<Engine>(*this, listener, journal, limits)) {}
 
 HttpServer::~HttpServer() = default;
 
-void HttpServer::get(const std::string& path, Handler handler) { engine_->routes.add("GET", path, std::move(handler)); }
+void HttpServer::get(const std::string& path, Handler handler) {
+  engine_->routes.add("GET", path, std::move(handler));
+}
 
-void HttpServer::post(const std::string& path, Handler handler) { engine_->routes.add("POST", path, std::move(handler)); }
+void HttpServer::post(const std::string& path, Handler handler) {
+  engine_->routes.add("POST", path, std::move(handler));
+}
 
 void HttpServer::del(const std::string& path, Handler handler) {
   engine_->routes.add("DELETE", path, std::move(handler));
@@ -37,25 +43,45 @@ void HttpServer::reply(Response& response, int status, const Json& body) const {
   response.set_content(std::move(text), "application/json");
 }
 
-void HttpServer::start() { engine_->start(); }
+void HttpServer::start() {
+  engine_->start();
+}
 
-bool HttpServer::pause(std::chrono::milliseconds duration) { return engine_->pause(duration); }
+bool HttpServer::pause(std::chrono::milliseconds duration) {
+  return engine_->pause(duration);
+}
 
-HttpServer::Activity HttpServer::activity() const { return engine_->activity(); }
+HttpServer::Activity HttpServer::activity() const {
+  return engine_->activity();
+}
 
-void HttpServer::stop_accepting() { engine_->accept_connections(false); }
+void HttpServer::stop_accepting() {
+  engine_->accept_connections(false);
+}
 
-void HttpServer::resume_accepting() { engine_->accept_connections(true); }
+void HttpServer::resume_accepting() {
+  engine_->accept_connections(true);
+}
 
-void HttpServer::close_after_answer() { engine_->close_after_answer(); }
+void HttpServer::close_after_answer() {
+  engine_->close_after_answer();
+}
 
-void HttpServer::close_idle(std::chrono::milliseconds older_than) { engine_->close_idle(std::chrono::steady_clock::now() - older_than); }
+void HttpServer::close_idle(std::chrono::milliseconds older_than) {
+  engine_->close_idle(std::chrono::steady_clock::now() - older_than);
+}
 
-HttpServer::Cut HttpServer::cut() { return engine_->cut(); }
+HttpServer::Cut HttpServer::cut() {
+  return engine_->cut();
+}
 
-void HttpServer::begin_drain(std::chrono::milliseconds idle_grace) { engine_->begin_drain(idle_grace); }
+void HttpServer::begin_drain(std::chrono::milliseconds idle_grace) {
+  engine_->begin_drain(idle_grace);
+}
 
-bool HttpServer::drained() const { return engine_->drained(); }
+bool HttpServer::drained() const {
+  return engine_->drained();
+}
 
 bool HttpServer::drain(std::chrono::steady_clock::time_point deadline, std::chrono::milliseconds idle_grace) {
   engine_->begin_drain(idle_grace);

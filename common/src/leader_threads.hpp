@@ -75,11 +75,11 @@ class LeaderThreads {
   const std::chrono::milliseconds tick_;
   const Tick on_tick_;
 
-  std::atomic<std::uint64_t> term_{0};           // changes with the leader
-  std::atomic<Clock::rep> handler_began_{0};     // of the leader; 0: it runs none
+  std::atomic<std::uint64_t> term_{0};        // changes with the leader
+  std::atomic<Clock::rep> handler_began_{0};  // of the leader; 0: it runs none
   std::atomic<pid_t> leader_tid_{0};
   std::atomic<std::uint64_t> handlers_begun_{0};
-  std::atomic<Clock::rep> last_long_{0};         // when a handler last was found to take long; 0: never
+  std::atomic<Clock::rep> last_long_{0};  // when a handler last was found to take long; 0: never
   std::atomic<bool> watch_asleep_{false};
 
   mutable std::mutex mutex_;  // guards all below

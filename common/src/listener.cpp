@@ -22,7 +22,9 @@ struct SocketAddress {
   sockaddr_storage storage{};
   socklen_t size = 0;
 
-  sockaddr* get() { return reinterpret_cast<sockaddr*>(&storage); }  // NOLINT(*-reinterpret-cast): the sockets API
+  sockaddr* get() {
+    return reinterpret_cast<sockaddr*>(&storage);
+  }  // NOLINT(*-reinterpret-cast): the sockets API
 };
 
 SocketAddress to_socket_address(const Address& address) {

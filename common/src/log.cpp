@@ -12,7 +12,8 @@ namespace {
 std::string time_of_day() {
   using std::chrono::system_clock;
   const auto now = system_clock::now();
-  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() % 1000;
+  const auto ms =
+      std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() % 1000;
   const std::time_t seconds = system_clock::to_time_t(now);
   std::tm local{};
   ::localtime_r(&seconds, &local);

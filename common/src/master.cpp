@@ -267,7 +267,9 @@ void Master::on_message(const std::string& type, MessageHandler handler) {
   message_handlers_[type] = std::move(handler);
 }
 
-void Master::on_death(DeathHandler handler) { death_handler_ = std::move(handler); }
+void Master::on_death(DeathHandler handler) {
+  death_handler_ = std::move(handler);
+}
 
 void Master::on_signal(std::initializer_list<int> signals, EventLoop::SignalHandler handler) {
   for (const int number : signals) {
@@ -280,13 +282,15 @@ void Master::on_signal(std::initializer_list<int> signals, EventLoop::SignalHand
   }
 }
 
-bool Master::wait_until(const std::function<bool()>& condition, std::optional<std::chrono::nanoseconds> timeout) {
+bool Master::wait_until(const std::function<bool()>& condition,
+                        std::optional<std::chrono::nanoseconds> timeout) {
   return loop_.wait_until(condition, timeout);
 }
 
 void Master::announce_ready() const {
   const std::string url = listener_ ? "http://" + listener_->address.text() : "none";
-  print_line("ready url=" + url + " workers=" + std::to_string(slots_) + " pid=" + std::to_string(::getpid()));
+  print_line("ready url=" + url + " workers=" + std::to_string(slots_) +
+             " pid=" + std::to_string(::getpid()));
 }
 
 void Master::close_listener() {

@@ -7,7 +7,8 @@ std::optional<std::string> type_of(const Json& message) {
     return std::nullopt;
   }
   const auto found = message.find("type");
-  return found != message.end() && found->is_string() ? std::optional(found->get<std::string>()) : std::nullopt;
+  return found != message.end() && found->is_string() ? std::optional(found->get<std::string>())
+                                                      : std::nullopt;
 }
 
 Json journal_fields(const Json& message, Json peer, std::size_t bytes) {

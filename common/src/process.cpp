@@ -65,7 +65,9 @@ class SpawnFiles {
   posix_spawn_file_actions_t actions_{};
 };
 
-std::string name_of(const std::string& variable) { return variable.substr(0, variable.find('=') + 1); }
+std::string name_of(const std::string& variable) {
+  return variable.substr(0, variable.find('=') + 1);
+}
 
 std::vector<std::string> environment_with(const std::vector<std::string>& variables) {
   std::vector<std::string> result = variables;
@@ -103,7 +105,8 @@ bool same_file(const std::filesystem::path& a, const std::filesystem::path& b) {
 
 std::string ExitStatus::text() const {
   if (signal) {
-    return "signal " + std::to_string(*signal) + " (" + ::strsignal(*signal) + ")";  // NOLINT(concurrency-mt-unsafe)
+    return "signal " + std::to_string(*signal) + " (" + ::strsignal(*signal) +
+           ")";  // NOLINT(concurrency-mt-unsafe)
   }
   return "exit code " + std::to_string(code.value_or(-1));
 }

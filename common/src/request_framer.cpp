@@ -1,8 +1,8 @@
 #include "request_framer.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cctype>
+#include <charconv>
 #include <optional>
 #include <utility>
 
@@ -17,9 +17,8 @@ constexpr std::size_t longest_chunk_line = 256;
 constexpr std::size_t chunk_overhead = 8;
 
 bool same(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](unsigned char x, unsigned char y) {
-    return std::tolower(x) == std::tolower(y);
-  });
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
 }
 
 std::string_view trim(std::string_view text) {
@@ -54,7 +53,9 @@ RequestFramer::State RequestFramer::refuse(int status, std::string reason) {
   return State::refused;
 }
 
-bool RequestFramer::take_expect_continue() { return std::exchange(expect_continue_, false); }
+bool RequestFramer::take_expect_continue() {
+  return std::exchange(expect_continue_, false);
+}
 
 RequestFramer::State RequestFramer::advance(std::string_view buffer) {
   if (head_size_ == 0) {
@@ -77,7 +78,8 @@ RequestFramer::State RequestFramer::find_head(std::string_view buffer) {
   const auto end = buffer.find(head_end, searched_ - std::min(searched_, head_end.size() - 1));
   const auto size = end == std::string_view::npos ? buffer.size() : end + head_end.size();
   if (size > head_limit_) {
-    return refuse(431, "the request head is too long: at most " + std::to_string(head_limit_) + " bytes are allowed");
+    return refuse(
+        431, "the request head is too long: at most " + std::to_string(head_limit_) + " bytes are allowed");
   }
   if (end == std::string_view::npos) {
     searched_ = buffer.size();
@@ -156,7 +158,8 @@ RequestFramer::State RequestFramer::read_chunks(std::string_view buffer) {
     }
     if (*size > body_limit_ || body_.size() + *size > body_limit_ ||
         chunk_ - head_size_ > body_limit_ * chunk_overhead) {
-      return refuse(413, "the body is too long: at most " + std::to_string(body_limit_) + " bytes are allowed");
+      return refuse(413,
+                    "the body is too long: at most " + std::to_string(body_limit_) + " bytes are allowed");
     }
     const auto data = end + line_end.size();
     if (*size == 0) {

@@ -13,7 +13,8 @@ class RequestFramer {
  public:
   enum class State { incomplete, complete, refused };
 
-  RequestFramer(std::size_t head_limit, std::size_t body_limit) : head_limit_(head_limit), body_limit_(body_limit) {}
+  RequestFramer(std::size_t head_limit, std::size_t body_limit)
+      : head_limit_(head_limit), body_limit_(body_limit) {}
 
   // Looks at the whole buffer from the request's first byte on; to be called again when it has grown.
   State advance(std::string_view buffer);
@@ -22,7 +23,7 @@ class RequestFramer {
   std::size_t head_size() const { return head_size_; }  // with its empty line
   std::size_t size() const { return size_; }            // head and body as they were sent
   std::string take_body() { return std::move(body_); }  // decoded
-  bool wants_close() const { return wants_close_; }      // Connection: close, or HTTP/1.0 without keep-alive
+  bool wants_close() const { return wants_close_; }     // Connection: close, or HTTP/1.0 without keep-alive
 
   // Once, when the head is there but the body is not and the client waits for "100 Continue".
   bool take_expect_continue();

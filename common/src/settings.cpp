@@ -15,7 +15,8 @@ namespace cluster {
 namespace {
 
 std::optional<std::string> variable(const char* name) {
-  const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): before threads start, as the header says
+  const char* value =
+      std::getenv(name);  // NOLINT(concurrency-mt-unsafe): before threads start, as the header says
   return value != nullptr ? std::optional<std::string>(value) : std::nullopt;
 }
 
@@ -76,11 +77,17 @@ std::chrono::milliseconds delay(const char* name, std::chrono::milliseconds fall
   return milliseconds(name, fallback, 0);
 }
 
-int count(const char* name, int fallback) { return whole_number(name, fallback, 1, 1'000'000, ""); }
+int count(const char* name, int fallback) {
+  return whole_number(name, fallback, 1, 1'000'000, "");
+}
 
-int percent(const char* name, int fallback) { return whole_number(name, fallback, 1, 100, " of per cent"); }
+int percent(const char* name, int fallback) {
+  return whole_number(name, fallback, 1, 100, " of per cent");
+}
 
-int workers(int fallback) { return whole_number("WORKERS", fallback, 1, 64, ""); }
+int workers(int fallback) {
+  return whole_number("WORKERS", fallback, 1, 64, "");
+}
 
 Address address() {
   auto host = variable("HOST").value_or("127.0.0.1");

@@ -41,7 +41,9 @@ UniqueFd take_over(int fd) {
 
 }  // namespace
 
-bool Worker::is_one() { return Handover::from_environment().has_value(); }
+bool Worker::is_one() {
+  return Handover::from_environment().has_value();
+}
 
 Worker::Worker(const std::string& journal_path)
     : log("worker" + std::to_string(required_handover().number)),
@@ -80,7 +82,8 @@ void Worker::send(Json message) {
 void Worker::send_now(const Json& message) {
   const auto sent = channel_->send(message);
   if (sent != Channel::Sent::queued) {
-    log("a message to the master was not sent: ", sent == Channel::Sent::full ? "it does not read" : "it is too long");
+    log("a message to the master was not sent: ",
+        sent == Channel::Sent::full ? "it does not read" : "it is too long");
   } else if (journal_) {
     journal_.write("send", journal_fields(message, "master", channel_->last_sent_bytes()));
   }
@@ -116,7 +119,8 @@ void Worker::on_signal(std::initializer_list<int> signals, EventLoop::SignalHand
   }
 }
 
-bool Worker::wait_until(const std::function<bool()>& condition, std::optional<std::chrono::nanoseconds> timeout) {
+bool Worker::wait_until(const std::function<bool()>& condition,
+                        std::optional<std::chrono::nanoseconds> timeout) {
   return loop_.wait_until(condition, timeout);
 }
 

@@ -1,12 +1,16 @@
 // Exercise 1: graceful shutdown with timeout.
 //
-// The master starts the workers and decides when they end; the workers serve. Read run_master() and run_worker() first:
-// each is the main line of its process, from top to bottom.
+// The master starts the workers and decides when they end; the workers serve. Look at run_master() and
+// run_worker() at the end first: each is the main line of its process. The steps are numbered in the order
+// in which to take them.
 #include <cluster/cluster.hpp>
 
+#include <algorithm>
+#include <atomic>
 #include <csignal>
 #include <mutex>
 #include <set>
+#include <vector>
 
 namespace {
 
@@ -29,31 +33,29 @@ struct Settings {
 // A worker that was told to go has this long before it is killed.
 constexpr milliseconds kill_grace{100};
 
-// The requests that are in flight in this worker. The server's threads and the main line share it.
+// The signals that have asked the master for the end, in their order. The second one forces it.
+using Stops = std::vector<int>;
+
+// Starts the cluster; false if its end was asked for meanwhile.
+bool start_cluster(Master& master, const Stops& stops) {
+  // STEP 1: start the workers
+  // Start one worker in each slot, wait until all are ready or somebody asks for the end, and announce that
+  // the cluster is ready. From then on the library replaces a worker that dies.
+  master.start_workers();
+  master.wait_until([&] { return master.all_ready() || !stops.empty(); });
+  if (!stops.empty()) {
+    return false;
+  }
+  master.announce_ready();
+  return true;
+  // END STEP 1
+}
+
+// The requests that are in flight in one worker. The server's threads and the worker's main line share it.
 class InFlight {
  public:
-  // STEP 3: admit a request, or turn it away
-  // admit() is asked for each request as soon as its last byte was read. While the worker serves, the request counts as
-  // in flight and is admitted; once it drains, it is not. The answer and the count must be one step that nothing can
-  // come between: otherwise a request may be admitted after the main line has seen that none is left.
-  bool admit() {
-    const std::lock_guard lock(mutex_);
-    if (draining_) {
-      ++refused_;
-      return false;
-    }
-    ++count_;
-    return true;
-  }
-
-  void done() {
-    const std::lock_guard lock(mutex_);
-    --count_;
-    if (draining_) {
-      ++finished_;
-    }
-  }
-  // END STEP 3
+  bool admit();
+  void done();
 
   void start_draining() {
     const std::lock_guard lock(mutex_);
@@ -70,7 +72,7 @@ class InFlight {
     return count_;
   }
 
-  // What the drain has come to: requests that it finished and requests that it turned away.
+  // What the drain has come to: requests that were finished and requests that were turned away.
   Json summary() const {
     const std::lock_guard lock(mutex_);
     return {{"finished", finished_}, {"refused", refused_}};
@@ -85,9 +87,10 @@ class InFlight {
 };
 
 void add_routes(HttpServer& server, const InFlight& in_flight, const Settings& settings) {
-  // STEP 1: answer requests
-  // GET / answers 200 after DEFAULT_MS, /fast at once, /slow after SLOW_MS; /health tells how much there is to do.
-  // Simulate the work with server.pause(), which ends early when the server is cut; answer with server.reply().
+  // STEP 2: answer requests
+  // GET / answers 200 after DEFAULT_MS, /fast at once, /slow after SLOW_MS; /health tells `status`,
+  // `activeRequests` and `connections`. Simulate the work with server.pause(), which ends early when the
+  // server is cut, and answer with server.reply(), which adds the worker's number and pid.
   const auto after = [&server](milliseconds delay) {
     return [&server, delay](const HttpServer::Request&, HttpServer::Response& response) {
       server.pause(delay);
@@ -103,31 +106,34 @@ void add_routes(HttpServer& server, const InFlight& in_flight, const Settings& s
                   {"activeRequests", in_flight.count() - 1},  // but for this one
                   {"connections", server.activity().connections}});
   });
-  // END STEP 1
+  // END STEP 2
 }
 
-// What the master and signals have told this worker.
-struct Orders {
-  bool drain = false;   // the cluster ends: finish what is in flight, turn the rest away
-  bool finish = false;  // nothing is in flight in the whole cluster any more
-  bool cut = false;     // the time is up
-  bool leave = false;   // SIGTERM to this worker alone
-};
+// STEP 3: count the requests in flight
+// admit() is asked about each request as soon as its last byte was read. While the worker serves, the
+// request counts as in flight and is admitted; once it drains, the request is turned away. Answer and count
+// must be one step that nothing can come between: otherwise a request may be admitted after the main line
+// has seen that none is left. done() is told of each admitted request when its answer was sent.
+inline bool InFlight::admit() {
+  const std::lock_guard lock(mutex_);
+  ++(draining_ ? refused_ : count_);
+  return !draining_;
+}
 
-int run_worker(Worker& worker, const Settings& settings) {
-  Orders orders;
-  InFlight in_flight;
-  std::atomic<int> stalled{0};  // half-sent requests that ran out of time while draining
-  HttpServer server(worker);
-  add_routes(server, in_flight, settings);
-  worker.on_message("drain", [&](const Json&) { orders.drain = true; });
-  worker.on_message("finish", [&](const Json&) { orders.finish = true; });
-  worker.on_message("cut", [&](const Json&) { orders.cut = true; });
-  worker.on_signal({SIGTERM}, [&](int) { orders.leave = true; });
+inline void InFlight::done() {
+  const std::lock_guard lock(mutex_);
+  --count_;
+  finished_ += draining_ ? 1 : 0;
+}
+// END STEP 3
 
-  // STEP 4: use the count
-  // Ask admit() for each request, say what a request that is turned away gets (503 at once, with Retry-After; /health
-  // says that it is draining), and count each that is done. Log how long those took that end during the drain.
+// `stalled` counts half-sent requests that run out of time while the worker drains.
+void set_hooks(HttpServer& server, InFlight& in_flight, std::atomic<int>& stalled, const Worker& worker) {
+  // STEP 4: turn new requests away
+  // Let the server ask admit() about each request; let the refusal be 503 at once, with Retry-After (and
+  // /health say that it is draining); tell done() of each request that was admitted. While draining, log
+  // each request that ends with its duration, and count each connection that is closed because its request
+  // stalled.
   server.hooks.admit = [&] { return in_flight.admit(); };
   server.hooks.refuse = [&](const HttpServer::Request& request, HttpServer::Response& response) {
     response.set_header("Retry-After", "5");
@@ -141,12 +147,13 @@ int run_worker(Worker& worker, const Settings& settings) {
     }
   };
   server.hooks.done = [&](const HttpServer::Exchange& exchange) {
-    if (exchange.admitted) {
-      in_flight.done();
-      if (in_flight.draining()) {
-        worker.log("finished ", exchange.method, ' ', exchange.path, " in ", exchange.duration);
-      }
+    if (!exchange.admitted) {
+      return;
     }
+    if (in_flight.draining()) {
+      worker.log("finished ", exchange.method, ' ', exchange.path, " in ", exchange.duration);
+    }
+    in_flight.done();
   };
   server.hooks.closed = [&](std::uint64_t, HttpServer::CloseReason reason) {
     if (reason == HttpServer::CloseReason::stalled && in_flight.draining()) {
@@ -154,32 +161,28 @@ int run_worker(Worker& worker, const Settings& settings) {
     }
   };
   // END STEP 4
+}
 
-  server.start();
-  worker.ready();
-  worker.wait_until([&] { return orders.drain || orders.leave; });
+// What the master and signals have told a worker.
+struct Orders {
+  bool drain = false;   // the cluster ends: finish what is in flight, turn the rest away
+  bool finish = false;  // nothing is in flight in the whole cluster any more
+  bool cut = false;     // the time is up
+  bool leave = false;   // SIGTERM to this worker alone
+};
 
-  // STEP 7: SIGTERM to this worker alone
-  // It finishes what it has, takes no new connections and ends; the master replaces it. It must not answer 503: the
-  // other workers serve. If the master says `drain` meanwhile, the cluster ends, and this worker does what all do.
-  if (!orders.drain) {
-    worker.log("leaving");
-    server.begin_drain(milliseconds(100));
-    worker.wait_until([&] { return server.drained() || orders.drain; }, settings.timeout);
-    if (!orders.drain) {
-      return server.drained() ? 0 : 1;
-    }
-    server.resume_accepting();
-  }
-  // END STEP 7
-
-  // STEP 5: drain
-  // From now on new requests are turned away, and each answer closes its connection. Wait until nothing is in flight
-  // and no request is half-sent, tell the master, and go on turning requests away until it says `finish`; then end.
-  // If it says `cut`, close what is left and tell it how much that was.
+void drain(Worker& worker, HttpServer& server, InFlight& in_flight, const std::atomic<int>& stalled,
+           const Orders& orders) {
+  // STEP 5: drain a worker
+  // From now on new requests are turned away, and each answer closes its connection. Wait until nothing is
+  // in flight and no request is half-sent, and send the master `drained` with the summary and the number of
+  // stalled requests. Go on turning requests away until the master says `finish`. If it says `cut` before,
+  // wait no longer: close everything, and send it `cut` with what was cut. Before you leave, accept nothing
+  // more and let refusals under way end.
   in_flight.start_draining();
   server.close_after_answer();
-  worker.wait_until([&] { return orders.cut || (in_flight.count() == 0 && server.activity().half_sent == 0); });
+  worker.wait_until(
+      [&] { return orders.cut || (in_flight.count() == 0 && server.activity().half_sent == 0); });
   if (!orders.cut) {
     Json drained = in_flight.summary();
     drained["type"] = "drained";
@@ -195,36 +198,23 @@ int run_worker(Worker& worker, const Settings& settings) {
     worker.send({{"type", "cut"}, {"requests", cut.requests}, {"halfSent", cut.half_sent}});
   }
   // END STEP 5
-  return 0;
 }
 
-int run_master(const Settings& settings) {
-  Master master(settings.workers, cluster::listen_on(settings.address), settings.journal);
-  std::vector<int> stops;  // the signals that asked for the end; the second one forces it
-  master.on_signal({SIGTERM, SIGINT}, [&](int signal) { stops.push_back(signal); });
-
-  // STEP 2: start the workers
-  // Start one in each slot, wait until all are ready (or somebody asks for the end), and announce it. The library
-  // replaces a worker that dies.
-  master.start_workers();
-  if (master.wait_until([&] { return master.all_ready() || !stops.empty(); }) && stops.empty()) {
-    master.announce_ready();
-  }
-  // END STEP 2
-
-  master.wait_until([&] { return !stops.empty(); });
-  const auto began = cluster::Clock::now();
-  const auto timeout = stops.front() == SIGINT ? settings.sigint_timeout : settings.timeout;
-  master.log("draining, at most ", timeout);
-
+// Ends the cluster; true if it was graceful.
+bool end_cluster(Master& master, const Stops& stops, milliseconds timeout) {
   // STEP 6: end the cluster
-  // Replace nobody any more, let all workers drain, and wait until each has said that it is drained; no longer than the
-  // timeout, and a second signal ends the wait at once. Then close the listening socket and let them finish, or cut.
-  // Who does not go is killed. The exit code is 0 only if nothing was cut, killed or lost.
+  // Replace nobody any more, tell all workers to `drain`, and wait until each that lives has said
+  // `drained`: no longer than the timeout, and a second signal ends the wait at once. Then close the
+  // listening socket and tell them to `finish` or, if the time is up, to `cut`. Who does not go is killed.
+  // The end is graceful only if no connection was cut, no worker killed, and none lost that had not
+  // drained. Log what was cut, and a line with the sums at the end.
+  const auto began = cluster::Clock::now();
+  master.log("draining, for at most ", timeout);
+  std::set<pid_t> drained;
   int finished = 0;
   int refused = 0;
   int cut = 0;
-  std::set<pid_t> drained;
+  int lost = 0;
   master.on_message("drained", [&](const Master::WorkerInfo& from, const Json& message) {
     drained.insert(from.pid);
     finished += message.value("finished", 0);
@@ -237,34 +227,90 @@ int run_master(const Settings& settings) {
     cut += requests + half_sent;
     master.log("worker ", from.slot, " cut ", requests, " requests and ", half_sent, " half-sent ones");
   });
-  int lost = 0;
   master.on_death([&](const Master::Death& death) {
     lost += drained.contains(death.worker.pid) || death.status.code == 0 ? 0 : 1;
   });
+  const auto all_gone = [&] { return master.workers().empty(); };
   const auto all_drained = [&] {
     const auto workers = master.workers();
-    return std::all_of(workers.begin(), workers.end(), [&](const auto& worker) { return drained.contains(worker.pid); });
+    return std::all_of(workers.begin(), workers.end(),
+                       [&](const auto& worker) { return drained.contains(worker.pid); });
   };
-  const auto all_gone = [&] { return master.workers().empty(); };
 
   master.stop_replacing();
   master.broadcast({{"type", "drain"}});
-  const bool in_time = master.wait_until([&] { return all_drained() || stops.size() > 1; }, timeout) && all_drained();
+  master.wait_until([&] { return all_drained() || stops.size() > 1; }, timeout);
+  const bool in_time = all_drained();
   master.close_listener();
   master.broadcast({{"type", in_time ? "finish" : "cut"}});
-  const auto left = began + timeout - cluster::Clock::now();
-  const bool gone = master.wait_until(all_gone, in_time ? std::max<cluster::Clock::duration>(left, kill_grace) : kill_grace);
+  const cluster::Clock::duration left = in_time ? began + timeout - cluster::Clock::now() : kill_grace;
+  master.wait_until([&] { return all_gone() || (in_time && stops.size() > 1); },
+                    std::max<cluster::Clock::duration>(left, kill_grace));
+  const bool killed = !all_gone();
   for (const auto& worker : master.workers()) {
     master.log("worker ", worker.slot, " does not go; killing pid ", worker.pid);
     master.kill(worker.pid, SIGKILL);
   }
   master.wait_until(all_gone);
-  const bool graceful = in_time && gone && cut == 0 && lost == 0;
+  const bool graceful = in_time && !killed && cut == 0 && lost == 0;
+  master.log(graceful ? "graceful end" : "forced end", " finished=", finished, " refused=", refused,
+             " cut=", cut, " after ", cluster::Clock::now() - began);
+  return graceful;
   // END STEP 6
+}
 
-  master.log(graceful ? "graceful end" : "forced end", " finished=", finished, " refused=", refused, " cut=", cut,
-             " after ", cluster::Clock::now() - began);
-  return graceful ? 0 : 1;
+// A worker told SIGTERM: its exit code, or nothing if the master has said `drain` meanwhile.
+std::optional<int> leave(Worker& worker, HttpServer& server, const Orders& orders, milliseconds timeout) {
+  // STEP 7: SIGTERM to one worker alone
+  // The worker finishes what it has, takes no new connections and ends; the master replaces it. It must not
+  // answer 503, since the others serve: the library's own drain is right here. If the master says `drain`
+  // meanwhile, the whole cluster ends, and this worker must accept again, to turn requests away like the
+  // others.
+  worker.log("leaving");
+  server.begin_drain(milliseconds(100));
+  worker.wait_until([&] { return server.drained() || orders.drain; }, timeout);
+  if (orders.drain) {
+    server.resume_accepting();
+    return std::nullopt;
+  }
+  return server.drained() ? 0 : 1;
+  // END STEP 7
+}
+
+int run_worker(Worker& worker, const Settings& settings) {
+  Orders orders;
+  InFlight in_flight;
+  std::atomic<int> stalled{0};
+  HttpServer server(worker);
+  add_routes(server, in_flight, settings);
+  set_hooks(server, in_flight, stalled, worker);
+  worker.on_message("drain", [&](const Json&) { orders.drain = true; });
+  worker.on_message("finish", [&](const Json&) { orders.finish = true; });
+  worker.on_message("cut", [&](const Json&) { orders.cut = true; });
+  worker.on_signal({SIGTERM}, [&](int) { orders.leave = true; });
+
+  server.start();
+  worker.ready();
+  worker.wait_until([&] { return orders.drain || orders.leave; });
+  if (!orders.drain) {
+    if (const auto code = leave(worker, server, orders, settings.timeout)) {
+      return *code;
+    }
+  }
+  drain(worker, server, in_flight, stalled, orders);
+  return 0;
+}
+
+int run_master(const Settings& settings) {
+  Master master(settings.workers, cluster::listen_on(settings.address), settings.journal);
+  Stops stops;
+  master.on_signal({SIGTERM, SIGINT}, [&](int signal) { stops.push_back(signal); });
+
+  if (start_cluster(master, stops)) {
+    master.wait_until([&] { return !stops.empty(); });
+  }
+  const bool by_sigint = !stops.empty() && stops.front() == SIGINT;
+  return end_cluster(master, stops, by_sigint ? settings.sigint_timeout : settings.timeout) ? 0 : 1;
 }
 
 }  // namespace

@@ -18,8 +18,9 @@ namespace cluster {
 // Messages sent in one turn of the loop leave in one write. Belongs to the loop's thread.
 class Channel {
  public:
-  static constexpr std::size_t max_frame = std::size_t{1} << 20;   // bytes of JSON in one message
-  static constexpr std::size_t max_queued = std::size_t{4} << 20;  // bytes waiting for a peer that does not read
+  static constexpr std::size_t max_frame = std::size_t{1} << 20;  // bytes of JSON in one message
+  static constexpr std::size_t max_queued = std::size_t{4}
+                                            << 20;  // bytes waiting for a peer that does not read
 
   enum class Sent {
     queued,    // it leaves at the end of this turn, or when the peer reads again

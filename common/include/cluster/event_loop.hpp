@@ -42,15 +42,16 @@ class EventLoop {
   void forget(int fd);
 
   TimerId after(std::chrono::nanoseconds delay, Handler handler);
-  TimerId every(std::chrono::nanoseconds period, Handler handler);  // period > 0; missed ticks are not made up for
-  void cancel(TimerId timer);                                       // a timer that is over is no error
+  TimerId every(std::chrono::nanoseconds period,
+                Handler handler);  // period > 0; missed ticks are not made up for
+  void cancel(TimerId timer);      // a timer that is over is no error
 
   // Blocks the signal in this thread for good (start other threads afterwards, so that they inherit it) and calls
   // the handler in the loop instead. A later handler replaces an earlier one. In a turn, signals are told before
   // anything else that happened, so that a death which a signal to the group has caused is seen after the signal.
   void on_signal(int signal, SignalHandler handler);
 
-  void post(Handler handler);  // any thread: run it in the loop, in order
+  void post(Handler handler);            // any thread: run it in the loop, in order
   void at_end_of_turn(Handler handler);  // once, when the handlers of this turn have run
 
   // One turn: waits for something to happen, at most until the timeout (none: for ever), and handles it.
@@ -95,7 +96,7 @@ class EventLoop {
   std::multimap<Clock::time_point, Timer> timers_;
   std::unordered_map<TimerId, std::multimap<Clock::time_point, Timer>::iterator> timer_index_;
   TimerId next_timer_ = 1;
-  TimerId firing_ = 0;            // a repeating timer inside its handler …
+  TimerId firing_ = 0;             // a repeating timer inside its handler …
   bool firing_cancelled_ = false;  // … and whether that cancelled it
   std::map<int, SignalHandler> signal_handlers_;
   std::vector<Handler> end_of_turn_;

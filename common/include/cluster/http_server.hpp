@@ -65,7 +65,8 @@ class HttpServer {
     std::function<void(const Exchange&)> done;  // after the answer was sent, or could not be
     std::function<void(std::uint64_t connection)> opened;
     std::function<void(std::uint64_t connection, CloseReason reason)> closed;
-    std::function<void()> quiet;  // while close_after_answer() holds: nothing is in flight or half-sent any more
+    std::function<void()>
+        quiet;  // while close_after_answer() holds: nothing is in flight or half-sent any more
   };
 
   struct Activity {
@@ -111,9 +112,10 @@ class HttpServer {
   // the socket go on.
   void stop_accepting();
   void resume_accepting();
-  void close_after_answer();                                 // every answer from now on says `Connection: close`
-  void close_idle(std::chrono::milliseconds older_than = {});  // connections without a request, idle for so long
-  Cut cut();                                                 // closes every connection now
+  void close_after_answer();  // every answer from now on says `Connection: close`
+  void close_idle(
+      std::chrono::milliseconds older_than = {});  // connections without a request, idle for so long
+  Cut cut();                                       // closes every connection now
 
   // The usual drain: accepts nothing more, finishes what is in flight, answers a further request on an open connection
   // with `Connection: close`, and closes connections that are idle for longer than `idle_grace`. begin_drain() returns at

@@ -58,16 +58,18 @@ class Master {
 
   // Workers.
   int slots() const { return slots_; }
-  void start_workers();       // one in every slot
-  bool all_ready() const;     // every slot has a current process that is ready
-  pid_t start(int slot);      // one more process; it is the slot's current one if there is none. 0: it could not be started
-  void promote(pid_t pid);    // makes it the slot's current one; the former leaves
-  void retire(pid_t pid);     // its end is wanted
-  void stop_replacing();      // from now on no worker is started by itself
+  void start_workers();    // one in every slot
+  bool all_ready() const;  // every slot has a current process that is ready
+  pid_t start(
+      int slot);  // one more process; it is the slot's current one if there is none. 0: it could not be started
+  void promote(pid_t pid);                  // makes it the slot's current one; the former leaves
+  void retire(pid_t pid);                   // its end is wanted
+  void stop_replacing();                    // from now on no worker is started by itself
   std::vector<WorkerInfo> workers() const;  // all that live, by slot and age
   std::optional<WorkerInfo> find(pid_t pid) const;
   pid_t current(int slot) const;  // 0 when the slot has none now
-  void set_variable(int slot, const std::string& name, const std::string& value);  // environment of its next processes
+  void set_variable(int slot, const std::string& name,
+                    const std::string& value);  // environment of its next processes
 
   // Messages are objects with a "type". `Sent::closed` for a worker that is gone.
   Channel::Sent send(pid_t pid, const Json& message);

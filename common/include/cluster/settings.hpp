@@ -29,10 +29,10 @@ struct Address {
 namespace settings {
 
 std::chrono::milliseconds duration(const char* name, std::chrono::milliseconds fallback);  // 1 … 3,600,000 ms
-std::chrono::milliseconds delay(const char* name, std::chrono::milliseconds fallback);     // 0 … 3,600,000 ms
-int count(const char* name, int fallback);                                                 // 1 … 1,000,000
-int percent(const char* name, int fallback);                                               // 1 … 100
-int workers(int fallback);                                                                 // WORKERS, 1 … 64
+std::chrono::milliseconds delay(const char* name, std::chrono::milliseconds fallback);  // 0 … 3,600,000 ms
+int count(const char* name, int fallback);                                              // 1 … 1,000,000
+int percent(const char* name, int fallback);                                            // 1 … 100
+int workers(int fallback);                                                              // WORKERS, 1 … 64
 Address address();      // HOST (127.0.0.1) and PORT (8000; 0 … 65535)
 std::string journal();  // JOURNAL, a file that can be written; empty when unset
 

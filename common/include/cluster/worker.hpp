@@ -41,8 +41,8 @@ class Worker {
   const Journal& journal() const { return journal_; }
   EventLoop& loop() { return loop_; }
 
-  void ready();                          // tells the master that this worker accepts work
-  void send(Json message);               // any thread; an object with a "type"
+  void ready();             // tells the master that this worker accepts work
+  void send(Json message);  // any thread; an object with a "type"
   void post(EventLoop::Handler handler) { loop_.post(std::move(handler)); }  // any thread
   void on_message(const std::string& type, MessageHandler handler);
   void on_signal(std::initializer_list<int> signals, EventLoop::SignalHandler handler);
