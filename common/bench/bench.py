@@ -4,6 +4,7 @@ Usage: make bench [ARGS='--only http,ipc,idle,edit --rounds 5 --seconds 3 --chec
 """
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
@@ -39,6 +40,8 @@ def main() -> int:
             print(text, flush=True)
 
     report = Report()
+    if (busy := os.getloadavg()[0]) > 1:
+        report.notes.append(f"the machine was busy already (load {busy:.1f}): these figures compare little")
     if "edit" in parts:
         report.add(footprint.run_edit(ROOT, 3, tell))
     if "idle" in parts:

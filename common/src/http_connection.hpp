@@ -30,6 +30,8 @@ struct Connection {
   std::mutex mutex;
   State state = State::idle;
   std::chrono::steady_clock::time_point since;  // when this state began
+  bool more = false;                            // there is, or may be, something to read
+  bool hung_up = false;                         // the client sends nothing more
   bool watched = false;                         // in the epoll set
   bool cut = false;                             // shut down while it was busy
   bool admitted = false;

@@ -41,7 +41,7 @@ void HttpServer::Engine::work(LeaderThreads::Member& self) {
       }
       const auto connection = event.data.u64 == listener_event ? accept_one() : find(event.data.u64);
       if (connection) {
-        serve(self, adaptor, *connection);
+        serve(self, adaptor, *connection, (event.events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0);
       }
     }
   }
@@ -136,6 +136,9 @@ HttpServer::Cut HttpServer::Engine::cut() {
 }
 
 bool HttpServer::Engine::pause(milliseconds duration) {
+  if (duration <= milliseconds(0)) {
+    return true;
+  }
   std::unique_lock lock(changed_mutex_);
   return !pause_ended_.wait_for(lock, duration, [this] { return cut_; });
 }

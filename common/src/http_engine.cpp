@@ -130,25 +130,31 @@ std::vector<std::shared_ptr<Connection>> HttpServer::Engine::all() const {
   return result;
 }
 
-// What a connection's event, or its acceptance, leads to: read, answer as many requests as are whole, wait for more.
-void HttpServer::Engine::serve(LeaderThreads::Member& self, HttpAdaptor& adaptor, Connection& connection) {
+// What a connection's event, or its acceptance, leads to: read, and answer as many requests as are whole.
+void HttpServer::Engine::serve(LeaderThreads::Member& self, HttpAdaptor& adaptor, Connection& connection,
+                               bool hung_up) {
   std::unique_lock lock(connection.mutex);
-  if (connection.state != State::closed) {
-    read(connection);
+  connection.more = true;
+  connection.hung_up = connection.hung_up || hung_up;
+  if (connection.state == State::busy) {
+    return;  // the thread that answers will look
   }
-  while (connection.state == State::busy) {
-    lock.unlock();
-    bool sent = false;
-    bool close_it = false;
-    threads_.begin_handler(self);
-    answer(adaptor, connection, sent, close_it);
-    threads_.end_handler(self);
-    lock.lock();
-    finish(connection, sent, close_it);
-    --(connection.admitted ? requests_ : refusals_);
-    note_quiet();
-    if (connection.state == State::idle && !connection.input.empty()) {
-      advance(connection);
+  while (connection.more && connection.state != State::closed) {
+    read(connection);
+    while (connection.state == State::busy) {
+      lock.unlock();
+      bool sent = false;
+      bool close_it = false;
+      threads_.begin_handler(self);
+      answer(adaptor, connection, sent, close_it);
+      threads_.end_handler(self);
+      lock.lock();
+      finish(connection, sent, close_it);
+      --(connection.admitted ? requests_ : refusals_);
+      note_quiet();
+      if (connection.state == State::idle && !connection.input.empty()) {
+        advance(connection);
+      }
     }
   }
   if (connection.state != State::closed) {
@@ -156,10 +162,12 @@ void HttpServer::Engine::serve(LeaderThreads::Member& self, HttpAdaptor& adaptor
   }
 }
 
-// Reads once; what is left is told by the next event.
+// Events are edge-triggered: a read that fills less than the buffer has emptied the socket, unless the client has hung
+// up, of which no other event may tell.
 void HttpServer::Engine::read(Connection& connection) {
   thread_local std::array<char, read_size> buffer;
   const auto got = ::recv(connection.fd.get(), buffer.data(), buffer.size(), 0);
+  connection.more = got == static_cast<ssize_t>(buffer.size()) || (got > 0 && connection.hung_up);
   if (got > 0 && connection.state != State::lingering) {
     connection.input.append(buffer.data(), static_cast<std::size_t>(got));
     advance(connection);
@@ -294,12 +302,13 @@ void HttpServer::Engine::linger(Connection& connection) {
 }
 
 void HttpServer::Engine::watch(Connection& connection) {
-  epoll_event event{};
-  event.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT;
-  event.data.u64 = connection.id;
-  const int operation = connection.watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
-  connection.watched = true;
-  check("epoll_ctl", ::epoll_ctl(epoll_.get(), operation, connection.fd.get(), &event));
+  if (!connection.watched) {
+    connection.watched = true;
+    epoll_event event{};
+    event.events = EPOLLIN | EPOLLRDHUP | EPOLLET;
+    event.data.u64 = connection.id;
+    check("epoll_ctl", ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, connection.fd.get(), &event));
+  }
 }
 
 void HttpServer::Engine::enter(Connection& connection, State state) {

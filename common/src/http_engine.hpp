@@ -18,9 +18,9 @@
 namespace cluster {
 
 // The inside of HttpServer. One thread leads (see LeaderThreads): it waits on the epoll set, accepts, reads without
-// blocking and, when a request is whole, answers it. A connection is one-shot in the set, so its event goes to one thread
-// only, also when the lead has passed on meanwhile. The watch's tick does what the time brings: deadlines, idle
-// connections, a fresh look at the listener.
+// blocking and, when a request is whole, answers it. A connection that is busy belongs to the thread that answers, also
+// when the lead has passed on meanwhile; an event only leaves it a note. The watch's tick does what the time brings:
+// deadlines, idle connections, a fresh look at the listener.
 class HttpServer::Engine {
  public:
   using Clock = std::chrono::steady_clock;
@@ -58,7 +58,7 @@ class HttpServer::Engine {
   std::shared_ptr<Connection> accept_one();
   std::shared_ptr<Connection> find(std::uint64_t id) const;
   std::vector<std::shared_ptr<Connection>> all() const;
-  void serve(LeaderThreads::Member& self, HttpAdaptor& adaptor, Connection& connection);
+  void serve(LeaderThreads::Member& self, HttpAdaptor& adaptor, Connection& connection, bool hung_up);
   void read(Connection& connection);
   void advance(Connection& connection);
   void begin_request(Connection& connection);

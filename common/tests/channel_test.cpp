@@ -1,0 +1,368 @@
+#include "cluster/channel.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "support.hpp"
+
+namespace cluster {
+namespace {
+
+using namespace std::chrono_literals;
+using test::frame;
+using test::patience;
+
+// A channel and, at its other end, a bare socket in the hands of the test.
+struct ChannelTest : testing::Test {
+  ChannelTest() : ChannelTest(Channel::make_pair()) {}
+  explicit ChannelTest(std::pair<UniqueFd, UniqueFd> ends)
+      : peer(std::move(ends.second)),
+        channel(
+            std::in_place, loop, std::move(ends.first),
+            [this](Json message, std::size_t bytes) {
+              messages.push_back(std::move(message));
+              sizes.push_back(bytes);
+            },
+            [this](const std::string& reason) { reasons.push_back(reason); }) {}
+
+  bool receive(std::size_t count) {
+    return loop.wait_until([&] { return messages.size() >= count; }, patience);
+  }
+  bool await_close() {
+    return loop.wait_until([&] { return !reasons.empty(); }, patience);
+  }
+  // Sends until the queue is full; tells how many it took.
+  int fill() {
+    const Json message{{"type", "fill"}, {"text", std::string(100'000, 'x')}};
+    int sent = 0;
+    while (channel->send(message) == Channel::Sent::queued) {
+      ++sent;
+      loop.run_once(0ns);
+    }
+    return sent;
+  }
+
+  EventLoop loop;
+  UniqueFd peer;
+  std::vector<Json> messages;
+  std::vector<std::size_t> sizes;
+  std::vector<std::string> reasons;
+  std::optional<Channel> channel;
+};
+
+TEST_F(ChannelTest, BothEndsAreCloseOnExec) {
+  const auto [a, b] = Channel::make_pair();
+  EXPECT_TRUE(test::is_close_on_exec(a.get()));
+  EXPECT_TRUE(test::is_close_on_exec(b.get()));
+}
+
+TEST_F(ChannelTest, AFrameIsALengthOfFourBytesAndThatMuchJson) {
+  EXPECT_EQ(channel->send({{"type", "hi"}}), Channel::Sent::queued);
+  EXPECT_EQ(channel->last_sent_bytes(), 13U);
+  loop.run_once(0ns);
+  EXPECT_EQ(test::read_available(peer.get()), std::string("\0\0\0\x0d", 4) + R"({"type":"hi"})");
+}
+
+TEST_F(ChannelTest, AMessageArrivesWithItsSize) {
+  const Json message{{"type", "echo"}, {"id", 7}, {"text", "grün \" \n"}};
+  test::write_all(peer.get(), frame(message.dump()));
+  ASSERT_TRUE(receive(1));
+  EXPECT_EQ(messages[0], message);
+  EXPECT_EQ(sizes[0], message.dump().size());
+}
+
+TEST_F(ChannelTest, FramesMayBeSplitAfterEveryByte) {
+  const std::string stream = frame(R"({"id":1})") + frame("[]") + frame(R"({"id":2})") + frame("3");
+  for (std::size_t cut = 1; cut < stream.size(); ++cut) {
+    messages.clear();
+    test::write_all(peer.get(), stream.substr(0, cut));
+    loop.run_once(patience);
+    test::write_all(peer.get(), stream.substr(cut));
+    ASSERT_TRUE(receive(4)) << "split after byte " << cut;
+    EXPECT_EQ(Json(messages), Json::parse(R"([{"id":1},[],{"id":2},3])")) << "split after byte " << cut;
+  }
+}
+
+TEST_F(ChannelTest, FramesMayComeByteByByte) {
+  const std::string stream = frame(R"({"id":1})") + frame(R"({"id":2})");
+  std::size_t written = 0;
+  for (const char byte : stream) {
+    test::write_all(peer.get(), std::string(1, byte));
+    loop.run_once(patience);
+    ++written;
+    EXPECT_EQ(messages.size(), written / (stream.size() / 2)) << "after byte " << written;
+  }
+  EXPECT_EQ(Json(messages), Json::parse(R"([{"id":1},{"id":2}])"));
+}
+
+TEST_F(ChannelTest, ManyFramesInOneWriteComeInOrder) {
+  std::string stream;
+  for (int i = 0; i < 1'000; ++i) stream += frame(Json{{"id", i}}.dump());
+  test::write_all(peer.get(), stream);
+  ASSERT_TRUE(receive(1'000));
+  for (int i = 0; i < 1'000; ++i) EXPECT_EQ(messages[static_cast<std::size_t>(i)]["id"], i);
+}
+
+TEST_F(ChannelTest, MessagesOfOneTurnLeaveInOneWrite) {
+  std::string expected;
+  loop.post([&] {
+    for (int i = 0; i < 3; ++i) {
+      channel->send({{"id", i}});
+      expected += frame(Json{{"id", i}}.dump());
+    }
+    EXPECT_EQ(test::read_available(peer.get()), "") << "it left before the turn was over";
+  });
+  loop.after(0ns, [&] {
+    EXPECT_EQ(test::read_available(peer.get()), "") << "it left before the turn was over";
+    channel->send({{"id", 3}});
+    expected += frame(Json{{"id", 3}}.dump());
+  });
+  loop.run_once(patience);
+  EXPECT_EQ(test::read_available(peer.get()), expected);
+}
+
+TEST_F(ChannelTest, WhatTheMainLineSendsLeavesWithTheNextTurn) {
+  channel->send({{"id", 1}});
+  channel->send({{"id", 2}});
+  EXPECT_EQ(test::read_available(peer.get()), "");
+  loop.run_once(0ns);
+  EXPECT_EQ(test::read_available(peer.get()), frame(R"({"id":1})") + frame(R"({"id":2})"));
+}
+
+// A socket that keeps the bounds of writes shows that there was one.
+TEST(Channel, OneTurnIsOneSystemCall) {
+  EventLoop loop;
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()), 0);
+  const UniqueFd peer(ends[1]);
+  Channel channel(
+      loop, UniqueFd(ends[0]), [](const Json&, std::size_t) {}, [](const std::string&) {});
+  std::string expected;
+  for (int i = 0; i < 10; ++i) {
+    channel.send({{"id", i}});
+    expected += frame(Json{{"id", i}}.dump());
+  }
+  loop.run_once(0ns);
+  std::array<char, 4096> packet{};
+  const auto got = ::recv(peer.get(), packet.data(), packet.size(), 0);
+  EXPECT_EQ(std::string(packet.data(), static_cast<std::size_t>(std::max<ssize_t>(got, 0))), expected);
+}
+
+// Limits.
+
+TEST_F(ChannelTest, AMessageOfJustTheLimitPassesAndOneByteMoreIsNotSent) {
+  const std::string longest(Channel::max_frame - 2, 'x');  // two quotes around it
+  EXPECT_EQ(channel->send(longest), Channel::Sent::queued);
+  EXPECT_EQ(channel->send(longest + 'x'), Channel::Sent::too_long);
+  std::string arrived;
+  EXPECT_TRUE(loop.wait_until([&] { return (arrived += test::read_available(peer.get())).size() == Channel::max_frame + 4; },
+                              patience));
+  EXPECT_FALSE(channel->closed());
+  EXPECT_EQ(channel->send("next"), Channel::Sent::queued);
+}
+
+TEST_F(ChannelTest, AFrameOfJustTheLimitIsReceived) {
+  const std::string longest = '"' + std::string(Channel::max_frame - 2, 'x') + '"';
+  const std::jthread writer([&] { test::write_all(peer.get(), frame(longest)); });
+  ASSERT_TRUE(receive(1));
+  EXPECT_EQ(sizes[0], Channel::max_frame);
+}
+
+TEST_F(ChannelTest, AFrameOverTheLimitDisconnectsThePeerWithAReasonBeforeItsBodyComes) {
+  const std::size_t length = Channel::max_frame + 1;
+  test::write_all(peer.get(), frame("1"));
+  test::write_all(peer.get(), std::string{'\0', static_cast<char>(length >> 16U), static_cast<char>(length >> 8U & 0xFFU),
+                                          static_cast<char>(length & 0xFFU)});
+  ASSERT_TRUE(await_close());
+  EXPECT_EQ(messages.size(), 1U) << "what came before it counts";
+  EXPECT_NE(reasons[0].find(std::to_string(length)), std::string::npos) << reasons[0];
+  EXPECT_NE(reasons[0].find(std::to_string(Channel::max_frame)), std::string::npos) << reasons[0];
+  EXPECT_TRUE(channel->closed());
+  EXPECT_EQ(channel->send("more"), Channel::Sent::closed);
+  char byte = 0;
+  EXPECT_EQ(::recv(peer.get(), &byte, 1, MSG_DONTWAIT), 0) << "the peer sees the end";
+}
+
+TEST_F(ChannelTest, ALengthWithTheHighestBitIsNoSmallNumber) {
+  test::write_all(peer.get(), std::string("\x80\0\0\0", 4));
+  ASSERT_TRUE(await_close());
+  EXPECT_NE(reasons[0].find("2147483648"), std::string::npos) << reasons[0];
+}
+
+TEST_F(ChannelTest, BytesThatAreNoJsonDisconnectThePeerWithAReason) {
+  for (const auto& text : {std::string("no json"), std::string(), std::string("{\"a\":1"), std::string("1 2"),
+                           std::string("\"\xff\""), std::string("\0", 1)}) {
+    auto [here, there] = Channel::make_pair();
+    std::string reason;
+    const Channel other(
+        loop, std::move(here), [](const Json&, std::size_t) {}, [&](const std::string& why) { reason = why; });
+    test::write_all(there.get(), frame(text));
+    EXPECT_TRUE(loop.wait_until([&] { return other.closed(); }, patience)) << text;
+    EXPECT_NE(reason.find("not JSON"), std::string::npos) << text;
+  }
+  test::write_all(peer.get(), frame("1"));
+  EXPECT_TRUE(receive(1)) << "other channels of the loop live on";
+}
+
+TEST_F(ChannelTest, TextThatIsNoUtf8IsMendedWhenItIsSent) {
+  EXPECT_EQ(channel->send({{"text", "\xff"}}), Channel::Sent::queued);
+  loop.run_once(0ns);
+  EXPECT_EQ(test::read_available(peer.get()), frame("{\"text\":\"\xEF\xBF\xBD\"}"));
+}
+
+// Ends.
+
+TEST_F(ChannelTest, APlainEndHasNoReasonAndIsToldOnce) {
+  peer.reset();
+  ASSERT_TRUE(await_close());
+  loop.run_once(0ns);
+  EXPECT_EQ(reasons, std::vector<std::string>{""});
+  EXPECT_EQ(channel->send("late"), Channel::Sent::closed);
+}
+
+TEST_F(ChannelTest, AnEndInTheMiddleOfAMessageHasAReason) {
+  test::write_all(peer.get(), frame(R"({"id":1})").substr(0, 7));
+  peer.reset();
+  ASSERT_TRUE(await_close());
+  EXPECT_NE(reasons[0].find("middle"), std::string::npos) << reasons[0];
+}
+
+TEST_F(ChannelTest, AllThatAPeerSentBeforeItsEndIsDeliveredFirst) {
+  std::string stream;
+  for (int i = 0; i < 500; ++i) stream += frame(Json{{"id", i}, {"text", std::string(200, 'x')}}.dump());
+  test::write_all(peer.get(), stream);  // more than one read takes
+  peer.reset();
+  ASSERT_TRUE(await_close());
+  ASSERT_EQ(messages.size(), 500U);
+  EXPECT_EQ(messages.back()["id"], 499);
+}
+
+TEST_F(ChannelTest, AllIsDeliveredAlsoWhenSendingToTheDeadPeerFailsFirst) {
+  test::write_all(peer.get(), frame("1") + frame("2"));
+  peer.reset();
+  EXPECT_EQ(channel->send("late"), Channel::Sent::queued);
+  channel->flush();
+  ASSERT_TRUE(await_close());
+  EXPECT_EQ(messages.size(), 2U);
+  EXPECT_EQ(reasons, std::vector<std::string>{""});
+}
+
+TEST_F(ChannelTest, ReadAllTakesEverythingWithoutTheLoop) {
+  std::string stream;
+  for (int i = 0; i < 1'000; ++i) stream += frame(std::to_string(i) + std::string(100, ' '));
+  test::write_all(peer.get(), stream);
+  peer.reset();
+  channel->read_all();
+  EXPECT_EQ(messages.size(), 1'000U);
+  EXPECT_EQ(reasons.size(), 1U);
+}
+
+TEST_F(ChannelTest, WhatWasQueuedLeavesWhenTheChannelGoes) {
+  channel->send({{"id", 1}});
+  channel.reset();
+  EXPECT_EQ(test::read_available(peer.get()), frame(R"({"id":1})"));
+  loop.run_once(0ns);  // nothing of it is left in the loop
+}
+
+TEST(Channel, MayGoInsideItsOwnHandlers) {
+  EventLoop loop;
+  for (const auto& stream : {frame("1") + frame("2"), std::string()}) {
+    auto [here, there] = Channel::make_pair();
+    std::unique_ptr<Channel> channel;
+    int told = 0;
+    channel = std::make_unique<Channel>(
+        loop, std::move(here),
+        [&](const Json&, std::size_t) {
+          ++told;
+          channel.reset();
+        },
+        [&](const std::string&) {
+          ++told;
+          channel.reset();
+        });
+    test::write_all(there.get(), stream);
+    there.reset();
+    EXPECT_TRUE(loop.wait_until([&] { return told > 0; }, patience));
+    loop.run_once(0ns);
+    EXPECT_EQ(told, 1);
+  }
+}
+
+// A peer that does not read.
+
+TEST_F(ChannelTest, AFullQueueIsToldAndOtherChannelsGoOn) {
+  auto [here, there] = Channel::make_pair();
+  Channel other(
+      loop, std::move(here), [](const Json&, std::size_t) {}, [](const std::string&) {});
+
+  EXPECT_GT(fill(), 10);
+
+  EXPECT_GT(channel->queued_bytes(), Channel::max_queued - 200'000);
+  EXPECT_LE(channel->queued_bytes(), Channel::max_queued);
+  EXPECT_FALSE(channel->closed());
+  EXPECT_EQ(other.send({{"id", 1}}), Channel::Sent::queued);
+  loop.run_once(0ns);
+  EXPECT_EQ(test::read_available(there.get()), frame(R"({"id":1})"));
+  test::write_all(peer.get(), frame("1"));
+  EXPECT_TRUE(receive(1)) << "the full one still receives";
+}
+
+TEST_F(ChannelTest, TheQueueLeavesInOrderWhenThePeerReadsAgain) {
+  std::size_t expected = 0;
+  for (int i = 0; channel->send({{"id", i}, {"text", std::string(50'000, 'x')}}) == Channel::Sent::queued; ++i) {
+    ++expected;
+    loop.run_once(0ns);
+  }
+  // The peer is a channel too from now on.
+  std::vector<int> ids;
+  Channel reader(
+      loop, std::move(peer), [&](const Json& message, std::size_t) { ids.push_back(message["id"]); },
+      [](const std::string&) {});
+  EXPECT_TRUE(loop.wait_until([&] { return ids.size() == expected; }, patience));
+  for (std::size_t i = 0; i < ids.size(); ++i) ASSERT_EQ(ids[i], static_cast<int>(i));
+  EXPECT_EQ(channel->queued_bytes(), 0U);
+  EXPECT_EQ(channel->send({{"id", -1}}), Channel::Sent::queued) << "there is room again";
+  EXPECT_TRUE(loop.wait_until([&] { return ids.back() == -1; }, patience));
+}
+
+TEST_F(ChannelTest, AnEmptiedQueueCostsNoMoreTurns) {
+  fill();
+  loop.wait_until([&] { return test::read_available(peer.get()).empty() && channel->queued_bytes() == 0; }, patience);
+  const auto before = Clock::now();
+  loop.run_once(30ms);  // would come back at once if it still watched for writing
+  EXPECT_GE(Clock::now() - before, 30ms);
+}
+
+TEST(Channel, AStoppedProcessFillsItsOwnQueueOnlyAndGetsAllOnceItGoesOn) {
+  EventLoop loop;
+  test::Helper stopped(loop, "echo");
+  test::Helper running(loop, "echo");
+  ASSERT_TRUE(loop.wait_until([&] { return !stopped.messages.empty() && !running.messages.empty(); }, patience));
+  stopped.process.signal(SIGSTOP);
+  ASSERT_TRUE(test::eventually([&] { return test::is_stopped(stopped.process.pid()); }));
+  const std::string text(100'000, 'x');
+  std::size_t taken = 0;
+  while (stopped.send({{"id", taken}, {"text", text}}) == Channel::Sent::queued) {
+    ++taken;
+    loop.run_once(0ns);
+  }
+  EXPECT_EQ(running.send({{"id", 1}}), Channel::Sent::queued);
+  EXPECT_TRUE(loop.wait_until([&] { return running.messages.size() == 2; }, patience));
+  EXPECT_EQ(stopped.messages.size(), 1U);
+
+  stopped.process.signal(SIGCONT);
+
+  EXPECT_TRUE(loop.wait_until([&] { return stopped.messages.size() == taken + 1; }, patience));
+  for (std::size_t i = 0; i < taken; ++i) ASSERT_EQ(stopped.messages[i + 1]["id"], i);
+}
+
+}  // namespace
+}  // namespace cluster

@@ -1,0 +1,16 @@
+// The tests of processes start this program again: then it is a worker or a helper and runs no tests.
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <cstdlib>
+
+#include "cluster/worker.hpp"
+#include "support.hpp"
+
+int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);
+  if (cluster::Worker::is_one()) return cluster::test::run_worker_role();
+  if (const char* role = std::getenv("TEST_HELPER")) return cluster::test::run_helper_role(role);
+  testing::InitGoogleTest(&argc, argv);
+  return RUN_ALL_TESTS();
+}

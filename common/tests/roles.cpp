@@ -1,0 +1,114 @@
+// What this program does when a test has started it: as a worker of a Master, or as a helper with a channel to the test.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <string>
+
+#include "cluster/channel.hpp"
+#include "cluster/event_loop.hpp"
+#include "cluster/master.hpp"
+#include "cluster/system.hpp"
+#include "cluster/worker.hpp"
+#include "support.hpp"
+
+namespace cluster::test {
+
+namespace {
+
+bool never() { return false; }
+
+std::string variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : "";
+}
+
+// A worker that does what the messages of the test say.
+int obey() {
+  Worker worker(variable("TEST_JOURNAL"));
+  worker.on_message("echo", [&](const Json& message) { worker.send({{"type", "echo"}, {"id", message["id"]}}); });
+  worker.on_message("who", [&](const Json&) {
+    worker.send({{"type", "who"},
+                 {"number", worker.number()},
+                 {"pid", ::getpid()},
+                 {"listener", worker.listener()},
+                 {"version", variable("TEST_VERSION")},
+                 {"descriptors", open_descriptors()}});
+  });
+  worker.on_message("say and die", [&](const Json& message) {
+    for (int i = 0; i < message["count"]; ++i) worker.send({{"type", "said"}, {"number", i}});
+    worker.post([] { ::kill(::getpid(), SIGKILL); });  // the next turn: this one's messages have left
+  });
+  worker.on_message("from threads", [&](const Json& message) {
+    std::thread([&worker, count = message["count"].get<int>()] {
+      for (int i = 0; i < count; ++i) worker.send({{"type", "threaded"}, {"number", i}});
+    }).join();
+  });
+  worker.on_message("garbage", [](const Json&) {
+    // Below the channel's own bookkeeping: the descriptor is the one that was handed down.
+    const std::string handed = variable("CLUSTER_WORKER");
+    const auto channel = handed.find(' ', handed.find(' ') + 1) + 1;
+    write_all(std::stoi(handed.substr(channel)), frame("this is no JSON"));
+  });
+  worker.on_message("untyped", [&](const Json&) { worker.send({{"no", "type"}}); });
+  worker.on_message("exit", [](const Json& message) { std::_Exit(message["code"]); });
+  worker.ready();
+  worker.wait_until(never);
+  return 0;
+}
+
+// A master with one worker that obeys, which tells the test the worker's pid and then waits.
+int lead(EventLoop& loop, Channel& test) {
+  Master master(1, std::nullopt, "");
+  master.start_workers();
+  master.wait_until([&] { return master.all_ready(); });
+  test.send({{"worker", master.current(1)}});
+  test.flush();
+  master.wait_until(never);
+  loop.run_once();
+  return 0;
+}
+
+}  // namespace
+
+int run_worker_role() {
+  const auto role = variable("TEST_ROLE");
+  if (role == "crash") return 3;
+  if (role == "mute") {
+    Worker worker("");
+    worker.wait_until(never);
+  }
+  return obey();
+}
+
+int run_helper_role(const std::string& role) {
+  const int fd = std::stoi(variable("TEST_CHANNEL"));
+  check("fcntl", ::fcntl(fd, F_SETFD, FD_CLOEXEC));
+  EventLoop loop;
+  bool closed = false;
+  Channel test(
+      loop, UniqueFd(fd),
+      [&](const Json& message, std::size_t) {
+        if (role == "echo") test.send({{"id", message["id"]}});
+      },
+      [&](const std::string&) { closed = true; });
+  if (role == "master") return lead(loop, test);
+  if (role == "describe") {
+    sigset_t mask;
+    ::pthread_sigmask(SIG_SETMASK, nullptr, &mask);
+    test.send({{"descriptors", open_descriptors()},
+               {"blocked", ::sigismember(&mask, SIGUSR1)},
+               {"ignored", std::signal(SIGUSR2, SIG_DFL) == SIG_IGN},
+               {"variable", variable("TEST_VARIABLE")},
+               {"other", variable("TEST_OTHER")}});
+    test.flush();
+    return 0;
+  }
+  test.send({{"started", role}});
+  test.flush();
+  loop.wait_until([&] { return closed; });
+  return 0;
+}
+
+}  // namespace cluster::test

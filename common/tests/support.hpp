@@ -1,0 +1,118 @@
+#pragma once
+
+// What the tests of all headers share. Things are awaited with a deadline that only a fault reaches; nothing sleeps for
+// a guessed time.
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cluster/channel.hpp"
+#include "cluster/event_loop.hpp"
+#include "cluster/process.hpp"
+#include "cluster/unique_fd.hpp"
+
+namespace cluster::test {
+
+using namespace std::chrono_literals;
+using Milliseconds = std::chrono::duration<double, std::milli>;
+
+constexpr std::chrono::seconds patience{20};  // for all that surely happens soon, on however busy a machine
+
+// Looks again and again, until the condition holds or the patience is over; tells whether it holds.
+bool eventually(const std::function<bool()>& condition, std::chrono::nanoseconds timeout = patience);
+
+void burn(std::chrono::nanoseconds duration);  // computes for so long
+
+std::size_t open_descriptors();  // of this process
+std::size_t threads();           // of this process
+bool is_close_on_exec(int fd);
+bool is_stopped(pid_t pid);      // by SIGSTOP
+bool wait_gone(const UniqueFd& pidfd, std::chrono::milliseconds timeout);
+UniqueFd open_pidfd(pid_t pid);  // for a process that may be nobody's child
+
+std::string read_available(int fd);              // what has arrived, without waiting
+void write_all(int fd, std::string_view bytes);  // waits while the other end is full
+std::string frame(std::string_view text);        // as a channel sends it
+std::vector<std::string> lines_of(const std::string& text);
+std::vector<Json> journal_lines(const std::string& path);  // each line parsed
+
+// A directory that is gone with its content afterwards.
+class TempDir {
+ public:
+  TempDir();
+  ~TempDir();
+  TempDir(const TempDir&) = delete;
+  TempDir& operator=(const TempDir&) = delete;
+  std::string operator/(const std::string& name) const { return path_ + '/' + name; }
+
+ private:
+  std::string path_;
+};
+
+// An environment variable that is put back afterwards.
+class Variable {
+ public:
+  Variable(const char* name, const char* value);  // nullptr: unset
+  ~Variable();
+  Variable(const Variable&) = delete;
+  Variable& operator=(const Variable&) = delete;
+
+ private:
+  std::string name_;
+  std::optional<std::string> before_;
+};
+
+// Standard output of this process and of the workers it starts, caught in memory; shown after all if the test has failed.
+class CaughtOutput {
+ public:
+  CaughtOutput();
+  ~CaughtOutput();
+  CaughtOutput(const CaughtOutput&) = delete;
+  CaughtOutput& operator=(const CaughtOutput&) = delete;
+  std::string text() const;
+
+ private:
+  UniqueFd file_;
+  UniqueFd before_;
+};
+
+// The signal mask of this thread, put back afterwards.
+class SignalMask {
+ public:
+  SignalMask();
+  ~SignalMask();
+  SignalMask(const SignalMask&) = delete;
+  SignalMask& operator=(const SignalMask&) = delete;
+
+ private:
+  sigset_t before_{};
+};
+
+// This test program again, in one of the roles of roles.cpp, and a channel to it.
+class Helper {
+ public:
+  Helper(EventLoop& loop, const std::string& role, std::vector<std::string> variables = {});
+  Channel::Sent send(const Json& message) { return channel_.send(message); }
+
+  Process process;
+  std::vector<Json> messages;  // that it has sent
+  bool closed = false;         // its channel
+
+ private:
+  Helper(EventLoop& loop, const std::string& role, std::vector<std::string> variables,
+         std::pair<UniqueFd, UniqueFd> ends);
+  Channel channel_;
+};
+
+int run_worker_role();                          // of a process that a Master started
+int run_helper_role(const std::string& role);   // of a Helper
+
+}  // namespace cluster::test

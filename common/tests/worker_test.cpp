@@ -1,0 +1,132 @@
+// The ends of a worker: with its master, whatever becomes of that.
+#include "cluster/worker.hpp"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <stdexcept>
+#include <string>
+
+#include "handover.hpp"
+#include "support.hpp"
+
+namespace cluster {
+namespace {
+
+using namespace std::chrono_literals;
+using test::patience;
+
+// The contract says one second; a machine that is busy with other things may take another.
+constexpr auto soon = 2s;
+
+// A master in a process of its own, with one worker that is nobody's child here.
+struct WorkerTest : testing::Test {
+  WorkerTest() : master(loop, "master") {
+    if (loop.wait_until([&] { return !master.messages.empty(); }, patience)) {
+      worker = master.messages[0]["worker"];
+      pidfd = test::open_pidfd(worker);
+    }
+  }
+  test::CaughtOutput output;
+  EventLoop loop;
+  test::Helper master;
+  pid_t worker = 0;
+  UniqueFd pidfd;
+};
+
+TEST_F(WorkerTest, IsGoneSoonAfterItsMasterWasKilled) {
+  ASSERT_NE(worker, 0);
+  ASSERT_FALSE(test::wait_gone(pidfd, 0ms));
+  master.process.signal(SIGKILL);
+  EXPECT_TRUE(test::wait_gone(pidfd, soon));
+}
+
+TEST_F(WorkerTest, IsGoneAtTheLatestWhenItIsContinuedAfterItsMasterWasKilled) {
+  ASSERT_NE(worker, 0);
+  ::kill(worker, SIGSTOP);
+  ASSERT_TRUE(test::eventually([&] { return test::is_stopped(worker); }));
+  master.process.signal(SIGKILL);
+  ASSERT_TRUE(test::eventually([&] { return master.process.try_reap().has_value(); }));
+  if (!test::wait_gone(pidfd, 500ms)) {
+    ::kill(worker, SIGCONT);
+  }
+  EXPECT_TRUE(test::wait_gone(pidfd, soon));
+}
+
+TEST_F(WorkerTest, StaysWhileItsMasterIsOnlyStopped) {
+  ASSERT_NE(worker, 0);
+  master.process.signal(SIGSTOP);
+  ASSERT_TRUE(test::eventually([&] { return test::is_stopped(master.process.pid()); }));
+  EXPECT_FALSE(test::wait_gone(pidfd, 200ms));
+}
+
+TEST_F(WorkerTest, LeavesSigintToItsMasterAndEndsOnSigterm) {
+  ASSERT_NE(worker, 0);
+  ::kill(worker, SIGINT);
+  EXPECT_FALSE(test::wait_gone(pidfd, 200ms));
+  ::kill(worker, SIGTERM);
+  EXPECT_TRUE(test::wait_gone(pidfd, patience));
+}
+
+// This process in the place of the master, with a bare end of the channel.
+struct Handed {
+  Handed() : Handed(Channel::make_pair()) {}
+  explicit Handed(std::pair<UniqueFd, UniqueFd> ends)
+      : channel(std::move(ends.first)),
+        worker(Process::spawn(own_program(), {Handover{3, ::getpid(), ends.second.get(), -1}.variable()},
+                              {ends.second.get()})) {}
+  bool await_ready() const {
+    std::string text;
+    return test::eventually([&] { return (text += test::read_available(channel.get())) == test::frame(R"({"type":"ready"})"); });
+  }
+  std::optional<ExitStatus> await_end() {
+    std::optional<ExitStatus> status;
+    test::eventually([&] { return (status = worker.try_reap()).has_value(); });
+    return status;
+  }
+
+  test::CaughtOutput output;
+  UniqueFd channel;
+  Process worker;
+};
+
+TEST(Worker, EndsWhenTheChannelEndsAlsoWhileTheMasterLives) {
+  Handed handed;
+  ASSERT_TRUE(handed.await_ready());
+  handed.channel.reset();
+  const auto status = handed.await_end();
+  ASSERT_TRUE(status);
+  EXPECT_EQ(status->code, 1);
+}
+
+TEST(Worker, EndsWhenTheMasterSendsNoJson) {
+  Handed handed;
+  ASSERT_TRUE(handed.await_ready());
+  test::write_all(handed.channel.get(), test::frame("no json"));
+  const auto status = handed.await_end();
+  ASSERT_TRUE(status);
+  EXPECT_EQ(status->code, 1);
+}
+
+TEST(Worker, IsToldItsNumberInItsLogName) {
+  Handed handed;
+  ASSERT_TRUE(handed.await_ready());
+  test::write_all(handed.channel.get(), test::frame(R"({"no":"type"})"));
+  EXPECT_TRUE(test::eventually([&] {
+    return handed.output.text().find(" worker3[" + std::to_string(handed.worker.pid()) + "] the master sent") !=
+           std::string::npos;
+  }));
+}
+
+TEST(Worker, IsNoneWithoutAMasterThatIsItsParent) {
+  EXPECT_FALSE(Worker::is_one());
+  EXPECT_THROW(Worker(""), std::logic_error);
+  const test::Variable strangers("CLUSTER_WORKER", "1 1 0 -1");  // a variable that another program left behind
+  EXPECT_EQ(Worker::is_one(), ::getppid() == 1);
+  const test::Variable nonsense("CLUSTER_WORKER", "nonsense");
+  EXPECT_FALSE(Worker::is_one());
+}
+
+}  // namespace
+}  // namespace cluster
