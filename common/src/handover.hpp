@@ -16,8 +16,8 @@ struct Handover {
   int listener = -1;
 
   std::string variable() const;  // "CLUSTER_WORKER=…"
-  static std::optional<Handover>
-  from_environment();  // only if the master that it names is this process's parent
+  static std::optional<Handover> from_environment();
+  static void clear_environment();  // so that what a worker starts is no worker
 };
 
 }  // namespace cluster

@@ -78,6 +78,9 @@ void HttpServer::Engine::accept_connections(bool on) {
   const std::lock_guard lock(listener_mutex_);
   accepting_ = on;
   arm_listener(on);
+  if (on) {
+    idle_limit_ = limits_.idle;
+  }
 }
 
 void HttpServer::Engine::close_idle(Clock::time_point idle_since) {

@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
+#include <cstdlib>
 #include <stdexcept>
 
 #include "cluster/system.hpp"
@@ -38,6 +40,7 @@ Master::Master(int workers, std::optional<Listener> listener, const std::string&
       listener_(std::move(listener)),
       program_(own_program()) {
   raise_open_file_limit();
+  on_signal({SIGTERM, SIGINT}, [](int) { std::_Exit(0); });  // the kernel ends the workers with it
   for (int number = 1; number <= workers; ++number) {
     slot_table_[number];
   }

@@ -30,6 +30,7 @@ void end_with_the_master(pid_t master) {
   if (::getppid() != master) {
     std::_Exit(1);
   }
+  Handover::clear_environment();
 }
 
 UniqueFd take_over(int fd) {

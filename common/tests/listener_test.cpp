@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
-#include <functional>
+#include <vector>
 #include <string>
 
 #include "support.hpp"

@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <string>
+#include <thread>
 
 #include "cluster/channel.hpp"
 #include "cluster/event_loop.hpp"

@@ -28,7 +28,8 @@ namespace cluster {
 //
 // Belongs to the thread that made it, which must outlive it: the kernel ends workers with the thread that started
 // them. Handlers only note facts; the main line waits with wait_until() and acts.
-// A Master that goes kills and reaps the workers that are left.
+// A Master that goes kills and reaps the workers that are left. SIGTERM and SIGINT end a master that has no
+// handler for them, and its workers with it.
 class Master {
  public:
   // A worker process as the master knows it.
