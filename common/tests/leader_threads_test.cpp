@@ -4,8 +4,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
-#include <condition_variable>
 #include <deque>
 #include <functional>
 #include <mutex>
@@ -18,6 +18,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using test::eventually;
+using test::Gate;
 
 // Threads whose events are jobs in a queue; the leader waits for the next on a semaphore of the kernel, as it would on
 // an epoll set.
@@ -68,10 +69,7 @@ class Jobs {
         threads_.end_handler(self);
         ++done;
       }
-      if (ending_) {
-        wake();
-        return;
-      }
+      if (ending_) return;
     }
   }
   std::function<void()> take() {
@@ -86,28 +84,6 @@ class Jobs {
   std::mutex queue_mutex_;
   std::deque<std::function<void()>> queue_;
   LeaderThreads threads_;
-};
-
-// Handlers wait here until the test opens it.
-class Gate {
- public:
-  ~Gate() { open(); }
-  void pass() {
-    std::unique_lock lock(mutex_);
-    ++inside;
-    opened_.wait(lock, [this] { return open_; });
-  }
-  void open() {
-    const std::lock_guard lock(mutex_);
-    open_ = true;
-    opened_.notify_all();
-  }
-  std::atomic<int> inside{0};
-
- private:
-  std::mutex mutex_;
-  std::condition_variable opened_;
-  bool open_ = false;
 };
 
 TEST(LeaderThreads, FastHandlersNeedNoSecondThread) {

@@ -1,15 +1,17 @@
 #pragma once
 
-// What the tests of all headers share. Things are awaited with a deadline that only a fault reaches; nothing sleeps for
-// a guessed time.
+// What the tests of all headers share. Things are awaited with a deadline that only a fault reaches; nothing
+// sleeps for a guessed time.
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <csignal>
 #include <cstddef>
 #include <functional>
-#include <map>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -71,7 +73,8 @@ class Variable {
   std::optional<std::string> before_;
 };
 
-// Standard output of this process and of the workers it starts, caught in memory; shown after all if the test has failed.
+// Standard output of this process and of the workers it starts, caught in memory; shown after all if the test
+// has failed.
 class CaughtOutput {
  public:
   CaughtOutput();
@@ -95,6 +98,28 @@ class SignalMask {
 
  private:
   sigset_t before_{};
+};
+
+// Handlers wait here until the test opens it.
+class Gate {
+ public:
+  ~Gate() { open(); }
+  void pass() {
+    std::unique_lock lock(mutex_);
+    ++inside;
+    opened_.wait(lock, [this] { return open_; });
+  }
+  void open() {
+    const std::lock_guard lock(mutex_);
+    open_ = true;
+    opened_.notify_all();
+  }
+  std::atomic<int> inside{0};
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable opened_;
+  bool open_ = false;
 };
 
 // This test program again, in one of the roles of roles.cpp, and a channel to it.

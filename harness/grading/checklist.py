@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from .verdict import Declaration, Exercise, Record, Result
 
 COMMON = 0
-SKIP_EXIT, PASS_EXIT, FAIL_EXIT, INCONCLUSIVE_EXIT = 1, 0, 1, 3
+PASS_EXIT, FAIL_EXIT, INCONCLUSIVE_EXIT = 0, 1, 3
 
 
 def sentence(thing: object) -> str:

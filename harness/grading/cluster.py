@@ -24,6 +24,8 @@ from .watcher import Watcher
 READY = re.compile(r"^ready url=(http://(\[[0-9a-fA-F:.%]+\]|[^:/\s]+):(\d+)) workers=(\d+) pid=(\d+)$")
 QUIET_SECONDS = 3.0
 START_SECONDS = 30.0
+PAUSE = 0.005
+"""Between fresh connections that did not reach the worker that is still wanted."""
 CHILD_AGE = 0.06
 """A child younger than 50 ms may still be inside its parent's spawn: it must not be stopped."""
 
@@ -57,7 +59,8 @@ class Cluster:
         self._line_came = threading.Condition()
         self.watcher = Watcher(self.pid, log, number)
         self.meter = DelayMeter(self.watcher.pids)
-        log.add("note", cluster=number, pid=self.pid, text="start", data={"settings": settings, "program": program.shown})
+        log.add("note", cluster=number, pid=self.pid, text="start",
+                data={"settings": settings, "program": " ".join([*prefix, program.shown])})
         self._readers = [threading.Thread(target=self._read, args=(stream, error), daemon=True)
                          for stream, error in ((self.process.stdout, False), (self.process.stderr, True))]
         for thread in (*self._readers, self.watcher, self.meter):
@@ -147,6 +150,8 @@ class Cluster:
             if answer.outcome == "answer" and (answer.worker is None or answer.pid is None or answer.status != 200):
                 raise CheckFailed(f"{answer}, body {answer.body[:200]!r}",
                                   expected=f"200 to {answer.path} and a JSON object with `worker` and `pid`")
+            if found and answer.worker is not None:
+                time.sleep(PAUSE)
             if time.monotonic() > began + patience:
                 self.refuse_late(patience, began, f"only the workers {sorted(found)} of {self.workers} answer; last: {answer}")
         self.slots = found
@@ -166,6 +171,7 @@ class Cluster:
                 mine.append(connection)
             else:
                 connection.close()
+                time.sleep(PAUSE)
             if time.monotonic() > began + patience:
                 have = ", ".join(f"worker {slot}: {len(found)} of {each}" for slot, found in wanted.items())
                 self.refuse_late(patience, began, f"kept-alive connections to all workers: {have}; last: {answer}")

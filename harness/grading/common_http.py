@@ -31,7 +31,8 @@ class HttpChecks:
             else:
                 expect_error(answer, 405)
             if "get" not in answer.headers.get("allow", "").lower():
-                raise CheckFailed(f"{answer}, Allow: {answer.headers.get('allow')!r}", expected=f"405 to {method} {known} with Allow: GET")
+                raise CheckFailed(f"{answer}, Allow: {answer.headers.get('allow')!r}",
+                                  expected=f"405 to {method} {known} with Allow: GET")
 
     @check(expected="JSON objects with Content-Type application/json, camelCase keys, `worker` and `pid` in each; errors have `error`",
            likely="an answer that the library writes by itself, or an error, has no body of that form",

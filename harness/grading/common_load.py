@@ -22,7 +22,8 @@ class LoadChecks:
 
     @check(expected="1,000 kept-alive connections are open at once, and a request on each is answered, twice",
            likely="a thread for each connection, a small backlog, or too low a limit of open files",
-           hint="idle connections must cost neither a thread nor a place in a queue; raise RLIMIT_NOFILE", seconds=3, heavy=True)
+           hint="idle connections must cost neither a thread nor a place in a queue; raise RLIMIT_NOFILE",
+           seconds=3, heavy=True)
     def test_a_thousand_connections(self, lab: Lab) -> None:
         """1,000 kept-alive connections are served at once"""
         if not raise_own_limit(CROWD + 300):
@@ -76,7 +77,8 @@ class LoadChecks:
         for connection in fresh + used:
             closed = connection.wait_closed(began + wait - time.monotonic())
             if closed is not None:
-                raise CheckFailed(f"an idle connection was closed after {closed - began:.1f} s", expected="idle connections live at least 60 s")
+                raise CheckFailed(f"an idle connection was closed after {closed - began:.1f} s",
+                                  expected="idle connections live at least 60 s")
         for connection in fresh + used:
             answer = connection.get(lab.exercise.probe, patience=3)
             if answer.status != 200:
@@ -101,7 +103,8 @@ def expect_cut_off(cluster: Cluster, exchange: Exchange) -> None:
     answer = exchange.wait(STALL + 3)
     what = f"the end of a half-sent {exchange.method}"
     if answer.status not in (0, 408):
-        raise CheckFailed(f"a half-sent {exchange.method} got {answer}", expected="408, or just the end of the connection, after 5 s")
+        raise CheckFailed(f"a half-sent {exchange.method} got {answer}",
+                          expected="408, or just the end of the connection, after 5 s")
     if answer.outcome == "waiting":
         cluster.refuse_late(STALL + 0.5, answer.started, what + " (still open)")
     cluster.expect_within(STALL + 0.5, answer.started, answer.ended, what)

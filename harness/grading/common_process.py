@@ -49,7 +49,8 @@ class ProcessChecks:
     @check(expected="a worker that dies at once again and again is started with growing pauses (100 ms doubling), the other serves, "
                     "and the slot comes back when the deaths stop",
            likely="each death is answered by a new start at once, a hot loop",
-           hint="if a worker lived for less than a second, wait before the next start, each time twice as long", seconds=3.5)
+           hint="if a worker lived for less than a second, wait before the next start, each time twice as long",
+           seconds=3.5)
     def test_crash_loop_pauses(self, lab: Lab) -> None:
         """A worker that keeps dying is replaced with growing pauses"""
         cluster = lab.start()
@@ -129,8 +130,8 @@ def expect_journal(cluster: Cluster, began: float, killed: int) -> None:
     missing = [event for event in NEEDED if event not in by_event]
     if missing:
         raise CheckFailed(f"no event {', '.join(missing)}; there are {dict(Counter(entry['event'] for entry in entries))}")
-    for event, wanted in (("spawn", ("peer", "child")), ("exit", ("peer", "child")), ("open", ("conn",)), ("close", ("conn",)),
-                          ("request", ("method", "path", "conn")), ("response", ("status", "conn"))):
+    for event, wanted in (("spawn", ("peer", "child")), ("exit", ("peer", "child")), ("open", ("conn",)),
+                          ("close", ("conn",)), ("request", ("method", "path", "conn")), ("response", ("status", "conn"))):
         for entry in by_event[event]:
             if any(key not in entry for key in wanted):
                 raise CheckFailed(f"{event} without {' or '.join(wanted)}: {entry}")

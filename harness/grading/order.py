@@ -10,7 +10,8 @@ from typing import Callable, TypeVar
 Check = TypeVar("Check")
 
 
-def arrange(checks: list[Check], seconds: Callable[[Check], float], needed: Callable[[Check], bool], processes: int) -> list[Check]:
+def arrange(checks: list[Check], seconds: Callable[[Check], float], needed: Callable[[Check], bool],
+            processes: int) -> list[Check]:
     """`needed` says whether another check builds on this one."""
     first = [one for one in checks if needed(one)]
     rest = sorted((one for one in checks if not needed(one)), key=seconds, reverse=True)

@@ -23,7 +23,6 @@ from .program import NoProgram, Program
 from .report_json import write
 from .run import LeadingRun, Run
 from .runner import needs_of, run_check
-from .terminal import Display
 from .verdict import Declaration, Exercise, Record
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -77,6 +76,8 @@ class Leader:
 
     def __init__(self, config: pytest.Config) -> None:
         self.config, self.began = config, time.monotonic()
+        from .terminal import Display  # slow to load, and only this process shows anything
+
         self.checklist = Checklist.of_module(module_of(config))
         try:
             self.program = find_program(config, self.checklist.exercise)

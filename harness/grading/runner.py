@@ -17,8 +17,7 @@ PATIENCE = 90.0
 
 def needs_of(cls: type, function: object) -> tuple[str, ...]:
     """The checks that this one builds on, by the names of their functions."""
-    declared = declaration_of(function).needs
-    names = declared if declared is not None else getattr(cls, "needs", ())
+    names = (*getattr(cls, "needs", ()), *declaration_of(function).needs)
     return tuple(name for name in names if name != getattr(function, "__name__", ""))
 
 

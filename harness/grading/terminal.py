@@ -32,7 +32,7 @@ class Display:
         number, name = self.checklist.exercise.number, self.checklist.exercise.name
         self.console.print(f"\nExercise {number}: {escape(name)}, grading [bold]{escape(self.program)}[/bold]\n")
         if self.console.is_terminal:
-            self.live = Live(get_renderable=self.picture, console=self.console, refresh_per_second=8)
+            self.live = Live(get_renderable=self.picture, console=self.console, refresh_per_second=8, transient=True)
             self.live.start()
 
     def start(self, id_: str) -> None:
@@ -64,11 +64,8 @@ class Display:
             self.live = None
 
     def end(self, seconds: float) -> None:
-        was_live = self.live is not None
         self.stop()
         out = self.console
-        if was_live:
-            out.print()
         for item in self.checklist.items[self.printed:]:
             print_item(out, item)
         for item in self.checklist.items:
@@ -135,7 +132,7 @@ def heading(item: Item) -> Text:
 
 def print_item(out: Console, item: Item) -> None:
     reasons = {record.seen for record in item.records.values() if record.result == "skipped"}
-    if item.result == "skipped" and len(reasons) == 1:
+    if len(reasons) == 1 and all(record.result == "skipped" for record in item.records.values()):
         out.print(heading(item) + Text(f" ({reasons.pop()})"))
         return
     out.print(heading(item))

@@ -46,8 +46,8 @@ class Declaration:
     expected: str = ""
     likely: str = ""
     hint: str = ""
-    needs: tuple[str, ...] | None = None
-    """Names of checks that must not have failed; None: those of the class."""
+    needs: tuple[str, ...] = ()
+    """Names of checks that must not have failed, besides those that its class needs."""
     seconds: float = 2.0
     """About how long it takes; long ones start first."""
     heavy: bool = False

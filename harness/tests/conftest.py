@@ -1,0 +1,27 @@
+"""A run and a lab for tests that use the harness from within."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Callable, Iterator
+
+import pytest
+from toys import server
+
+from grading import processes
+from grading.lab import Lab
+from grading.program import Program
+from grading.run import LeadingRun
+from grading.verdict import Exercise
+
+
+@pytest.fixture
+def make_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Lab]]:
+    """A lab whose program is the toy server with some more lines of Python in it."""
+    processes.adopt_orphans()
+    for name in ("CLUSTER_HARNESS_RUN", "CLUSTER_HARNESS_FOLDER"):
+        monkeypatch.delenv(name, raising=False)
+    run = LeadingRun()
+    exercise = Exercise(number=9, name="toy", folder="exercises/ex9_toy", start_first="")
+    yield lambda extra: Lab(exercise, Program.find(server(tmp_path, extra), tmp_path, ""), run, False)
+    run.end()
+    assert not run.folder.exists()

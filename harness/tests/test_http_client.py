@@ -1,0 +1,78 @@
+"""The client tells apart what can become of a request."""
+from __future__ import annotations
+
+import socket
+import threading
+from typing import Iterator
+
+import pytest
+
+from grading.events import EventLog
+from grading.http_client import Client
+from grading.verdict import CheckFailed
+
+WHOLE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 22\r\n\r\n" + b'{"worker":1,"pid":77} '
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        yield found
+
+
+def client(listener: socket.socket) -> Client:
+    return Client(f"http://127.0.0.1:{listener.getsockname()[1]}", EventLog(), 1, lambda start, end: 0.0)
+
+
+def answer_with(listener: socket.socket, *parts: bytes, reset: bool = False) -> None:
+    """Serve one connection: read a request, send the parts, close."""
+
+    def serve() -> None:
+        peer, _ = listener.accept()
+        with peer:
+            peer.recv(65536)
+            for part in parts:
+                peer.sendall(part)
+            if reset:
+                peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+    threading.Thread(target=serve, daemon=True).start()
+
+
+def test_a_whole_answer(listener: socket.socket) -> None:
+    answer_with(listener, WHOLE[:30], WHOLE[30:])
+    answer = client(listener).get("/")
+    assert (answer.outcome, answer.status, answer.worker, answer.pid) == ("answer", 200, 1, 77)
+
+
+def test_an_answer_without_length_ends_with_the_connection(listener: socket.socket) -> None:
+    answer_with(listener, b"HTTP/1.1 503 -\r\nConnection: close\r\n\r\n{}")
+    answer = client(listener).get("/")
+    assert (answer.outcome, answer.status, answer.says_close()) == ("answer", 503, True)
+
+
+@pytest.mark.parametrize(("parts", "reset", "outcome"), [
+    ((WHOLE[:-5],), False, "cut"), ((WHOLE[:20],), False, "closed"), ((), False, "closed"), ((), True, "reset"),
+    ((b"what?\r\n\r\n",), False, "malformed")])
+def test_broken_answers(listener: socket.socket, parts: tuple[bytes, ...], reset: bool, outcome: str) -> None:
+    answer_with(listener, *parts, reset=reset)
+    assert client(listener).get("/").outcome == outcome
+
+
+def test_refused(listener: socket.socket) -> None:
+    asking = client(listener)
+    listener.close()
+    assert asking.get("/").outcome == "refused"
+    with pytest.raises(CheckFailed, match="no connection"):
+        asking.connect()
+
+
+def test_no_answer_yet(listener: socket.socket) -> None:
+    assert client(listener).get("/", patience=0.1).outcome == "waiting"
+
+
+def test_an_early_answer_to_a_half_request(listener: socket.socket) -> None:
+    answer_with(listener, b"HTTP/1.1 408 -\r\nContent-Length: 0\r\n\r\n")
+    connection = client(listener).connect()
+    assert connection.send_raw(b"GET / HTTP/1.1\r\nHost").wait(5).status == 408
+    assert connection.wait_closed(5) is not None

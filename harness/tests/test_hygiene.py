@@ -1,0 +1,110 @@
+"""Whatever a program leaves, and however a run ends, nothing of it stays."""
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Callable
+
+import pytest
+from toys import command, server, write_exercise
+
+from grading import processes
+from grading.lab import Lab
+from grading.verdict import CheckFailed
+
+RUNAWAY = '''
+import subprocess
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=SESSION, env=ENV,
+                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+'''
+ESCAPES = [("False", "None"), ("True", "None"), ("True", "{}"), ("False", "{}")]
+SLOW = '''
+class TestItem1:
+    """The only item"""
+    item = 1
+    def test_waits(self, lab: Lab) -> None:
+        """It takes long"""
+        lab.start()
+        time.sleep(600)
+    def test_waits_too(self, lab: Lab) -> None:
+        """It takes long as well"""
+        lab.start()
+        time.sleep(600)
+'''
+
+
+def await_true(condition: Callable[[], bool], patience: float) -> bool:
+    deadline = time.monotonic() + patience
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return condition()
+
+
+@pytest.mark.parametrize(("session", "environment"), ESCAPES)
+def test_orphans_are_found_and_ended(make_lab: Callable[[str], Lab], session: str, environment: str) -> None:
+    lab = make_lab(RUNAWAY.replace("SESSION", session).replace("ENV", environment))
+    cluster = lab.start()
+    await_true(lambda: bool(processes.children(cluster.pid)), 5)
+    runaway = processes.children(cluster.pid)[0]
+    await_true(lambda: runaway in cluster.watcher.seen, 5)
+    signalled = cluster.signal(signal.SIGTERM)
+    cluster.expect_exit(0, signalled, 5)
+    with pytest.raises(CheckFailed, match="no process may be left"):
+        cluster.expect_nothing_left(signalled, 0.1)
+    notes = lab.finish()
+    assert str(runaway) in notes[0] and not processes.alive(runaway)
+    assert runaway not in processes.children(os.getpid())
+
+
+def test_files_are_found(make_lab: Callable[[str], Lab]) -> None:
+    lab = make_lab("import tempfile; open('here.txt', 'w'); tempfile.mkstemp()")
+    cluster = lab.start()
+    signalled = cluster.signal(signal.SIGTERM)
+    cluster.expect_exit(0, signalled, 5)
+    with pytest.raises(CheckFailed, match="files left behind: cwd/here.txt, tmp/"):
+        cluster.expect_nothing_left(signalled, 5)
+    lab.finish()
+
+
+def test_a_clean_end_has_no_findings(make_lab: Callable[[str], Lab]) -> None:
+    lab = make_lab("")
+    cluster = lab.start()
+    signalled = cluster.signal(signal.SIGTERM)
+    cluster.expect_exit(0, signalled, 5)
+    cluster.expect_nothing_left(signalled, 5)
+    assert lab.finish() == [] and not list(lab.run.folder.joinpath("sessions").iterdir())
+
+
+def test_a_stopped_cluster_is_ended(make_lab: Callable[[str], Lab]) -> None:
+    lab = make_lab("")
+    cluster = lab.start()
+    cluster.signal(signal.SIGSTOP)
+    lab.finish()
+    assert not processes.alive(cluster.pid)
+
+
+def test_output_is_read_without_end(make_lab: Callable[[str], Lab]) -> None:
+    cluster_lab = make_lab("for _ in range(4000): print('x' * 100, flush=True)")
+    assert len(cluster_lab.start().output()) >= 4001
+    cluster_lab.finish()
+
+
+@pytest.mark.parametrize("spread", ["-n0", "-n2"])
+def test_kill_9_of_pytest_leaves_nothing(tmp_path: Path, spread: str) -> None:
+    write_exercise(tmp_path, SLOW)
+    program = server(tmp_path, RUNAWAY.replace("SESSION", "False").replace("ENV", "{}"))
+    run = subprocess.Popen(command(tmp_path, program, spread), cwd=tmp_path, stdout=subprocess.DEVNULL,
+                           env={**os.environ, "TMPDIR": str(tmp_path)})
+    wanted = 2 if spread == "-n2" else 1
+    below = lambda: [pid for pid in processes.descendants(run.pid) if str(tmp_path / "server.py") in processes.command_line(pid)]
+    assert await_true(lambda: len([pid for pid in below() if processes.children(pid)]) >= wanted, 20)
+    time.sleep(0.2)
+    everything = processes.descendants(run.pid)
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    gone = await_true(lambda: not any(processes.alive(pid) for pid in everything), 10)
+    assert gone, [processes.command_line(pid) for pid in everything if processes.alive(pid)]
+    assert await_true(lambda: not list(tmp_path.glob("cluster-harness-*")), 5)

@@ -1,0 +1,106 @@
+"""The machine's delay is measured, and bounds are judged with it."""
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from grading import processes
+from grading.timing import DelayMeter, Sample, expect_not_before, expect_within, refuse_late
+from grading.verdict import CheckFailed, Inconclusive
+
+SPIN = [sys.executable, "-c", "while True: pass"]
+
+
+class Behind(DelayMeter):
+    """A meter that says what it is told."""
+
+    def __init__(self, delay: float) -> None:
+        super().__init__(lambda: [])
+        self.delay = delay
+
+    def allowance(self, start: float, end: float, due: float | None = None) -> float:
+        return self.delay
+
+
+def test_in_time_is_in_time() -> None:
+    expect_within(Behind(0.0), 1.0, 10.0, 10.9, "it")
+
+
+def test_late_is_refused() -> None:
+    with pytest.raises(CheckFailed, match="took 1100 ms, the bound is 1000 ms"):
+        expect_within(Behind(0.05), 1.0, 10.0, 11.1, "it")
+
+
+def test_late_because_of_the_machine_is_forgiven() -> None:
+    expect_within(Behind(0.2), 1.0, 10.0, 11.1, "it")
+
+
+def test_absurd_delays_judge_nothing() -> None:
+    with pytest.raises(Inconclusive):
+        expect_within(Behind(9.0), 0.1, 10.0, 18.0, "it")
+    with pytest.raises(Inconclusive):
+        expect_within(Behind(6.0), 0.1, 10.0, 30.0, "it")
+    with pytest.raises(Inconclusive):
+        refuse_late(Behind(6.0), 0.1, time.monotonic() - 3, "it")
+
+
+def test_too_early_is_refused() -> None:
+    with pytest.raises(CheckFailed):
+        expect_not_before(1.0, 10.0, 10.8, "it")
+
+
+def measure(rivals: int) -> float:
+    """The delay within a second for a busy program that shares one processor with so many others."""
+    cpu = min(os.sched_getaffinity(0))
+    busy = [subprocess.Popen(SPIN, preexec_fn=lambda: os.sched_setaffinity(0, {cpu})) for _ in range(1 + rivals)]
+    meter = DelayMeter(lambda: [busy[0].pid])
+    try:
+        time.sleep(0.2)
+        meter.start()
+        time.sleep(0.15)
+        start = time.monotonic()
+        time.sleep(1)
+        return meter.allowance(start, start + 1)
+    finally:
+        meter.stop()
+        for one in busy:
+            one.kill()
+            one.wait()
+
+
+@pytest.mark.skipif(not processes.run_queue_wait(os.getpid()), reason="this kernel does not count how long threads wait")
+def test_a_starved_program_is_noticed() -> None:
+    assert measure(rivals=3) > 0.5
+
+
+def test_an_idle_program_has_no_delay() -> None:
+    sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    meter = DelayMeter(lambda: [sleeper.pid])
+    time.sleep(0.3)
+    meter.start()
+    time.sleep(0.2)
+    start = time.monotonic()
+    time.sleep(0.5)
+    allowance = meter.allowance(start, start + 0.5)
+    meter.stop()
+    sleeper.kill()
+    sleeper.wait()
+    assert allowance < 0.25
+
+
+def test_waiting_for_a_timer_is_not_delay() -> None:
+    meter = DelayMeter(lambda: [])
+    for number in range(1000):
+        meter._samples.append(Sample(number / 100, 0.0, 0.01 if 200 <= number < 700 else 0.0))
+    assert meter.allowance(1.0, 8.5) == pytest.approx(5.0, abs=0.1)
+    assert meter.allowance(1.0, 8.5, due=8.0) < 0.1
+
+
+def test_threads_that_wait_at_once_are_not_added_up() -> None:
+    meter = DelayMeter(lambda: [])
+    meter._samples += [Sample(number / 100, 0.0, 0.64 if number == 100 else 0.0) for number in range(1, 300)]
+    assert 0.4 < meter.allowance(0.5, 1.5) <= 0.64

@@ -1,0 +1,114 @@
+"""What becomes of checks: results, exit codes, the report, the line that runs one again."""
+from __future__ import annotations
+
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+from toys import grade, server
+
+PASSING = '''
+class TestItem1:
+    """The first item"""
+    item = 1
+    @check(seconds=1)
+    def test_good(self, lab: Lab) -> None:
+        """It answers"""
+        assert lab.start().client.get("/").status == 200
+'''
+MIXED = PASSING + '''
+    @check(expected="the sky", likely="the weather", hint="look up")
+    def test_bad(self, lab: Lab) -> None:
+        """It fails"""
+        lab.start().client.get("/bad")
+        raise CheckFailed("seen clouds")
+
+class TestItem2:
+    """The second item"""
+    item = 2
+    @check(needs=("test_bad",))
+    def test_after_bad(self, lab: Lab) -> None:
+        """It needs what failed"""
+        raise RuntimeError("never reached")
+    @check(needs=("test_after_bad",))
+    def test_after_skipped(self, lab: Lab) -> None:
+        """It needs what was skipped"""
+    @check(needs=("test_good",))
+    def test_after_good(self, lab: Lab) -> None:
+        """It needs what passed"""
+
+class TestCommon:
+    """Common ground"""
+    item = 0
+    def test_common(self, lab: Lab) -> None:
+        """It is common"""
+'''
+DOUBTFUL = PASSING + '''
+    def test_broken(self, lab: Lab) -> None:
+        """The harness has a fault"""
+        lab.start()
+        {}["nothing"]
+    def test_doubtful(self, lab: Lab) -> None:
+        """The machine was slow"""
+        raise Inconclusive("too slow")
+'''
+DYING = PASSING + '''
+    def test_dies(self, lab: Lab) -> None:
+        """The process that runs the check dies"""
+        os._exit(9)
+'''
+
+
+def test_all_pass_is_exit_0(tmp_path: Path) -> None:
+    graded = grade(tmp_path, PASSING)
+    assert (graded.code, graded.report["passed"], graded.report["total"]) == (0, 1, 1), graded.output
+    assert "[x] 1. The first item" in graded.output and "1 of 1 passed" in graded.output
+    assert graded.output.rstrip().splitlines()[-1].startswith("1 passed in ")
+
+
+@pytest.mark.parametrize("processes", ["-n0", "-n2"])
+def test_failures_skips_and_what_they_say(tmp_path: Path, processes: str) -> None:
+    graded = grade(tmp_path, MIXED, processes)
+    assert graded.code == 1, graded.output
+    results = {name: graded.result(name) for name in ("test_good", "test_bad", "test_after_bad", "test_after_skipped",
+                                                      "test_after_good", "test_common")}
+    assert results == {"test_good": "pass", "test_bad": "fail", "test_after_bad": "skipped", "test_after_skipped": "skipped",
+                       "test_after_good": "pass", "test_common": "pass"}
+    assert [item["result"] for item in graded.report["items"]] == ["fail", "skipped"]
+    bad = graded.check("test_bad")
+    assert (bad["expected"], bad["seen"], bad["likely"]) == ("the sky", "seen clouds", "the weather")
+    assert bad["hint"] == "look up (more: exercises/ex9_toy/README.md#hints-item-1)"
+    for part in ("PORT=8000", "curl -i http://127.0.0.1:8000/bad", "the sky", "seen clouds", "the weather", "look up", "-n0",
+                 "start with the toy"):
+        assert part in graded.output, part
+    assert "Traceback" not in graded.output
+
+
+def test_the_rerun_line_runs_just_that_check(tmp_path: Path) -> None:
+    line = grade(tmp_path, MIXED).check("test_bad")["rerun"]
+    again = subprocess.run(shlex.split(line), cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert again.returncode == 1 and "1 failed in" in again.stdout and "passed in" not in again.stdout
+
+
+def test_faults_of_the_harness_are_inconclusive(tmp_path: Path) -> None:
+    graded = grade(tmp_path, DOUBTFUL)
+    assert graded.code == 3, graded.output
+    assert graded.result("test_broken") == graded.result("test_doubtful") == "inconclusive"
+    assert "the harness itself failed: KeyError" in graded.check("test_broken")["seen"]
+
+
+def test_a_dying_harness_process_is_inconclusive(tmp_path: Path) -> None:
+    graded = grade(tmp_path, DYING)
+    assert (graded.code, graded.result("test_dies"), graded.result("test_good")) == (3, "inconclusive", "pass"), graded.output
+
+
+def test_a_missing_program_is_a_clear_message(tmp_path: Path) -> None:
+    graded = grade(tmp_path, PASSING, program="build/bin/nothing")
+    assert graded.code == 4 and "there is no program build/bin/nothing" in graded.output
+    assert "Traceback" not in graded.output and len(graded.output.splitlines()) < 5
+
+
+def test_a_program_that_never_starts_fails_its_check(tmp_path: Path) -> None:
+    graded = grade(tmp_path, PASSING, program=server(tmp_path, "sys.exit('no')"))
+    assert graded.code == 1 and "ended with exit code 1 before its ready line" in graded.check("test_good")["seen"]
