@@ -265,7 +265,8 @@ class TestItem5Together:
     item = 5
     needs = GATE
 
-    @check(expected="one SIGTERM to the master drains both workers: both finish what they have, neither serves on, all gone, exit 0",
+    @check(expected="one SIGTERM to the master drains both workers: both finish what they have, neither serves "
+                    "on, all gone, exit 0",
            likely="the signal reaches one worker only, or only the master",
            hint="the master passes the shutdown on to every worker and waits for all of them", needs=(FINISHES,),
            seconds=2)
@@ -325,7 +326,8 @@ class TestItem5Together:
         drain.expect_processes_gone(cluster, [stopped], continued, 1.0, "after the stopped worker was continued")
         cluster.expect_nothing_left(max(killed, continued), 1.0)
 
-    @check(expected="a worker that dies during the shutdown gets no successor; its request is lost, so exit 1; the other's is answered",
+    @check(expected="a worker that dies during the shutdown gets no successor; its request is lost, so exit 1; "
+                    "the other's is answered",
            likely="the code that replaces dead workers does not know that a shutdown is under way",
            hint="replace a dead worker only while the cluster is not draining", needs=(FINISHES, CUTS), seconds=2.2)
     def test_no_replacement_during_shutdown(self, lab: Lab) -> None:

@@ -111,16 +111,14 @@ void Channel::flush() {
 }
 
 bool Channel::read_some() {
-  const auto used = input_.size();
-  input_.resize(used + read_size);
-  const auto got = ::recv(fd_.get(), input_.data() + used, read_size, 0);
-  const int error = errno;
-  input_.resize(used + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+  thread_local std::array<char, read_size> buffer;
+  const auto got = ::recv(fd_.get(), buffer.data(), buffer.size(), 0);
   if (got > 0) {
+    input_.append(buffer.data(), static_cast<std::size_t>(got));
     handle_frames();
     return !closed();
   }
-  if (got < 0 && (error == EAGAIN || error == EINTR)) {
+  if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
     return false;
   }
   close(input_.size() > parsed_ && got == 0 ? "ended in the middle of a message" : "");
@@ -133,8 +131,7 @@ void Channel::read_all() {
 }
 
 void Channel::handle_frames() {
-  const auto alive = alive_;
-  while (*alive && !closed() && input_.size() - parsed_ >= header_size) {
+  while (!closed() && input_.size() - parsed_ >= header_size) {
     const std::size_t length = header_at(input_, parsed_);
     if (length > max_frame) {
       close("sent a message of " + std::to_string(length) + " bytes; at most " + std::to_string(max_frame) +
@@ -153,7 +150,7 @@ void Channel::handle_frames() {
     }
     on_message_(std::move(message), length);
   }
-  if (*alive && !closed()) {
+  if (!closed()) {
     input_.erase(0, parsed_);
     parsed_ = 0;
   }

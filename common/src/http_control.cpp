@@ -106,11 +106,6 @@ bool HttpServer::Engine::wait_drained(Clock::time_point deadline) {
 }
 
 HttpServer::Cut HttpServer::Engine::cut() {
-  {
-    const std::lock_guard lock(changed_mutex_);
-    cut_ = true;
-    pause_ended_.notify_all();
-  }
   accept_connections(false);
   Cut result;
   for (const auto& connection : all()) {
@@ -135,6 +130,10 @@ HttpServer::Cut HttpServer::Engine::cut() {
         break;
     }
   }
+  // Only now: a handler that goes on must not reach its client any more.
+  const std::lock_guard lock(changed_mutex_);
+  cut_ = true;
+  pause_ended_.notify_all();
   return result;
 }
 

@@ -4,9 +4,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
-#include <regex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -53,6 +53,12 @@ class Writes {
   UniqueFd reading_;
 };
 
+// Where the pattern has '#', the text has a digit.
+bool fits(const std::string& text, const std::string& pattern) {
+  return std::equal(text.begin(), text.end(), pattern.begin(), pattern.end(),
+                    [](char c, char wanted) { return wanted == '#' ? c >= '0' && c <= '9' : c == wanted; });
+}
+
 TEST(Log, WritesALineAtOnceWithTimeNameAndPid) {
   Writes writes;
   const Log log("worker2");
@@ -62,9 +68,7 @@ TEST(Log, WritesALineAtOnceWithTimeNameAndPid) {
   const auto lines = writes.take();
 
   ASSERT_EQ(lines.size(), 2U);
-  const std::regex form(R"(([01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3} worker2\[)" + std::to_string(::getpid()) +
-                        R"(\] drain begins\n)");
-  EXPECT_TRUE(std::regex_match(lines[0], form)) << lines[0];
+  EXPECT_TRUE(fits(lines[0], "##:##:##.### worker2[" + std::to_string(::getpid()) + "] drain begins\n")) << lines[0];
   EXPECT_TRUE(lines[1].ends_with("] drained\n")) << lines[1];
 }
 

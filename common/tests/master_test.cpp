@@ -92,6 +92,7 @@ TEST_F(MasterTest, StartsOneWorkerInEachSlotThatKnowsItsNumber) {
     EXPECT_EQ(answer["number"], slot);
     EXPECT_EQ(answer["pid"], pid);
     EXPECT_EQ(answer["listener"], -1);
+    EXPECT_EQ(answer["handed"], "") << "what a worker starts is no worker";
     EXPECT_EQ(received[0].first.slot, slot);
     EXPECT_EQ(received[0].first.pid, pid);
     const auto known = master.find(pid);
@@ -214,7 +215,7 @@ TEST_F(MasterTest, AWorkerThatHasLivedForASecondIsReplacedWithoutAPause) {
 }
 
 TEST_F(MasterTest, AWorkerThatCannotBeStartedIsTriedAgain) {
-  const auto program = dir / "program";
+  auto program = dir / "program";
   std::filesystem::create_symlink(own_program(), program);
   char* const before = std::exchange(program_invocation_name, program.data());
   Master other(1, std::nullopt, "");

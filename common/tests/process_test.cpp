@@ -231,13 +231,13 @@ TEST(Process, OwnProgramIsThePathOfTheCallAlsoThroughALink) {
   EXPECT_TRUE(std::filesystem::equivalent(plain, "/proc/self/exe"));
 
   const test::TempDir dir;
-  const auto link = dir / "link";
+  auto link = dir / "link";
   std::filesystem::create_symlink(plain, link);
-  char* const before = std::exchange(program_invocation_name, const_cast<char*>(link.c_str()));
+  char* const before = std::exchange(program_invocation_name, link.data());
   EXPECT_EQ(own_program(), link) << "a file put behind the link is what is to run next";
-  const auto stranger = dir / "stranger";
+  auto stranger = dir / "stranger";
   std::ofstream{stranger};
-  program_invocation_name = const_cast<char*>(stranger.c_str());
+  program_invocation_name = stranger.data();
   EXPECT_EQ(own_program(), std::filesystem::read_symlink("/proc/self/exe"));
   program_invocation_name = before;
 }

@@ -27,6 +27,7 @@ std::string variable(const char* name) {
 
 // A worker that does what the messages of the test say.
 int obey() {
+  const std::string handed = variable("CLUSTER_WORKER");  // the worker clears it
   Worker worker(variable("TEST_JOURNAL"));
   worker.on_message("echo", [&](const Json& message) { worker.send({{"type", "echo"}, {"id", message["id"]}}); });
   worker.on_message("who", [&](const Json&) {
@@ -35,6 +36,7 @@ int obey() {
                  {"pid", ::getpid()},
                  {"listener", worker.listener()},
                  {"version", variable("TEST_VERSION")},
+                 {"handed", variable("CLUSTER_WORKER")},
                  {"descriptors", open_descriptors()}});
   });
   worker.on_message("say and die", [&](const Json& message) {
@@ -46,9 +48,8 @@ int obey() {
       for (int i = 0; i < count; ++i) worker.send({{"type", "threaded"}, {"number", i}});
     }).join();
   });
-  worker.on_message("garbage", [](const Json&) {
+  worker.on_message("garbage", [&](const Json&) {
     // Below the channel's own bookkeeping: the descriptor is the one that was handed down.
-    const std::string handed = variable("CLUSTER_WORKER");
     const auto channel = handed.find(' ', handed.find(' ') + 1) + 1;
     write_all(std::stoi(handed.substr(channel)), frame("this is no JSON"));
   });

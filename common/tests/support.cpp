@@ -25,11 +25,6 @@ namespace cluster::test {
 
 namespace {
 
-std::size_t entries_of(const char* directory) {
-  const std::filesystem::directory_iterator entries(directory);
-  return static_cast<std::size_t>(std::distance(begin(entries), end(entries)));
-}
-
 std::string content_of(const std::string& path) {
   std::ifstream file(path);
   std::ostringstream text;
@@ -54,9 +49,21 @@ void burn(std::chrono::nanoseconds duration) {
   }
 }
 
-std::size_t open_descriptors() { return entries_of("/proc/self/fd"); }
+std::set<int> descriptors() {
+  std::set<int> result;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    const int fd = std::stoi(entry.path().filename());
+    if (::fcntl(fd, F_GETFD) >= 0) result.insert(fd);
+  }
+  // The iteration's own was among them, and is closed now.
+  std::erase_if(result, [](int fd) { return ::fcntl(fd, F_GETFD) < 0; });
+  return result;
+}
 
-std::size_t threads() { return entries_of("/proc/self/task"); }
+std::size_t threads() {
+  const std::filesystem::directory_iterator tasks("/proc/self/task");
+  return static_cast<std::size_t>(std::distance(begin(tasks), end(tasks)));
+}
 
 bool is_close_on_exec(int fd) { return (check("fcntl", ::fcntl(fd, F_GETFD)) & FD_CLOEXEC) != 0; }
 

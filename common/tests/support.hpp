@@ -13,6 +13,7 @@
 #include <functional>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,7 +35,8 @@ bool eventually(const std::function<bool()>& condition, std::chrono::nanoseconds
 
 void burn(std::chrono::nanoseconds duration);  // computes for so long
 
-std::size_t open_descriptors();  // of this process
+std::set<int> descriptors();  // of this process
+inline std::size_t open_descriptors() { return descriptors().size(); }
 std::size_t threads();           // of this process
 bool is_close_on_exec(int fd);
 bool is_stopped(pid_t pid);      // by SIGSTOP

@@ -119,13 +119,18 @@ TEST(Worker, IsToldItsNumberInItsLogName) {
   }));
 }
 
-TEST(Worker, IsNoneWithoutAMasterThatIsItsParent) {
+TEST(Worker, IsNoneWithoutAMaster) {
   EXPECT_FALSE(Worker::is_one());
   EXPECT_THROW(Worker(""), std::logic_error);
-  const test::Variable strangers("CLUSTER_WORKER", "1 1 0 -1");  // a variable that another program left behind
-  EXPECT_EQ(Worker::is_one(), ::getppid() == 1);
-  const test::Variable nonsense("CLUSTER_WORKER", "nonsense");
-  EXPECT_FALSE(Worker::is_one());
+}
+
+TEST(Worker, EndsAtOnceWhenItsMasterIsGoneBeforeItStarts) {
+  const test::CaughtOutput output;
+  const auto not_its_parent = ::getppid();
+  auto orphan = Process::spawn(own_program(), {Handover{1, not_its_parent, -1, -1}.variable()}, {});
+  std::optional<ExitStatus> status;
+  ASSERT_TRUE(test::eventually([&] { return (status = orphan.try_reap()).has_value(); }));
+  EXPECT_EQ(status->code, 1);
 }
 
 }  // namespace

@@ -294,7 +294,10 @@ class Cluster:
         found: list[str] = []
         self.watcher.scan()
         if ended:
+            began = time.monotonic()
             left = self.watcher.wait_gone(self.watcher.pids(), 1.0)
+            if left:
+                left = self.watcher.wait_gone(left, min(5.0, self.meter.allowance(began, began + 1.0)))
             left += [pid for pid in self._belongings() if processes.alive(pid) and pid not in left]
             found = [f"left behind after the master's end: {describe(left)}"] if left else []
         deadline = time.monotonic() + 10

@@ -34,7 +34,8 @@ class HttpChecks:
                 raise CheckFailed(f"{answer}, Allow: {answer.headers.get('allow')!r}",
                                   expected=f"405 to {method} {known} with Allow: GET")
 
-    @check(expected="JSON objects with Content-Type application/json, camelCase keys, `worker` and `pid` in each; errors have `error`",
+    @check(expected="JSON objects with Content-Type application/json, camelCase keys, `worker` and `pid` in "
+                    "each; errors have `error`",
            likely="an answer that the library writes by itself, or an error, has no body of that form",
            hint="let one function write every answer", seconds=0.8)
     def test_bodies(self, lab: Lab) -> None:

@@ -36,7 +36,8 @@ class LoadChecks:
         for _ in range(2):
             answer_all(cluster, crowd)
 
-    @check(expected="a half-sent request is cut 5 s after its first byte, also when it goes on trickling; others are served meanwhile",
+    @check(expected="a half-sent request is cut 5 s after its first byte, also when it goes on trickling; "
+                    "others are served meanwhile",
            likely="there is no deadline, or each byte starts it anew, or stalled clients use up the threads",
            hint="start the 5 s at the first byte of a request and stop them when it is complete", seconds=5.8)
     def test_stalled_clients(self, lab: Lab) -> None:
@@ -73,7 +74,7 @@ class LoadChecks:
         fresh = [cluster.client.connect() for _ in range(3)]
         used = [one for found in cluster.connections_to(2).values() for one in found]
         began = time.monotonic()
-        wait = lab.pace(6.0, 30.0)
+        wait = lab.pace(5.7, 30.0)
         for connection in fresh + used:
             closed = connection.wait_closed(began + wait - time.monotonic())
             if closed is not None:

@@ -46,7 +46,8 @@ class ProcessChecks:
                     cluster.refuse_late(1.0, answer.started, f"the answer to connection {number + 1} with worker 1 stopped (none)")
                 raise CheckFailed(f"connection {number + 1} with worker 1 stopped: {answer}")
 
-    @check(expected="a worker that dies at once again and again is started with growing pauses (100 ms doubling), the other serves, "
+    @check(expected="a worker that dies at once again and again is started with growing pauses (100 ms "
+                    "doubling), the other serves, "
                     "and the slot comes back when the deaths stop",
            likely="each death is answered by a new start at once, a hot loop",
            hint="if a worker lived for less than a second, wait before the next start, each time twice as long",
@@ -77,7 +78,8 @@ class ProcessChecks:
         back = next_child(cluster, known, died)[0]
         cluster.expect_within(2.0, died, back, "the pause before the last start")
 
-    @check(expected="every line is one JSON object with t, role, worker, pid, event; spawn, exit, ready, signal, open, close, request "
+    @check(expected="every line is one JSON object with t, role, worker, pid, event; spawn, exit, ready, "
+                    "signal, open, close, request "
                     "and response are there with their fields",
            likely="lines are written in pieces, so that those of several processes mix, or an event is missing",
            hint="one write for each line, on a file opened with O_APPEND", seconds=1.5)

@@ -27,7 +27,8 @@ class StartChecks:
     own_edges: tuple[dict[str, int], ...] = ()
     """Settings at the edge of what is allowed."""
 
-    @check(expected="one line on standard error that names the variable, its value and what is allowed; exit code 2; nothing started",
+    @check(expected="one line on standard error that names the variable, its value and what is allowed; exit "
+                    "code 2; nothing started",
            likely="a setting is used without being checked, or the complaint has no name or value in it, or ends with another code",
            hint="read all settings before anything is started, and refuse the first that is not allowed", seconds=1.5)
     def test_bad_settings_are_refused(self, lab: Lab) -> None:
@@ -108,7 +109,8 @@ class StartChecks:
             if answer.outcome != "answer":
                 raise CheckFailed(f"HOST={host}, {cluster.url}: {answer}")
 
-    @check(expected="each line on standard output but the ready line is `12:34:56.789 master[1234] text` or `… worker2[1240] text`",
+    @check(expected="each line on standard output but the ready line is `12:34:56.789 master[1234] text` or `… "
+                    "worker2[1240] text`",
            likely="a line is printed by other means than the log", hint="write every line through the library's log",
            seconds=1.5)
     def test_log_lines(self, lab: Lab) -> None:

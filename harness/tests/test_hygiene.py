@@ -99,8 +99,14 @@ def test_kill_9_of_pytest_leaves_nothing(tmp_path: Path, spread: str) -> None:
     run = subprocess.Popen(command(tmp_path, program, spread), cwd=tmp_path, stdout=subprocess.DEVNULL,
                            env={**os.environ, "TMPDIR": str(tmp_path)})
     wanted = 2 if spread == "-n2" else 1
-    below = lambda: [pid for pid in processes.descendants(run.pid) if str(tmp_path / "server.py") in processes.command_line(pid)]
-    assert await_true(lambda: len([pid for pid in below() if processes.children(pid)]) >= wanted, 20)
+    path = str(tmp_path / "server.py")
+
+    def clusters() -> int:
+        """How many have started their runaway."""
+        below = processes.descendants(run.pid)
+        return sum(path in processes.command_line(pid) and bool(processes.children(pid)) for pid in below)
+
+    assert await_true(lambda: clusters() >= wanted, 20)
     time.sleep(0.2)
     everything = processes.descendants(run.pid)
     run.send_signal(signal.SIGKILL)

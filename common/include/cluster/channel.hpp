@@ -29,6 +29,7 @@ class Channel {
     closed,    // the peer is gone: not sent
   };
 
+  // Called in the loop. Neither handler may destroy the channel.
   using OnMessage = std::function<void(Json message, std::size_t bytes)>;
   // Once, when nothing more will come: the reason is empty at a plain end-of-file, else a sentence saying
   // what the peer did wrong (a frame over the limit, bytes that are not JSON).

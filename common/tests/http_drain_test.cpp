@@ -1,0 +1,302 @@
+// The parts of a drain, and the usual drain made of them.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "http_support.hpp"
+
+namespace cluster {
+namespace {
+
+using namespace std::chrono_literals;
+using test::get;
+using test::post;
+
+using HttpDrainTest = test::HttpTest;
+
+TEST_F(HttpDrainTest, CloseAfterAnswerMarksEachLastAnswer) {
+  start();
+  auto idle = connect();
+  ASSERT_EQ(idle.status(get("/")), 200);
+  auto active = connect_to_gate();
+  server->close_after_answer();
+  gate.open();
+  auto fresh = connect();
+  ASSERT_TRUE(fresh.send(get("/missing")));
+  ASSERT_TRUE(idle.send(get("/")));
+  for (auto* client : {&idle, &active, &fresh}) {
+    const auto answer = client->read();
+    ASSERT_TRUE(answer);
+    EXPECT_TRUE(answer->closes()) << answer->head;
+    EXPECT_TRUE(client->ended());
+  }
+  EXPECT_TRUE(await_closed(CloseReason::answer, 3));
+}
+
+TEST_F(HttpDrainTest, StopAcceptingLeavesNewConnectionsToWhoAcceptsNext) {
+  start();
+  auto kept = connect();
+  ASSERT_EQ(kept.status(get("/")), 200);
+  server->stop_accepting();
+  auto waiting = connect();  // the kernel takes it into the backlog
+  ASSERT_TRUE(waiting.send(get("/")));
+  EXPECT_TRUE(waiting.quiet_for(300ms));
+  EXPECT_EQ(kept.status(get("/")), 200);
+  EXPECT_EQ(opened, 1);
+  server->resume_accepting();
+  EXPECT_EQ(waiting.read()->status, 200);
+}
+
+TEST_F(HttpDrainTest, CloseIdleTakesOnlyThoseThatAreIdleForSoLong) {
+  start();
+  auto old = connect();
+  ASSERT_EQ(old.status(get("/")), 200);
+  ASSERT_TRUE(await_done(1));
+  auto half = connect();
+  ASSERT_TRUE(half.send("GET / HT"));
+  auto active = connect_to_gate();
+  ASSERT_TRUE(await([](const auto& activity) { return activity.half_sent == 1; }));
+  server->close_idle(1h);
+  EXPECT_EQ(old.status(get("/")), 200);
+  EXPECT_TRUE(test::eventually([&] {
+    server->close_idle();
+    return count([&] { return closed[CloseReason::idle]; }) == 1;
+  }));
+  EXPECT_TRUE(old.ended());
+  gate.open();
+  EXPECT_EQ(active.read()->status, 200);
+  EXPECT_EQ(half.status("TP/1.1\r\n\r\n"), 200);
+}
+
+TEST_F(HttpDrainTest, CutEndsEverythingAndCountsWhatItCost) {
+  start();
+  auto idle = connect_accepted();
+  auto half = connect();
+  ASSERT_TRUE(half.send("GET / HT"));
+  std::vector<test::Client> active;
+  for (int i = 0; i < 3; ++i) active.push_back(connect_to_gate());
+  ASSERT_TRUE(await([](const auto& activity) { return activity.half_sent == 1; }));
+
+  const auto cut = server->cut();
+
+  EXPECT_EQ(cut.requests, 3U);
+  EXPECT_EQ(cut.half_sent, 1U);
+  EXPECT_TRUE(idle.ended());
+  EXPECT_TRUE(half.ended());
+  for (auto& client : active) EXPECT_TRUE(client.ended()) << "also while its handler runs";
+  EXPECT_EQ(gate.inside, 3);
+  EXPECT_EQ(server->activity().requests, 3U) << "their handlers run on";
+  const auto again = server->cut();
+  EXPECT_EQ(again.requests + again.half_sent, 0U) << "counted once";
+  gate.open();
+  EXPECT_TRUE(await([](const auto& activity) { return activity.connections == 0 && activity.requests == 0; }));
+  ASSERT_TRUE(await_done(3));
+  for (const auto& exchange : done) EXPECT_FALSE(exchange.sent);
+  EXPECT_TRUE(await_closed(CloseReason::cut, 4));
+  EXPECT_EQ(closed[CloseReason::idle], 1);
+}
+
+TEST_F(HttpDrainTest, PauseLastsAsLongAsItIsSaidAndIsEndedByACut) {
+  make();
+  std::atomic<int> paused{0};
+  std::atomic<int> uninterrupted{0};
+  const auto pause = [&](std::chrono::milliseconds duration) {
+    return [&, duration](const auto&, auto& response) {
+      ++paused;
+      uninterrupted += server->pause(duration) ? 1 : 0;
+      server->reply(response, 200, Json::object());
+    };
+  };
+  server->get("/short", pause(50ms));
+  server->get("/long", pause(1h));
+  start();
+  auto client = connect();
+  const auto begin = Clock::now();
+  EXPECT_EQ(client.status(get("/short")), 200);
+  EXPECT_GE(Clock::now() - begin, 50ms);
+  EXPECT_EQ(uninterrupted, 1);
+  ASSERT_TRUE(client.send(get("/long")));
+  ASSERT_TRUE(test::eventually([&] { return paused == 2; }));
+  server->cut();
+  EXPECT_TRUE(client.ended());
+  EXPECT_TRUE(await([](const auto& activity) { return activity.requests == 0; }));
+  EXPECT_EQ(uninterrupted, 1);
+}
+
+TEST_F(HttpDrainTest, QuietIsToldOnlyDuringADrainAndWhenNothingIsInFlightOrHalfSent) {
+  std::atomic<int> quiet{0};
+  std::atomic<bool> disturbed{false};
+  auto& own = make();
+  own.hooks.quiet = [&] {
+    const auto activity = own.activity();
+    disturbed = disturbed || activity.requests > 0 || activity.half_sent > 0;
+    ++quiet;
+  };
+  start();
+  EXPECT_EQ(connect().status(get("/")), 200);
+  ASSERT_TRUE(await_closed(CloseReason::peer));
+  EXPECT_EQ(quiet, 0);
+  auto half = connect();
+  ASSERT_TRUE(half.send("GET / HT"));
+  ASSERT_TRUE(await([](const auto& activity) { return activity.half_sent == 1; }));
+  auto active = connect_to_gate();
+  server->close_after_answer();
+  gate.open();
+  EXPECT_EQ(active.read()->status, 200);
+  ASSERT_TRUE(await([](const auto& activity) { return activity.requests == 0 && activity.connections == 1; }));
+  EXPECT_EQ(quiet, 0);
+  EXPECT_EQ(half.status("TP/1.1\r\n\r\n"), 200);
+  EXPECT_TRUE(test::eventually([&] { return quiet > 0; }));
+  EXPECT_FALSE(disturbed);
+}
+
+TEST_F(HttpDrainTest, ActivityCountsWhatIsOpenHalfSentAndInFlight) {
+  std::atomic<bool> admitting{true};
+  make().hooks.admit = [&] { return admitting.load(); };
+  server->hooks.refuse = [&](const auto&, auto& response) {
+    gate.pass();
+    server->reply(response, 503, Json::object());
+  };
+  start();
+  auto idle = connect_accepted();
+  auto half = connect();
+  ASSERT_TRUE(half.send("GET"));
+  auto active = connect_to_gate();
+  admitting = false;
+  auto refused = connect();
+  ASSERT_TRUE(refused.send(get("/")));
+  EXPECT_TRUE(await([](const auto& activity) {
+    return activity.connections == 4 && activity.half_sent == 1 && activity.requests == 1 && activity.refusals == 1;
+  }));
+  gate.open();
+  EXPECT_EQ(active.read()->status, 200);
+  EXPECT_EQ(refused.read()->status, 503);
+  EXPECT_TRUE(await([](const auto& activity) { return activity.requests == 0 && activity.refusals == 0; }));
+}
+
+// drain()
+
+TEST_F(HttpDrainTest, WithoutConnectionsADrainIsOverAtOnce) {
+  start();
+  EXPECT_FALSE(server->drained());
+  EXPECT_TRUE(server->drain(Clock::now() + test::patience));
+  EXPECT_TRUE(server->drained());
+}
+
+TEST_F(HttpDrainTest, IdleConnectionsOlderThanTheGraceAreClosedAtOnce) {
+  start();
+  auto client = connect();
+  ASSERT_EQ(client.status(get("/")), 200);
+  EXPECT_TRUE(client.quiet_for(300ms));
+  server->begin_drain(200ms);
+  EXPECT_EQ(closed[CloseReason::idle], 1);
+  EXPECT_TRUE(client.ended());
+  EXPECT_TRUE(server->drained());
+}
+
+TEST_F(HttpDrainTest, ARequestWithinTheGraceIsServedAndClosesTheConnection) {
+  start();
+  auto client = connect();
+  ASSERT_EQ(client.status(get("/")), 200);
+  server->begin_drain(test::patience);
+  EXPECT_FALSE(server->drained());
+  const auto answer = client.ask(get("/"));
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->status, 200);
+  EXPECT_TRUE(answer->closes());
+  EXPECT_TRUE(client.ended());
+  EXPECT_TRUE(test::eventually([&] { return server->drained(); }));
+}
+
+TEST_F(HttpDrainTest, AConnectionThatStaysIdleIsClosedAfterTheGraceNotBefore) {
+  start();
+  auto client = connect_accepted();
+  const auto begin = Clock::now();
+  EXPECT_TRUE(server->drain(begin + test::patience, 400ms));
+  EXPECT_GE(Clock::now() - begin, 200ms);
+  EXPECT_TRUE(client.ended());
+  EXPECT_EQ(closed[CloseReason::idle], 1);
+}
+
+TEST_F(HttpDrainTest, WhatIsInFlightOrHalfSentIsFinished) {
+  start();
+  auto active = connect_to_gate();
+  auto half = connect();
+  ASSERT_TRUE(half.send("GET / HT"));
+  ASSERT_TRUE(await([](const auto& activity) { return activity.half_sent == 1; }));
+  std::atomic<bool> drained{false};
+  std::jthread draining([&] { drained = server->drain(Clock::now() + test::patience, 0ms); });
+  const auto answer = half.ask("TP/1.1\r\n\r\n");
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->status, 200);
+  EXPECT_TRUE(active.quiet_for(100ms));
+  EXPECT_FALSE(drained);
+  gate.open();
+  const auto last = active.read();
+  ASSERT_TRUE(last);
+  EXPECT_EQ(last->status, 200);
+  EXPECT_TRUE(last->closes());
+  half.close();
+  active.close();
+  draining.join();
+  EXPECT_TRUE(drained);
+  EXPECT_EQ(server->activity().connections, 0U);
+}
+
+TEST_F(HttpDrainTest, ADrainThatIsNotOverAtTheDeadlineSaysSoAndTheRestIsCut) {
+  start();
+  auto active = connect_to_gate();
+  const auto begin = Clock::now();
+  EXPECT_FALSE(server->drain(begin + 100ms));
+  EXPECT_GE(Clock::now() - begin, 100ms);
+  EXPECT_FALSE(server->drained());
+  EXPECT_EQ(server->cut().requests, 1U);
+  EXPECT_TRUE(active.ended());
+  gate.open();
+  EXPECT_TRUE(test::eventually([&] { return server->drained(); }));
+}
+
+TEST_F(HttpDrainTest, ADrainUnderLoadLosesNoRequestOfAClientThatHonoursClose) {
+  start();
+  std::atomic<int> answered{0};
+  std::atomic<int> lost{0};
+  {
+    std::vector<std::jthread> clients;
+    for (int i = 0; i < 4; ++i) {
+      clients.emplace_back([&] {
+        auto client = connect();
+        for (;;) {
+          const auto answer = client.ask(get("/"));
+          ++(answer && answer->status == 200 ? answered : lost);
+          if (!answer || answer->closes()) return;
+        }
+      });
+    }
+    EXPECT_TRUE(test::eventually([&] { return answered > 100; }));
+    EXPECT_TRUE(server->drain(Clock::now() + test::patience));
+  }
+  EXPECT_EQ(lost, 0);
+}
+
+TEST_F(HttpDrainTest, TheEndOfTheServerWaitsForItsHandlersAndClosesEverything) {
+  start();
+  auto idle = connect_accepted();
+  auto active = connect_to_gate();
+  std::atomic<bool> ended{false};
+  std::jthread ending([&] {
+    server.reset();
+    ended = true;
+  });
+  EXPECT_TRUE(active.ended());
+  EXPECT_TRUE(idle.ended());
+  EXPECT_FALSE(ended) << "a handler runs";
+  gate.open();
+  ending.join();
+  EXPECT_EQ(closed[CloseReason::cut], 1);
+}
+
+}  // namespace
+}  // namespace cluster

@@ -1,0 +1,243 @@
+// What a client may not do, and what becomes of one that stalls.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "http_support.hpp"
+
+namespace cluster {
+namespace {
+
+using namespace std::chrono_literals;
+using test::get;
+using test::post;
+
+using HttpLimitsTest = test::HttpTest;
+
+constexpr std::size_t head_limit = std::size_t{16} << 10;
+constexpr std::size_t body_limit = std::size_t{64} << 10;
+
+std::string with_head_of(std::size_t size, const std::string& path = "/") {
+  const auto bare = get(path, "A: \r\nB: \r\nC: \r\n").size();
+  const std::string third((size - bare) / 3, 'x');
+  return get(path, "A: " + third + "\r\nB: " + third + "\r\nC: " + third + std::string((size - bare) % 3, 'x') + "\r\n");
+}
+
+TEST_F(HttpLimitsTest, AHeadOfJustTheLimitIsServedAndOneByteMoreIs431) {
+  start();
+  auto client = connect();
+  EXPECT_EQ(client.status(with_head_of(head_limit)), 200);
+  const auto answer = client.ask(with_head_of(head_limit + 1));
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->status, 431);
+  EXPECT_TRUE(answer->closes());
+  EXPECT_TRUE(answer->json()["error"].is_string()) << answer->body;
+  EXPECT_EQ(answer->json()["worker"], "one");
+  EXPECT_TRUE(client.ended());
+}
+
+TEST_F(HttpLimitsTest, OneLongHeaderUnderTheLimitIsServed) {
+  start();
+  EXPECT_EQ(connect().status(get("/", "Cookie: " + std::string(12'000, 'x') + "\r\n")), 200);
+}
+
+TEST_F(HttpLimitsTest, ALongPathUnderTheLimitIsFound) {
+  start();
+  EXPECT_EQ(connect().status(get("/items/" + std::string(7'000, 'x'))), 200);
+}
+
+TEST_F(HttpLimitsTest, ABodyOfJustTheLimitIsServedAndOneByteMoreIs413) {
+  start();
+  auto client = connect();
+  const std::string longest(body_limit, 'x');
+  EXPECT_EQ(client.ask(post("/echo", longest))->json()["body"], longest);
+  const auto answer = client.ask(post("/echo", longest + 'x'));
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->status, 413);
+  EXPECT_TRUE(answer->closes());
+  EXPECT_TRUE(answer->json()["error"].is_string()) << answer->body;
+  EXPECT_TRUE(client.ended());
+}
+
+TEST_F(HttpLimitsTest, LimitsComeBeforeTheRoutes) {
+  start();
+  const std::string too_long(body_limit + 1, 'x');
+  for (const auto* path : {"/missing", "/"}) {  // would be 404, and 405
+    EXPECT_EQ(connect().status(post(path, too_long)), 413) << path;
+    EXPECT_EQ(connect().status(with_head_of(head_limit + 1, path)), 431) << path;
+  }
+}
+
+TEST_F(HttpLimitsTest, AnAnswerToABodyThatIsNotReadArrivesWhole) {
+  start();
+  const std::string body(std::size_t{1} << 20, 'x');
+  for (int i = 0; i < 10; ++i) {
+    auto client = connect();
+    ASSERT_TRUE(client.send(post("/echo", body))) << "the server must go on taking what it does not want";
+    const auto answer = client.read();
+    ASSERT_TRUE(answer) << "the answer was lost by a reset";
+    EXPECT_EQ(answer->status, 413);
+    EXPECT_TRUE(client.ended());
+  }
+}
+
+TEST_F(HttpLimitsTest, ALastAnswerArrivesWholeAlsoWhenMoreRequestsWereSentAfterIt) {
+  make().close_after_answer();
+  start();
+  for (int i = 0; i < 10; ++i) {
+    auto client = connect();
+    ASSERT_TRUE(client.send(get("/") + post("/echo", std::string(body_limit, 'x'))));
+    const auto answer = client.read();
+    ASSERT_TRUE(answer);
+    EXPECT_TRUE(answer->closes());
+    EXPECT_TRUE(client.ended());
+  }
+}
+
+TEST_F(HttpLimitsTest, ChunksOverTheLimitAre413) {
+  start();
+  auto client = connect();
+  EXPECT_EQ(client.status(get("/echo", "Transfer-Encoding: chunked\r\n", "POST") + "fffff\r\nxxx"), 413);
+  EXPECT_TRUE(client.ended());
+}
+
+TEST_F(HttpLimitsTest, WhatIsNoRequestIs400Or501AndTheConnectionCloses) {
+  start();
+  for (const auto& [request, status] :
+       {std::pair{std::string("nonsense\r\n\r\n"), 400}, std::pair{std::string("GET\r\n\r\n"), 400},
+        std::pair{std::string("GET /\r\n\r\n"), 400}, std::pair{std::string("\x16\x03\x01 tls\r\n\r\n"), 400},
+        std::pair{get("/", "no colon\r\n"), 400}, std::pair{get("/echo", "Content-Length: x\r\n", "POST"), 400},
+        std::pair{get("/echo", "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n", "POST"), 400},
+        std::pair{get("/missing", "Content-Length: -1\r\n", "POST"), 400},
+        std::pair{get("/missing", "Transfer-Encoding: gzip\r\n", "POST"), 501}}) {
+    auto client = connect();
+    const auto answer = client.ask(request);
+    ASSERT_TRUE(answer) << request;
+    EXPECT_EQ(answer->status, status) << request;
+    EXPECT_TRUE(answer->closes()) << request << answer->head;
+    EXPECT_TRUE(answer->json()["error"].is_string()) << request << answer->body;
+    EXPECT_EQ(answer->json()["worker"], "one") << request;
+    EXPECT_TRUE(client.ended()) << request;
+  }
+}
+
+// Those that stall.
+
+struct Stalling : HttpLimitsTest {
+  Stalling() { limits.request = 300ms; }
+
+  // Reads the refusal and checks that it came in time, but not early.
+  void expect_cut(test::Client& client, Clock::time_point first_byte) {
+    const auto answer = client.read();
+    EXPECT_GE(Clock::now() - first_byte, limits.request);
+    ASSERT_TRUE(answer);
+    EXPECT_EQ(answer->status, 408);
+    EXPECT_TRUE(answer->closes());
+    EXPECT_TRUE(answer->json()["error"].is_string()) << answer->body;
+    EXPECT_TRUE(client.ended());
+    EXPECT_TRUE(await_closed(CloseReason::stalled));
+  }
+};
+
+TEST_F(Stalling, AHalfRequestIsCutAndOthersAreServedMeanwhile) {
+  start();
+  auto other = connect();
+  auto client = connect();
+  const auto first_byte = Clock::now();
+  ASSERT_TRUE(client.send("GET / HTTP/1.1\r\nHo"));
+  ASSERT_TRUE(await([](const auto& activity) { return activity.half_sent == 1; }));
+  EXPECT_EQ(other.status(get("/")), 200);
+  EXPECT_EQ(connect().status(get("/")), 200);
+  EXPECT_EQ(closed[CloseReason::stalled], 0) << "the others were not served because it was cut already";
+  expect_cut(client, first_byte);
+  EXPECT_EQ(other.status(get("/")), 200);
+}
+
+TEST_F(Stalling, ASlowBodyIsCut) {
+  start();
+  for (const auto& part : {post("/echo", "a whole body").substr(0, 60),
+                           get("/echo", "Transfer-Encoding: chunked\r\n", "POST") + "4\r\nWi"}) {
+    auto client = connect();
+    const auto first_byte = Clock::now();
+    ASSERT_TRUE(client.send(part));
+    expect_cut(client, first_byte);
+    closed.clear();
+  }
+}
+
+TEST_F(Stalling, TheTimeCountsFromTheFirstByteNotFromTheLast) {
+  start();
+  auto client = connect();
+  const auto first_byte = Clock::now();
+  ASSERT_TRUE(client.send("G"));
+  const auto deadline = first_byte + test::patience;
+  while (client.quiet_for(20ms) && Clock::now() < deadline) {
+    client.send("x");  // never more than 20 ms without a byte
+  }
+  EXPECT_LT(Clock::now(), deadline) << "a client that drips is never cut";
+  expect_cut(client, first_byte);
+}
+
+TEST_F(Stalling, AConnectionThatIsIdleForLongIsNoStalledOne) {
+  start();
+  auto never_used = connect();
+  auto used = connect();
+  EXPECT_EQ(used.status(get("/")), 200);
+  EXPECT_TRUE(never_used.quiet_for(3 * limits.request));
+  EXPECT_EQ(never_used.status(get("/")), 200);
+  EXPECT_EQ(used.status(get("/")), 200);
+}
+
+TEST_F(Stalling, AHandlerMayTakeLongerThanTheRequest) {
+  start();
+  auto client = connect_to_gate();
+  EXPECT_TRUE(client.quiet_for(3 * limits.request));
+  gate.open();
+  EXPECT_EQ(client.read()->status, 200);
+}
+
+TEST_F(HttpLimitsTest, AnIdleConnectionIsClosedSilentlyAfterItsTime) {
+  limits.idle = 300ms;
+  start();
+  auto never_used = connect_accepted();
+  auto used = connect();
+  const auto begin = Clock::now();
+  EXPECT_EQ(used.status(get("/")), 200);
+  EXPECT_TRUE(used.ended());
+  EXPECT_GE(Clock::now() - begin, limits.idle);
+  EXPECT_TRUE(never_used.ended());
+  EXPECT_TRUE(await_closed(CloseReason::idle, 2));
+}
+
+TEST_F(HttpLimitsTest, AClientThatDoesNotTakeItsAnswerIsCutAndOthersAreServedMeanwhile) {
+  limits.write = 300ms;
+  large = std::string(std::size_t{32} << 20, 'x');
+  start();
+  auto client = connect(4'096);
+  const auto begin = Clock::now();
+  ASSERT_TRUE(client.send(get("/large")));
+  EXPECT_TRUE(await([](const auto& activity) { return activity.requests == 1; }));
+  EXPECT_EQ(connect().status(get("/")), 200);
+  ASSERT_TRUE(test::eventually([&] {
+    return count([&] { return !done.empty() && done.back().path == "/large"; });
+  }));
+  EXPECT_GE(Clock::now() - begin, limits.write);
+  EXPECT_EQ(done.front().path, "/") << "the other was served first";
+  EXPECT_FALSE(done.back().sent);
+  EXPECT_TRUE(await_closed(CloseReason::peer));
+}
+
+TEST_F(HttpLimitsTest, ALargeAnswerArrivesWholeAtASlowReader) {
+  large = std::string(std::size_t{4} << 20, 'x');
+  start();
+  auto client = connect(4'096);
+  const auto answer = client.ask(get("/large"));
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->body, large);
+  EXPECT_EQ(client.status(get("/")), 200);
+}
+
+}  // namespace
+}  // namespace cluster

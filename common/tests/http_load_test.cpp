@@ -1,0 +1,194 @@
+// Many connections, many handlers, several processes' worth of servers on one listening socket.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <map>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "cluster/system.hpp"
+#include "http_support.hpp"
+
+namespace cluster {
+namespace {
+
+using namespace std::chrono_literals;
+using test::get;
+using test::post;
+
+using HttpLoadTest = test::HttpTest;
+
+// However noisy the machine, fewer than a thread a connection by far.
+constexpr std::size_t few_threads = 20;
+
+TEST_F(HttpLoadTest, AThousandIdleConnectionsCostNoThreadAndNobodyATurn) {
+  raise_open_file_limit();
+  const auto before = test::threads();
+  start();
+  std::vector<test::Client> clients;
+  for (int i = 0; i < 1'000; ++i) clients.push_back(connect());
+  ASSERT_TRUE(await([](const auto& activity) { return activity.connections == 1'000; }));
+  auto busy = connect();
+  for (int i = 0; i < 200; ++i) ASSERT_EQ(busy.status(get("/")), 200);
+  for (auto& client : clients) ASSERT_EQ(client.status(get("/")), 200);
+  for (auto& client : clients) ASSERT_TRUE(client.send(get("/")));  // all at once
+  for (auto& client : clients) ASSERT_EQ(client.read()->status, 200);
+  EXPECT_LE(test::threads(), before + few_threads);
+  EXPECT_EQ(opened, 1'001);
+  EXPECT_TRUE(closed.empty());
+}
+
+TEST_F(HttpLoadTest, ManyHalfRequestsCostNoThreadAndNobodyATurn) {
+  const auto before = test::threads();
+  start();
+  std::vector<test::Client> clients;
+  for (int i = 0; i < 200; ++i) {
+    clients.push_back(connect());
+    ASSERT_TRUE(clients.back().send(i % 2 == 0 ? "GET / HT" : post("/echo", "body").substr(0, 50)));
+  }
+  ASSERT_TRUE(await([](const auto& activity) { return activity.half_sent == 200; }));
+  auto busy = connect();
+  for (int i = 0; i < 200; ++i) ASSERT_EQ(busy.status(get("/")), 200);
+  EXPECT_LE(test::threads(), before + few_threads);
+}
+
+TEST_F(HttpLoadTest, ManyHandlersThatWaitRunAtTheSameTime) {
+  constexpr int many = 64;
+  start();
+  std::vector<test::Client> clients;
+  for (int i = 0; i < many; ++i) {
+    clients.push_back(connect());
+    ASSERT_TRUE(clients.back().send(get("/gate")));
+  }
+  EXPECT_TRUE(test::eventually([&] { return gate.inside == many; }));
+  EXPECT_EQ(server->activity().requests, static_cast<std::size_t>(many));
+  EXPECT_TRUE(done.empty());
+  gate.open();
+  for (auto& client : clients) EXPECT_EQ(client.read()->status, 200);
+}
+
+TEST_F(HttpLoadTest, FastRequestsAreAnsweredWhileManyHandlersWait) {
+  start();
+  std::vector<test::Client> blocked;
+  for (int i = 0; i < 20; ++i) blocked.push_back(connect_to_gate());
+  for (int i = 0; i < 50; ++i) ASSERT_EQ(connect().status(get("/")), 200);
+  EXPECT_TRUE(count([&] {
+    return std::all_of(done.begin(), done.end(), [](const auto& exchange) { return exchange.path == "/"; });
+  }));
+}
+
+TEST_F(HttpLoadTest, RefusalsGoOutAtOnceWhileEveryHandlerWaits) {
+  std::atomic<bool> admitting{true};
+  make().hooks.admit = [&] { return admitting.load(); };
+  start();
+  auto kept = connect();
+  ASSERT_EQ(kept.status(get("/")), 200);
+  std::vector<test::Client> blocked;
+  for (int i = 0; i < 64; ++i) blocked.push_back(connect_to_gate());
+  ASSERT_TRUE(await_done(1));
+  admitting = false;
+
+  const auto begin = Clock::now();
+  EXPECT_EQ(kept.status(get("/")), 503);
+  EXPECT_EQ(connect().status(get("/gate")), 503);
+  EXPECT_LT(Clock::now() - begin, 1s);  // the contract says 100 ms each, of an idle machine
+
+  ASSERT_TRUE(await_done(3));
+  EXPECT_TRUE(count([&] {
+    return std::none_of(done.begin(), done.end(), [](const auto& exchange) { return exchange.path == "/gate" && exchange.admitted; });
+  })) << "none that waited was done before";
+  EXPECT_EQ(server->activity().requests, 64U);
+  gate.open();
+  for (auto& client : blocked) EXPECT_EQ(client.read()->status, 200);
+}
+
+TEST_F(HttpLoadTest, MoreHandlersThanThreadsTakeTurns) {
+  limits.threads = 3;
+  start();
+  std::vector<test::Client> clients;
+  for (int i = 0; i < 12; ++i) {
+    clients.push_back(connect());
+    ASSERT_TRUE(clients.back().send(get("/gate")));
+  }
+  EXPECT_TRUE(test::eventually([&] { return gate.inside >= 3; }));
+  EXPECT_TRUE(clients[0].quiet_for(100ms));
+  EXPECT_LE(gate.inside, 4) << "one leads beside those that are allowed";
+  gate.open();
+  for (auto& client : clients) EXPECT_EQ(client.read()->status, 200);
+}
+
+TEST_F(HttpLoadTest, ManyClientsAtOnceEachGetTheirOwnAnswers) {
+  start();
+  std::atomic<int> right{0};
+  {
+    std::vector<std::jthread> threads;
+    for (int thread = 0; thread < 8; ++thread) {
+      threads.emplace_back([&, thread] {
+        auto client = connect();
+        for (int i = 0; i < 100; ++i) {
+          if (i % 10 == 9) client = connect();
+          const auto text = std::to_string(thread) + ' ' + std::to_string(i);
+          const auto answer = client.ask(post("/echo", text));
+          right += answer && answer->json()["body"] == text ? 1 : 0;
+        }
+      });
+    }
+  }
+  EXPECT_EQ(right, 800);
+}
+
+// Siblings on the same socket, as the workers of a cluster are.
+
+struct Siblings : HttpLoadTest {
+  Siblings() : other(add("two")) {
+    start();
+    other->start();
+  }
+  // Who answers fresh connections, made one after another.
+  std::map<std::string, int> spread(int connections) {
+    std::map<std::string, int> result;
+    for (int i = 0; i < connections; ++i) {
+      auto client = connect();
+      const auto answer = client.ask(get("/"));
+      ++result[answer ? answer->json()["worker"].get<std::string>() : "nobody"];
+    }
+    return result;
+  }
+  std::unique_ptr<HttpServer> other;
+};
+
+TEST_F(Siblings, ConnectionsMadeOneAfterAnotherReachBoth) {
+  auto reached = spread(40);
+  EXPECT_GE(reached["one"], 5);
+  EXPECT_GE(reached["two"], 5);
+  EXPECT_EQ(reached["one"] + reached["two"], 40);
+}
+
+TEST_F(Siblings, TheOtherServesAllWhenOneStopsAcceptingAndBothWhenItResumes) {
+  server->stop_accepting();
+  EXPECT_EQ(spread(20), (std::map<std::string, int>{{"two", 20}}));
+  server->resume_accepting();
+  EXPECT_GE(spread(40)["one"], 5);
+}
+
+TEST_F(Siblings, TheOtherServesAllWhenOneEnds) {
+  server.reset();
+  EXPECT_EQ(spread(20), (std::map<std::string, int>{{"two", 20}}));
+}
+
+TEST_F(Siblings, TheOtherServesAllWhileOneDrains) {
+  auto blocked = connect();
+  while (!blocked.send(get("/gate")) || !test::eventually([&] { return gate.inside == 1; })) {
+  }
+  auto& busy = server->activity().requests == 1 ? *server : *other;
+  const std::string free = &busy == server.get() ? "two" : "one";
+  busy.begin_drain();
+  EXPECT_EQ(spread(20), (std::map<std::string, int>{{free, 20}}));
+  gate.open();
+  EXPECT_TRUE(blocked.read()->closes());
+}
+
+}  // namespace
+}  // namespace cluster
