@@ -18,7 +18,7 @@ std::string Handover::variable() const {
 }
 
 std::optional<Handover> Handover::from_environment() {
-  const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): at the start, before threads
+  const char* value = std::getenv(name);
   if (value == nullptr) {
     return std::nullopt;
   }
@@ -29,7 +29,7 @@ std::optional<Handover> Handover::from_environment() {
 }
 
 void Handover::clear_environment() {
-  ::unsetenv(name);  // NOLINT(concurrency-mt-unsafe): at the start, before threads
+  ::unsetenv(name);
 }
 
 }  // namespace cluster

@@ -84,8 +84,32 @@ HttpAdaptor::HttpAdaptor(const HttpRoutes& routes, const HttpServer::Handler& re
       [this](const Request& request, Response& response) { complete(request, response); });
 }
 
+// cpp-httplib answers 400 to a header line over 8 KiB, and its packaged library cannot be told otherwise. Such lines are
+// kept from it and put into the request afterwards; the framer has seen that each is of the form `Name: value`.
+std::string_view HttpAdaptor::without_long_headers(std::string_view head) {
+  long_headers_.clear();
+  if (head.size() <= CPPHTTPLIB_HEADER_MAX_LENGTH) {
+    return head;
+  }
+  short_head_.clear();
+  while (!head.empty()) {
+    const auto line = head.substr(0, std::min(head.find('\n'), head.size() - 1) + 1);
+    head.remove_prefix(line.size());
+    if (line.size() <= CPPHTTPLIB_HEADER_MAX_LENGTH || short_head_.empty()) {
+      short_head_ += line;
+    } else {
+      const auto colon = line.find(':');
+      const auto begin = std::min(line.find_first_not_of(" \t", colon + 1), line.size());
+      const auto end = line.find_last_not_of(" \t\r\n") + 1;
+      long_headers_.emplace(line.substr(0, colon), line.substr(begin, std::max(begin, end) - begin));
+    }
+  }
+  return short_head_;
+}
+
 void HttpAdaptor::prepare(Request& request) {
   request.body = std::move(task_.body);
+  request.headers.merge(long_headers_);
   // Answers are small JSON texts: no ranges, no compression; "100 Continue" was sent where it was due.
   request.ranges.clear();
   request.headers.erase("Accept-Encoding");
@@ -144,7 +168,7 @@ HttpAdaptor::Result HttpAdaptor::answer(Task task) {
   task_ = std::move(task);
   result_ = {};
   routed_ = false;
-  MemoryStream stream(task_.head, result_.text);
+  MemoryStream stream(without_long_headers(task_.head), result_.text);
   process(*this, stream, [this](Request& request) { prepare(request); });
   return std::move(result_);
 }

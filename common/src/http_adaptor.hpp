@@ -50,6 +50,7 @@ class HttpAdaptor : private httplib::Server {
  private:
   template <typename Self, typename Setup>
   static void process(Self& self, httplib::Stream& stream, const Setup& setup);
+  std::string_view without_long_headers(std::string_view head);
   void prepare(Request& request);
   void route(const Request& request, Response& response);
   void complete(const Request& request, Response& response);
@@ -58,6 +59,8 @@ class HttpAdaptor : private httplib::Server {
   const HttpServer::Handler& refuse_;
   std::function<void(Response&, int, const std::string&)> fail_;
   Task task_;
+  std::string short_head_;
+  httplib::Headers long_headers_;
   Result result_;
   bool routed_ = false;
 };

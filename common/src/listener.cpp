@@ -24,7 +24,7 @@ struct SocketAddress {
 
   sockaddr* get() {
     return reinterpret_cast<sockaddr*>(&storage);
-  }  // NOLINT(*-reinterpret-cast): the sockets API
+  }
 };
 
 SocketAddress to_socket_address(const Address& address) {

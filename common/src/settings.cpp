@@ -16,7 +16,7 @@ namespace {
 
 std::optional<std::string> variable(const char* name) {
   const char* value =
-      std::getenv(name);  // NOLINT(concurrency-mt-unsafe): before threads start, as the header says
+      std::getenv(name);
   return value != nullptr ? std::optional<std::string>(value) : std::nullopt;
 }
 

@@ -148,7 +148,8 @@ TEST(EventLoopTimer, EveryDoesNotDrift) {
   std::vector<Clock::time_point> at;
   loop.every(period, [&] {
     at.push_back(Clock::now());
-    if (at.size() % 2 == 1) loop.after(period - 2ms, [] { test::burn(10ms); });  // the next tick is about 8 ms late
+    if (at.size() % 2 == 1)
+      loop.after(period - 2ms, [] { test::burn(10ms); });  // the next tick is about 8 ms late
   });
   const auto begin = Clock::now();
   const auto caught_up = [&] {

@@ -109,6 +109,8 @@ bool Client::quiet_for(std::chrono::milliseconds duration) const {
   return input_.empty() && ::poll(&readable, 1, static_cast<int>(duration.count())) == 0;
 }
 
-void Client::finish() const { ::shutdown(fd_.get(), SHUT_WR); }
+void Client::finish() const {
+  ::shutdown(fd_.get(), SHUT_WR);
+}
 
 }  // namespace cluster::test

@@ -92,7 +92,8 @@ TEST_F(HttpDrainTest, CutEndsEverythingAndCountsWhatItCost) {
   const auto again = server->cut();
   EXPECT_EQ(again.requests + again.half_sent, 0U) << "counted once";
   gate.open();
-  EXPECT_TRUE(await([](const auto& activity) { return activity.connections == 0 && activity.requests == 0; }));
+  EXPECT_TRUE(
+      await([](const auto& activity) { return activity.connections == 0 && activity.requests == 0; }));
   ASSERT_TRUE(await_done(3));
   for (const auto& exchange : done) EXPECT_FALSE(exchange.sent);
   EXPECT_TRUE(await_closed(CloseReason::cut, 4));
@@ -146,7 +147,8 @@ TEST_F(HttpDrainTest, QuietIsToldOnlyDuringADrainAndWhenNothingIsInFlightOrHalfS
   server->close_after_answer();
   gate.open();
   EXPECT_EQ(active.read()->status, 200);
-  ASSERT_TRUE(await([](const auto& activity) { return activity.requests == 0 && activity.connections == 1; }));
+  ASSERT_TRUE(
+      await([](const auto& activity) { return activity.requests == 0 && activity.connections == 1; }));
   EXPECT_EQ(quiet, 0);
   EXPECT_EQ(half.status("TP/1.1\r\n\r\n"), 200);
   EXPECT_TRUE(test::eventually([&] { return quiet > 0; }));
@@ -169,7 +171,8 @@ TEST_F(HttpDrainTest, ActivityCountsWhatIsOpenHalfSentAndInFlight) {
   auto refused = connect();
   ASSERT_TRUE(refused.send(get("/")));
   EXPECT_TRUE(await([](const auto& activity) {
-    return activity.connections == 4 && activity.half_sent == 1 && activity.requests == 1 && activity.refusals == 1;
+    return activity.connections == 4 && activity.half_sent == 1 && activity.requests == 1 &&
+           activity.refusals == 1;
   }));
   gate.open();
   EXPECT_EQ(active.read()->status, 200);

@@ -22,7 +22,8 @@ constexpr std::size_t body_limit = std::size_t{64} << 10;
 std::string with_head_of(std::size_t size, const std::string& path = "/") {
   const auto bare = get(path, "A: \r\nB: \r\nC: \r\n").size();
   const std::string third((size - bare) / 3, 'x');
-  return get(path, "A: " + third + "\r\nB: " + third + "\r\nC: " + third + std::string((size - bare) % 3, 'x') + "\r\n");
+  return get(path, "A: " + third + "\r\nB: " + third + "\r\nC: " + third +
+                       std::string((size - bare) % 3, 'x') + "\r\n");
 }
 
 TEST_F(HttpLimitsTest, AHeadOfJustTheLimitIsServedAndOneByteMoreIs431) {
@@ -39,13 +40,31 @@ TEST_F(HttpLimitsTest, AHeadOfJustTheLimitIsServedAndOneByteMoreIs431) {
 }
 
 TEST_F(HttpLimitsTest, OneLongHeaderUnderTheLimitIsServed) {
+  make().get("/cookie", [this](const auto& request, auto& response) {
+    server->reply(response, 200,
+                  {{"cookie", request.get_header_value("cookie")}, {"after", request.has_header("X")}});
+  });
   start();
-  EXPECT_EQ(connect().status(get("/", "Cookie: " + std::string(12'000, 'x') + "\r\n")), 200);
+  auto client = connect();
+  for (const std::size_t size : {8'180, 8'181, 8'182, 8'183, 8'184, 8'185, 8'192, 12'000}) {
+    const std::string cookie(size, 'x');
+    const auto answer = client.ask(get("/cookie", "Cookie: " + cookie + "\r\nX: 1\r\n"));
+    ASSERT_TRUE(answer) << size;
+    ASSERT_EQ(answer->status, 200) << size;
+    EXPECT_EQ(answer->json()["cookie"], cookie) << size;
+    EXPECT_EQ(answer->json()["after"], true) << size;
+  }
+  EXPECT_EQ(client.ask(get("/cookie"))->json()["cookie"], "") << "nothing is left of the request before";
 }
 
-TEST_F(HttpLimitsTest, ALongPathUnderTheLimitIsFound) {
+TEST_F(HttpLimitsTest, ALongPathIsFoundOr414) {
   start();
-  EXPECT_EQ(connect().status(get("/items/" + std::string(7'000, 'x'))), 200);
+  auto client = connect();
+  EXPECT_EQ(client.status(get("/items/" + std::string(7'000, 'x'))), 200);
+  const auto too_long = client.ask(get("/items/" + std::string(9'000, 'x')));
+  ASSERT_TRUE(too_long);
+  EXPECT_EQ(too_long->status, 414);
+  EXPECT_TRUE(too_long->json()["error"].is_string()) << too_long->body;
 }
 
 TEST_F(HttpLimitsTest, ABodyOfJustTheLimitIsServedAndOneByteMoreIs413) {
@@ -108,7 +127,8 @@ TEST_F(HttpLimitsTest, WhatIsNoRequestIs400Or501AndTheConnectionCloses) {
   for (const auto& [request, status] :
        {std::pair{std::string("nonsense\r\n\r\n"), 400}, std::pair{std::string("GET\r\n\r\n"), 400},
         std::pair{std::string("GET /\r\n\r\n"), 400}, std::pair{std::string("\x16\x03\x01 tls\r\n\r\n"), 400},
-        std::pair{get("/", "no colon\r\n"), 400}, std::pair{get("/echo", "Content-Length: x\r\n", "POST"), 400},
+        std::pair{get("/", "no colon\r\n"), 400},
+        std::pair{get("/echo", "Content-Length: x\r\n", "POST"), 400},
         std::pair{get("/echo", "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n", "POST"), 400},
         std::pair{get("/missing", "Content-Length: -1\r\n", "POST"), 400},
         std::pair{get("/missing", "Transfer-Encoding: gzip\r\n", "POST"), 501}}) {
@@ -220,9 +240,8 @@ TEST_F(HttpLimitsTest, AClientThatDoesNotTakeItsAnswerIsCutAndOthersAreServedMea
   ASSERT_TRUE(client.send(get("/large")));
   EXPECT_TRUE(await([](const auto& activity) { return activity.requests == 1; }));
   EXPECT_EQ(connect().status(get("/")), 200);
-  ASSERT_TRUE(test::eventually([&] {
-    return count([&] { return !done.empty() && done.back().path == "/large"; });
-  }));
+  ASSERT_TRUE(
+      test::eventually([&] { return count([&] { return !done.empty() && done.back().path == "/large"; }); }));
   EXPECT_GE(Clock::now() - begin, limits.write);
   EXPECT_EQ(done.front().path, "/") << "the other was served first";
   EXPECT_FALSE(done.back().sent);

@@ -97,7 +97,8 @@ TEST_F(HttpLoadTest, RefusalsGoOutAtOnceWhileEveryHandlerWaits) {
 
   ASSERT_TRUE(await_done(3));
   EXPECT_TRUE(count([&] {
-    return std::none_of(done.begin(), done.end(), [](const auto& exchange) { return exchange.path == "/gate" && exchange.admitted; });
+    return std::none_of(done.begin(), done.end(),
+                        [](const auto& exchange) { return exchange.path == "/gate" && exchange.admitted; });
   })) << "none that waited was done before";
   EXPECT_EQ(server->activity().requests, 64U);
   gate.open();

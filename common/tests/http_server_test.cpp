@@ -167,14 +167,16 @@ TEST_F(HttpServerTest, AClientThatGoesIsForgotten) {
   ASSERT_TRUE(await([](const auto& activity) { return activity.half_sent == 1; }));
   half.close();
   EXPECT_TRUE(await_closed(CloseReason::peer, 2));
-  EXPECT_TRUE(await([](const auto& activity) { return activity.connections == 0 && activity.half_sent == 0; }));
+  EXPECT_TRUE(
+      await([](const auto& activity) { return activity.connections == 0 && activity.half_sent == 0; }));
 }
 
 TEST_F(HttpServerTest, AClientThatGoesDuringItsRequestHarmsNobody) {
   start();
   connect_to_gate().close();
   gate.open();
-  EXPECT_TRUE(await([](const auto& activity) { return activity.connections == 0 && activity.requests == 0; }));
+  EXPECT_TRUE(
+      await([](const auto& activity) { return activity.connections == 0 && activity.requests == 0; }));
   EXPECT_EQ(connect().status(get("/")), 200);
 }
 
@@ -205,9 +207,10 @@ TEST_F(HttpServerTest, ARouteThatEndsInASlashStandsForAllBelowIt) {
 TEST_F(HttpServerTest, AKnownPathWithAWrongMethodIs405WithAllow) {
   start();
   auto client = connect();
-  for (const auto& [request, allow] : {std::pair{post("/", "body"), "GET"}, std::pair{get("/echo", "", "DELETE"), "GET, POST"},
-                                       std::pair{post("/items/1", "x"), "DELETE, GET"},
-                                       std::pair{get("/", "", "OPTIONS"), "GET"}, std::pair{get("/", "", "PATCH"), "GET"}}) {
+  for (const auto& [request, allow] :
+       {std::pair{post("/", "body"), "GET"}, std::pair{get("/echo", "", "DELETE"), "GET, POST"},
+        std::pair{post("/items/1", "x"), "DELETE, GET"}, std::pair{get("/", "", "OPTIONS"), "GET"},
+        std::pair{get("/", "", "PATCH"), "GET"}}) {
     const auto answer = client.ask(request);
     ASSERT_TRUE(answer) << request;
     EXPECT_EQ(answer->status, 405) << request;

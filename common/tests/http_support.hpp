@@ -28,6 +28,17 @@ struct HttpTest : testing::Test {
   HttpTest(const HttpTest&) = delete;
   HttpTest& operator=(const HttpTest&) = delete;
 
+  // For what the hooks write and the test reads.
+  void note(const std::function<void()>& write) {
+    const std::lock_guard lock(noted_mutex);
+    write();
+  }
+  template <typename Read>
+  auto count(const Read& read) {
+    const std::lock_guard lock(noted_mutex);
+    return read();
+  }
+
   HttpServer& make() {
     server = add("one");
     return *server;
@@ -46,7 +57,9 @@ struct HttpTest : testing::Test {
     own.get("/", path);
     own.get("/items/", path);
     own.del("/items/", path);
-    own.post("/echo", [&own](const auto& request, auto& response) { own.reply(response, 200, {{"body", request.body}}); });
+    own.post("/echo", [&own](const auto& request, auto& response) {
+      own.reply(response, 200, {{"body", request.body}});
+    });
     own.get("/echo", path);
     own.get("/empty", [&own](const auto&, auto& response) { own.reply(response, 200, Json::object()); });
     own.get("/gate", [this, path](const auto& request, auto& response) {
@@ -91,17 +104,6 @@ struct HttpTest : testing::Test {
   bool await_done(std::size_t number) {
     return eventually([&] { return count([&] { return done.size(); }) >= number; });
   }
-  // For what the hooks write and the test reads.
-  void note(const std::function<void()>& write) {
-    const std::lock_guard lock(noted_mutex);
-    write();
-  }
-  template <typename Read>
-  auto count(const Read& read) {
-    const std::lock_guard lock(noted_mutex);
-    return read();
-  }
-
   Journal journal;
   Listener listener = listen_on({"127.0.0.1", 0});
   HttpServer::Limits limits;

@@ -16,7 +16,9 @@
 namespace cluster {
 namespace {
 
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 TEST(Journal, OffWritesNothing) {
   const test::TempDir dir;

@@ -25,7 +25,8 @@ using test::Gate;
 class Jobs {
  public:
   explicit Jobs(std::size_t most = 64, std::chrono::milliseconds tick = 10ms)
-      : threads_(most, [this](LeaderThreads::Member& self) { work(self); }, tick, [this] { ++ticks; }) {
+      : threads_(
+            most, [this](LeaderThreads::Member& self) { work(self); }, tick, [this] { ++ticks; }) {
     threads_.start();
   }
   ~Jobs() { stop(); }

@@ -8,8 +8,8 @@
 #include <sys/socket.h>
 
 #include <cerrno>
-#include <vector>
 #include <string>
+#include <vector>
 
 #include "support.hpp"
 
@@ -91,7 +91,8 @@ TEST(Listener, ATakenPortIsRefusedInOneLineThatSaysHowToFindTheHolder) {
   const auto holder = listen_on({"127.0.0.1", 0});
   const auto text = refusal(holder.address);
   EXPECT_NE(text.find(holder.address.text()), std::string::npos) << text;
-  EXPECT_NE(text.find("ss -ltnp 'sport = :" + std::to_string(holder.address.port) + "'"), std::string::npos) << text;
+  EXPECT_NE(text.find("ss -ltnp 'sport = :" + std::to_string(holder.address.port) + "'"), std::string::npos)
+      << text;
   EXPECT_EQ(text.find('\n'), std::string::npos) << text;
 }
 

@@ -68,7 +68,8 @@ TEST(Log, WritesALineAtOnceWithTimeNameAndPid) {
   const auto lines = writes.take();
 
   ASSERT_EQ(lines.size(), 2U);
-  EXPECT_TRUE(fits(lines[0], "##:##:##.### worker2[" + std::to_string(::getpid()) + "] drain begins\n")) << lines[0];
+  EXPECT_TRUE(fits(lines[0], "##:##:##.### worker2[" + std::to_string(::getpid()) + "] drain begins\n"))
+      << lines[0];
   EXPECT_TRUE(lines[1].ends_with("] drained\n")) << lines[1];
 }
 

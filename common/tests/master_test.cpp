@@ -168,7 +168,8 @@ TEST_F(MasterOfEight, AllThatDieAtOnceAreToldAndReplaced) {
     before[worker.slot] = worker.pid;
     master.kill(worker.pid, SIGSTOP);
   }
-  for (const auto& worker : master.workers()) master.kill(worker.pid, worker.slot % 2 == 0 ? SIGKILL : SIGABRT);
+  for (const auto& worker : master.workers())
+    master.kill(worker.pid, worker.slot % 2 == 0 ? SIGKILL : SIGABRT);
   for (const auto& worker : master.workers()) master.kill(worker.pid, SIGCONT);
   ASSERT_TRUE(await_deaths(8));
   for (const auto& death : deaths) {
@@ -228,8 +229,9 @@ TEST_F(MasterTest, AWorkerThatCannotBeStartedIsTriedAgain) {
   EXPECT_NE(output.text().find("worker 1 could not be started: posix_spawn"), std::string::npos);
   const auto tries = [&] {
     const auto lines = test::lines_of(output.text());
-    return std::count_if(lines.begin(), lines.end(),
-                         [](const auto& line) { return line.find("could not be started") != std::string::npos; });
+    return std::count_if(lines.begin(), lines.end(), [](const auto& line) {
+      return line.find("could not be started") != std::string::npos;
+    });
   };
   EXPECT_TRUE(other.wait_until([&] { return tries() == 2; }, patience));
   EXPECT_NE(output.text().find("starts in 200 ms"), std::string::npos);
@@ -341,7 +343,9 @@ TEST_F(MasterTest, AStoppedWorkerCostsTheOthersNothing) {
   EXPECT_EQ(sent, Channel::Sent::full);
   EXPECT_EQ(ask(master.current(2), {{"type", "echo"}, {"id", 3}})["id"], 3);
   master.kill(stopped, SIGCONT);
-  EXPECT_TRUE(await([&] { return master.send(stopped, {{"type", "echo"}, {"id", 4}}) == Channel::Sent::queued; }));
+  EXPECT_TRUE(await([&] {
+    return master.send(stopped, {{"type", "echo"}, {"id", 4}}) == Channel::Sent::queued;
+  }));
   EXPECT_TRUE(await([&] { return received.size() == 2; }));
 }
 
@@ -371,8 +375,10 @@ TEST_F(MasterTest, TheJournalTellsSpawnReadySendRecvAndExit) {
   master.stop_replacing();
   std::map<std::string, Json> seen;
   for (const auto& line : test::journal_lines(journal_path)) {
-    for (const auto* field : {"t", "role", "worker", "pid", "event"}) EXPECT_TRUE(line.contains(field)) << line;
-    if (line.value("id", "") == "x1") seen[line["role"].get<std::string>() + ' ' + line["event"].get<std::string>()] = line;
+    for (const auto* field : {"t", "role", "worker", "pid", "event"})
+      EXPECT_TRUE(line.contains(field)) << line;
+    if (line.value("id", "") == "x1")
+      seen[line["role"].get<std::string>() + ' ' + line["event"].get<std::string>()] = line;
   }
   const auto bytes = Json{{"type", "echo"}, {"id", "x1"}}.dump().size();
   for (const auto* who : {"master send", "master recv", "worker send", "worker recv"}) {

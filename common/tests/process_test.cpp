@@ -41,6 +41,11 @@ class Script {
   std::string path_;
 };
 
+Process sleeping() {
+  static const Script script("exec sleep 1000");
+  return script.run();
+}
+
 std::optional<ExitStatus> await_end(Process& process) {
   std::optional<ExitStatus> status;
   test::eventually([&] { return (status = process.try_reap()).has_value(); });
@@ -53,7 +58,8 @@ bool has_children() {
 }
 
 TEST(Process, TellsTheExitCode) {
-  auto process = Script("exit 7").run();
+  const Script script("exit 7");
+  auto process = script.run();
   const auto status = await_end(process);
   ASSERT_TRUE(status);
   EXPECT_EQ(status->code, 7);
@@ -62,7 +68,8 @@ TEST(Process, TellsTheExitCode) {
 }
 
 TEST(Process, TellsTheSignal) {
-  auto process = Script("kill -KILL $$").run();
+  const Script script("kill -KILL $$");
+  auto process = script.run();
   const auto status = await_end(process);
   ASSERT_TRUE(status);
   EXPECT_EQ(status->signal, SIGKILL);
@@ -71,7 +78,7 @@ TEST(Process, TellsTheSignal) {
 }
 
 TEST(Process, IsSignalledAndReapedOnce) {
-  auto process = Script("exec sleep 1000").run();
+  auto process = sleeping();
   EXPECT_FALSE(process.try_reap());
   EXPECT_TRUE(process.signal(SIGTERM));
   const auto status = await_end(process);
@@ -83,7 +90,7 @@ TEST(Process, IsSignalledAndReapedOnce) {
 }
 
 TEST(Process, ThePidfdIsReadableOnlyAfterTheEndAndCloseOnExec) {
-  auto process = Script("exec sleep 1000").run();
+  auto process = sleeping();
   EXPECT_TRUE(test::is_close_on_exec(process.pidfd()));
   EventLoop loop;
   bool ended = false;
@@ -112,7 +119,9 @@ TEST(Process, EightThatDieAtOnceAreAllReapedWithTheirOwnStatus) {
   }
   for (const auto& process : processes) process.signal(SIGCONT);
   EXPECT_TRUE(loop.wait_until(
-      [&] { return std::all_of(statuses.begin(), statuses.end(), [](const auto& status) { return !!status; }); },
+      [&] {
+        return std::all_of(statuses.begin(), statuses.end(), [](const auto& status) { return !!status; });
+      },
       patience));
   for (int i = 0; i < 8; ++i) {
     const auto& status = *statuses[static_cast<std::size_t>(i)];
@@ -126,8 +135,8 @@ TEST(Process, AChildThatCannotBeExecutedIsAnExceptionAndLeavesNothing) {
   const test::TempDir dir;
   std::ofstream(dir / "text") << "no program";
   const auto before = test::open_descriptors();
-  for (const auto& [path, error] : {std::pair{dir / "missing", ENOENT}, std::pair{dir / "text", EACCES},
-                                    std::pair{dir / "", EACCES}}) {
+  for (const auto& [path, error] :
+       {std::pair{dir / "missing", ENOENT}, std::pair{dir / "text", EACCES}, std::pair{dir / "", EACCES}}) {
     try {
       Process::spawn(path, {}, {});
       ADD_FAILURE() << path << " was executed";
@@ -143,7 +152,7 @@ TEST(Process, AChildThatCannotBeExecutedIsAnExceptionAndLeavesNothing) {
 TEST(Process, OneThatIsNotReapedIsKilledAndReapedAtTheEnd) {
   UniqueFd pidfd;
   {
-    const auto process = Script("exec sleep 1000").run();
+    const auto process = sleeping();
     pidfd = test::open_pidfd(process.pid());
   }
   EXPECT_TRUE(test::wait_gone(pidfd, 0ms));
@@ -151,7 +160,7 @@ TEST(Process, OneThatIsNotReapedIsKilledAndReapedAtTheEnd) {
 }
 
 TEST(Process, AMovedOneLeavesTheChildAlone) {
-  auto first = Script("exec sleep 1000").run();
+  auto first = sleeping();
   const pid_t pid = first.pid();
   {
     auto second = std::move(first);
@@ -166,13 +175,15 @@ TEST(Process, TheEnvironmentIsOursWithVariablesPutInPlace) {
   const test::Variable kept("TEST_KEPT", "kept");
   const test::Variable replaced("TEST_REPLACED", "old");
   const test::Variable similar("TEST_REPLACED_NOT", "similar");
-  const Script script(R"(test "$TEST_KEPT $TEST_REPLACED $TEST_REPLACED_NOT $TEST_ADDED" = "kept new similar a=b")");
+  const Script script(
+      R"(test "$TEST_KEPT $TEST_REPLACED $TEST_REPLACED_NOT $TEST_ADDED" = "kept new similar a=b")");
   auto process = script.run({"TEST_REPLACED=new", "TEST_ADDED=a=b"});
   EXPECT_EQ(await_end(process)->code, 0);
 }
 
 TEST(Process, ThePathIsTheOnlyArgument) {
-  auto process = Script("test $# = 0 && test -x \"$0\"").run();
+  const Script script("test $# = 0 && test -x \"$0\"");
+  auto process = script.run();
   EXPECT_EQ(await_end(process)->code, 0);
 }
 
@@ -220,8 +231,9 @@ TEST(Process, AChildGetsTheInheritedDescriptorsAndNoOther) {
   const UniqueFd inherited(::memfd_create("inherited", MFD_CLOEXEC));
   const UniqueFd other(::memfd_create("other", MFD_CLOEXEC));
   const Script script("readlink /proc/$$/fd/$GIVEN | grep -q inherited && ! test -e /proc/$$/fd/$OTHER");
-  auto process = script.run({"GIVEN=" + std::to_string(inherited.get()), "OTHER=" + std::to_string(other.get())},
-                            {inherited.get()});
+  auto process =
+      script.run({"GIVEN=" + std::to_string(inherited.get()), "OTHER=" + std::to_string(other.get())},
+                 {inherited.get()});
   EXPECT_EQ(await_end(process)->code, 0);
 }
 

@@ -14,7 +14,9 @@ using State = RequestFramer::State;
 constexpr std::size_t head_limit = 1'000;
 constexpr std::size_t body_limit = 2'000;
 
-RequestFramer framer() { return {head_limit, body_limit}; }
+RequestFramer framer() {
+  return {head_limit, body_limit};
+}
 
 std::string head(const std::string& headers = "", const std::string& line = "POST /task HTTP/1.1") {
   return line + "\r\nHost: here\r\n" + headers + "\r\n";
@@ -45,7 +47,9 @@ Outcome at_once(const std::string& request) {
   return outcome_of(all, all.advance(request));
 }
 
-int status_of(const std::string& request) { return at_once(request).status; }
+int status_of(const std::string& request) {
+  return at_once(request).status;
+}
 
 TEST(RequestFramer, FindsTheEndOfAHeadWithoutABody) {
   const auto request = head("", "GET / HTTP/1.1");
@@ -61,8 +65,10 @@ TEST(RequestFramer, TakesNoMoreThanOneRequest) {
 
 TEST(RequestFramer, DecodesChunksWithExtensionsAndTrailer) {
   const auto start = head("Transfer-Encoding: chunked\r\n");
-  const auto request = start + "4\r\nWiki\r\n6;name=\"x\"\r\npedia \r\nA \r\n0123456789\r\n0\r\nSum: 1\r\n\r\n";
-  EXPECT_EQ(at_once(request + "next"), (Outcome{State::complete, 0, start.size(), request.size(), "Wikipedia 0123456789"}));
+  const auto request =
+      start + "4\r\nWiki\r\n6;name=\"x\"\r\npedia \r\nA \r\n0123456789\r\n0\r\nSum: 1\r\n\r\n";
+  EXPECT_EQ(at_once(request + "next"),
+            (Outcome{State::complete, 0, start.size(), request.size(), "Wikipedia 0123456789"}));
 }
 
 TEST(RequestFramer, AnEmptyChunkedBodyIsWhole) {
@@ -110,7 +116,9 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(RequestFramer, AHeadOfJustTheLimitPassesAndOneByteMoreIs431) {
   const auto bare = head("X: \r\n").size();
-  const auto of_size = [bare](std::size_t size) { return head("X: " + std::string(size - bare, 'x') + "\r\n"); };
+  const auto of_size = [bare](std::size_t size) {
+    return head("X: " + std::string(size - bare, 'x') + "\r\n");
+  };
   EXPECT_EQ(at_once(of_size(head_limit)).state, State::complete);
   EXPECT_EQ(status_of(of_size(head_limit + 1)), 431);
 }
@@ -148,7 +156,8 @@ TEST(RequestFramer, ChunksThatAreMostlyFramingAreRefused) {
 }
 
 TEST(RequestFramer, ATrailerWithoutAnEndIsRefused) {
-  EXPECT_EQ(status_of(head("Transfer-Encoding: chunked\r\n") + "0\r\nX: " + std::string(2 * head_limit, 'x')), 431);
+  EXPECT_EQ(status_of(head("Transfer-Encoding: chunked\r\n") + "0\r\nX: " + std::string(2 * head_limit, 'x')),
+            431);
 }
 
 // What is no request.
@@ -169,9 +178,10 @@ TEST(RequestFramer, TheSameLengthTwiceIsOneLength) {
 }
 
 TEST(RequestFramer, BadChunksAre400) {
-  for (const auto& body : {std::string("x\r\n"), std::string("\r\n"), std::string("-1\r\n"), std::string("0x4\r\nWiki"),
-                           std::string("4\r\nWikiX"), std::string("4\r\nWikipedia\r\n"), std::string("4 4\r\nWiki\r\n"),
-                           std::string(300, '0')}) {
+  for (const auto& body :
+       {std::string("x\r\n"), std::string("\r\n"), std::string("-1\r\n"), std::string("0x4\r\nWiki"),
+        std::string("4\r\nWikiX"), std::string("4\r\nWikipedia\r\n"), std::string("4 4\r\nWiki\r\n"),
+        std::string(300, '0')}) {
     EXPECT_EQ(status_of(head("Transfer-Encoding: chunked\r\n") + body + "\r\n"), 400) << body;
   }
 }

@@ -18,7 +18,9 @@ namespace cluster::test {
 
 namespace {
 
-bool never() { return false; }
+bool never() {
+  return false;
+}
 
 std::string variable(const char* name) {
   const char* value = std::getenv(name);
@@ -29,7 +31,9 @@ std::string variable(const char* name) {
 int obey() {
   const std::string handed = variable("CLUSTER_WORKER");  // the worker clears it
   Worker worker(variable("TEST_JOURNAL"));
-  worker.on_message("echo", [&](const Json& message) { worker.send({{"type", "echo"}, {"id", message["id"]}}); });
+  worker.on_message("echo", [&](const Json& message) {
+    worker.send({{"type", "echo"}, {"id", message["id"]}});
+  });
   worker.on_message("who", [&](const Json&) {
     worker.send({{"type", "who"},
                  {"number", worker.number()},

@@ -49,15 +49,16 @@ TEST_P(WholeNumbers, AreTakenAtEachLimit) {
 TEST_P(WholeNumbers, AreRefusedBeyondEachLimitAndWhenTheyAreNone) {
   const auto [title, variable, read, fallback, least, most] = GetParam();
   for (const std::string& value :
-       {std::to_string(least - 1), std::to_string(most + 1), std::string(), std::string("5x"), std::string(" 5"),
-        std::string("5 "), std::string("-1"), std::string("+5"), std::string("5.0"), std::string("1e1"),
-        std::string("0x5"), std::string("five"), std::string("5\n"), std::string("2147483648"),
-        std::string("4294967301"), std::string("99999999999999999999999999")}) {
+       {std::to_string(least - 1), std::to_string(most + 1), std::string(), std::string("5x"),
+        std::string(" 5"), std::string("5 "), std::string("-1"), std::string("+5"), std::string("5.0"),
+        std::string("1e1"), std::string("0x5"), std::string("five"), std::string("5\n"),
+        std::string("2147483648"), std::string("4294967301"), std::string("99999999999999999999999999")}) {
     const Variable set(variable, value.c_str());
     const auto text = refusal(read);
     EXPECT_NE(text, "") << '\'' << value << "' was taken";
     EXPECT_TRUE(text.starts_with(std::string(variable) + "='")) << text;
-    EXPECT_NE(text.find("from " + std::to_string(least) + " to " + std::to_string(most)), std::string::npos) << text;
+    EXPECT_NE(text.find("from " + std::to_string(least) + " to " + std::to_string(most)), std::string::npos)
+        << text;
     EXPECT_EQ(text.find('\n'), std::string::npos) << text;
   }
 }
@@ -65,8 +66,10 @@ TEST_P(WholeNumbers, AreRefusedBeyondEachLimitAndWhenTheyAreNone) {
 INSTANTIATE_TEST_SUITE_P(
     Settings, WholeNumbers,
     testing::Values(
-        WholeNumber{"duration", "SOME_MS", [] { return settings::duration("SOME_MS", 700ms).count(); }, 700, 1, 3'600'000},
-        WholeNumber{"delay", "SLOW_MS", [] { return settings::delay("SLOW_MS", 0ms).count(); }, 0, 0, 3'600'000},
+        WholeNumber{"duration", "SOME_MS", [] { return settings::duration("SOME_MS", 700ms).count(); }, 700,
+                    1, 3'600'000},
+        WholeNumber{"delay", "SLOW_MS", [] { return settings::delay("SLOW_MS", 0ms).count(); }, 0, 0,
+                    3'600'000},
         WholeNumber{"count", "MAX_QUEUE", [] { return settings::count("MAX_QUEUE", 20); }, 20, 1, 1'000'000},
         WholeNumber{"percent", "ERROR_RATE", [] { return settings::percent("ERROR_RATE", 20); }, 20, 1, 100},
         WholeNumber{"workers", "WORKERS", [] { return settings::workers(4); }, 4, 1, 64},
@@ -75,7 +78,8 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(Settings, ARefusalShowsVariableValueAndWhatIsAllowed) {
   const Variable set("WORKERS", "5x");
-  EXPECT_EQ(refusal([] { settings::workers(4); }), "WORKERS='5x' is not allowed: it must be a whole number from 1 to 64");
+  EXPECT_EQ(refusal([] { settings::workers(4); }),
+            "WORKERS='5x' is not allowed: it must be a whole number from 1 to 64");
 }
 
 TEST(Settings, ARefusalIsOneShortLineWhateverTheValue) {
@@ -104,7 +108,8 @@ TEST(Settings, TheHostIsAnAddressOrLocalhost) {
 }
 
 TEST(Settings, AnyOtherHostIsRefused) {
-  for (const auto* value : {"", "example.org", "127.0.0.256", "127.0.0", "127.0.0.1:80", " 127.0.0.1", "[::1]", "*"}) {
+  for (const auto* value :
+       {"", "example.org", "127.0.0.256", "127.0.0", "127.0.0.1:80", " 127.0.0.1", "[::1]", "*"}) {
     const Variable host("HOST", value);
     const auto text = refusal([] { settings::address(); });
     EXPECT_TRUE(text.starts_with("HOST='" + std::string(value) + "'")) << text;

@@ -65,7 +65,9 @@ std::size_t threads() {
   return static_cast<std::size_t>(std::distance(begin(tasks), end(tasks)));
 }
 
-bool is_close_on_exec(int fd) { return (check("fcntl", ::fcntl(fd, F_GETFD)) & FD_CLOEXEC) != 0; }
+bool is_close_on_exec(int fd) {
+  return (check("fcntl", ::fcntl(fd, F_GETFD)) & FD_CLOEXEC) != 0;
+}
 
 bool is_stopped(pid_t pid) {
   const auto text = content_of("/proc/" + std::to_string(pid) + "/stat");
@@ -141,15 +143,17 @@ Variable::Variable(const char* name, const char* value) : name_(name) {
   value != nullptr ? ::setenv(name, value, 1) : ::unsetenv(name);
 }
 
-Variable::~Variable() { before_ ? ::setenv(name_.c_str(), before_->c_str(), 1) : ::unsetenv(name_.c_str()); }
+Variable::~Variable() {
+  before_ ? ::setenv(name_.c_str(), before_->c_str(), 1) : ::unsetenv(name_.c_str());
+}
 
 CaughtOutput::CaughtOutput()
     : file_(check("memfd_create", ::memfd_create("output", MFD_CLOEXEC))),
       before_(check("fcntl", ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3))) {
   std::fflush(stdout);
   // Opened anew: the file is appended to by several processes.
-  const UniqueFd appending(
-      check("open", ::open(("/proc/self/fd/" + std::to_string(file_.get())).c_str(), O_WRONLY | O_APPEND | O_CLOEXEC)));
+  const UniqueFd appending(check("open", ::open(("/proc/self/fd/" + std::to_string(file_.get())).c_str(),
+                                                O_WRONLY | O_APPEND | O_CLOEXEC)));
   check("dup2", ::dup2(appending.get(), STDOUT_FILENO));
 }
 
@@ -172,9 +176,13 @@ std::string CaughtOutput::text() const {
   return result;
 }
 
-SignalMask::SignalMask() { ::pthread_sigmask(SIG_SETMASK, nullptr, &before_); }
+SignalMask::SignalMask() {
+  ::pthread_sigmask(SIG_SETMASK, nullptr, &before_);
+}
 
-SignalMask::~SignalMask() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+SignalMask::~SignalMask() {
+  ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+}
 
 Helper::Helper(EventLoop& loop, const std::string& role, std::vector<std::string> variables)
     : Helper(loop, role, std::move(variables), Channel::make_pair()) {}
@@ -187,7 +195,8 @@ Helper::Helper(EventLoop& loop, const std::string& role, std::vector<std::string
         return Process::spawn(own_program(), variables, {ends.second.get()});
       }()),
       channel_(
-          loop, std::move(ends.first), [this](Json message, std::size_t) { messages.push_back(std::move(message)); },
+          loop, std::move(ends.first),
+          [this](Json message, std::size_t) { messages.push_back(std::move(message)); },
           [this](const std::string&) { closed = true; }) {}
 
 }  // namespace cluster::test

@@ -36,10 +36,12 @@ bool eventually(const std::function<bool()>& condition, std::chrono::nanoseconds
 void burn(std::chrono::nanoseconds duration);  // computes for so long
 
 std::set<int> descriptors();  // of this process
-inline std::size_t open_descriptors() { return descriptors().size(); }
-std::size_t threads();           // of this process
+inline std::size_t open_descriptors() {
+  return descriptors().size();
+}
+std::size_t threads();  // of this process
 bool is_close_on_exec(int fd);
-bool is_stopped(pid_t pid);      // by SIGSTOP
+bool is_stopped(pid_t pid);  // by SIGSTOP
 bool wait_gone(const UniqueFd& pidfd, std::chrono::milliseconds timeout);
 UniqueFd open_pidfd(pid_t pid);  // for a process that may be nobody's child
 
@@ -140,7 +142,7 @@ class Helper {
   Channel channel_;
 };
 
-int run_worker_role();                          // of a process that a Master started
-int run_helper_role(const std::string& role);   // of a Helper
+int run_worker_role();                         // of a process that a Master started
+int run_helper_role(const std::string& role);  // of a Helper
 
 }  // namespace cluster::test

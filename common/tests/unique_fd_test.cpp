@@ -9,9 +9,13 @@
 namespace cluster {
 namespace {
 
-int open_one() { return ::open("/dev/null", O_RDONLY | O_CLOEXEC); }
+int open_one() {
+  return ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
 
-bool is_open(int fd) { return ::fcntl(fd, F_GETFD) >= 0; }
+bool is_open(int fd) {
+  return ::fcntl(fd, F_GETFD) >= 0;
+}
 
 TEST(UniqueFd, ClosesWhenItGoes) {
   int number = -1;

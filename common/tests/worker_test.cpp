@@ -78,7 +78,8 @@ struct Handed {
                               {ends.second.get()})) {}
   bool await_ready() const {
     std::string text;
-    return test::eventually([&] { return (text += test::read_available(channel.get())) == test::frame(R"({"type":"ready"})"); });
+    return test::eventually(
+        [&] { return (text += test::read_available(channel.get())) == test::frame(R"({"type":"ready"})"); });
   }
   std::optional<ExitStatus> await_end() {
     std::optional<ExitStatus> status;
@@ -114,8 +115,8 @@ TEST(Worker, IsToldItsNumberInItsLogName) {
   ASSERT_TRUE(handed.await_ready());
   test::write_all(handed.channel.get(), test::frame(R"({"no":"type"})"));
   EXPECT_TRUE(test::eventually([&] {
-    return handed.output.text().find(" worker3[" + std::to_string(handed.worker.pid()) + "] the master sent") !=
-           std::string::npos;
+    return handed.output.text().find(" worker3[" + std::to_string(handed.worker.pid()) +
+                                     "] the master sent") != std::string::npos;
   }));
 }
 
