@@ -3,6 +3,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "http_engine.hpp"
 
 namespace cluster {
@@ -13,6 +15,7 @@ using std::chrono::milliseconds;
 using State = Connection::State;
 
 constexpr milliseconds linger_time{1'000};
+constexpr int events_per_wait = 64;
 
 }  // namespace
 
@@ -35,16 +38,31 @@ void HttpServer::Engine::work(LeaderThreads::Member& self) {
                       });
   while (threads_.lead(self)) {
     while (threads_.leads(self)) {
-      epoll_event event{};
-      if (::epoll_wait(epoll_.get(), &event, 1, -1) != 1 || event.data.u64 == end_event) {
+      const auto event = next_event();
+      if (!event || event->data.u64 == end_event) {
         continue;
       }
-      const auto connection = event.data.u64 == listener_event ? accept_one() : find(event.data.u64);
+      const auto connection = event->data.u64 == listener_event ? accept_one() : find(event->data.u64);
       if (connection) {
-        serve(self, adaptor, *connection, (event.events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0);
+        serve(self, adaptor, *connection, (event->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0);
       }
     }
   }
+}
+
+// Events are fetched in batches. What the leader has not handled when the lead passes on is the next leader's.
+std::optional<epoll_event> HttpServer::Engine::next_event() {
+  const std::lock_guard lock(events_mutex_);
+  if (next_event_ == events_.size()) {
+    events_.resize(events_per_wait);
+    const int count = ::epoll_wait(epoll_.get(), events_.data(), events_per_wait, -1);
+    events_.resize(static_cast<std::size_t>(std::max(count, 0)));
+    next_event_ = 0;
+    if (events_.empty()) {
+      return std::nullopt;
+    }
+  }
+  return events_[next_event_++];
 }
 
 void HttpServer::Engine::tick() {

@@ -1,10 +1,13 @@
 #pragma once
 
+#include <sys/epoll.h>
+
 #include <array>
 #include <atomic>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -51,6 +54,7 @@ class HttpServer::Engine {
 
   // Threads.
   void work(LeaderThreads::Member& self);
+  std::optional<epoll_event> next_event();
   void tick();
 
   // Connections. A Connection& is locked by its mutex, but in answer().
@@ -79,6 +83,10 @@ class HttpServer::Engine {
   const Limits limits_;
   UniqueFd epoll_;
   UniqueFd ending_;  // an eventfd: readable when the threads are to end
+
+  std::mutex events_mutex_;  // guards the two below; held while waiting, so only the leader may take it
+  std::vector<epoll_event> events_;
+  std::size_t next_event_ = 0;
 
   std::mutex listener_mutex_;  // guards the two below, and accepting
   bool accepting_ = false;

@@ -92,9 +92,10 @@ void add_routes(HttpServer& server, const InFlight& in_flight, const Settings& s
   // `activeRequests` and `connections`. Simulate the work with server.pause(), which ends early when the
   // server is cut, and answer with server.reply(), which adds the worker's number and pid.
   const auto after = [&server](milliseconds delay) {
-    return [&server, delay](const HttpServer::Request&, HttpServer::Response& response) {
+    const Json body{{"status", "ok"}, {"delayMs", delay.count()}};
+    return [&server, delay, body](const HttpServer::Request&, HttpServer::Response& response) {
       server.pause(delay);
-      server.reply(response, 200, {{"status", "ok"}, {"delayMs", delay.count()}});
+      server.reply(response, 200, body);
     };
   };
   server.get("/", after(settings.default_delay));
