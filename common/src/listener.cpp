@@ -22,9 +22,7 @@ struct SocketAddress {
   sockaddr_storage storage{};
   socklen_t size = 0;
 
-  sockaddr* get() {
-    return reinterpret_cast<sockaddr*>(&storage);
-  }
+  sockaddr* get() { return reinterpret_cast<sockaddr*>(&storage); }
 };
 
 SocketAddress to_socket_address(const Address& address) {

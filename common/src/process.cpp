@@ -105,8 +105,7 @@ bool same_file(const std::filesystem::path& a, const std::filesystem::path& b) {
 
 std::string ExitStatus::text() const {
   if (signal) {
-    return "signal " + std::to_string(*signal) + " (" + ::strsignal(*signal) +
-           ")";
+    return "signal " + std::to_string(*signal) + " (" + ::strsignal(*signal) + ")";
   }
   return "exit code " + std::to_string(code.value_or(-1));
 }

@@ -15,8 +15,7 @@ namespace cluster {
 namespace {
 
 std::optional<std::string> variable(const char* name) {
-  const char* value =
-      std::getenv(name);
+  const char* value = std::getenv(name);
   return value != nullptr ? std::optional<std::string>(value) : std::nullopt;
 }
 

@@ -45,7 +45,7 @@ TEST_F(HttpDrainTest, StopAcceptingLeavesNewConnectionsToWhoAcceptsNext) {
   ASSERT_TRUE(waiting.send(get("/")));
   EXPECT_TRUE(waiting.quiet_for(300ms));
   EXPECT_EQ(kept.status(get("/")), 200);
-  EXPECT_EQ(opened, 1);
+  EXPECT_EQ(opened(), 1);
   server->resume_accepting();
   EXPECT_EQ(waiting.read()->status, 200);
 }
@@ -63,7 +63,7 @@ TEST_F(HttpDrainTest, CloseIdleTakesOnlyThoseThatAreIdleForSoLong) {
   EXPECT_EQ(old.status(get("/")), 200);
   EXPECT_TRUE(test::eventually([&] {
     server->close_idle();
-    return count([&] { return closed[CloseReason::idle]; }) == 1;
+    return closed(CloseReason::idle) == 1;
   }));
   EXPECT_TRUE(old.ended());
   gate.open();
@@ -95,9 +95,9 @@ TEST_F(HttpDrainTest, CutEndsEverythingAndCountsWhatItCost) {
   EXPECT_TRUE(
       await([](const auto& activity) { return activity.connections == 0 && activity.requests == 0; }));
   ASSERT_TRUE(await_done(3));
-  for (const auto& exchange : done) EXPECT_FALSE(exchange.sent);
+  for (const auto& exchange : done()) EXPECT_FALSE(exchange.sent);
   EXPECT_TRUE(await_closed(CloseReason::cut, 4));
-  EXPECT_EQ(closed[CloseReason::idle], 1);
+  EXPECT_EQ(closed(CloseReason::idle), 1);
 }
 
 TEST_F(HttpDrainTest, PauseLastsAsLongAsItIsSaidAndIsEndedByACut) {
@@ -195,7 +195,7 @@ TEST_F(HttpDrainTest, IdleConnectionsOlderThanTheGraceAreClosedAtOnce) {
   ASSERT_EQ(client.status(get("/")), 200);
   EXPECT_TRUE(client.quiet_for(300ms));
   server->begin_drain(200ms);
-  EXPECT_EQ(closed[CloseReason::idle], 1);
+  EXPECT_EQ(closed(CloseReason::idle), 1);
   EXPECT_TRUE(client.ended());
   EXPECT_TRUE(server->drained());
 }
@@ -221,7 +221,7 @@ TEST_F(HttpDrainTest, AConnectionThatStaysIdleIsClosedAfterTheGraceNotBefore) {
   EXPECT_TRUE(server->drain(begin + test::patience, 400ms));
   EXPECT_GE(Clock::now() - begin, 200ms);
   EXPECT_TRUE(client.ended());
-  EXPECT_EQ(closed[CloseReason::idle], 1);
+  EXPECT_EQ(closed(CloseReason::idle), 1);
 }
 
 TEST_F(HttpDrainTest, WhatIsInFlightOrHalfSentIsFinished) {
@@ -298,7 +298,7 @@ TEST_F(HttpDrainTest, TheEndOfTheServerWaitsForItsHandlersAndClosesEverything) {
   EXPECT_FALSE(ended) << "a handler runs";
   gate.open();
   ending.join();
-  EXPECT_EQ(closed[CloseReason::cut], 1);
+  EXPECT_EQ(closed(CloseReason::cut), 1);
 }
 
 }  // namespace

@@ -38,7 +38,7 @@ TEST_F(HttpServerTest, KeepsAConnectionForManyRequests) {
     EXPECT_EQ(answer->status, 200);
     EXPECT_FALSE(answer->header("Connection")) << "open is what HTTP/1.1 does without a header";
   }
-  EXPECT_EQ(opened, 1);
+  EXPECT_EQ(opened(), 1);
   EXPECT_EQ(server->activity().connections, 1U);
 }
 
@@ -98,7 +98,7 @@ TEST_F(HttpServerTest, TakesBodiesThatAreSplitAfterEveryByte) {
       ASSERT_EQ(answer->json()["body"], "Wikipedia") << "split after byte " << cut << " of\n" << request;
     }
   }
-  EXPECT_EQ(opened, 1);
+  EXPECT_EQ(opened(), 1);
 }
 
 TEST_F(HttpServerTest, SaysContinueToAClientThatWaitsForIt) {
@@ -217,7 +217,7 @@ TEST_F(HttpServerTest, AKnownPathWithAWrongMethodIs405WithAllow) {
     EXPECT_EQ(answer->header("Allow"), allow) << request;
     EXPECT_TRUE(answer->json()["error"].is_string()) << answer->body;
   }
-  EXPECT_EQ(opened, 1) << "a body that nobody wanted does not spoil the next request";
+  EXPECT_EQ(opened(), 1) << "a body that nobody wanted does not spoil the next request";
 }
 
 TEST_F(HttpServerTest, HeadIs405WithoutABody) {
@@ -241,7 +241,7 @@ TEST_F(HttpServerTest, AHandlerThatThrowsIs500AndTheConnectionLives) {
   EXPECT_EQ(answer->json()["worker"], "one");
   EXPECT_EQ(client.ask(get("/throw-int"))->status, 500);
   EXPECT_EQ(client.status(get("/")), 200);
-  EXPECT_EQ(opened, 1);
+  EXPECT_EQ(opened(), 1);
 }
 
 // Hooks.
@@ -254,15 +254,15 @@ TEST_F(HttpServerTest, TellsWhatWasOpenedAnsweredAndClosed) {
   ASSERT_TRUE(await_done(2));
   client.close();
   ASSERT_TRUE(await_closed(CloseReason::peer));
-  EXPECT_EQ(opened, 1);
-  EXPECT_EQ(done[0].method, "GET");
-  EXPECT_EQ(done[0].path, "/items/1");
-  EXPECT_EQ(done[0].status, 200);
-  EXPECT_TRUE(done[0].admitted);
-  EXPECT_TRUE(done[0].sent);
-  EXPECT_GT(done[0].duration.count(), 0);
-  EXPECT_EQ(done[1].status, 404);
-  EXPECT_EQ(done[0].connection, done[1].connection);
+  EXPECT_EQ(opened(), 1);
+  EXPECT_EQ(done()[0].method, "GET");
+  EXPECT_EQ(done()[0].path, "/items/1");
+  EXPECT_EQ(done()[0].status, 200);
+  EXPECT_TRUE(done()[0].admitted);
+  EXPECT_TRUE(done()[0].sent);
+  EXPECT_GT(done()[0].duration.count(), 0);
+  EXPECT_EQ(done()[1].status, 404);
+  EXPECT_EQ(done()[0].connection, done()[1].connection);
 }
 
 TEST_F(HttpServerTest, AdmitDecidesAboutEachRequestAndARefusalClosesTheConnection) {
@@ -279,9 +279,9 @@ TEST_F(HttpServerTest, AdmitDecidesAboutEachRequestAndARefusalClosesTheConnectio
   EXPECT_TRUE(refusal->closes());
   EXPECT_TRUE(client.ended());
   ASSERT_TRUE(await_done(2));
-  EXPECT_TRUE(done[0].admitted);
-  EXPECT_FALSE(done[1].admitted);
-  EXPECT_EQ(done[1].status, 503);
+  EXPECT_TRUE(done()[0].admitted);
+  EXPECT_FALSE(done()[1].admitted);
+  EXPECT_EQ(done()[1].status, 503);
 }
 
 struct JournalledHttpTest : HttpServerTest {

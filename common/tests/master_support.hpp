@@ -1,0 +1,67 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cluster/listener.hpp"
+#include "cluster/master.hpp"
+#include "support.hpp"
+
+namespace cluster::test {
+
+// A master in this process, with workers that obey (roles.cpp), and all that is told to it.
+struct MasterTest : testing::Test {
+  explicit MasterTest(int workers = 2, std::optional<Listener> listener = std::nullopt)
+      : journal_path(dir / "journal"), master(workers, std::move(listener), journal_path) {
+    for (const auto* type : {"ready", "echo", "who", "said", "threaded"}) {
+      master.on_message(type, [this](const Master::WorkerInfo& from, const Json& message) {
+        received.push_back({from, message});
+      });
+    }
+    master.on_death([this](const Master::Death& death) {
+      deaths.push_back(death);
+      received_at_death = received.size();
+    });
+    for (int slot = 1; slot <= workers; ++slot) {
+      master.set_variable(slot, "TEST_JOURNAL", journal_path);
+      master.set_variable(slot, "TEST_ROLE", "obey");
+    }
+  }
+
+  void start() {
+    master.start_workers();
+    ASSERT_TRUE(master.wait_until([&] { return master.all_ready(); }, patience));
+    received.clear();
+  }
+  bool await(const std::function<bool()>& condition) { return master.wait_until(condition, patience); }
+  bool await_deaths(std::size_t count) {
+    return await([&, count] { return deaths.size() >= count; });
+  }
+  // A worker's answer to a message; null when none comes.
+  Json ask(pid_t pid, const Json& message) {
+    received.clear();
+    master.send(pid, message);
+    return await([&] { return !received.empty(); }) ? received[0].second : Json();
+  }
+  std::vector<Json> journal(const std::string& event) const {
+    auto lines = journal_lines(journal_path);
+    std::erase_if(lines, [&](const Json& line) { return line.at("event") != event; });
+    return lines;
+  }
+
+  SignalMask mask;
+  CaughtOutput output;
+  TempDir dir;
+  std::string journal_path;
+  Master master;
+  std::vector<std::pair<Master::WorkerInfo, Json>> received;
+  std::vector<Master::Death> deaths;
+  std::size_t received_at_death = 0;
+};
+
+}  // namespace cluster::test
