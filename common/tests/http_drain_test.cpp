@@ -32,6 +32,7 @@ TEST_F(HttpDrainTest, CloseAfterAnswerMarksEachLastAnswer) {
     ASSERT_TRUE(answer);
     EXPECT_TRUE(answer->closes()) << answer->head;
     EXPECT_TRUE(client->ended());
+    client->close();
   }
   EXPECT_TRUE(await_closed(CloseReason::answer, 3));
 }
@@ -211,6 +212,7 @@ TEST_F(HttpDrainTest, ARequestWithinTheGraceIsServedAndClosesTheConnection) {
   EXPECT_EQ(answer->status, 200);
   EXPECT_TRUE(answer->closes());
   EXPECT_TRUE(client.ended());
+  client.close();
   EXPECT_TRUE(test::eventually([&] { return server->drained(); }));
 }
 

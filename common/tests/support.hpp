@@ -130,8 +130,6 @@ class Gate {
 class Helper {
  public:
   Helper(EventLoop& loop, const std::string& role, std::vector<std::string> variables = {});
-  Channel::Sent send(const Json& message) { return channel_.send(message); }
-
   Process process;
   std::vector<Json> messages;  // that it has sent
   bool closed = false;         // its channel
