@@ -148,6 +148,7 @@ TEST_F(HttpDrainTest, QuietIsToldOnlyDuringADrainAndWhenNothingIsInFlightOrHalfS
   server->close_after_answer();
   gate.open();
   EXPECT_EQ(active.read()->status, 200);
+  active.close();
   ASSERT_TRUE(
       await([](const auto& activity) { return activity.requests == 0 && activity.connections == 1; }));
   EXPECT_EQ(quiet, 0);
