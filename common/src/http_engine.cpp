@@ -19,6 +19,7 @@ using std::chrono::milliseconds;
 using State = Connection::State;
 
 constexpr std::size_t read_size = std::size_t{16} << 10;
+constexpr int reads_per_event = 8;
 // A process that was woken for a new connection and then stopped or killed before it accepted leaves the connection to
 // its siblings, which nobody wakes again: each looks for itself this often.
 constexpr milliseconds tick_period{100};
@@ -83,28 +84,26 @@ void HttpServer::Engine::arm_listener(bool on) {
 }
 
 std::shared_ptr<Connection> HttpServer::Engine::accept_one() {
-  UniqueFd fd;
+  std::shared_ptr<Connection> connection;
   {
+    // Accepted, listed and counted as one step: who stops accepting sees all that was accepted before.
     const std::lock_guard lock(listener_mutex_);
     if (!accepting_) {
       return nullptr;
     }
-    fd.reset(::accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    UniqueFd fd(::accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     const bool exhausted = !fd && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM);
-    arm_listener(!exhausted);  // when out of descriptors, the keeper tries again
-  }
-  if (!fd) {
-    return nullptr;
-  }
-  std::shared_ptr<Connection> connection;
-  {
-    const std::lock_guard lock(connections_mutex_);
+    arm_listener(!exhausted);  // when out of descriptors, the next tick tries again
+    if (!fd) {
+      return nullptr;
+    }
+    const std::lock_guard connections_lock(connections_mutex_);
     const auto id = next_id_++;
     connection = std::make_shared<Connection>(std::move(fd), id, limits_.head, limits_.body);
     connection->since = Clock::now();
     connections_.emplace(id, connection);
+    ++open_;
   }
-  ++open_;
   if (journal_) {
     journal_.write("open", {{"conn", connection->id}});
   }
@@ -139,7 +138,8 @@ void HttpServer::Engine::serve(LeaderThreads::Member& self, HttpAdaptor& adaptor
   if (connection.state == State::busy) {
     return;  // the thread that answers will look
   }
-  while (connection.more && connection.state != State::closed) {
+  for (int reads = 0; connection.more && reads < reads_per_event && connection.state != State::closed;
+       ++reads) {
     read(connection);
     while (connection.state == State::busy) {
       lock.unlock();
@@ -301,13 +301,16 @@ void HttpServer::Engine::linger(Connection& connection) {
   connection.input.clear();
 }
 
+// Also once more if there is more to read than one event is worth: the kernel then tells of it again, behind what
+// others have sent.
 void HttpServer::Engine::watch(Connection& connection) {
-  if (!connection.watched) {
-    connection.watched = true;
+  if (!connection.watched || connection.more) {
     epoll_event event{};
     event.events = EPOLLIN | EPOLLRDHUP | EPOLLET;
     event.data.u64 = connection.id;
-    check("epoll_ctl", ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, connection.fd.get(), &event));
+    const int operation = connection.watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+    connection.watched = true;
+    check("epoll_ctl", ::epoll_ctl(epoll_.get(), operation, connection.fd.get(), &event));
   }
 }
 

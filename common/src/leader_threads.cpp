@@ -35,7 +35,10 @@ LeaderThreads::LeaderThreads(std::size_t most, Body body, std::chrono::milliseco
     : most_(most), body_(std::move(body)), tick_(tick), on_tick_(std::move(on_tick)) {}
 
 void LeaderThreads::start() {
-  pass_on(0);
+  {
+    const std::lock_guard lock(mutex_);
+    pass_on(0);
+  }
   watch_ = std::jthread([this] { keep_watch(); });
 }
 
@@ -70,9 +73,8 @@ bool LeaderThreads::lead(Member& self) {
   return called && !stopping_;
 }
 
-// Gives the lead to another thread, unless that was done already.
+// Gives the lead to another thread, unless that was done already. The caller holds the mutex.
 void LeaderThreads::pass_on(std::uint64_t term) {
-  const std::lock_guard lock(mutex_);
   if (stopping_ || term_ != term) {
     return;
   }
@@ -124,43 +126,40 @@ std::size_t LeaderThreads::size() const {
 }
 
 void LeaderThreads::begin_handler(const Member& self) {
-  if (!leads(self)) {
-    return;
-  }
   const auto now = count(Clock::now().time_since_epoch());
-  const auto last_long = last_long_.load();
-  if (last_long != 0 && now - last_long < count(lately)) {
+  const std::lock_guard lock(mutex_);
+  if (last_long_ != 0 && now - last_long_ < count(lately)) {
     pass_on(self.term_);
+  }
+  if (!leads(self)) {
     return;
   }
   leader_tid_ = self.tid_;
   handler_began_ = now;
   ++handlers_begun_;
   if (watch_asleep_) {
-    const std::lock_guard lock(mutex_);
     watch_asleep_ = false;
     watch_wake_.notify_one();
   }
 }
 
 void LeaderThreads::end_handler(const Member& self) {
+  const std::lock_guard lock(mutex_);
   if (leads(self)) {
     handler_began_ = 0;
   }
 }
 
-// A handler that waits for something has the lead taken from it soon; one that computes later, for it may only be
-// waiting for a processor, and another thread would not get one sooner.
+// A handler that waits for something has the lead taken from it soon; one that computes later, for it may only
+// be waiting for a processor, and another thread would not get one sooner.
 void LeaderThreads::watch_handler() {
-  const auto term = term_.load();
-  const auto began = handler_began_.load();
   const auto now = count(Clock::now().time_since_epoch());
-  if (began == 0 || now - began < count(long_handler)) {
+  if (handler_began_ == 0 || now - handler_began_ < count(long_handler)) {
     return;
   }
-  if (now - began >= count(long_computation) || is_waiting(leader_tid_.load())) {
+  if (now - handler_began_ >= count(long_computation) || is_waiting(leader_tid_)) {
     last_long_ = now;
-    pass_on(term);
+    pass_on(term_);
   }
 }
 
@@ -170,21 +169,20 @@ void LeaderThreads::keep_watch() {
   int idle_looks = 0;
   std::unique_lock lock(mutex_);
   while (!stopping_) {
-    // First said, then looked: a handler that begins now sees the one, or we see the other.
     watch_asleep_ = idle_looks >= looks_before_sleep;
-    const bool asleep = watch_asleep_ && handlers_begun_ == seen && handler_began_ == 0;
+    const bool asleep = watch_asleep_;
     const auto until = asleep ? next_tick : std::min<Clock::time_point>(next_tick, Clock::now() + look_every);
     watch_wake_.wait_until(lock, until, [&] { return stopping_ || (asleep && !watch_asleep_); });
     watch_asleep_ = false;
-    lock.unlock();
     watch_handler();
     idle_looks = handlers_begun_ == seen && handler_began_ == 0 ? idle_looks + 1 : 0;
     seen = handlers_begun_;
     if (Clock::now() >= next_tick) {
+      lock.unlock();
       on_tick_();
       next_tick = Clock::now() + tick_;
+      lock.lock();
     }
-    lock.lock();
   }
 }
 

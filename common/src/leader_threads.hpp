@@ -75,15 +75,15 @@ class LeaderThreads {
   const std::chrono::milliseconds tick_;
   const Tick on_tick_;
 
-  std::atomic<std::uint64_t> term_{0};        // changes with the leader
-  std::atomic<Clock::rep> handler_began_{0};  // of the leader; 0: it runs none
-  std::atomic<pid_t> leader_tid_{0};
-  std::atomic<std::uint64_t> handlers_begun_{0};
-  std::atomic<Clock::rep> last_long_{0};  // when a handler last was found to take long; 0: never
-  std::atomic<bool> watch_asleep_{false};
+  std::atomic<std::uint64_t> term_{0};  // changes with the leader, under the mutex
 
   mutable std::mutex mutex_;  // guards all below
   std::condition_variable watch_wake_;
+  Clock::rep handler_began_ = 0;  // of the leader; 0: it runs none
+  pid_t leader_tid_ = 0;
+  std::uint64_t handlers_begun_ = 0;
+  Clock::rep last_long_ = 0;  // when a handler was last found to take long; 0: never
+  bool watch_asleep_ = false;
   bool stopping_ = false;
   std::list<Member> members_;
   std::vector<Member*> asleep_;  // the one that slept last is woken first

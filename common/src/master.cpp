@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <stdexcept>
+#include <tuple>
 
 #include "cluster/system.hpp"
 #include "handover.hpp"
@@ -80,13 +81,15 @@ std::vector<std::string> Master::variables_for(int slot, int channel_fd) const {
 
 pid_t Master::start(int number) {
   auto& target = slot(number);
-  auto [own_end, worker_end] = Channel::make_pair();
-  std::vector<int> inherited{worker_end.get()};
-  if (listener_ && listener_->fd) {
-    inherited.push_back(listener_->fd.get());
-  }
+  UniqueFd own_end;
   std::unique_ptr<Member> member;
   try {
+    UniqueFd worker_end;
+    std::tie(own_end, worker_end) = Channel::make_pair();
+    std::vector<int> inherited{worker_end.get()};
+    if (listener_ && listener_->fd) {
+      inherited.push_back(listener_->fd.get());
+    }
     member = std::make_unique<Member>(
         Process::spawn(program_, variables_for(number, worker_end.get()), inherited), number);
   } catch (const std::system_error& error) {
@@ -147,11 +150,12 @@ void Master::handle_end(pid_t pid) {
     return;
   }
   const int pidfd = found->second->process.pidfd();
+  loop_.forget(pidfd);
   const auto status = found->second->process.try_reap();
   if (!status) {
+    loop_.watch_readable(pidfd, [this, pid] { handle_end(pid); });
     return;
   }
-  loop_.forget(pidfd);
   found->second->channel->read_all();  // what it had said before comes first
   const Death death{found->second->info, *status};
   members_.erase(found);

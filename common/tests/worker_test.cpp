@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <optional>
 #include <stdexcept>
 #include <string>
 
@@ -51,6 +52,15 @@ TEST_F(WorkerTest, IsGoneAtTheLatestWhenItIsContinuedAfterItsMasterWasKilled) {
   if (!test::wait_gone(pidfd, 500ms)) {
     ::kill(worker, SIGCONT);
   }
+  EXPECT_TRUE(test::wait_gone(pidfd, soon));
+}
+
+TEST_F(WorkerTest, EndsWithAMasterThatHasNoHandlerForSigterm) {
+  ASSERT_NE(worker, 0);
+  master.process.signal(SIGTERM);
+  std::optional<ExitStatus> status;
+  ASSERT_TRUE(test::eventually([&] { return (status = master.process.try_reap()).has_value(); }));
+  EXPECT_EQ(status->code, 0);
   EXPECT_TRUE(test::wait_gone(pidfd, soon));
 }
 

@@ -33,16 +33,19 @@ struct Settings {
 // A worker that was told to go has this long before it is killed.
 constexpr milliseconds kill_grace{100};
 
-// The signals that have asked the master for the end, in their order. The second one forces it.
-using Stops = std::vector<int>;
+// What the master's handlers have noted, for its main line to act on.
+struct Noted {
+  std::vector<int> stops;             // the signals that asked for the end; the second one forces it
+  std::vector<Master::Death> deaths;  // since the first of them
+};
 
 // Starts the cluster; false if its end was asked for meanwhile.
-bool start_cluster(Master& master, const Stops& stops) {
+bool start_cluster(Master& master, const Noted& noted) {
   // STEP 1: start the workers
   // Start one worker in each slot, wait until all are ready or somebody asks for the end, and announce that
   // the cluster is ready. From then on the library replaces a worker that dies.
   // TODO: start, wait, announce.
-  static_cast<void>(stops);
+  static_cast<void>(noted);
   master.log("STEP 1 is still to do: no worker was started");
   return false;
   // END STEP 1
@@ -52,7 +55,7 @@ bool start_cluster(Master& master, const Stops& stops) {
 class InFlight {
  public:
   bool admit();
-  void done();
+  void done(bool answered);
 
   void start_draining() {
     const std::lock_guard lock(mutex_);
@@ -105,7 +108,7 @@ inline bool InFlight::admit() {
   return true;
 }
 
-inline void InFlight::done() {}
+inline void InFlight::done(bool) {}
 // END STEP 3
 
 // `stalled` counts half-sent requests that run out of time while the worker drains.
@@ -148,17 +151,16 @@ void drain(Worker& worker, HttpServer& server, InFlight& in_flight, const std::a
 }
 
 // Ends the cluster; true if it was graceful.
-bool end_cluster(Master& master, const Stops& stops, milliseconds timeout) {
+bool end_cluster(Master& master, const Noted& noted, milliseconds timeout) {
   // STEP 6: end the cluster
-  // Replace nobody any more, tell all workers to `drain`, and wait until each that lives has said
+  // Nobody is replaced any more. Tell all workers to `drain`, and wait until each that lives has said
   // `drained`: no longer than the timeout, and a second signal ends the wait at once. Then close the
   // listening socket and tell them to `finish` or, if the time is up, to `cut`. Who does not go is killed.
   // The end is graceful only if no connection was cut, no worker killed, and none lost that had not
   // drained. Log what was cut, and a line with the sums at the end.
   // TODO: drain, wait, finish or cut, kill, judge.
-  static_cast<void>(stops);
+  static_cast<void>(noted);
   static_cast<void>(timeout);
-  master.stop_replacing();
   for (const auto& worker : master.workers()) {
     master.kill(worker.pid, SIGKILL);
   }
@@ -209,14 +211,22 @@ int run_worker(Worker& worker, const Settings& settings) {
 
 int run_master(const Settings& settings) {
   Master master(settings.workers, cluster::listen_on(settings.address), settings.journal);
-  Stops stops;
-  master.on_signal({SIGTERM, SIGINT}, [&](int signal) { stops.push_back(signal); });
+  Noted noted;
+  master.on_signal({SIGTERM, SIGINT}, [&](int signal) {
+    noted.stops.push_back(signal);
+    master.stop_replacing();
+  });
+  master.on_death([&](const Master::Death& death) {
+    if (!noted.stops.empty()) {
+      noted.deaths.push_back(death);
+    }
+  });
 
-  if (start_cluster(master, stops)) {
-    master.wait_until([&] { return !stops.empty(); });
+  if (start_cluster(master, noted)) {
+    master.wait_until([&] { return !noted.stops.empty(); });
   }
-  const bool by_sigint = !stops.empty() && stops.front() == SIGINT;
-  return end_cluster(master, stops, by_sigint ? settings.sigint_timeout : settings.timeout) ? 0 : 1;
+  const bool by_sigint = !noted.stops.empty() && noted.stops.front() == SIGINT;
+  return end_cluster(master, noted, by_sigint ? settings.sigint_timeout : settings.timeout) ? 0 : 1;
 }
 
 }  // namespace

@@ -33,17 +33,20 @@ struct Settings {
 // A worker that was told to go has this long before it is killed.
 constexpr milliseconds kill_grace{100};
 
-// The signals that have asked the master for the end, in their order. The second one forces it.
-using Stops = std::vector<int>;
+// What the master's handlers have noted, for its main line to act on.
+struct Noted {
+  std::vector<int> stops;             // the signals that asked for the end; the second one forces it
+  std::vector<Master::Death> deaths;  // since the first of them
+};
 
 // Starts the cluster; false if its end was asked for meanwhile.
-bool start_cluster(Master& master, const Stops& stops) {
+bool start_cluster(Master& master, const Noted& noted) {
   // STEP 1: start the workers
   // Start one worker in each slot, wait until all are ready or somebody asks for the end, and announce that
   // the cluster is ready. From then on the library replaces a worker that dies.
   master.start_workers();
-  master.wait_until([&] { return master.all_ready() || !stops.empty(); });
-  if (!stops.empty()) {
+  master.wait_until([&] { return master.all_ready() || !noted.stops.empty(); });
+  if (!noted.stops.empty()) {
     return false;
   }
   master.announce_ready();
@@ -55,7 +58,7 @@ bool start_cluster(Master& master, const Stops& stops) {
 class InFlight {
  public:
   bool admit();
-  void done();
+  void done(bool answered);
 
   void start_draining() {
     const std::lock_guard lock(mutex_);
@@ -121,10 +124,10 @@ inline bool InFlight::admit() {
   return !draining_;
 }
 
-inline void InFlight::done() {
+inline void InFlight::done(bool answered) {
   const std::lock_guard lock(mutex_);
   --count_;
-  finished_ += draining_ ? 1 : 0;
+  finished_ += draining_ && answered ? 1 : 0;
 }
 // END STEP 3
 
@@ -152,9 +155,10 @@ void set_hooks(HttpServer& server, InFlight& in_flight, std::atomic<int>& stalle
       return;
     }
     if (in_flight.draining()) {
-      worker.log("finished ", exchange.method, ' ', exchange.path, " in ", exchange.duration);
+      worker.log(exchange.sent ? "finished " : "could not answer ", exchange.method, ' ', exchange.path,
+                 " in ", exchange.duration);
     }
-    in_flight.done();
+    in_flight.done(exchange.sent);
   };
   server.hooks.closed = [&](std::uint64_t, HttpServer::CloseReason reason) {
     if (reason == HttpServer::CloseReason::stalled && in_flight.draining()) {
@@ -195,16 +199,16 @@ void drain(Worker& worker, HttpServer& server, InFlight& in_flight, const std::a
   worker.close_listener();
   worker.wait_until([&] { return server.activity().refusals == 0; }, kill_grace / 2);
   const auto cut = server.cut();
-  if (orders.cut) {
+  if (cut.requests + cut.half_sent > 0) {
     worker.send({{"type", "cut"}, {"requests", cut.requests}, {"halfSent", cut.half_sent}});
   }
   // END STEP 5
 }
 
 // Ends the cluster; true if it was graceful.
-bool end_cluster(Master& master, const Stops& stops, milliseconds timeout) {
+bool end_cluster(Master& master, const Noted& noted, milliseconds timeout) {
   // STEP 6: end the cluster
-  // Replace nobody any more, tell all workers to `drain`, and wait until each that lives has said
+  // Nobody is replaced any more. Tell all workers to `drain`, and wait until each that lives has said
   // `drained`: no longer than the timeout, and a second signal ends the wait at once. Then close the
   // listening socket and tell them to `finish` or, if the time is up, to `cut`. Who does not go is killed.
   // The end is graceful only if no connection was cut, no worker killed, and none lost that had not
@@ -215,7 +219,6 @@ bool end_cluster(Master& master, const Stops& stops, milliseconds timeout) {
   int finished = 0;
   int refused = 0;
   int cut = 0;
-  int lost = 0;
   master.on_message("drained", [&](const Master::WorkerInfo& from, const Json& message) {
     drained.insert(from.pid);
     finished += message.value("finished", 0);
@@ -228,9 +231,6 @@ bool end_cluster(Master& master, const Stops& stops, milliseconds timeout) {
     cut += requests + half_sent;
     master.log("worker ", from.slot, " cut ", requests, " requests and ", half_sent, " half-sent ones");
   });
-  master.on_death([&](const Master::Death& death) {
-    lost += drained.contains(death.worker.pid) || death.status.code == 0 ? 0 : 1;
-  });
   const auto all_gone = [&] { return master.workers().empty(); };
   const auto all_drained = [&] {
     const auto workers = master.workers();
@@ -238,14 +238,13 @@ bool end_cluster(Master& master, const Stops& stops, milliseconds timeout) {
                        [&](const auto& worker) { return drained.contains(worker.pid); });
   };
 
-  master.stop_replacing();
   master.broadcast({{"type", "drain"}});
-  master.wait_until([&] { return all_drained() || stops.size() > 1; }, timeout);
+  master.wait_until([&] { return all_drained() || noted.stops.size() > 1; }, timeout);
   const bool in_time = all_drained();
   master.close_listener();
   master.broadcast({{"type", in_time ? "finish" : "cut"}});
   const cluster::Clock::duration left = in_time ? began + timeout - cluster::Clock::now() : kill_grace;
-  master.wait_until([&] { return all_gone() || (in_time && stops.size() > 1); },
+  master.wait_until([&] { return all_gone() || (in_time && noted.stops.size() > 1); },
                     std::max<cluster::Clock::duration>(left, kill_grace));
   const bool killed = !all_gone();
   for (const auto& worker : master.workers()) {
@@ -253,6 +252,9 @@ bool end_cluster(Master& master, const Stops& stops, milliseconds timeout) {
     master.kill(worker.pid, SIGKILL);
   }
   master.wait_until(all_gone);
+  const auto lost = std::count_if(noted.deaths.begin(), noted.deaths.end(), [&](const Master::Death& death) {
+    return death.worker.ready && death.status.code != 0 && !drained.contains(death.worker.pid);
+  });
   const bool graceful = in_time && !killed && cut == 0 && lost == 0;
   master.log(graceful ? "graceful end" : "forced end", " finished=", finished, " refused=", refused,
              " cut=", cut, " after ", cluster::Clock::now() - began);
@@ -307,14 +309,22 @@ int run_worker(Worker& worker, const Settings& settings) {
 
 int run_master(const Settings& settings) {
   Master master(settings.workers, cluster::listen_on(settings.address), settings.journal);
-  Stops stops;
-  master.on_signal({SIGTERM, SIGINT}, [&](int signal) { stops.push_back(signal); });
+  Noted noted;
+  master.on_signal({SIGTERM, SIGINT}, [&](int signal) {
+    noted.stops.push_back(signal);
+    master.stop_replacing();
+  });
+  master.on_death([&](const Master::Death& death) {
+    if (!noted.stops.empty()) {
+      noted.deaths.push_back(death);
+    }
+  });
 
-  if (start_cluster(master, stops)) {
-    master.wait_until([&] { return !stops.empty(); });
+  if (start_cluster(master, noted)) {
+    master.wait_until([&] { return !noted.stops.empty(); });
   }
-  const bool by_sigint = !stops.empty() && stops.front() == SIGINT;
-  return end_cluster(master, stops, by_sigint ? settings.sigint_timeout : settings.timeout) ? 0 : 1;
+  const bool by_sigint = !noted.stops.empty() && noted.stops.front() == SIGINT;
+  return end_cluster(master, noted, by_sigint ? settings.sigint_timeout : settings.timeout) ? 0 : 1;
 }
 
 }  // namespace

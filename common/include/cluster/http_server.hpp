@@ -35,7 +35,7 @@ class HttpServer {
     std::chrono::milliseconds request{5'000};  // from the first byte of a request to its last: over it 408
     std::chrono::milliseconds idle{75'000};    // an idle connection is closed after it
     std::chrono::milliseconds write{5'000};    // for a client that does not take its answer
-    std::size_t threads = 1'024;               // handlers that run at once
+    std::size_t threads = 1'024;  // handlers that run at once (one more when none is free to take the lead)
   };
 
   enum class CloseReason {
