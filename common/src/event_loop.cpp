@@ -223,7 +223,8 @@ void EventLoop::run_timers() {
     timer.handler();
     firing_ = 0;
     if (timer.period > std::chrono::nanoseconds(0) && !firing_cancelled_) {
-      add_timer(std::max(due + timer.period, Clock::now()), std::move(timer));
+      const auto next = std::max(due + timer.period, Clock::now());
+      add_timer(next, std::move(timer));
     }
   }
 }

@@ -14,11 +14,12 @@ class MemoryStream : public httplib::Stream {
   MemoryStream(std::string_view input, std::string& output) : input_(input), output_(output) {}
 
   // The names of these differ between the versions of cpp-httplib; each version overrides its own.
-  bool is_readable() const { return !input_.empty(); }    // NOLINT(modernize-use-override)
-  bool is_writable() const { return true; }               // NOLINT(modernize-use-override)
-  bool wait_readable() const { return !input_.empty(); }  // NOLINT(modernize-use-override)
-  bool wait_writable() const { return true; }             // NOLINT(modernize-use-override)
-  time_t duration() const { return 0; }                   // NOLINT(modernize-use-override)
+  bool is_readable() const override { return !input_.empty(); }
+  // NOLINTNEXTLINE(modernize-use-override,clang-diagnostic-inconsistent-missing-override)
+  bool is_writable() const { return true; }
+  bool wait_readable() const { return !input_.empty(); }
+  bool wait_writable() const { return true; }
+  time_t duration() const { return 0; }
   ssize_t read(char* to, std::size_t size) override {
     const auto count = std::min(size, input_.size());
     std::memcpy(to, input_.data(), count);

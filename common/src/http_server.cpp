@@ -40,7 +40,7 @@ void HttpServer::reply(Response& response, int status, const Json& body) const {
     text.append(identity_, 1);
   }
   response.status = status;
-  response.set_content(std::move(text), "application/json");
+  response.set_content(text, "application/json");
 }
 
 void HttpServer::start() {

@@ -278,7 +278,7 @@ void Master::on_death(DeathHandler handler) {
   death_handler_ = std::move(handler);
 }
 
-void Master::on_signal(std::initializer_list<int> signals, EventLoop::SignalHandler handler) {
+void Master::on_signal(std::initializer_list<int> signals, const EventLoop::SignalHandler& handler) {
   for (const int number : signals) {
     loop_.on_signal(number, [this, handler](int signal) {
       if (journal_) {

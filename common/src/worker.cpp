@@ -109,7 +109,7 @@ void Worker::on_message(const std::string& type, MessageHandler handler) {
   message_handlers_[type] = std::move(handler);
 }
 
-void Worker::on_signal(std::initializer_list<int> signals, EventLoop::SignalHandler handler) {
+void Worker::on_signal(std::initializer_list<int> signals, const EventLoop::SignalHandler& handler) {
   for (const int number : signals) {
     loop_.on_signal(number, [this, handler](int signal) {
       if (journal_) {

@@ -31,7 +31,7 @@ struct Settings {
 };
 
 // A worker that was told to go has this long before it is killed.
-constexpr milliseconds kill_grace{100};
+[[maybe_unused]] constexpr milliseconds kill_grace{100};
 
 // What the master's handlers have noted, for its main line to act on.
 struct Noted {

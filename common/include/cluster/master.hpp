@@ -80,7 +80,7 @@ class Master {
   // Handlers. A later one for the same type or signal replaces the earlier.
   void on_message(const std::string& type, MessageHandler handler);
   void on_death(DeathHandler handler);  // after everything that the worker had sent was handled
-  void on_signal(std::initializer_list<int> signals, EventLoop::SignalHandler handler);
+  void on_signal(std::initializer_list<int> signals, const EventLoop::SignalHandler& handler);
 
   // The main line.
   bool wait_until(const std::function<bool()>& condition,

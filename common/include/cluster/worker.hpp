@@ -45,7 +45,7 @@ class Worker {
   void send(Json message);  // any thread; an object with a "type"
   void post(EventLoop::Handler handler) { loop_.post(std::move(handler)); }  // any thread
   void on_message(const std::string& type, MessageHandler handler);
-  void on_signal(std::initializer_list<int> signals, EventLoop::SignalHandler handler);
+  void on_signal(std::initializer_list<int> signals, const EventLoop::SignalHandler& handler);
   bool wait_until(const std::function<bool()>& condition,
                   std::optional<std::chrono::nanoseconds> timeout = std::nullopt);
 
