@@ -32,10 +32,6 @@ HttpServer::Engine::~Engine() {
 }
 
 void HttpServer::Engine::work(LeaderThreads::Member& self) {
-  HttpAdaptor adaptor(routes, server_.hooks.refuse,
-                      [this](Response& response, int status, const std::string& error) {
-                        server_.reply(response, status, {{"error", error}});
-                      });
   while (threads_.lead(self)) {
     while (threads_.leads(self)) {
       const auto event = next_event();
@@ -44,7 +40,7 @@ void HttpServer::Engine::work(LeaderThreads::Member& self) {
       }
       const auto connection = event->data.u64 == listener_event ? accept_one() : find(event->data.u64);
       if (connection) {
-        serve(self, adaptor, *connection, (event->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0);
+        serve(self, *connection, (event->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0);
       }
     }
   }

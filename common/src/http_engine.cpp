@@ -20,24 +20,10 @@ using State = Connection::State;
 
 constexpr std::size_t read_size = std::size_t{16} << 10;
 constexpr int reads_per_event = 8;
+constexpr unsigned accepts_per_turn = 2;
 // A process that was woken for a new connection and then stopped or killed before it accepted leaves the connection to
 // its siblings, which nobody wakes again: each looks for itself this often.
 constexpr milliseconds tick_period{100};
-
-std::string_view reason_phrase(int status) {
-  switch (status) {
-    case 408:
-      return "Request Timeout";
-    case 413:
-      return "Content Too Large";
-    case 431:
-      return "Request Header Fields Too Large";
-    case 501:
-      return "Not Implemented";
-    default:
-      return "Bad Request";
-  }
-}
 
 // Method and path of a framed request's first line, for the journal.
 std::pair<std::string, std::string> first_line(std::string_view head) {
@@ -77,7 +63,7 @@ void HttpServer::Engine::arm_listener(bool on) {
   armed_ = on && listener_ >= 0;
   if (armed_) {
     epoll_event event{};
-    event.events = EPOLLIN | EPOLLEXCLUSIVE | EPOLLET;
+    event.events = EPOLLIN | EPOLLEXCLUSIVE;
     event.data.u64 = listener_event;
     check("epoll_ctl", ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, listener_, &event));
   }
@@ -93,7 +79,9 @@ std::shared_ptr<Connection> HttpServer::Engine::accept_one() {
     }
     UniqueFd fd(::accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     const bool exhausted = !fd && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM);
-    arm_listener(!exhausted);  // when out of descriptors, the next tick tries again
+    if (exhausted || ++accepts_ % accepts_per_turn == 0) {
+      arm_listener(!exhausted);  // when out of descriptors, the next tick tries again
+    }
     if (!fd) {
       return nullptr;
     }
@@ -130,8 +118,7 @@ std::vector<std::shared_ptr<Connection>> HttpServer::Engine::all() const {
 }
 
 // What a connection's event, or its acceptance, leads to: read, and answer as many requests as are whole.
-void HttpServer::Engine::serve(LeaderThreads::Member& self, HttpAdaptor& adaptor, Connection& connection,
-                               bool hung_up) {
+void HttpServer::Engine::serve(LeaderThreads::Member& self, Connection& connection, bool hung_up) {
   std::unique_lock lock(connection.mutex);
   connection.more = true;
   connection.hung_up = connection.hung_up || hung_up;
@@ -146,7 +133,7 @@ void HttpServer::Engine::serve(LeaderThreads::Member& self, HttpAdaptor& adaptor
       bool sent = false;
       bool close_it = false;
       threads_.begin_handler(self);
-      answer(adaptor, connection, sent, close_it);
+      answer(connection, sent, close_it);
       threads_.end_handler(self);
       lock.lock();
       finish(connection, sent, close_it);
@@ -217,48 +204,6 @@ void HttpServer::Engine::begin_request(Connection& connection) {
   }
 }
 
-// Without the connection's lock: the handler may take its time.
-void HttpServer::Engine::answer(HttpAdaptor& adaptor, Connection& connection, bool& sent, bool& close_it) {
-  const auto began = Clock::now();
-  auto result =
-      adaptor.answer({std::string_view(connection.input).substr(0, connection.framer.head_size()),
-                      connection.framer.take_body(), !connection.admitted, connection.framer.wants_close(),
-                      [this] { return close_after_answer_.load(); }});
-  sent = send_all(connection, result.text);
-  close_it = result.close;
-  if (journal_) {
-    journal_.write("response", {{"conn", connection.id},
-                                {"method", result.method},
-                                {"path", result.path},
-                                {"status", result.status},
-                                {"sent", sent}});
-  }
-  if (server_.hooks.done) {
-    server_.hooks.done({connection.id, std::move(result.method), std::move(result.path), result.status,
-                        connection.admitted, sent, Clock::now() - began});
-  }
-}
-
-bool HttpServer::Engine::send_all(const Connection& connection, std::string_view text) const {
-  const auto deadline = Clock::now() + limits_.write;
-  while (!text.empty()) {
-    const auto sent = ::send(connection.fd.get(), text.data(), text.size(), MSG_NOSIGNAL);
-    if (sent >= 0) {
-      text.remove_prefix(static_cast<std::size_t>(sent));
-      continue;
-    }
-    if (errno != EAGAIN && errno != EINTR) {
-      return false;
-    }
-    const auto left = std::chrono::ceil<milliseconds>(deadline - Clock::now()).count();
-    pollfd writable{connection.fd.get(), POLLOUT, 0};
-    if (left <= 0 || ::poll(&writable, 1, static_cast<int>(left)) == 0) {
-      return false;
-    }
-  }
-  return true;
-}
-
 void HttpServer::Engine::finish(Connection& connection, bool sent, bool close_it) {
   const bool client_closes = connection.framer.wants_close();
   connection.input.erase(0, connection.framer.size());
@@ -272,33 +217,6 @@ void HttpServer::Engine::finish(Connection& connection, bool sent, bool close_it
   } else {
     enter(connection, State::idle);
   }
-}
-
-// Answers a request that cannot or need not be read to its end, and closes the connection.
-void HttpServer::Engine::refuse_unread(Connection& connection, int status, const std::string& reason) {
-  Response response;
-  server_.reply(response, status, {{"error", reason}});
-  const std::string text = "HTTP/1.1 " + std::to_string(status) + ' ' + std::string(reason_phrase(status)) +
-                           "\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: " +
-                           std::to_string(response.body.size()) + "\r\n\r\n" + response.body;
-  ::send(connection.fd.get(), text.data(), text.size(), MSG_NOSIGNAL);
-  if (journal_) {
-    journal_.write("response", {{"conn", connection.id}, {"status", status}});
-  }
-  if (status == 408) {
-    close(connection, CloseReason::stalled);
-  } else {
-    linger(connection);
-    note_quiet();
-  }
-}
-
-// Closing with unread input would reset the connection, and the client might lose the answer: so only our end is shut,
-// and what the client still sends is thrown away until it closes, for a moment.
-void HttpServer::Engine::linger(Connection& connection) {
-  ::shutdown(connection.fd.get(), SHUT_WR);
-  enter(connection, State::lingering);
-  connection.input.clear();
 }
 
 // Also once more if there is more to read than one event is worth: the kernel then tells of it again, behind what

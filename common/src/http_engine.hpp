@@ -14,8 +14,8 @@
 
 #include "cluster/http_server.hpp"
 #include "cluster/unique_fd.hpp"
-#include "http_adaptor.hpp"
 #include "http_connection.hpp"
+#include "http_routes.hpp"
 #include "leader_threads.hpp"
 
 namespace cluster {
@@ -62,20 +62,25 @@ class HttpServer::Engine {
   std::shared_ptr<Connection> accept_one();
   std::shared_ptr<Connection> find(std::uint64_t id) const;
   std::vector<std::shared_ptr<Connection>> all() const;
-  void serve(LeaderThreads::Member& self, HttpAdaptor& adaptor, Connection& connection, bool hung_up);
+  void serve(LeaderThreads::Member& self, Connection& connection, bool hung_up);
   void read(Connection& connection);
   void advance(Connection& connection);
   void begin_request(Connection& connection);
-  void answer(HttpAdaptor& adaptor, Connection& connection, bool& sent, bool& close_it);
-  bool send_all(const Connection& connection, std::string_view text) const;
   void finish(Connection& connection, bool sent, bool close_it);
-  void refuse_unread(Connection& connection, int status, const std::string& reason);
-  void linger(Connection& connection);
   void watch(Connection& connection);
   void enter(Connection& connection, Connection::State state);
   void close(Connection& connection, CloseReason reason);
   void expire(Connection& connection, Clock::time_point now);
   void note_quiet();
+
+  // Answers.
+  void fail(Response& response, int status, std::string_view error) const;
+  void respond(const Request& request, bool admitted, Response& response) const;
+  void route(const Request& request, Response& response) const;
+  void answer(Connection& connection, bool& sent, bool& close_it);
+  bool send_all(const Connection& connection, std::string_view text) const;
+  void refuse_unread(Connection& connection, int status, const std::string& reason);
+  void linger(Connection& connection);
 
   HttpServer& server_;
   const int listener_;
@@ -88,9 +93,10 @@ class HttpServer::Engine {
   std::vector<epoll_event> events_;
   std::size_t next_event_ = 0;
 
-  std::mutex listener_mutex_;  // guards the two below, and accepting
+  std::mutex listener_mutex_;  // guards the three below, and accepting
   bool accepting_ = false;
   bool armed_ = false;
+  unsigned accepts_ = 0;
 
   mutable std::mutex connections_mutex_;  // guards the two below
   std::unordered_map<std::uint64_t, std::shared_ptr<Connection>> connections_;

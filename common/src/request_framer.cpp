@@ -1,10 +1,11 @@
 #include "request_framer.hpp"
 
 #include <algorithm>
-#include <cctype>
 #include <charconv>
 #include <optional>
 #include <utility>
+
+#include "http_message.hpp"
 
 namespace cluster {
 
@@ -16,21 +17,10 @@ constexpr std::size_t longest_chunk_line = 256;
 // Framing may not outweigh the body many times over.
 constexpr std::size_t chunk_overhead = 8;
 
-bool same(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
-}
-
-std::string_view trim(std::string_view text) {
-  constexpr std::string_view blanks = " \t";
-  const auto first = text.find_first_not_of(blanks);
-  return first == std::string_view::npos ? "" : text.substr(first, text.find_last_not_of(blanks) - first + 1);
-}
-
 bool has_token(std::string_view list, std::string_view token) {
   while (!list.empty()) {
     const auto comma = std::min(list.find(','), list.size());
-    if (same(trim(list.substr(0, comma)), token)) {
+    if (same_name(trim(list.substr(0, comma)), token)) {
       return true;
     }
     list.remove_prefix(std::min(comma + 1, list.size()));
@@ -90,18 +80,13 @@ RequestFramer::State RequestFramer::find_head(std::string_view buffer) {
 }
 
 RequestFramer::State RequestFramer::read_head(std::string_view head) {
-  const auto first_end = std::min(head.find(line_end), head.size());
-  http_1_0_ = head.substr(0, first_end).ends_with(" HTTP/1.0");
-  head.remove_prefix(std::min(first_end + line_end.size(), head.size()));
+  http_1_0_ = take_line(head).ends_with(" HTTP/1.0");
   while (!head.empty()) {
-    const auto end = std::min(head.find(line_end), head.size());
-    const auto line = head.substr(0, end);
-    head.remove_prefix(std::min(end + line_end.size(), head.size()));
-    const auto colon = line.find(':');
-    if (colon == std::string_view::npos || colon == 0 || line.find_first_of(" \t") < colon) {
+    const auto header = parse_header(take_line(head));
+    if (!header) {
       return refuse(400, "a header line is not of the form `Name: value`");
     }
-    if (!read_header(line.substr(0, colon), trim(line.substr(colon + 1)))) {
+    if (!read_header(header->name, header->value)) {
       return State::refused;
     }
   }
@@ -118,7 +103,7 @@ RequestFramer::State RequestFramer::read_head(std::string_view head) {
 
 // False when the header is refused.
 bool RequestFramer::read_header(std::string_view name, std::string_view value) {
-  if (same(name, "Content-Length")) {
+  if (same_name(name, "Content-Length")) {
     const auto length = number(value, 10);
     if (!length || (has_length_ && *length != length_)) {
       refuse(400, "Content-Length is not one whole number");
@@ -126,17 +111,17 @@ bool RequestFramer::read_header(std::string_view name, std::string_view value) {
     }
     length_ = *length;
     has_length_ = true;
-  } else if (same(name, "Transfer-Encoding")) {
-    if (!same(value, "chunked")) {
+  } else if (same_name(name, "Transfer-Encoding")) {
+    if (!same_name(value, "chunked")) {
       refuse(501, "this Transfer-Encoding is not known: only chunked is");
       return false;
     }
     chunked_ = true;
-  } else if (same(name, "Connection")) {
+  } else if (same_name(name, "Connection")) {
     connection_close_ = connection_close_ || has_token(value, "close");
     connection_keep_alive_ = connection_keep_alive_ || has_token(value, "keep-alive");
-  } else if (same(name, "Expect")) {
-    expect_continue_ = same(value, "100-continue");
+  } else if (same_name(name, "Expect")) {
+    expect_continue_ = same_name(value, "100-continue");
   }
   return true;
 }

@@ -7,8 +7,8 @@
 namespace cluster {
 
 // Finds where an HTTP/1.x request ends in a growing buffer, following RFC 9112, sections 2, 6 and 7: the head up to
-// its empty line, then a body of Content-Length bytes or in chunks. It knows nothing of the rest; cpp-httplib parses
-// the head afterwards. One connection's, used again for each request. Not thread-safe.
+// its empty line, then a body of Content-Length bytes or in chunks. It leaves the rest to parse_request(). One
+// connection's, for one request. Not thread-safe.
 class RequestFramer {
  public:
   enum class State { incomplete, complete, refused };

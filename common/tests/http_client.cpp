@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 
 #include "cluster/system.hpp"
 #include "support.hpp"
@@ -99,9 +100,10 @@ std::string Client::read_bytes(std::size_t count) {
   return result;
 }
 
-bool Client::ended() {
-  const auto begin = Clock::now();
-  return !receive() && input_.empty() && Clock::now() - begin < patience;
+int Client::wait_end() {
+  char byte = 0;
+  const auto got = input_.empty() ? ::recv(fd_.get(), &byte, 1, 0) : 1;
+  return got == 0 || (got < 0 && errno == ECONNRESET) ? static_cast<int>(got) : 1;
 }
 
 bool Client::quiet_for(std::chrono::milliseconds duration) const {

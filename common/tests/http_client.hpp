@@ -37,13 +37,16 @@ class Client {
   std::optional<Answer> ask(std::string_view request) { return send(request) ? read() : std::nullopt; }
   int status(std::string_view request);  // of the answer; 0 without one
   std::string read_bytes(std::size_t count);
-  bool ended();  // waits for the end of the connection: true when nothing more came before it
+  // Waits for the end of the connection: true when nothing more came before it. An orderly one is no reset.
+  bool ended() { return wait_end() == 0; }
+  bool ended_or_reset() { return wait_end() <= 0; }
   bool quiet_for(std::chrono::milliseconds duration) const;  // neither bytes nor the end
   void finish() const;                                       // nothing more will be sent
   void close() { fd_.reset(); }
 
  private:
   bool receive();
+  int wait_end();  // 0: end, -1: reset, 1: neither
 
   UniqueFd fd_;
   std::string input_;

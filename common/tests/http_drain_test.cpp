@@ -48,7 +48,7 @@ TEST_F(HttpDrainTest, StopAcceptingLeavesNewConnectionsToWhoAcceptsNext) {
   EXPECT_EQ(kept.status(get("/")), 200);
   EXPECT_EQ(opened(), 1);
   server->resume_accepting();
-  EXPECT_EQ(waiting.read()->status, 200);
+  EXPECT_EQ(waiting.read().value().status, 200);
 }
 
 TEST_F(HttpDrainTest, CloseIdleTakesOnlyThoseThatAreIdleForSoLong) {
@@ -68,7 +68,7 @@ TEST_F(HttpDrainTest, CloseIdleTakesOnlyThoseThatAreIdleForSoLong) {
   }));
   EXPECT_TRUE(old.ended());
   gate.open();
-  EXPECT_EQ(active.read()->status, 200);
+  EXPECT_EQ(active.read().value().status, 200);
   EXPECT_EQ(half.status("TP/1.1\r\n\r\n"), 200);
 }
 
@@ -101,17 +101,22 @@ TEST_F(HttpDrainTest, CutEndsEverythingAndCountsWhatItCost) {
   EXPECT_EQ(closed(CloseReason::idle), 1);
 }
 
-TEST_F(HttpDrainTest, PauseLastsAsLongAsItIsSaidAndIsEndedByACut) {
-  make();
+struct Pausing : HttpDrainTest {
+  ~Pausing() override { end(); }
+
+  HttpServer::Handler pause(std::chrono::milliseconds duration) {
+    return [this, &own = *server, duration](const auto&, auto& response) {
+      ++paused;
+      uninterrupted += own.pause(duration) ? 1 : 0;
+      own.reply(response, 200, Json::object());
+    };
+  }
   std::atomic<int> paused{0};
   std::atomic<int> uninterrupted{0};
-  const auto pause = [&](std::chrono::milliseconds duration) {
-    return [&, duration](const auto&, auto& response) {
-      ++paused;
-      uninterrupted += server->pause(duration) ? 1 : 0;
-      server->reply(response, 200, Json::object());
-    };
-  };
+};
+
+TEST_F(Pausing, PauseLastsAsLongAsItIsSaidAndIsEndedByACut) {
+  make();
   server->get("/short", pause(50ms));
   server->get("/long", pause(1h));
   start();
@@ -128,15 +133,21 @@ TEST_F(HttpDrainTest, PauseLastsAsLongAsItIsSaidAndIsEndedByACut) {
   EXPECT_EQ(uninterrupted, 1);
 }
 
-TEST_F(HttpDrainTest, QuietIsToldOnlyDuringADrainAndWhenNothingIsInFlightOrHalfSent) {
+struct Quiet : HttpDrainTest {
+  Quiet() {
+    auto& own = make();
+    own.hooks.quiet = [this, &own] {
+      const auto activity = own.activity();
+      disturbed = disturbed || activity.requests > 0 || activity.half_sent > 0;
+      ++quiet;
+    };
+  }
+  ~Quiet() override { end(); }
   std::atomic<int> quiet{0};
   std::atomic<bool> disturbed{false};
-  auto& own = make();
-  own.hooks.quiet = [&] {
-    const auto activity = own.activity();
-    disturbed = disturbed || activity.requests > 0 || activity.half_sent > 0;
-    ++quiet;
-  };
+};
+
+TEST_F(Quiet, QuietIsToldOnlyDuringADrainAndWhenNothingIsInFlightOrHalfSent) {
   start();
   EXPECT_EQ(connect().status(get("/")), 200);
   ASSERT_TRUE(await_closed(CloseReason::peer));
@@ -147,7 +158,7 @@ TEST_F(HttpDrainTest, QuietIsToldOnlyDuringADrainAndWhenNothingIsInFlightOrHalfS
   auto active = connect_to_gate();
   server->close_after_answer();
   gate.open();
-  EXPECT_EQ(active.read()->status, 200);
+  EXPECT_EQ(active.read().value().status, 200);
   active.close();
   ASSERT_TRUE(
       await([](const auto& activity) { return activity.requests == 0 && activity.connections == 1; }));
@@ -158,11 +169,10 @@ TEST_F(HttpDrainTest, QuietIsToldOnlyDuringADrainAndWhenNothingIsInFlightOrHalfS
 }
 
 TEST_F(HttpDrainTest, ActivityCountsWhatIsOpenHalfSentAndInFlight) {
-  std::atomic<bool> admitting{true};
-  make().hooks.admit = [&] { return admitting.load(); };
-  server->hooks.refuse = [&](const auto&, auto& response) {
+  auto& own = make();
+  own.hooks.refuse = [this, &own](const auto&, auto& response) {
     gate.pass();
-    server->reply(response, 503, Json::object());
+    own.reply(response, 503, Json::object());
   };
   start();
   auto idle = connect_accepted();
@@ -177,8 +187,8 @@ TEST_F(HttpDrainTest, ActivityCountsWhatIsOpenHalfSentAndInFlight) {
            activity.refusals == 1;
   }));
   gate.open();
-  EXPECT_EQ(active.read()->status, 200);
-  EXPECT_EQ(refused.read()->status, 503);
+  EXPECT_EQ(active.read().value().status, 200);
+  EXPECT_EQ(refused.read().value().status, 503);
   EXPECT_TRUE(await([](const auto& activity) { return activity.requests == 0 && activity.refusals == 0; }));
 }
 

@@ -40,9 +40,10 @@ TEST_F(HttpLimitsTest, AHeadOfJustTheLimitIsServedAndOneByteMoreIs431) {
 }
 
 TEST_F(HttpLimitsTest, OneLongHeaderUnderTheLimitIsServed) {
-  make().get("/cookie", [this](const auto& request, auto& response) {
-    server->reply(response, 200,
-                  {{"cookie", request.get_header_value("cookie")}, {"after", request.has_header("X")}});
+  auto& own = make();
+  own.get("/cookie", [&own](const auto& request, auto& response) {
+    own.reply(response, 200,
+              {{"cookie", request.get_header_value("cookie")}, {"after", request.has_header("X")}});
   });
   start();
   auto client = connect();
@@ -54,24 +55,21 @@ TEST_F(HttpLimitsTest, OneLongHeaderUnderTheLimitIsServed) {
     EXPECT_EQ(answer->json()["cookie"], cookie) << size;
     EXPECT_EQ(answer->json()["after"], true) << size;
   }
-  EXPECT_EQ(client.ask(get("/cookie"))->json()["cookie"], "") << "nothing is left of the request before";
+  EXPECT_EQ(client.ask(get("/cookie")).value().json()["cookie"], "")
+      << "nothing is left of the request before";
 }
 
-TEST_F(HttpLimitsTest, ALongPathIsFoundOr414) {
+TEST_F(HttpLimitsTest, ALongPathUnderTheLimitIsFound) {
   start();
-  auto client = connect();
-  EXPECT_EQ(client.status(get("/items/" + std::string(7'000, 'x'))), 200);
-  const auto too_long = client.ask(get("/items/" + std::string(9'000, 'x')));
-  ASSERT_TRUE(too_long);
-  EXPECT_EQ(too_long->status, 414);
-  EXPECT_TRUE(too_long->json()["error"].is_string()) << too_long->body;
+  const auto path = "/items/" + std::string(15'000, 'x');
+  EXPECT_EQ(connect().ask(get(path)).value().json()["path"], path);
 }
 
 TEST_F(HttpLimitsTest, ABodyOfJustTheLimitIsServedAndOneByteMoreIs413) {
   start();
   auto client = connect();
   const std::string longest(body_limit, 'x');
-  EXPECT_EQ(client.ask(post("/echo", longest))->json()["body"], longest);
+  EXPECT_EQ(client.ask(post("/echo", longest)).value().json()["body"], longest);
   const auto answer = client.ask(post("/echo", longest + 'x'));
   ASSERT_TRUE(answer);
   EXPECT_EQ(answer->status, 413);
@@ -156,7 +154,7 @@ struct Stalling : HttpLimitsTest {
     EXPECT_EQ(answer->status, 408);
     EXPECT_TRUE(answer->closes());
     EXPECT_TRUE(answer->json()["error"].is_string()) << answer->body;
-    EXPECT_TRUE(client.ended());
+    EXPECT_TRUE(client.ended_or_reset());  // what it sends too late is not taken
     EXPECT_TRUE(await_closed(CloseReason::stalled, ++cut));
   }
   int cut = 0;
@@ -215,7 +213,7 @@ TEST_F(Stalling, AHandlerMayTakeLongerThanTheRequest) {
   auto client = connect_to_gate();
   EXPECT_TRUE(client.quiet_for(3 * limits.request));
   gate.open();
-  EXPECT_EQ(client.read()->status, 200);
+  EXPECT_EQ(client.read().value().status, 200);
 }
 
 TEST_F(HttpLimitsTest, AnIdleConnectionIsClosedSilentlyAfterItsTime) {

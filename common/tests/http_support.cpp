@@ -25,6 +25,7 @@ std::unique_ptr<HttpServer> HttpTest::add(const std::string& name) {
   own.get("/throw", [](const auto&, auto&) { throw std::runtime_error("it broke"); });
   own.get("/throw-int", [](const auto&, auto&) { throw 7; });
   own.get("/large", [this](const auto&, auto& response) { response.set_content(large, "text/plain"); });
+  own.hooks.admit = [this] { return admitting.load(); };
   own.hooks.opened = [this](std::uint64_t) {
     const std::lock_guard lock(told_mutex_);
     ++opened_;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -23,7 +24,7 @@ struct HttpTest : testing::Test {
 
   HttpTest() : HttpTest("") {}
   explicit HttpTest(const std::string& journal_path) : journal(journal_path, 1) {}
-  ~HttpTest() override { gate.open(); }  // before the server waits for its handlers
+  ~HttpTest() override { end(); }
   HttpTest(const HttpTest&) = delete;
   HttpTest& operator=(const HttpTest&) = delete;
 
@@ -34,6 +35,11 @@ struct HttpTest : testing::Test {
   HttpServer& start() {
     (server ? *server : make()).start();
     return *server;
+  }
+  // For a fixture with members that its hooks or handlers use: its destructor must call it.
+  void end() {
+    gate.open();  // before the server waits for its handlers
+    server.reset();
   }
   // A server with all routes, on the same listening socket.
   std::unique_ptr<HttpServer> add(const std::string& name);
@@ -83,6 +89,7 @@ struct HttpTest : testing::Test {
   HttpServer::Limits limits;
   Gate gate;
   std::string large;  // what GET /large answers
+  std::atomic<bool> admitting{true};
 
  private:
   std::mutex told_mutex_;  // guards the three below
@@ -91,7 +98,7 @@ struct HttpTest : testing::Test {
   std::vector<Exchange> done_;
 
  public:
-  std::unique_ptr<HttpServer> server;  // goes first: its hooks use all the others
+  std::unique_ptr<HttpServer> server;
 };
 
 }  // namespace cluster::test

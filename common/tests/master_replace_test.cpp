@@ -129,6 +129,16 @@ TEST_F(MasterTest, AWorkerThatCannotBeStartedIsTriedAgain) {
   EXPECT_TRUE(other.wait_until([&] { return other.all_ready(); }, patience));
 }
 
+TEST_F(MasterTest, AMasterWithoutDescriptorsTriesAgain) {
+  {
+    const test::NoMoreDescriptors exhausted;
+    EXPECT_EQ(master.start(1), 0);
+    EXPECT_EQ(master.start(2), 0);
+  }
+  EXPECT_EQ(master.current(1), 0);
+  EXPECT_TRUE(await([&] { return master.all_ready(); }));
+}
+
 // What a rolling restart is made of.
 
 TEST_F(MasterTest, ASuccessorIsPromotedAndTheRetiredOneNotReplaced) {

@@ -71,7 +71,11 @@ TEST_F(MasterTest, MessagesFromAWorkersOtherThreadsComeInOrder) {
 
 TEST_F(MasterTest, AllThatAWorkerSaidComesBeforeItsDeathIsTold) {
   start();
-  master.send(master.current(1), {{"type", "say and die"}, {"count", 300}});
+  const auto pid = master.current(1);
+  const auto pidfd = test::open_pidfd(pid);
+  master.send(pid, {{"type", "say and die"}, {"count", 300}});
+  master.loop().run_once(0ns);                    // it leaves now
+  ASSERT_TRUE(test::wait_gone(pidfd, patience));  // so its words and its death are told in the same turn
   ASSERT_TRUE(await_deaths(1));
   EXPECT_EQ(received_at_death, 300U);
   EXPECT_EQ(received.back().second["number"], 299);

@@ -44,7 +44,8 @@ int obey() {
                  {"descriptors", open_descriptors()}});
   });
   worker.on_message("say and die", [&](const Json& message) {
-    for (int i = 0; i < message["count"]; ++i) worker.send({{"type", "said"}, {"number", i}});
+    const std::string text(300, 'x');  // all of it more than one read takes, and less than the socket holds
+    for (int i = 0; i < message["count"]; ++i) worker.send({{"type", "said"}, {"number", i}, {"text", text}});
     worker.post([] { ::kill(::getpid(), SIGKILL); });  // the next turn: this one's messages have left
   });
   worker.on_message("from threads", [&](const Json& message) {
@@ -83,6 +84,13 @@ int run_worker_role() {
   if (role == "mute") {
     Worker worker("");
     worker.wait_until(never);
+  }
+  if (role == "busy") {  // comes to its loop once, and then no more
+    Worker worker("");
+    worker.ready();
+    worker.wait_until(never, 1ms);
+    burn(patience);
+    return 0;
   }
   return obey();
 }

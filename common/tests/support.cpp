@@ -176,6 +176,17 @@ std::string CaughtOutput::text() const {
   return result;
 }
 
+NoMoreDescriptors::NoMoreDescriptors() {
+  check("getrlimit", ::getrlimit(RLIMIT_NOFILE, &before_));
+  const rlimit low{static_cast<rlim_t>(*descriptors().rbegin()) + 1, before_.rlim_max};
+  check("setrlimit", ::setrlimit(RLIMIT_NOFILE, &low));
+  for (int fd = 0; (fd = ::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0)) >= 0;) fillers_.emplace_back(fd);
+}
+
+NoMoreDescriptors::~NoMoreDescriptors() {
+  ::setrlimit(RLIMIT_NOFILE, &before_);
+}
+
 SignalMask::SignalMask() {
   ::pthread_sigmask(SIG_SETMASK, nullptr, &before_);
 }

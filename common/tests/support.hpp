@@ -3,6 +3,7 @@
 // What the tests of all headers share. Things are awaited with a deadline that only a fault reaches; nothing
 // sleeps for a guessed time.
 
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include <atomic>
@@ -102,6 +103,19 @@ class SignalMask {
 
  private:
   sigset_t before_{};
+};
+
+// As long as it lives, this process gets no further descriptor.
+class NoMoreDescriptors {
+ public:
+  NoMoreDescriptors();
+  ~NoMoreDescriptors();
+  NoMoreDescriptors(const NoMoreDescriptors&) = delete;
+  NoMoreDescriptors& operator=(const NoMoreDescriptors&) = delete;
+
+ private:
+  rlimit before_{};
+  std::vector<UniqueFd> fillers_;
 };
 
 // Handlers wait here until the test opens it.

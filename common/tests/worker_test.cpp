@@ -23,7 +23,8 @@ constexpr auto soon = 2s;
 
 // A master in a process of its own, with one worker that is nobody's child here.
 struct WorkerTest : testing::Test {
-  WorkerTest() : master(loop, "master") {
+  WorkerTest() : WorkerTest("obey") {}
+  explicit WorkerTest(const std::string& role) : master(loop, "master", {"TEST_ROLE=" + role}) {
     if (loop.wait_until([&] { return !master.messages.empty(); }, patience)) {
       worker = master.messages[0]["worker"];
       pidfd = test::open_pidfd(worker);
@@ -34,6 +35,10 @@ struct WorkerTest : testing::Test {
   test::Helper master;
   pid_t worker = 0;
   UniqueFd pidfd;
+};
+
+struct BusyWorkerTest : WorkerTest {
+  BusyWorkerTest() : WorkerTest("busy") {}
 };
 
 TEST_F(WorkerTest, IsGoneSoonAfterItsMasterWasKilled) {
@@ -52,6 +57,12 @@ TEST_F(WorkerTest, IsGoneAtTheLatestWhenItIsContinuedAfterItsMasterWasKilled) {
   if (!test::wait_gone(pidfd, 500ms)) {
     ::kill(worker, SIGCONT);
   }
+  EXPECT_TRUE(test::wait_gone(pidfd, soon));
+}
+
+TEST_F(BusyWorkerTest, IsGoneSoonAlsoWhenItDoesNotComeToItsLoop) {
+  ASSERT_NE(worker, 0);
+  master.process.signal(SIGKILL);
   EXPECT_TRUE(test::wait_gone(pidfd, soon));
 }
 

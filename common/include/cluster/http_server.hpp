@@ -16,10 +16,11 @@ namespace cluster {
 
 class Worker;
 
-// An HTTP/1.1 server on a listening socket that several processes may share; cpp-httplib parses the requests and
-// writes the answers. A thread of its own accepts connections, reads them without blocking and, when a whole request is
-// there, runs the handler; if that takes long, another thread takes its place. So idle and stalled connections cost no
-// thread, fast handlers no hand-over, and slow handlers hold up nobody.
+// An HTTP/1.1 server on a listening socket that several processes may share. Handlers are written as for cpp-httplib:
+// they get its Request (without multipart forms) and fill its Response (whole bodies only, no content providers). A
+// thread of its own accepts connections, reads them without blocking and, when a whole request is there, runs the
+// handler; if that takes long, another thread takes its place. So idle and stalled connections cost no thread, fast
+// handlers no hand-over, and slow handlers hold up nobody.
 //
 // Set routes and hooks before start(). Handlers and hooks are called by the server's threads, several at once. All other
 // functions may be called from any thread, but not from a hook.

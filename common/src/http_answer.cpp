@@ -1,0 +1,137 @@
+// The engine's answers.
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <exception>
+
+#include "http_engine.hpp"
+#include "http_message.hpp"
+
+namespace cluster {
+
+namespace {
+
+using std::chrono::milliseconds;
+using State = Connection::State;
+
+}  // namespace
+
+void HttpServer::Engine::fail(Response& response, int status, std::string_view error) const {
+  server_.reply(response, status, {{"error", error}});
+}
+
+void HttpServer::Engine::respond(const Request& request, bool admitted, Response& response) const {
+  try {
+    if (admitted) {
+      route(request, response);
+    } else {
+      server_.hooks.refuse(request, response);
+    }
+  } catch (const std::exception& error) {
+    fail(response, 500, error.what());
+  } catch (...) {
+    fail(response, 500, "the handler failed");
+  }
+  if (response.status < 0) {
+    response.status = 200;
+  }
+  if (response.status >= 400 && response.body.empty()) {
+    fail(response, response.status, reason_phrase(response.status));
+  }
+}
+
+void HttpServer::Engine::route(const Request& request, Response& response) const {
+  const auto* methods = routes.find(request.path);
+  if (methods == nullptr) {
+    fail(response, 404, "there is nothing at " + request.path);
+    return;
+  }
+  if (const auto handler = methods->find(request.method); handler != methods->end()) {
+    handler->second(request, response);
+    return;
+  }
+  std::string allowed;
+  for (const auto& [method, ignored] : *methods) {
+    allowed += (allowed.empty() ? "" : ", ") + method;
+  }
+  response.set_header("Allow", allowed);
+  fail(response, 405, request.method + " is not allowed here: " + allowed);
+}
+
+// Without the connection's lock: the handler may take its time.
+void HttpServer::Engine::answer(Connection& connection, bool& sent, bool& close_it) {
+  const auto began = Clock::now();
+  Response response;
+  auto request = parse_request(std::string_view(connection.input).substr(0, connection.framer.head_size()));
+  const bool understood = request.has_value();
+  if (understood) {
+    request->body = connection.framer.take_body();
+    respond(*request, connection.admitted, response);
+  } else {
+    request.emplace();
+    fail(response, 400, "this is no request that the server understands");
+  }
+  close_it = !understood || !connection.admitted || connection.framer.wants_close() || close_after_answer_ ||
+             same_name(response.get_header_value("Connection"), "close");
+  const Closing closing{close_it, request->version == "HTTP/1.0"};
+  sent = send_all(connection, format_response(response, closing, request->method != "HEAD"));
+  if (journal_) {
+    journal_.write("response", {{"conn", connection.id},
+                                {"method", request->method},
+                                {"path", request->path},
+                                {"status", response.status},
+                                {"sent", sent}});
+  }
+  if (server_.hooks.done) {
+    server_.hooks.done({connection.id, std::move(request->method), std::move(request->path), response.status,
+                        connection.admitted, sent, Clock::now() - began});
+  }
+}
+
+bool HttpServer::Engine::send_all(const Connection& connection, std::string_view text) const {
+  const auto deadline = Clock::now() + limits_.write;
+  while (!text.empty()) {
+    const auto sent = ::send(connection.fd.get(), text.data(), text.size(), MSG_NOSIGNAL);
+    if (sent >= 0) {
+      text.remove_prefix(static_cast<std::size_t>(sent));
+      continue;
+    }
+    if (errno != EAGAIN && errno != EINTR) {
+      return false;
+    }
+    const auto left = std::chrono::ceil<milliseconds>(deadline - Clock::now()).count();
+    pollfd writable{connection.fd.get(), POLLOUT, 0};
+    if (left <= 0 || ::poll(&writable, 1, static_cast<int>(left)) == 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// Answers a request that cannot or need not be read to its end, and closes the connection.
+void HttpServer::Engine::refuse_unread(Connection& connection, int status, const std::string& reason) {
+  Response response;
+  fail(response, status, reason);
+  const auto text = format_response(response, {.close = true});
+  ::send(connection.fd.get(), text.data(), text.size(), MSG_NOSIGNAL);
+  if (journal_) {
+    journal_.write("response", {{"conn", connection.id}, {"status", status}});
+  }
+  if (status == 408) {
+    close(connection, CloseReason::stalled);
+  } else {
+    linger(connection);
+    note_quiet();
+  }
+}
+
+// Closing with unread input would reset the connection, and the client might lose the answer: so only our end is shut,
+// and what the client still sends is thrown away until it closes, for a moment.
+void HttpServer::Engine::linger(Connection& connection) {
+  ::shutdown(connection.fd.get(), SHUT_WR);
+  enter(connection, State::lingering);
+  connection.input.clear();
+}
+
+}  // namespace cluster

@@ -1,0 +1,118 @@
+#include "http_message.hpp"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace cluster {
+namespace {
+
+std::optional<httplib::Request> parse(const std::string& line, const std::string& headers = "") {
+  return parse_request(line + "\r\n" + headers + "\r\n");
+}
+
+TEST(ParseRequest, TakesTheRequestLineApart) {
+  const auto request = parse("DELETE /a/b?x=1&y=2#end HTTP/1.0").value();
+  EXPECT_EQ(request.method, "DELETE");
+  EXPECT_EQ(request.target, "/a/b?x=1&y=2#end");
+  EXPECT_EQ(request.path, "/a/b");
+  EXPECT_EQ(request.version, "HTTP/1.0");
+  EXPECT_EQ(request.get_param_value("x"), "1");
+  EXPECT_EQ(request.get_param_value("y"), "2");
+}
+
+TEST(ParseRequest, DecodesPathAndQueryEachInItsWay) {
+  const auto request =
+      parse("GET /a+b%20%2f%C3%BC?k%65y=a+b%2B%26%00&flag&=nameless&&x=1=2 HTTP/1.1").value();
+  EXPECT_EQ(request.path, "/a+b /\xC3\xBC");
+  EXPECT_EQ(request.get_param_value("key"), std::string("a b+&\0", 6));
+  EXPECT_TRUE(request.has_param("flag"));
+  EXPECT_EQ(request.get_param_value("flag"), "");
+  EXPECT_EQ(request.get_param_value(""), "nameless");
+  EXPECT_EQ(request.get_param_value("x"), "1=2");
+  EXPECT_EQ(request.params.size(), 4U);
+}
+
+TEST(ParseRequest, AParameterMayComeTwice) {
+  const auto request = parse("GET /?x=1&x=2 HTTP/1.1").value();
+  EXPECT_EQ(request.get_param_value_count("x"), 2U);
+  EXPECT_EQ(request.get_param_value("x", 1), "2");
+}
+
+TEST(ParseRequest, APercentSignWithoutTwoDigitsStandsForItself) {
+  for (const auto* path : {"/%", "/%4", "/%zz", "/%4x", "/%+1", "/%-1", "/100%"}) {
+    EXPECT_EQ(parse("GET " + std::string(path) + " HTTP/1.1").value().path, path);
+  }
+}
+
+TEST(ParseRequest, FindsHeadersInUpperAndLowerCase) {
+  const auto request =
+      parse("GET / HTTP/1.1", "Host: here\r\nX-A:  \t b c \t\r\nx-a:d\r\nEmpty:\r\n").value();
+  EXPECT_EQ(request.get_header_value("host"), "here");
+  EXPECT_EQ(request.get_header_value("X-a"), "b c");
+  EXPECT_EQ(request.get_header_value("X-a", 1), "d");
+  EXPECT_TRUE(request.has_header("empty"));
+  EXPECT_EQ(request.headers.size(), 4U);
+}
+
+TEST(ParseRequest, RefusesWhatIsNoRequestLine) {
+  for (const auto* line :
+       {"", "GET", "GET /", "GET / ", "GET  / HTTP/1.1", "GET / HTTP/1.1 ", "GET /a b HTTP/1.1",
+        " / HTTP/1.1", "G(T / HTTP/1.1", "GET / HTTP/2.0", "GET / http/1.1", "GET /\t HTTP/1.1",
+        "GET /\x01 HTTP/1.1", "GET / HTTP/1.1\nHost: x"}) {
+    EXPECT_FALSE(parse(line)) << line;
+  }
+}
+
+TEST(ParseHeader, RefusesWhatIsNoHeader) {
+  for (const auto* line :
+       {"", "x", ": x", "a b: x", " folded: x", "a\t: x", "a: x\ny", "a: x\ry", "a: \x01", "a:\x7F"}) {
+    EXPECT_FALSE(parse_header(line)) << line;
+  }
+  EXPECT_FALSE(parse_header(std::string_view("a: x\0y", 6)));
+  EXPECT_EQ(parse_header("a: x\ty\xFC").value().value, "x\ty\xFC");
+}
+
+httplib::Response response(int status, const std::string& body) {
+  httplib::Response result;
+  result.status = status;
+  result.set_content(body, "application/json");
+  return result;
+}
+
+TEST(FormatResponse, WritesHeadAndBody) {
+  auto answer = response(503, "{}");
+  answer.set_header("Retry-After", "1");
+  EXPECT_EQ(format_response(answer, {}),
+            "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n"
+            "Content-Length: 2\r\n\r\n{}");
+}
+
+TEST(FormatResponse, SaysWhetherTheConnectionIsKept) {
+  const auto connection = [](Closing closing) {
+    auto answer = response(200, "{}");
+    answer.set_header("Connection", "upgrade");
+    answer.set_header("Content-Length", "7");
+    const auto text = format_response(answer, closing);
+    EXPECT_EQ(text.find("upgrade"), std::string::npos);
+    EXPECT_EQ(text.find("Length: 7"), std::string::npos);
+    const auto at = text.find("Connection: ");
+    return at == std::string::npos ? "" : text.substr(at + 12, text.find('\r', at) - at - 12);
+  };
+  EXPECT_EQ(connection({.close = false, .keep_alive = false}), "");
+  EXPECT_EQ(connection({.close = false, .keep_alive = true}), "keep-alive");
+  EXPECT_EQ(connection({.close = true, .keep_alive = false}), "close");
+  EXPECT_EQ(connection({.close = true, .keep_alive = true}), "close");
+}
+
+TEST(FormatResponse, AnAnswerToHeadHasTheLengthButNoBody) {
+  const auto text = format_response(response(200, "{\"a\":1}"), {}, false);
+  EXPECT_TRUE(text.ends_with("Content-Length: 7\r\n\r\n")) << text;
+}
+
+TEST(FormatResponse, AStatusWithoutANameIsWrittenAllTheSame) {
+  EXPECT_TRUE(format_response(response(299, "{}"), {}).starts_with("HTTP/1.1 299 Status\r\n"));
+}
+
+}  // namespace
+}  // namespace cluster
