@@ -17,6 +17,12 @@ using State = Connection::State;
 constexpr milliseconds linger_time{1'000};
 constexpr int events_per_wait = 64;
 
+// A connection is not idle when a request lies in it that was not read yet.
+bool has_input(const Connection& connection) {
+  char byte = 0;
+  return ::recv(connection.fd.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 }  // namespace
 
 void HttpServer::Engine::start() {
@@ -78,12 +84,13 @@ void HttpServer::Engine::tick() {
 void HttpServer::Engine::expire(Connection& connection, Clock::time_point now) {
   const auto age = now - connection.since;
   if (connection.state == State::half_sent && age >= limits_.request) {
+    stalled_ += close_after_answer_ ? 1 : 0;
     refuse_unread(connection, 408,
                   "the request did not arrive in time: " + std::to_string(limits_.request.count()) +
                       " ms from its first byte are allowed");
   } else if (connection.state == State::lingering && age >= linger_time) {
     close(connection, CloseReason::answer);
-  } else if (connection.state == State::idle && age >= idle_limit_.load()) {
+  } else if (connection.state == State::idle && age >= idle_limit_.load() && !has_input(connection)) {
     close(connection, CloseReason::idle);
   }
 }
@@ -100,7 +107,7 @@ void HttpServer::Engine::accept_connections(bool on) {
 void HttpServer::Engine::close_idle(Clock::time_point idle_since) {
   for (const auto& connection : all()) {
     const std::lock_guard lock(connection->mutex);
-    if (connection->state == State::idle && connection->since <= idle_since) {
+    if (connection->state == State::idle && connection->since <= idle_since && !has_input(*connection)) {
       close(*connection, CloseReason::idle);
     }
   }
@@ -121,7 +128,7 @@ bool HttpServer::Engine::wait_drained(Clock::time_point deadline) {
 
 HttpServer::Cut HttpServer::Engine::cut() {
   accept_connections(false);
-  Cut result;
+  Cut result{.half_sent = stalled_.exchange(0)};
   for (const auto& connection : all()) {
     const std::lock_guard lock(connection->mutex);
     switch (connection->state) {

@@ -106,6 +106,7 @@ class HttpServer::Engine {
   std::atomic<std::size_t> half_sent_{0};
   std::atomic<std::size_t> requests_{0};
   std::atomic<std::size_t> refusals_{0};
+  std::atomic<std::size_t> stalled_{0};  // half-sent requests that ran out of time since close_after_answer()
   std::atomic<bool> close_after_answer_{false};
   std::atomic<std::chrono::milliseconds> idle_limit_;
 

@@ -72,6 +72,21 @@ TEST_F(HttpDrainTest, CloseIdleTakesOnlyThoseThatAreIdleForSoLong) {
   EXPECT_EQ(half.status("TP/1.1\r\n\r\n"), 200);
 }
 
+TEST_F(HttpDrainTest, AConnectionWithARequestThatWasNotReadYetIsNotIdle) {
+  limits.threads = 1;
+  start();
+  auto client = connect();
+  ASSERT_EQ(client.status(get("/")), 200);
+  auto one = connect_to_gate();
+  auto other = connect_to_gate();  // nobody is left to read
+  ASSERT_TRUE(client.send(get("/")));
+  server->close_idle();
+  gate.open();
+  const auto answer = client.read();
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->status, 200);
+}
+
 TEST_F(HttpDrainTest, CutEndsEverythingAndCountsWhatItCost) {
   start();
   auto idle = connect_accepted();

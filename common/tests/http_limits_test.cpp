@@ -174,6 +174,20 @@ TEST_F(Stalling, AHalfRequestIsCutAndOthersAreServedMeanwhile) {
   EXPECT_EQ(other.status(get("/")), 200);
 }
 
+TEST_F(Stalling, WhatRunsOutOfTimeDuringADrainCountsAsCut) {
+  start();
+  auto before = connect();
+  ASSERT_TRUE(before.send("GET / HT"));
+  ASSERT_TRUE(await_closed(CloseReason::stalled));
+  auto client = connect();
+  ASSERT_TRUE(client.send("GET / HT"));
+  ASSERT_TRUE(await([](const auto& activity) { return activity.half_sent == 1; }));
+  server->close_after_answer();
+  ASSERT_TRUE(await_closed(CloseReason::stalled, 2));
+  EXPECT_EQ(server->cut().half_sent, 1U);
+  EXPECT_EQ(server->cut().half_sent, 0U) << "counted once";
+}
+
 TEST_F(Stalling, ASlowBodyIsCut) {
   start();
   for (const auto& part : {post("/echo", "a whole body").substr(0, 60),

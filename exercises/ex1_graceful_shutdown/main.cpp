@@ -6,7 +6,6 @@
 #include <cluster/cluster.hpp>
 
 #include <algorithm>
-#include <atomic>
 #include <csignal>
 #include <mutex>
 #include <set>
@@ -111,17 +110,14 @@ inline bool InFlight::admit() {
 inline void InFlight::done(bool) {}
 // END STEP 3
 
-// `stalled` counts half-sent requests that run out of time while the worker drains.
-void set_hooks(HttpServer& server, InFlight& in_flight, std::atomic<int>& stalled, const Worker& worker) {
+void set_hooks(HttpServer& server, InFlight& in_flight, const Worker& worker) {
   // STEP 4: turn new requests away
   // Let the server ask admit() about each request; let the refusal be 503 at once, with Retry-After (and
   // /health say that it is draining); tell done() of each request that was admitted. While draining, log
-  // each request that ends with its duration, and count each connection that is closed because its request
-  // stalled.
-  // TODO: hooks.admit, hooks.refuse, hooks.done, hooks.closed.
+  // each request that ends with its duration.
+  // TODO: hooks.admit, hooks.refuse, hooks.done.
   static_cast<void>(server);
   static_cast<void>(in_flight);
-  static_cast<void>(stalled);
   static_cast<void>(worker);
   // END STEP 4
 }
@@ -134,17 +130,15 @@ struct Orders {
   bool leave = false;   // SIGTERM to this worker alone
 };
 
-void drain(Worker& worker, HttpServer& server, InFlight& in_flight, const std::atomic<int>& stalled,
-           const Orders& orders) {
+void drain(Worker& worker, HttpServer& server, InFlight& in_flight, const Orders& orders) {
   // STEP 5: drain a worker
   // From now on new requests are turned away, and each answer closes its connection. Wait until nothing is
-  // in flight and no request is half-sent, and send the master `drained` with the summary and the number of
-  // stalled requests. Go on turning requests away until the master says `finish`. If it says `cut` before,
-  // wait no longer: close everything, and send it `cut` with what was cut. Before you leave, accept nothing
-  // more and let refusals under way end.
+  // in flight and no request is half-sent, and send the master `drained` with the summary. Go on turning
+  // requests away until it says `finish`; if it says `cut`, wait no longer. Before you leave, accept nothing
+  // more, let refusals under way end, and close everything. If anything was cut, by you or because a half-sent
+  // request ran out of time, send the master `cut` with the numbers.
   // TODO: start draining, wait, tell, wait, close.
   static_cast<void>(in_flight);
-  static_cast<void>(stalled);
   server.stop_accepting();
   worker.wait_until([&] { return orders.finish || orders.cut; });
   // END STEP 5
@@ -188,10 +182,9 @@ std::optional<int> leave(Worker& worker, HttpServer& server, const Orders& order
 int run_worker(Worker& worker, const Settings& settings) {
   Orders orders;
   InFlight in_flight;
-  std::atomic<int> stalled{0};
   HttpServer server(worker);
   add_routes(server, in_flight, settings);
-  set_hooks(server, in_flight, stalled, worker);
+  set_hooks(server, in_flight, worker);
   worker.on_message("drain", [&](const Json&) { orders.drain = true; });
   worker.on_message("finish", [&](const Json&) { orders.finish = true; });
   worker.on_message("cut", [&](const Json&) { orders.cut = true; });
@@ -205,7 +198,7 @@ int run_worker(Worker& worker, const Settings& settings) {
       return *code;
     }
   }
-  drain(worker, server, in_flight, stalled, orders);
+  drain(worker, server, in_flight, orders);
   return 0;
 }
 

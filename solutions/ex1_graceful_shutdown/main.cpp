@@ -6,7 +6,6 @@
 #include <cluster/cluster.hpp>
 
 #include <algorithm>
-#include <atomic>
 #include <csignal>
 #include <mutex>
 #include <set>
@@ -131,13 +130,11 @@ inline void InFlight::done(bool answered) {
 }
 // END STEP 3
 
-// `stalled` counts half-sent requests that run out of time while the worker drains.
-void set_hooks(HttpServer& server, InFlight& in_flight, std::atomic<int>& stalled, const Worker& worker) {
+void set_hooks(HttpServer& server, InFlight& in_flight, const Worker& worker) {
   // STEP 4: turn new requests away
   // Let the server ask admit() about each request; let the refusal be 503 at once, with Retry-After (and
   // /health say that it is draining); tell done() of each request that was admitted. While draining, log
-  // each request that ends with its duration, and count each connection that is closed because its request
-  // stalled.
+  // each request that ends with its duration.
   server.hooks.admit = [&] { return in_flight.admit(); };
   server.hooks.refuse = [&](const HttpServer::Request& request, HttpServer::Response& response) {
     response.set_header("Retry-After", "5");
@@ -160,11 +157,6 @@ void set_hooks(HttpServer& server, InFlight& in_flight, std::atomic<int>& stalle
     }
     in_flight.done(exchange.sent);
   };
-  server.hooks.closed = [&](std::uint64_t, HttpServer::CloseReason reason) {
-    if (reason == HttpServer::CloseReason::stalled && in_flight.draining()) {
-      ++stalled;
-    }
-  };
   // END STEP 4
 }
 
@@ -176,14 +168,13 @@ struct Orders {
   bool leave = false;   // SIGTERM to this worker alone
 };
 
-void drain(Worker& worker, HttpServer& server, InFlight& in_flight, const std::atomic<int>& stalled,
-           const Orders& orders) {
+void drain(Worker& worker, HttpServer& server, InFlight& in_flight, const Orders& orders) {
   // STEP 5: drain a worker
   // From now on new requests are turned away, and each answer closes its connection. Wait until nothing is
-  // in flight and no request is half-sent, and send the master `drained` with the summary and the number of
-  // stalled requests. Go on turning requests away until the master says `finish`. If it says `cut` before,
-  // wait no longer: close everything, and send it `cut` with what was cut. Before you leave, accept nothing
-  // more and let refusals under way end.
+  // in flight and no request is half-sent, and send the master `drained` with the summary. Go on turning
+  // requests away until it says `finish`; if it says `cut`, wait no longer. Before you leave, accept nothing
+  // more, let refusals under way end, and close everything. If anything was cut, by you or because a half-sent
+  // request ran out of time, send the master `cut` with the numbers.
   in_flight.start_draining();
   server.close_after_answer();
   worker.wait_until(
@@ -191,7 +182,6 @@ void drain(Worker& worker, HttpServer& server, InFlight& in_flight, const std::a
   if (!orders.cut) {
     Json drained = in_flight.summary();
     drained["type"] = "drained";
-    drained["cut"] = stalled.load();
     worker.send(drained);
     worker.wait_until([&] { return orders.finish || orders.cut; });
   }
@@ -223,7 +213,6 @@ bool end_cluster(Master& master, const Noted& noted, milliseconds timeout) {
     drained.insert(from.pid);
     finished += message.value("finished", 0);
     refused += message.value("refused", 0);
-    cut += message.value("cut", 0);
   });
   master.on_message("cut", [&](const Master::WorkerInfo& from, const Json& message) {
     const int requests = message.value("requests", 0);
@@ -286,10 +275,9 @@ std::optional<int> leave(Worker& worker, HttpServer& server, const Orders& order
 int run_worker(Worker& worker, const Settings& settings) {
   Orders orders;
   InFlight in_flight;
-  std::atomic<int> stalled{0};
   HttpServer server(worker);
   add_routes(server, in_flight, settings);
-  set_hooks(server, in_flight, stalled, worker);
+  set_hooks(server, in_flight, worker);
   worker.on_message("drain", [&](const Json&) { orders.drain = true; });
   worker.on_message("finish", [&](const Json&) { orders.finish = true; });
   worker.on_message("cut", [&](const Json&) { orders.cut = true; });
@@ -303,7 +291,7 @@ int run_worker(Worker& worker, const Settings& settings) {
       return *code;
     }
   }
-  drain(worker, server, in_flight, stalled, orders);
+  drain(worker, server, in_flight, orders);
   return 0;
 }
 

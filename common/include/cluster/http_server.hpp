@@ -77,9 +77,10 @@ class HttpServer {
     std::size_t refusals = 0;     // refused and not answered yet
   };
 
+  // What an end has cost.
   struct Cut {
     std::size_t requests = 0;
-    std::size_t half_sent = 0;
+    std::size_t half_sent = 0;  // also those that ran out of time since close_after_answer()
   };
 
   // Serves on the worker's listening socket; `quiet` wakes the worker's loop, and every answer made by reply() bears

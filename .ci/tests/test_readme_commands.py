@@ -1,0 +1,164 @@
+"""Every command that a README shows is run as it is written there.
+
+Makefile and grader commands run on one quick check only (PYTEST_ADDOPTS); what they do in full is tested elsewhere. The
+lines of a "Try it by hand" section run in one shell beside the solution, which bears the starter's name there.
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+READMES = sorted(path for folder in (".", "exercises", "exercises/*", "solutions/*", "harness")
+                 for path in ROOT.glob(f"{folder}/README.md"))
+BY_HAND = "Try it by hand"
+# Long commands, and the shorter form in which they are run here.
+SHORTER = {
+    "make test": "make test ARGS=steps",
+    "make bench": "make --dry-run bench",
+    "python3 -m pytest harness/tests": "python3 -m pytest harness/tests -k order",
+}
+ONE_CHECK = "-p no:cacheprovider -k test_two_workers_answer"
+# What the lines of an exercise's "Try it by hand" must bring to light, in this order.
+SEEN_BY_HAND = {
+    "ex1": [r"200 OK", r"ex1\b.*\n.*ex1\b.*\n.*ex1\b", r"503 Service Unavailable", r"\"delayMs\":"],
+}
+QUICK = {"SLOW_MS": "2500"}
+
+
+@dataclass(frozen=True)
+class Block:
+    readme: Path
+    section: str
+    lines: tuple[str, ...]
+
+
+def blocks_of(readme: Path) -> Iterator[Block]:
+    section = ""
+    block: list[str] | None = None
+    for line in readme.read_text(encoding="utf-8").splitlines():
+        if line.startswith("```"):
+            if block is not None:
+                yield Block(readme, section, tuple(block))
+                block = None
+            elif line in ("```sh", "```console"):
+                block = []
+            elif line != "```":
+                block = None
+        elif block is not None:
+            block.append(line)
+        elif line.startswith("#"):
+            section = line.lstrip("# ")
+
+
+def commands_of(block: Block) -> list[str]:
+    """Without prompts and without the remarks behind them."""
+    lines = [line.removeprefix("$ ") for line in block.lines]
+    return [command for line in lines if (command := re.sub(r"(^|\s+)#.*", "", line).strip())]
+
+
+BLOCKS = [block for readme in READMES for block in blocks_of(readme)]
+COMMANDS = sorted({command for block in BLOCKS if block.section != BY_HAND for command in commands_of(block)})
+
+
+def environment(**more: str) -> dict[str, str]:
+    """That of a person's shell: nothing of the make that runs these tests."""
+    own = {name: value for name, value in os.environ.items()
+           if not name.startswith(("MAKE", "MFLAGS", "PYTEST")) and name != "ARGS"}
+    shims = f"{ROOT}/build/readme-commands"
+    return {**own, "PATH": f"{shims}:{own['PATH']}", "PYTEST_ADDOPTS": ONE_CHECK, **more}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def the_right_python() -> Iterator[None]:
+    """`python3` means the Python that has the grader's modules, as on a machine with only one."""
+    folder = ROOT / "build/readme-commands"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "python3").write_text(f'#!/bin/sh\nexec "{ROOT}/.ci/python" "$@"\n')
+    (folder / "python3").chmod(0o755)
+    yield
+    shutil.rmtree(folder)
+
+
+def end_group(process: "subprocess.Popen[str]") -> None:
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def test_there_are_commands() -> None:
+    assert len(COMMANDS) >= 8
+    assert {block.readme.parent.name for block in BLOCKS if block.section == BY_HAND} == {
+        folder.parent.name for folder in ROOT.glob("exercises/*/main.cpp")}
+
+
+@pytest.mark.parametrize("command", [one for one in COMMANDS if not one.endswith("-run")])
+def test_command(command: str) -> None:
+    done = subprocess.run(["bash", "-c", SHORTER.get(command, command)], cwd=ROOT, env=environment(),
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
+    said = f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
+    # A starter is not finished: to be told so is what the command is for.
+    starter = "-grade" in command or ("harness/test_" in command and "--" not in command)
+    if starter:
+        assert done.returncode in (1, 2) and "0 of 1 passed" in done.stdout, said
+    else:
+        assert done.returncode == 0, said
+    if "-solution" in command or "--solution" in command or "--program" in command:
+        assert "1 of 1 passed" in done.stdout, said
+
+
+@pytest.mark.parametrize("command", [one for one in COMMANDS if one.endswith("-run")])
+def test_run_command(command: str) -> None:
+    process = subprocess.Popen(["bash", "-c", f"exec {command}"], cwd=ROOT, env=environment(PORT="0"), text=True,
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                               start_new_session=True)
+    try:
+        assert process.stdout
+        first = next((line for line in process.stdout if "master[" in line), "")
+        os.killpg(process.pid, signal.SIGINT)  # the terminal's Ctrl+C, which the README offers as the end
+        rest, _ = process.communicate(timeout=30)
+        assert first, rest
+    finally:
+        end_group(process)
+
+
+def apart() -> list[str]:
+    """A namespace of its own for processes and network, where there can be one: `pkill` and port 8000 harm nobody."""
+    words = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc", "--net"]
+    possible = subprocess.run([*words, "ip", "link", "set", "lo", "up"], capture_output=True).returncode == 0
+    return [*words, "sh", "-c", 'ip link set lo up; exec "$@"', "sh"] if possible else []
+
+
+@pytest.mark.parametrize("block", [one for one in BLOCKS if one.section == BY_HAND],
+                         ids=lambda block: block.readme.parent.name)
+def test_by_hand(block: Block, tmp_path: Path) -> None:
+    name = block.readme.parent.name.partition("_")[0]
+    shutil.copy(ROOT / f"build/bin/{name}-solution", tmp_path / name)
+    script = f"""
+        exec 2>&1
+        ./{name} >log & master=$!
+        until grep -q '^ready ' log; do kill -0 $master || exit 9; sleep 0.05; done
+        {chr(10).join(block.lines)}
+        kill -TERM $master 2>/dev/null
+        wait $master 2>/dev/null
+        cat log
+    """
+    process = subprocess.Popen([*apart(), "bash", "-c", script], cwd=tmp_path, env=environment(**QUICK), text=True,
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True)
+    try:
+        output, _ = process.communicate(timeout=60)
+    finally:
+        end_group(process)
+    position = 0
+    for pattern in SEEN_BY_HAND[name]:
+        found = re.compile(pattern).search(output, position)
+        assert found, f"{pattern!r} did not come, or not in its place:\n{output}"
+        position = found.end()
