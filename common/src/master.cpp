@@ -26,11 +26,14 @@ constexpr milliseconds longest_pause{5'000};
 }  // namespace
 
 struct Master::Member {
-  Member(Process started, int slot)
-      : process(std::move(started)), info{slot, process.pid(), false, false, Clock::now()} {}
+  Member(Process started, int slot, Variables own_variables)
+      : process(std::move(started)),
+        info{slot, process.pid(), false, false, Clock::now()},
+        variables(std::move(own_variables)) {}
 
   Process process;
   WorkerInfo info;
+  Variables variables;
   std::optional<Channel> channel;
 };
 
@@ -57,9 +60,9 @@ Master::Slot& Master::slot(int number) {
   return found->second;
 }
 
-void Master::start_workers() {
+void Master::start_workers(const Variables& variables) {
   for (int number = 1; number <= slots_; ++number) {
-    start(number);
+    start(number, variables);
   }
 }
 
@@ -70,17 +73,20 @@ bool Master::all_ready() const {
   });
 }
 
-std::vector<std::string> Master::variables_for(int slot, int channel_fd) const {
+std::vector<std::string> Master::environment_of(int slot, const Variables& variables, int channel_fd) const {
   const int listener = listener_ && listener_->fd ? listener_->fd.get() : -1;
   std::vector<std::string> result{Handover{slot, ::getpid(), channel_fd, listener}.variable()};
-  for (const auto& [name, value] : slot_table_.at(slot).variables) {
+  for (const auto& [name, value] : variables) {
     result.push_back(name + '=' + value);
   }
   return result;
 }
 
-pid_t Master::start(int number) {
+pid_t Master::start(int number, const Variables& variables) {
   auto& target = slot(number);
+  if (target.current == 0) {
+    target.variables = variables;
+  }
   UniqueFd own_end;
   std::unique_ptr<Member> member;
   try {
@@ -91,7 +97,8 @@ pid_t Master::start(int number) {
       inherited.push_back(listener_->fd.get());
     }
     member = std::make_unique<Member>(
-        Process::spawn(program_, variables_for(number, worker_end.get()), inherited), number);
+        Process::spawn(program_, environment_of(number, variables, worker_end.get()), inherited), number,
+        variables);
   } catch (const std::system_error& error) {
     log("worker ", number, " could not be started: ", error.what());
     if (target.current == 0) {
@@ -165,6 +172,7 @@ void Master::handle_end(pid_t pid) {
     journal_.write("exit", std::move(fields));
   }
   log("worker ", death.worker.slot, " ended, pid ", pid, ", ", status->text());
+  failed_ += !replacing_ && death.worker.ready && status->code != 0 ? 1 : 0;
   auto& home = slot(death.worker.slot);
   const bool was_current = home.current == pid;
   if (was_current) {
@@ -192,16 +200,18 @@ void Master::replace_later(int number, Clock::duration lived) {
   home.restart = loop_.after(home.pause, [this, number] {
     slot(number).restart.reset();
     if (replacing_ && slot(number).current == 0) {
-      start(number);
+      start(number, Variables(slot(number).variables));
     }
   });
 }
 
 void Master::promote(pid_t pid) {
-  auto& home = slot(members_.at(pid)->info.slot);
+  const auto& member = *members_.at(pid);
+  auto& home = slot(member.info.slot);
   if (home.current != pid) {
     retire(home.current);
     home.current = pid;
+    home.variables = member.variables;
   }
 }
 
@@ -240,10 +250,6 @@ std::optional<Master::WorkerInfo> Master::find(pid_t pid) const {
 pid_t Master::current(int number) const {
   const auto found = slot_table_.find(number);
   return found != slot_table_.end() ? found->second.current : 0;
-}
-
-void Master::set_variable(int number, const std::string& name, const std::string& value) {
-  slot(number).variables[name] = value;
 }
 
 Channel::Sent Master::send(pid_t pid, const Json& message) {
@@ -304,6 +310,33 @@ void Master::close_listener() {
   if (listener_) {
     listener_->fd.reset();
   }
+}
+
+void Master::end_by_signal() {
+  on_signal({SIGTERM, SIGINT}, [this](int) {
+    ++end_signals_;
+    stop_replacing();
+  });
+}
+
+bool Master::end_workers(milliseconds timeout) {
+  const auto began = Clock::now();
+  const auto all_gone = [this] { return members_.empty(); };
+  log("ending, in at most ", timeout);
+  stop_replacing();
+  for (const auto& worker : workers()) {
+    kill(worker.pid, SIGTERM);
+  }
+  close_listener();
+  wait_until([&] { return all_gone() || end_signals_ > 1; }, timeout);
+  for (const auto& worker : workers()) {
+    log("worker ", worker.slot, " does not go; killing pid ", worker.pid);
+    kill(worker.pid, SIGKILL);
+    ++failed_;
+  }
+  wait_until(all_gone);
+  log(failed_ == 0 ? "graceful end" : "forced end", " after ", Clock::now() - began);
+  return failed_ == 0;
 }
 
 }  // namespace cluster

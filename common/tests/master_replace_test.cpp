@@ -72,8 +72,7 @@ TEST_F(MasterOfEight, AllThatDieAtOnceAreToldAndReplaced) {
 }
 
 TEST_F(MasterTest, ACrashLoopHasPausesThatDouble) {
-  master.set_variable(1, "TEST_ROLE", "crash");
-  master.start(1);
+  master.start(1, role("crash"));
   ASSERT_TRUE(await_deaths(4));
   master.stop_replacing();
 
@@ -113,7 +112,7 @@ TEST_F(MasterTest, AWorkerThatCannotBeStartedIsTriedAgain) {
   program_invocation_name = before;
   std::filesystem::remove(program);
 
-  EXPECT_EQ(other.start(1), 0);
+  EXPECT_EQ(other.start(1, role("obey")), 0);
 
   EXPECT_EQ(other.current(1), 0);
   EXPECT_NE(output.text().find("worker 1 could not be started: posix_spawn"), std::string::npos);
@@ -132,8 +131,8 @@ TEST_F(MasterTest, AWorkerThatCannotBeStartedIsTriedAgain) {
 TEST_F(MasterTest, AMasterWithoutDescriptorsTriesAgain) {
   {
     const test::NoMoreDescriptors exhausted;
-    EXPECT_EQ(master.start(1), 0);
-    EXPECT_EQ(master.start(2), 0);
+    EXPECT_EQ(master.start(1, role("obey")), 0);
+    EXPECT_EQ(master.start(2, role("obey")), 0);
   }
   EXPECT_EQ(master.current(1), 0);
   EXPECT_TRUE(await([&] { return master.all_ready(); }));
@@ -144,8 +143,7 @@ TEST_F(MasterTest, AMasterWithoutDescriptorsTriesAgain) {
 TEST_F(MasterTest, ASuccessorIsPromotedAndTheRetiredOneNotReplaced) {
   start();
   const auto old = master.current(1);
-  master.set_variable(1, "TEST_VERSION", "2");
-  const auto successor = master.start(1);
+  const auto successor = master.start(1, role("obey", "2"));
   ASSERT_NE(successor, 0);
   EXPECT_EQ(master.current(1), old) << "until it is promoted";
   ASSERT_TRUE(await([&] { return master.find(successor)->ready; }));
@@ -165,15 +163,36 @@ TEST_F(MasterTest, ASuccessorIsPromotedAndTheRetiredOneNotReplaced) {
   EXPECT_EQ(deaths[0].status.code, 0) << "SIGTERM ends a worker without a handler for it";
   EXPECT_FALSE(master.wait_until([&] { return journal("spawn").size() > 3; }, 300ms));
   EXPECT_EQ(master.current(1), successor);
+
+  master.kill(successor, SIGKILL);
+  ASSERT_TRUE(await_deaths(2));
+  ASSERT_TRUE(await([&] { return master.all_ready(); }));
+  EXPECT_EQ(ask(master.current(1), {{"type", "who"}})["version"], "2") << "its replacement is of its kind";
 }
 
 TEST_F(MasterTest, ASuccessorThatDiesDisturbsNothing) {
   start();
   const auto old = master.current(1);
-  master.kill(master.start(1), SIGKILL);
+  master.kill(master.start(1, role("obey", "2")), SIGKILL);
   ASSERT_TRUE(await_deaths(1));
   EXPECT_FALSE(master.wait_until([&] { return journal("spawn").size() > 3; }, 300ms));
   EXPECT_EQ(master.current(1), old);
+
+  master.kill(old, SIGKILL);
+  ASSERT_TRUE(await_deaths(2));
+  ASSERT_TRUE(await([&] { return master.all_ready(); }));
+  EXPECT_EQ(ask(master.current(1), {{"type", "who"}})["version"], "") << "it was never promoted";
+}
+
+TEST_F(MasterTest, ASuccessorMayTakeTheSlotOfADeadOne) {
+  start();
+  const auto successor = master.start(1, role("obey", "2"));
+  master.kill(master.current(1), SIGKILL);
+  ASSERT_TRUE(await_deaths(1));
+  ASSERT_EQ(master.current(1), 0);
+  master.promote(successor);
+  EXPECT_FALSE(master.wait_until([&] { return master.current(1) != successor; }, 300ms));
+  EXPECT_EQ(master.workers().size(), 2U) << "the replacement that was planned is not started";
 }
 
 TEST_F(MasterTest, ARetiredWorkerIsNotReplaced) {
@@ -201,7 +220,7 @@ TEST_F(MasterTest, AReplacementInTheDeathHandlerIsNotDoubled) {
   start();
   master.on_death([&](const Master::Death& death) {
     deaths.push_back(death);
-    master.start(death.worker.slot);
+    master.start(death.worker.slot, role("obey"));
   });
   master.kill(master.current(1), SIGKILL);
   ASSERT_TRUE(await_deaths(1));

@@ -27,14 +27,14 @@ struct MasterTest : testing::Test {
       deaths.push_back(death);
       received_at_death = received.size();
     });
-    for (int slot = 1; slot <= workers; ++slot) {
-      master.set_variable(slot, "TEST_JOURNAL", journal_path);
-      master.set_variable(slot, "TEST_ROLE", "obey");
-    }
   }
 
+  // What a worker in this role needs; TEST_VERSION is what it answers to "who".
+  Master::Variables role(const std::string& name, const std::string& version = "") const {
+    return {{"TEST_JOURNAL", journal_path}, {"TEST_ROLE", name}, {"TEST_VERSION", version}};
+  }
   void start() {
-    master.start_workers();
+    master.start_workers(role("obey"));
     ASSERT_TRUE(master.wait_until([&] { return master.all_ready(); }, patience));
     received.clear();
   }

@@ -48,7 +48,7 @@ TEST_F(MasterTest, StartsOneWorkerInEachSlotThatKnowsItsNumber) {
   }
   EXPECT_EQ(master.current(3), 0);
   EXPECT_FALSE(master.find(1));
-  EXPECT_THROW(master.start(3), std::out_of_range);
+  EXPECT_THROW(master.start(3, {}), std::out_of_range);
 }
 
 TEST_F(MasterTest, BroadcastReachesAllAndSendOnlyOne) {
@@ -130,7 +130,7 @@ TEST_F(MasterTest, NoDescriptorIsLeakedByReplacements) {
   const auto before = test::open_descriptors();
   const auto before_in_child = ask(master.current(1), {{"type", "who"}})["descriptors"];
   for (std::size_t i = 1; i <= 5; ++i) {
-    const auto pid = master.start(1);
+    const auto pid = master.start(1, role("obey"));
     ASSERT_TRUE(await([&] { return master.find(pid)->ready; }));
     master.promote(pid);
     master.kill(master.workers()[0].pid, SIGKILL);
@@ -190,7 +190,7 @@ TEST_F(MasterWithListener, HandsTheListenerDownAndAnnouncesIt) {
   EXPECT_TRUE(lines.back().starts_with("ready url=http://127.0.0.1:")) << lines.back();
   EXPECT_TRUE(lines.back().ends_with(" workers=1 pid=" + std::to_string(::getpid()))) << lines.back();
   master.close_listener();
-  const auto bare = master.start(1);
+  const auto bare = master.start(1, role("obey"));
   ASSERT_TRUE(await([&] { return master.find(bare)->ready; }));
   EXPECT_EQ(ask(bare, {{"type", "who"}})["listener"], -1);
 }

@@ -44,6 +44,7 @@ class Master {
     WorkerInfo worker;  // as it was
     ExitStatus status;
   };
+  using Variables = std::map<std::string, std::string>;  // environment: name → value
   using MessageHandler = std::function<void(const WorkerInfo& from, const Json& message)>;
   using DeathHandler = std::function<void(const Death&)>;
 
@@ -57,20 +58,18 @@ class Master {
   const Journal& journal() const { return journal_; }
   EventLoop& loop() { return loop_; }
 
-  // Workers.
+  // Workers. A slot's variables are those of its current process: a replacement is started with the same.
   int slots() const { return slots_; }
-  void start_workers();    // one in every slot
-  bool all_ready() const;  // every slot has a current process that is ready
-  pid_t start(
-      int slot);  // one more process; it is the slot's current one if there is none. 0: it could not be started
+  void start_workers(const Variables& variables = {});  // one in every slot
+  bool all_ready() const;                               // every slot has a current process that is ready
+  // One more process; it is the slot's current one if there is none. 0: it could not be started.
+  pid_t start(int slot, const Variables& variables);
   void promote(pid_t pid);                  // makes it the slot's current one; the former leaves
   void retire(pid_t pid);                   // its end is wanted
   void stop_replacing();                    // from now on no worker is started by itself
   std::vector<WorkerInfo> workers() const;  // all that live, by slot and age
   std::optional<WorkerInfo> find(pid_t pid) const;
   pid_t current(int slot) const;  // 0 when the slot has none now
-  void set_variable(int slot, const std::string& name,
-                    const std::string& value);  // environment of its next processes
 
   // Messages are objects with a "type". `Sent::closed` for a worker that is gone.
   Channel::Sent send(pid_t pid, const Json& message);
@@ -88,17 +87,26 @@ class Master {
   void announce_ready() const;  // prints the line `ready url=… workers=… pid=…`
   void close_listener();        // the master's copy
 
+  // The usual end, for programs that do not write their own. end_by_signal(): the first SIGTERM or SIGINT turns
+  // ending() true, and nobody is replaced any more; a later one is the wish to end at once. end_workers() sends every
+  // worker SIGTERM and waits until all are gone; after the timeout, or at that wish, it kills them. It tells whether the
+  // end was graceful: nobody was killed, and since the first signal no worker that was ready has failed (SIGTERM to
+  // one that drains is its exit code 0).
+  void end_by_signal();
+  bool ending() const { return end_signals_ > 0; }
+  bool end_workers(std::chrono::milliseconds timeout);
+
  private:
   struct Member;
   struct Slot {
     pid_t current = 0;
     std::chrono::milliseconds pause{0};
     std::optional<EventLoop::TimerId> restart;
-    std::map<std::string, std::string> variables;
+    Variables variables;
   };
 
   Slot& slot(int number);
-  std::vector<std::string> variables_for(int slot, int channel_fd) const;
+  std::vector<std::string> environment_of(int slot, const Variables& variables, int channel_fd) const;
   void handle_message(pid_t pid, const Json& message, std::size_t bytes);
   void handle_end(pid_t pid);
   void replace_later(int slot, Clock::duration lived);
@@ -114,6 +122,8 @@ class Master {
   std::map<std::string, MessageHandler> message_handlers_;
   DeathHandler death_handler_;
   bool replacing_ = true;
+  int end_signals_ = 0;
+  int failed_ = 0;  // workers that were ready, and have failed since nobody is replaced
 };
 
 }  // namespace cluster
