@@ -2,8 +2,10 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <exception>
+#include <utility>
 
 #include "http_engine.hpp"
 #include "http_message.hpp"
@@ -15,6 +17,14 @@ namespace {
 using std::chrono::milliseconds;
 using State = Connection::State;
 
+// What a request that was not read to its end says of itself.
+std::pair<std::string_view, std::string_view> first_words(std::string_view input) {
+  auto line = take_line(input);
+  const auto method = line.substr(0, line.find(' '));
+  line.remove_prefix(std::min(method.size() + 1, line.size()));
+  return {method, line.substr(0, line.find_first_of(" ?"))};
+}
+
 }  // namespace
 
 void HttpServer::Engine::fail(Response& response, int status, std::string_view error) const {
@@ -25,8 +35,10 @@ void HttpServer::Engine::respond(const Request& request, bool admitted, Response
   try {
     if (admitted) {
       route(request, response);
-    } else {
+    } else if (server_.hooks.refuse) {
       server_.hooks.refuse(request, response);
+    } else {
+      fail(response, 503, "there are too many requests: try again later");
     }
   } catch (const std::exception& error) {
     fail(response, 500, error.what());
@@ -62,29 +74,23 @@ void HttpServer::Engine::route(const Request& request, Response& response) const
 // Without the connection's lock: the handler may take its time.
 void HttpServer::Engine::answer(Connection& connection, bool& sent, bool& close_it) {
   const auto began = Clock::now();
+  auto& request = *connection.request;
   Response response;
-  auto request = parse_request(std::string_view(connection.input).substr(0, connection.framer.head_size()));
-  const bool understood = request.has_value();
-  if (understood) {
-    request->body = connection.framer.take_body();
-    respond(*request, connection.admitted, response);
-  } else {
-    request.emplace();
-    fail(response, 400, "this is no request that the server understands");
-  }
-  close_it = !understood || !connection.admitted || connection.framer.wants_close() || close_after_answer_ ||
+  respond(request, connection.admitted, response);
+  close_it = !connection.admitted || connection.framer.wants_close() || close_after_answer_ ||
              same_name(response.get_header_value("Connection"), "close");
-  const Closing closing{close_it, request->version == "HTTP/1.0"};
-  sent = send_all(connection, format_response(response, closing, request->method != "HEAD"));
+  const Closing closing{close_it, request.version == "HTTP/1.0"};
+  sent = send_all(connection, format_response(response, closing, request.method != "HEAD"));
+  connection.answered = sent;
   if (journal_) {
     journal_.write("response", {{"conn", connection.id},
-                                {"method", request->method},
-                                {"path", request->path},
+                                {"method", request.method},
+                                {"path", request.path},
                                 {"status", response.status},
                                 {"sent", sent}});
   }
   if (server_.hooks.done) {
-    server_.hooks.done({connection.id, std::move(request->method), std::move(request->path), response.status,
+    server_.hooks.done({connection.id, std::move(request.method), std::move(request.path), response.status,
                         connection.admitted, sent, Clock::now() - began});
   }
 }
@@ -116,7 +122,9 @@ void HttpServer::Engine::refuse_unread(Connection& connection, int status, const
   const auto text = format_response(response, {.close = true});
   ::send(connection.fd.get(), text.data(), text.size(), MSG_NOSIGNAL);
   if (journal_) {
-    journal_.write("response", {{"conn", connection.id}, {"status", status}});
+    const auto [method, path] = first_words(connection.input);
+    journal_.write("response",
+                   {{"conn", connection.id}, {"method", method}, {"path", path}, {"status", status}});
   }
   if (status == 408) {
     close(connection, CloseReason::stalled);

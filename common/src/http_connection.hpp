@@ -1,17 +1,20 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <string>
 
+#include "cluster/http_server.hpp"
 #include "cluster/unique_fd.hpp"
 #include "request_framer.hpp"
 
 namespace cluster {
 
-// One client's connection. All but fd and id are guarded by the mutex; while it is busy, input, framer and admitted
-// belong to the thread that answers.
+// One client's connection. All but fd, id and answered are guarded by the mutex; while it is busy, input, framer,
+// admitted and request belong to the thread that answers.
 struct Connection {
   enum class State {
     idle,       // nothing of a request has come
@@ -35,6 +38,8 @@ struct Connection {
   bool watched = false;                         // in the epoll set
   bool cut = false;                             // shut down while it was busy
   bool admitted = false;
+  std::atomic<bool> answered{false};  // busy, but the answer was sent
+  std::optional<HttpServer::Request> request;
   std::string input;
   RequestFramer framer;
 };

@@ -83,15 +83,21 @@ void HttpServer::Engine::tick() {
 
 void HttpServer::Engine::expire(Connection& connection, Clock::time_point now) {
   const auto age = now - connection.since;
-  if (connection.state == State::half_sent && age >= limits_.request) {
+  const bool late = (connection.state == State::half_sent && age >= limits_.request) ||
+                    (connection.state == State::idle && age >= idle_limit_.load());
+  if (late && has_input(connection)) {
+    // It was sent in time, and not read yet (or only up to urgent data, which hides the rest): the kernel tells anew.
+    connection.more = true;
+    watch(connection);
+  } else if (late && connection.state == State::idle) {
+    close(connection, CloseReason::idle);
+  } else if (late) {
     stalled_ += close_after_answer_ ? 1 : 0;
     refuse_unread(connection, 408,
                   "the request did not arrive in time: " + std::to_string(limits_.request.count()) +
                       " ms from its first byte are allowed");
   } else if (connection.state == State::lingering && age >= linger_time) {
     close(connection, CloseReason::answer);
-  } else if (connection.state == State::idle && age >= idle_limit_.load() && !has_input(connection)) {
-    close(connection, CloseReason::idle);
   }
 }
 
@@ -143,7 +149,7 @@ HttpServer::Cut HttpServer::Engine::cut() {
         close(*connection, CloseReason::cut);
         break;
       case State::busy:
-        result.requests += connection->admitted && !connection->cut ? 1U : 0U;
+        result.requests += connection->admitted && !connection->answered && !connection->cut ? 1U : 0U;
         connection->cut = true;
         ::shutdown(connection->fd.get(), SHUT_RDWR);
         break;

@@ -1,15 +1,14 @@
 #include "http_engine.hpp"
 
-#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 
 #include "cluster/system.hpp"
+#include "http_message.hpp"
 
 namespace cluster {
 
@@ -25,14 +24,6 @@ constexpr unsigned accepts_per_turn = 2;
 // its siblings, which nobody wakes again: each looks for itself this often.
 constexpr milliseconds tick_period{100};
 
-// Method and path of a framed request's first line, for the journal.
-std::pair<std::string, std::string> first_line(std::string_view head) {
-  const auto line = head.substr(0, head.find("\r\n"));
-  const auto method = line.substr(0, line.find(' '));
-  const auto rest = line.substr(std::min(method.size() + 1, line.size()));
-  return {std::string(method), std::string(rest.substr(0, rest.find_first_of(" ?")))};
-}
-
 }  // namespace
 
 HttpServer::Engine::Engine(HttpServer& server, int listener, const Journal& journal, Limits limits)
@@ -42,7 +33,6 @@ HttpServer::Engine::Engine(HttpServer& server, int listener, const Journal& jour
       limits_(limits),
       epoll_(check("epoll_create1", ::epoll_create1(EPOLL_CLOEXEC))),
       ending_(check("eventfd", ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))),
-      next_id_(first_connection),
       idle_limit_(limits.idle),
       threads_(
           limits.threads + 1, [this](LeaderThreads::Member& self) { work(self); }, tick_period,
@@ -71,6 +61,7 @@ void HttpServer::Engine::arm_listener(bool on) {
 
 std::shared_ptr<Connection> HttpServer::Engine::accept_one() {
   std::shared_ptr<Connection> connection;
+  std::unique_lock<std::mutex> connection_lock;  // its opening is told before anything else happens to it
   {
     // Accepted, listed and counted as one step: who stops accepting sees all that was accepted before.
     const std::lock_guard lock(listener_mutex_);
@@ -85,11 +76,11 @@ std::shared_ptr<Connection> HttpServer::Engine::accept_one() {
     if (!fd) {
       return nullptr;
     }
-    const std::lock_guard connections_lock(connections_mutex_);
-    const auto id = next_id_++;
-    connection = std::make_shared<Connection>(std::move(fd), id, limits_.head, limits_.body);
+    connection = std::make_shared<Connection>(std::move(fd), next_id_++, limits_.head, limits_.body);
     connection->since = Clock::now();
-    connections_.emplace(id, connection);
+    connection_lock = std::unique_lock(connection->mutex);
+    const std::lock_guard connections_lock(connections_mutex_);
+    connections_.emplace(connection->id, connection);
     ++open_;
   }
   if (journal_) {
@@ -152,7 +143,7 @@ void HttpServer::Engine::serve(LeaderThreads::Member& self, Connection& connecti
 // Events are edge-triggered: a read that fills less than the buffer has emptied the socket, unless the client has hung
 // up, of which no other event may tell.
 void HttpServer::Engine::read(Connection& connection) {
-  thread_local std::array<char, read_size> buffer;
+  std::array<char, read_size> buffer;  // NOLINT(*-member-init): recv fills it
   const auto got = ::recv(connection.fd.get(), buffer.data(), buffer.size(), 0);
   connection.more = got == static_cast<ssize_t>(buffer.size()) || (got > 0 && connection.hung_up);
   if (got > 0 && connection.state != State::lingering) {
@@ -190,17 +181,25 @@ void HttpServer::Engine::advance(Connection& connection) {
 }
 
 void HttpServer::Engine::begin_request(Connection& connection) {
-  ++requests_;  // before the hook: who has changed its answer, and then sees 0 requests, knows that none will be admitted
-  connection.admitted = !server_.hooks.admit || server_.hooks.admit();
+  connection.request =
+      parse_request(std::string_view(connection.input).substr(0, connection.framer.head_size()));
+  if (!connection.request) {
+    refuse_unread(connection, 400, "this is no request that the server understands");
+    return;
+  }
+  connection.request->body = connection.framer.take_body();
+  // Counted before the hook: who has changed its answer, and then sees 0 requests, knows that none will be admitted.
+  const bool room = requests_++ < limits_.threads;
+  connection.admitted = room && (!server_.hooks.admit || server_.hooks.admit());
   if (!connection.admitted) {
     ++refusals_;
     --requests_;
   }
   enter(connection, State::busy);
   if (journal_) {
-    auto [method, path] = first_line(connection.input);
-    journal_.write("request",
-                   {{"conn", connection.id}, {"method", std::move(method)}, {"path", std::move(path)}});
+    journal_.write("request", {{"conn", connection.id},
+                               {"method", connection.request->method},
+                               {"path", connection.request->path}});
   }
 }
 
@@ -208,6 +207,8 @@ void HttpServer::Engine::finish(Connection& connection, bool sent, bool close_it
   const bool client_closes = connection.framer.wants_close();
   connection.input.erase(0, connection.framer.size());
   connection.framer = RequestFramer(limits_.head, limits_.body);
+  connection.request.reset();
+  connection.answered = false;
   if (!sent || connection.cut) {
     close(connection, connection.cut ? CloseReason::cut : CloseReason::peer);
   } else if (close_it && client_closes && connection.input.empty()) {
@@ -228,7 +229,9 @@ void HttpServer::Engine::watch(Connection& connection) {
     event.data.u64 = connection.id;
     const int operation = connection.watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
     connection.watched = true;
-    check("epoll_ctl", ::epoll_ctl(epoll_.get(), operation, connection.fd.get(), &event));
+    if (::epoll_ctl(epoll_.get(), operation, connection.fd.get(), &event) < 0) {
+      close(connection, CloseReason::peer);  // the system has no room for it
+    }
   }
 }
 

@@ -93,14 +93,14 @@ class HttpServer::Engine {
   std::vector<epoll_event> events_;
   std::size_t next_event_ = 0;
 
-  std::mutex listener_mutex_;  // guards the three below, and accepting
+  std::mutex listener_mutex_;  // guards the four below, and accepting
   bool accepting_ = false;
   bool armed_ = false;
   unsigned accepts_ = 0;
+  std::uint64_t next_id_ = first_connection;
 
-  mutable std::mutex connections_mutex_;  // guards the two below
+  mutable std::mutex connections_mutex_;  // guards the one below
   std::unordered_map<std::uint64_t, std::shared_ptr<Connection>> connections_;
-  std::uint64_t next_id_;
 
   std::atomic<std::size_t> open_{0};
   std::atomic<std::size_t> half_sent_{0};

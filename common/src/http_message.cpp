@@ -21,14 +21,18 @@ bool is_token(std::string_view text) {
   });
 }
 
-// RFC 9110, 5.5: no control character but the tab.
-bool is_text(std::string_view text) {
-  return std::none_of(text.begin(), text.end(),
-                      [](unsigned char c) { return (c < ' ' && c != '\t') || c == 0x7F; });
-}
-
 bool is_target(std::string_view text) {
   return !text.empty() && is_text(text) && text.find('\t') == std::string_view::npos;
+}
+
+// A client may name the server in its target (absolute-form: RFC 9112, 3.2.2).
+std::string_view without_authority(std::string_view target) {
+  constexpr std::string_view scheme = "http://";
+  if (!same_name(target.substr(0, scheme.size()), scheme)) {
+    return target;
+  }
+  const auto path = target.find_first_of("/?", scheme.size());
+  return path == std::string_view::npos ? "/" : target.substr(path);
 }
 
 // Percent-encoding (RFC 3986, 2.1); a '%' without two hex digits stands for itself. In a query '+' is a blank.
@@ -61,6 +65,11 @@ void parse_query(std::string_view query, httplib::Params& params) {
 }
 
 }  // namespace
+
+bool is_text(std::string_view text) {
+  return std::none_of(text.begin(), text.end(),
+                      [](unsigned char c) { return (c < ' ' && c != '\t') || c == 0x7F; });
+}
 
 std::string_view trim(std::string_view text) {
   const auto first = text.find_first_not_of(blanks);
@@ -100,7 +109,7 @@ std::optional<httplib::Request> parse_request(std::string_view head) {
   request->method = method;
   request->target = target;
   request->version = version;
-  const auto resource = target.substr(0, target.find('#'));
+  const auto resource = without_authority(target.substr(0, target.find('#')));
   const auto path = resource.substr(0, resource.find('?'));
   request->path = decode(path, false);
   parse_query(resource.substr(std::min(path.size() + 1, resource.size())), request->params);

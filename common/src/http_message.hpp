@@ -15,6 +15,8 @@ namespace cluster {
 std::string_view trim(std::string_view text);            // without the blanks around it
 bool same_name(std::string_view a, std::string_view b);  // in upper or lower case
 
+bool is_text(std::string_view text);  // no control character but the tab (RFC 9110, 5.5)
+
 // Takes a line off the front of a head; its end is "\r\n" or that of the text.
 std::string_view take_line(std::string_view& head);
 

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <fstream>
 #include <string>
 #include <system_error>
@@ -36,8 +37,12 @@ LeaderThreads::LeaderThreads(std::size_t most, Body body, std::chrono::milliseco
 
 void LeaderThreads::start() {
   {
-    const std::lock_guard lock(mutex_);
-    pass_on(0);
+    std::unique_lock lock(mutex_);
+    if (!start_thread(1)) {
+      throw std::system_error(EAGAIN, std::generic_category(), "the first thread of a server");
+    }
+    term_ = 1;
+    first_lead_.wait(lock, [this] { return led_; });
   }
   watch_ = std::jthread([this] { keep_watch(); });
 }
@@ -62,6 +67,9 @@ bool LeaderThreads::lead(Member& self) {
     return false;
   }
   if (term_ == self.term_) {
+    if (!std::exchange(led_, true)) {
+      first_lead_.notify_one();
+    }
     return true;
   }
   self.asleep_ = true;

@@ -39,7 +39,7 @@ class LeaderThreads {
   LeaderThreads(const LeaderThreads&) = delete;
   LeaderThreads& operator=(const LeaderThreads&) = delete;
 
-  void start();
+  void start();  // returns when a thread leads; throws std::system_error when none can be had
   // Ends all threads and waits for them. Whoever leads must be woken by other means, and find that leads() is false.
   void stop();
 
@@ -85,6 +85,8 @@ class LeaderThreads {
   Clock::rep last_long_ = 0;  // when a handler was last found to take long; 0: never
   bool watch_asleep_ = false;
   bool stopping_ = false;
+  bool led_ = false;  // somebody has come to lead
+  std::condition_variable first_lead_;
   std::list<Member> members_;
   std::vector<Member*> asleep_;  // the one that slept last is woken first
   std::vector<Handle> ended_;    // to be joined

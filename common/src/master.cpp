@@ -38,12 +38,9 @@ struct Master::Member {
 };
 
 Master::Master(int workers, std::optional<Listener> listener, const std::string& journal_path)
-    : slots_(workers),
-      journal_(journal_path, 0),
-      journal_path_(journal_path),
-      listener_(std::move(listener)),
-      program_(own_program()) {
+    : slots_(workers), journal_(journal_path, 0), listener_(std::move(listener)), program_(own_program()) {
   raise_open_file_limit();
+  std::signal(SIGCHLD, SIG_DFL);  // if it was inherited as ignored, the kernel would reap the workers
   on_signal({SIGTERM, SIGINT}, [](int) { std::_Exit(0); });  // the kernel ends the workers with it
   for (int number = 1; number <= workers; ++number) {
     slot_table_[number];

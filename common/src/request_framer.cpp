@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -28,11 +29,14 @@ bool has_token(std::string_view list, std::string_view token) {
   return false;
 }
 
+// A whole number, nothing else.
 std::optional<std::size_t> number(std::string_view text, int base) {
   std::size_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
-  const bool whole = !text.empty() && end == text.data() + text.size();
-  return whole && error == std::errc{} ? std::optional(value) : std::nullopt;
+  if (text.empty() || end != text.data() + text.size()) {
+    return std::nullopt;
+  }
+  return error == std::errc{} ? value : std::numeric_limits<std::size_t>::max();  // too large for any limit
 }
 
 }  // namespace
@@ -90,13 +94,17 @@ RequestFramer::State RequestFramer::read_head(std::string_view head) {
       return State::refused;
     }
   }
-  if (chunked_ && has_length_) {
-    return refuse(400, "a request has either Content-Length or Transfer-Encoding, not both");
+  if (chunked_ && (has_length_ || http_1_0_)) {
+    return refuse(400, "Transfer-Encoding goes neither with Content-Length nor with HTTP/1.0");
+  }
+  if (hosts_ > 1 || (hosts_ == 0 && !http_1_0_)) {
+    return refuse(400, "a request has one Host header");
   }
   if (length_ > body_limit_) {
     return refuse(413, "the body is too long: at most " + std::to_string(body_limit_) + " bytes are allowed");
   }
   chunk_ = head_size_;
+  expect_continue_ = expect_continue_ && !http_1_0_;
   wants_close_ = connection_close_ || (http_1_0_ && !connection_keep_alive_);
   return State::complete;
 }
@@ -112,11 +120,13 @@ bool RequestFramer::read_header(std::string_view name, std::string_view value) {
     length_ = *length;
     has_length_ = true;
   } else if (same_name(name, "Transfer-Encoding")) {
-    if (!same_name(value, "chunked")) {
-      refuse(501, "this Transfer-Encoding is not known: only chunked is");
+    if (chunked_ || !same_name(value, "chunked")) {
+      refuse(501, "this Transfer-Encoding is not known: only chunked is, once");
       return false;
     }
     chunked_ = true;
+  } else if (same_name(name, "Host")) {
+    ++hosts_;
   } else if (same_name(name, "Connection")) {
     connection_close_ = connection_close_ || has_token(value, "close");
     connection_keep_alive_ = connection_keep_alive_ || has_token(value, "keep-alive");
@@ -138,7 +148,7 @@ RequestFramer::State RequestFramer::read_chunks(std::string_view buffer) {
     }
     const auto line = rest.substr(0, end);
     const auto size = number(trim(line.substr(0, line.find(';'))), 16);
-    if (!size) {
+    if (!size || !is_text(line)) {
       return refuse(400, "a chunk does not begin with its size");
     }
     if (*size > body_limit_ || body_.size() + *size > body_limit_ ||
@@ -148,14 +158,7 @@ RequestFramer::State RequestFramer::read_chunks(std::string_view buffer) {
     }
     const auto data = end + line_end.size();
     if (*size == 0) {
-      // Trailer lines, usually none, up to an empty one.
-      const auto trailer = rest.substr(end);
-      const auto last = trailer.find(head_end);
-      if (last == std::string_view::npos) {
-        return trailer.size() > head_limit_ ? refuse(431, "the trailer is too long") : State::incomplete;
-      }
-      size_ = chunk_ + end + last + head_end.size();
-      return State::complete;
+      return read_trailer(rest.substr(end), chunk_ + end);
     }
     if (rest.size() < data + *size + line_end.size()) {
       return State::incomplete;
@@ -166,6 +169,21 @@ RequestFramer::State RequestFramer::read_chunks(std::string_view buffer) {
     body_ += rest.substr(data, *size);
     chunk_ += data + *size + line_end.size();
   }
+}
+
+// Header lines, usually none, up to an empty one. `trailer` begins with the end of the last chunk's line.
+RequestFramer::State RequestFramer::read_trailer(std::string_view trailer, std::size_t begin) {
+  const auto end = trailer.find(head_end);
+  if (end == std::string_view::npos) {
+    return trailer.size() > head_limit_ ? refuse(431, "the trailer is too long") : State::incomplete;
+  }
+  for (auto lines = trailer.substr(0, end + line_end.size()).substr(line_end.size()); !lines.empty();) {
+    if (!parse_header(take_line(lines))) {
+      return refuse(400, "a trailer line is not of the form `Name: value`");
+    }
+  }
+  size_ = begin + end + head_end.size();
+  return State::complete;
 }
 
 }  // namespace cluster

@@ -38,6 +38,7 @@ class RequestFramer {
   State read_head(std::string_view head);
   bool read_header(std::string_view name, std::string_view value);
   State read_chunks(std::string_view buffer);
+  State read_trailer(std::string_view trailer, std::size_t begin);
 
   std::size_t head_limit_;
   std::size_t body_limit_;
@@ -49,6 +50,7 @@ class RequestFramer {
   std::size_t length_ = 0;
   bool has_length_ = false;
   bool chunked_ = false;
+  int hosts_ = 0;
   bool http_1_0_ = false;
   bool connection_close_ = false;
   bool connection_keep_alive_ = false;

@@ -80,11 +80,16 @@ void Worker::send(Json message) {
   }
 }
 
+void Worker::flush() {
+  channel_->flush();
+}
+
 void Worker::send_now(const Json& message) {
   const auto sent = channel_->send(message);
   if (sent != Channel::Sent::queued) {
-    log("a message to the master was not sent: ",
-        sent == Channel::Sent::full ? "it does not read" : "it is too long");
+    log("a message to the master was not sent: ", sent == Channel::Sent::full       ? "it does not read"
+                                                  : sent == Channel::Sent::too_long ? "it is too long"
+                                                                                    : "it is gone");
   } else if (journal_) {
     journal_.write("send", journal_fields(message, "master", channel_->last_sent_bytes()));
   }

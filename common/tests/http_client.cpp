@@ -106,6 +106,10 @@ int Client::wait_end() {
   return got == 0 || (got < 0 && errno == ECONNRESET) ? static_cast<int>(got) : 1;
 }
 
+void Client::send_urgent(char byte) const {
+  check("send", ::send(fd_.get(), &byte, 1, MSG_OOB | MSG_NOSIGNAL));
+}
+
 bool Client::quiet_for(std::chrono::milliseconds duration) const {
   pollfd readable{fd_.get(), POLLIN, 0};
   return input_.empty() && ::poll(&readable, 1, static_cast<int>(duration.count())) == 0;

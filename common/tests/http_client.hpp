@@ -40,6 +40,7 @@ class Client {
   // Waits for the end of the connection: true when nothing more came before it. An orderly one is no reset.
   bool ended() { return wait_end() == 0; }
   bool ended_or_reset() { return wait_end() <= 0; }
+  void send_urgent(char byte) const;                         // out of band
   bool quiet_for(std::chrono::milliseconds duration) const;  // neither bytes nor the end
   void finish() const;                                       // nothing more will be sent
   void close() { fd_.reset(); }

@@ -69,22 +69,49 @@ TEST_F(HttpDrainTest, CloseIdleTakesOnlyThoseThatAreIdleForSoLong) {
   EXPECT_TRUE(old.ended());
   gate.open();
   EXPECT_EQ(active.read().value().status, 200);
-  EXPECT_EQ(half.status("TP/1.1\r\n\r\n"), 200);
+  EXPECT_EQ(half.status("TP/1.1\r\nHost: x\r\n\r\n"), 200);
 }
 
 TEST_F(HttpDrainTest, AConnectionWithARequestThatWasNotReadYetIsNotIdle) {
   limits.threads = 1;
+  auto& own = make();
+  own.hooks.refuse = [this, &own](const auto&, auto& response) {
+    gate.pass();
+    own.reply(response, 503, Json::object());
+  };
   start();
   auto client = connect();
   ASSERT_EQ(client.status(get("/")), 200);
   auto one = connect_to_gate();
-  auto other = connect_to_gate();  // nobody is left to read
+  auto other = connect_to_gate();  // refused, and nobody is left to read
   ASSERT_TRUE(client.send(get("/")));
   server->close_idle();
   gate.open();
   const auto answer = client.read();
   ASSERT_TRUE(answer);
   EXPECT_EQ(answer->status, 200);
+}
+
+TEST_F(HttpDrainTest, UrgentDataDoesNotHideARequestForEver) {
+  limits.idle = 300ms;
+  start();
+  auto client = connect_to_gate();
+  ASSERT_TRUE(client.send(get("/items/1")));
+  client.send_urgent('!');
+  ASSERT_TRUE(client.send(get("/items/2")));
+  gate.open();
+  EXPECT_EQ(client.read().value().json()["path"], "/gate");
+  EXPECT_EQ(client.read().value().json()["path"], "/items/1");
+  EXPECT_EQ(client.read().value().json()["path"], "/items/2");
+}
+
+TEST_F(HttpDrainTest, ARequestWhoseAnswerWasSentIsNotCut) {
+  make().hooks.done = [this](const auto&) { gate.pass(); };
+  start();
+  auto client = connect();
+  EXPECT_EQ(client.status(get("/")), 200);
+  ASSERT_TRUE(test::eventually([this] { return gate.inside == 1; }));
+  EXPECT_EQ(server->cut().requests, 0U);
 }
 
 TEST_F(HttpDrainTest, CutEndsEverythingAndCountsWhatItCost) {
@@ -178,7 +205,7 @@ TEST_F(Quiet, QuietIsToldOnlyDuringADrainAndWhenNothingIsInFlightOrHalfSent) {
   ASSERT_TRUE(
       await([](const auto& activity) { return activity.requests == 0 && activity.connections == 1; }));
   EXPECT_EQ(quiet, 0);
-  EXPECT_EQ(half.status("TP/1.1\r\n\r\n"), 200);
+  EXPECT_EQ(half.status("TP/1.1\r\nHost: x\r\n\r\n"), 200);
   EXPECT_TRUE(test::eventually([&] { return quiet > 0; }));
   EXPECT_FALSE(disturbed);
 }
@@ -260,7 +287,7 @@ TEST_F(HttpDrainTest, WhatIsInFlightOrHalfSentIsFinished) {
   ASSERT_TRUE(await([](const auto& activity) { return activity.half_sent == 1; }));
   std::atomic<bool> drained{false};
   std::jthread draining([&] { drained = server->drain(Clock::now() + test::patience, 0ms); });
-  const auto answer = half.ask("TP/1.1\r\n\r\n");
+  const auto answer = half.ask("TP/1.1\r\nHost: x\r\n\r\n");
   ASSERT_TRUE(answer);
   EXPECT_EQ(answer->status, 200);
   EXPECT_TRUE(active.quiet_for(100ms));

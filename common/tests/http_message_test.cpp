@@ -21,6 +21,13 @@ TEST(ParseRequest, TakesTheRequestLineApart) {
   EXPECT_EQ(request.get_param_value("y"), "2");
 }
 
+TEST(ParseRequest, ATargetMayNameTheServer) {
+  for (const auto& [target, path] :
+       {std::pair{"http://here:8000/a?x=1", "/a"}, std::pair{"HTTP://here", "/"}}) {
+    EXPECT_EQ(parse("GET " + std::string(target) + " HTTP/1.1").value().path, path) << target;
+  }
+}
+
 TEST(ParseRequest, DecodesPathAndQueryEachInItsWay) {
   const auto request =
       parse("GET /a+b%20%2f%C3%BC?k%65y=a+b%2B%26%00&flag&=nameless&&x=1=2 HTTP/1.1").value();

@@ -71,7 +71,7 @@ TEST_F(HttpServerTest, APipelinedRequestWaitsForTheOneBeforeIt) {
   EXPECT_EQ(client.read().value().json()["path"], "/gate");
   EXPECT_EQ(client.read().value().json()["path"], "/items/2");
   EXPECT_TRUE(await([](const auto& activity) { return activity.half_sent == 1; }));
-  ASSERT_TRUE(client.send("ms/3 HTTP/1.1\r\n\r\n"));
+  ASSERT_TRUE(client.send("ms/3 HTTP/1.1\r\nHost: x\r\n\r\n"));
   EXPECT_EQ(client.read().value().json()["path"], "/items/3");
 }
 

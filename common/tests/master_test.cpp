@@ -140,6 +140,18 @@ TEST_F(MasterTest, NoDescriptorIsLeakedByReplacements) {
   EXPECT_EQ(ask(master.current(1), {{"type", "who"}})["descriptors"], before_in_child);
 }
 
+TEST(MasterWithIgnoredChildren, NoticesTheirDeathsAllTheSame) {
+  const auto before = std::signal(SIGCHLD, SIG_IGN);  // as a parent may hand it down
+  test::CaughtOutput output;
+  Master master(1, std::nullopt, "");
+  master.start_workers({{"TEST_ROLE", "obey"}});
+  ASSERT_TRUE(master.wait_until([&] { return master.all_ready(); }, patience));
+  const auto old = master.current(1);
+  master.kill(old, SIGKILL);
+  EXPECT_TRUE(master.wait_until([&] { return !master.find(old); }, patience));
+  std::signal(SIGCHLD, before);
+}
+
 // What it says.
 
 TEST_F(MasterTest, TheJournalTellsSpawnReadySendRecvAndExit) {

@@ -136,6 +136,7 @@ TEST(RequestFramer, ABodyOfJustTheLimitPassesAndOneByteMoreIs413BeforeItComes) {
   EXPECT_EQ(at_once(head("Content-Length: 2000\r\n") + longest).body, longest);
   EXPECT_EQ(status_of(head("Content-Length: 2001\r\n")), 413);
   EXPECT_EQ(status_of(head("Content-Length: 18446744073709551615\r\n")), 413);
+  EXPECT_EQ(status_of(head("Content-Length: 99999999999999999999999\r\n")), 413);
 }
 
 TEST(RequestFramer, ChunksOfJustTheLimitPassAndOneByteMoreIs413) {
@@ -146,6 +147,7 @@ TEST(RequestFramer, ChunksOfJustTheLimitPassAndOneByteMoreIs413) {
   EXPECT_EQ(status_of(two + "1\r\n"), 413);
   EXPECT_EQ(status_of(start + "7d1\r\n"), 413);
   EXPECT_EQ(status_of(start + "ffffffffffffffff\r\n"), 413);
+  EXPECT_EQ(status_of(start + "ffffffffffffffffffff\r\n"), 413);
 }
 
 TEST(RequestFramer, ChunksThatAreMostlyFramingAreRefused) {
@@ -180,16 +182,32 @@ TEST(RequestFramer, TheSameLengthTwiceIsOneLength) {
 TEST(RequestFramer, BadChunksAre400) {
   for (const auto& body :
        {std::string("x\r\n"), std::string("\r\n"), std::string("-1\r\n"), std::string("0x4\r\nWiki"),
-        std::string("4\r\nWikiX"), std::string("4\r\nWikipedia\r\n"), std::string("4 4\r\nWiki\r\n"),
-        std::string(300, '0')}) {
+        std::string("4\r\nWikiX"), std::string("4;a\nb\r\nWiki\r\n0\r\n"), std::string("0\r\nno trailer\r\n"),
+        std::string("4\r\nWikipedia\r\n"), std::string("4 4\r\nWiki\r\n"), std::string(300, '0')}) {
     EXPECT_EQ(status_of(head("Transfer-Encoding: chunked\r\n") + body + "\r\n"), 400) << body;
   }
 }
 
 TEST(RequestFramer, OtherTransferEncodingsAre501) {
+  EXPECT_EQ(status_of(head("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n")), 501);
   for (const auto* encoding : {"gzip", "gzip, chunked", "identity", ""}) {
     EXPECT_EQ(status_of(head("Transfer-Encoding: " + std::string(encoding) + "\r\n")), 501) << encoding;
   }
+}
+
+TEST(RequestFramer, WhatHttp10DoesNotKnowIsRefusedOrIgnored) {
+  const std::string line = "POST / HTTP/1.0";
+  EXPECT_EQ(status_of(head("Transfer-Encoding: chunked\r\n", line) + "0\r\n\r\n"), 400);
+  auto waiting = framer();
+  EXPECT_EQ(waiting.advance(head("Expect: 100-continue\r\nContent-Length: 4\r\n", line)), State::incomplete);
+  EXPECT_FALSE(waiting.take_expect_continue());
+}
+
+TEST(RequestFramer, Http11NeedsOneHost) {
+  EXPECT_EQ(status_of("GET / HTTP/1.1\r\n\r\n"), 400);
+  EXPECT_EQ(status_of("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"), 400);
+  EXPECT_EQ(at_once("GET / HTTP/1.0\r\n\r\n").state, State::complete);
+  EXPECT_EQ(status_of("GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n"), 400);
 }
 
 // Connection and Expect.

@@ -71,7 +71,7 @@ class InFlight {
     return count_;
   }
 
-  // What the drain has come to: requests that were finished and requests that were turned away.
+  // What the drain has come to so far: requests that were finished and requests that were turned away.
   Json summary() const {
     const std::lock_guard lock(mutex_);
     return {{"finished", finished_}, {"refused", refused_}};
@@ -133,10 +133,10 @@ struct Orders {
 void drain(Worker& worker, HttpServer& server, InFlight& in_flight, const Orders& orders) {
   // STEP 5: drain a worker
   // From now on new requests are turned away, and each answer closes its connection. Wait until nothing is
-  // in flight and no request is half-sent, and send the master `drained` with the summary. Go on turning
-  // requests away until it says `finish`; if it says `cut`, wait no longer. Before you leave, accept nothing
-  // more, let refusals under way end, and close everything. If anything was cut, by you or because a half-sent
-  // request ran out of time, send the master `cut` with the numbers.
+  // in flight and no request is half-sent, and send the master `drained`. Go on turning requests away until it
+  // says `finish`; if it says `cut`, wait for nothing any more. Before you leave, accept nothing more, let
+  // refusals under way end, close everything, and send the master a `summary`: how many requests were finished
+  // and refused, and how many were cut, by you or because a half-sent one ran out of time.
   // TODO: start draining, wait, tell, wait, close.
   static_cast<void>(in_flight);
   server.stop_accepting();

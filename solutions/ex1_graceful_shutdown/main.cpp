@@ -74,7 +74,7 @@ class InFlight {
     return count_;
   }
 
-  // What the drain has come to: requests that were finished and requests that were turned away.
+  // What the drain has come to so far: requests that were finished and requests that were turned away.
   Json summary() const {
     const std::lock_guard lock(mutex_);
     return {{"finished", finished_}, {"refused", refused_}};
@@ -171,27 +171,28 @@ struct Orders {
 void drain(Worker& worker, HttpServer& server, InFlight& in_flight, const Orders& orders) {
   // STEP 5: drain a worker
   // From now on new requests are turned away, and each answer closes its connection. Wait until nothing is
-  // in flight and no request is half-sent, and send the master `drained` with the summary. Go on turning
-  // requests away until it says `finish`; if it says `cut`, wait no longer. Before you leave, accept nothing
-  // more, let refusals under way end, and close everything. If anything was cut, by you or because a half-sent
-  // request ran out of time, send the master `cut` with the numbers.
+  // in flight and no request is half-sent, and send the master `drained`. Go on turning requests away until it
+  // says `finish`; if it says `cut`, wait for nothing any more. Before you leave, accept nothing more, let
+  // refusals under way end, close everything, and send the master a `summary`: how many requests were finished
+  // and refused, and how many were cut, by you or because a half-sent one ran out of time.
   in_flight.start_draining();
   server.close_after_answer();
   worker.wait_until(
       [&] { return orders.cut || (in_flight.count() == 0 && server.activity().half_sent == 0); });
   if (!orders.cut) {
-    Json drained = in_flight.summary();
-    drained["type"] = "drained";
-    worker.send(drained);
+    worker.send({{"type", "drained"}});
     worker.wait_until([&] { return orders.finish || orders.cut; });
   }
   server.stop_accepting();
   worker.close_listener();
-  worker.wait_until([&] { return server.activity().refusals == 0; }, kill_grace / 2);
+  worker.wait_until([&] { return orders.cut || server.activity().refusals == 0; }, kill_grace / 2);
   const auto cut = server.cut();
-  if (cut.requests + cut.half_sent > 0) {
-    worker.send({{"type", "cut"}, {"requests", cut.requests}, {"halfSent", cut.half_sent}});
-  }
+  Json summary = in_flight.summary();
+  summary["type"] = "summary";
+  summary["cut"] = cut.requests;
+  summary["cutHalfSent"] = cut.half_sent;
+  worker.send(summary);
+  worker.flush();  // handlers that are still at work may hold up the end
   // END STEP 5
 }
 
@@ -209,16 +210,17 @@ bool end_cluster(Master& master, const Noted& noted, milliseconds timeout) {
   int finished = 0;
   int refused = 0;
   int cut = 0;
-  master.on_message("drained", [&](const Master::WorkerInfo& from, const Json& message) {
-    drained.insert(from.pid);
+  master.on_message("drained",
+                    [&](const Master::WorkerInfo& from, const Json&) { drained.insert(from.pid); });
+  master.on_message("summary", [&](const Master::WorkerInfo& from, const Json& message) {
+    const int requests = message.value("cut", 0);
+    const int half_sent = message.value("cutHalfSent", 0);
     finished += message.value("finished", 0);
     refused += message.value("refused", 0);
-  });
-  master.on_message("cut", [&](const Master::WorkerInfo& from, const Json& message) {
-    const int requests = message.value("requests", 0);
-    const int half_sent = message.value("halfSent", 0);
     cut += requests + half_sent;
-    master.log("worker ", from.slot, " cut ", requests, " requests and ", half_sent, " half-sent ones");
+    if (requests + half_sent > 0) {
+      master.log("worker ", from.slot, " cut ", requests, " requests and ", half_sent, " half-sent ones");
+    }
   });
   const auto all_gone = [&] { return master.workers().empty(); };
   const auto all_drained = [&] {

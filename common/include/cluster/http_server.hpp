@@ -36,7 +36,7 @@ class HttpServer {
     std::chrono::milliseconds request{5'000};  // from the first byte of a request to its last: over it 408
     std::chrono::milliseconds idle{75'000};    // an idle connection is closed after it
     std::chrono::milliseconds write{5'000};    // for a client that does not take its answer
-    std::size_t threads = 1'024;  // handlers that run at once (one more when none is free to take the lead)
+    std::size_t threads = 1'024;  // handlers that run at once: a further request goes to `refuse`
   };
 
   enum class CloseReason {
@@ -62,7 +62,7 @@ class HttpServer {
   struct Hooks {
     // Whether a request whose last byte has just been read is served (no hook: always) or goes to `refuse`.
     std::function<bool()> admit;
-    Handler refuse;                             // writes the refusal; the connection is closed after it
+    Handler refuse;  // writes the refusal (no hook: 503); the connection is closed after it
     std::function<void(const Exchange&)> done;  // after the answer was sent, or could not be
     std::function<void(std::uint64_t connection)> opened;
     std::function<void(std::uint64_t connection, CloseReason reason)> closed;

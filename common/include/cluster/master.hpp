@@ -113,7 +113,6 @@ class Master {
 
   int slots_;
   Journal journal_;
-  std::string journal_path_;
   EventLoop loop_;
   std::optional<Listener> listener_;
   std::filesystem::path program_;

@@ -43,6 +43,7 @@ class Worker {
 
   void ready();             // tells the master that this worker accepts work
   void send(Json message);  // any thread; an object with a "type"
+  void flush();             // what was sent leaves now, not at the end of the turn
   void post(EventLoop::Handler handler) { loop_.post(std::move(handler)); }  // any thread
   void on_message(const std::string& type, MessageHandler handler);
   void on_signal(std::initializer_list<int> signals, const EventLoop::SignalHandler& handler);
