@@ -1,6 +1,6 @@
 """Every command that a README shows is run as it is written there.
 
-Makefile and grader commands run on one quick check only (PYTEST_ADDOPTS); what they do in full is tested elsewhere. The
+Makefile and grader commands run on the first item only (PYTEST_ADDOPTS); what they do in full is tested elsewhere. The
 lines of a "Try it by hand" section run in one shell beside the solution, which bears the starter's name there.
 """
 
@@ -25,10 +25,11 @@ SHORTER = {
     "make bench": "make --dry-run bench",
     "python3 -m pytest harness/tests": "python3 -m pytest harness/tests -k order",
 }
-ONE_CHECK = "-p no:cacheprovider -k test_two_workers_answer"
+ONE_ITEM = "-p no:cacheprovider -k TestItem1"
 # What the lines of an exercise's "Try it by hand" must bring to light, in this order.
 SEEN_BY_HAND = {
     "ex1": [r"200 OK", r"ex1\b.*\n.*ex1\b.*\n.*ex1\b", r"503 Service Unavailable", r"\"delayMs\":"],
+    "ex2": [r"\"version\":\"1\.0\.0\"", r"(ex2\b.*\n.*){5}", r"\"version\":\"1\.0\.0\"", r"\"version\":\"1\.1\.0\""],
 }
 QUICK = {"SLOW_MS": "2500"}
 
@@ -73,7 +74,7 @@ def environment(**more: str) -> dict[str, str]:
     own = {name: value for name, value in os.environ.items()
            if not name.startswith(("MAKE", "MFLAGS", "PYTEST")) and name != "ARGS"}
     shims = f"{ROOT}/build/readme-commands"
-    return {**own, "PATH": f"{shims}:{own['PATH']}", "PYTEST_ADDOPTS": ONE_CHECK, **more}
+    return {**own, "PATH": f"{shims}:{own['PATH']}", "PYTEST_ADDOPTS": ONE_ITEM, **more}
 
 
 @pytest.fixture(scope="module", autouse=True)

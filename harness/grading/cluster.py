@@ -91,7 +91,8 @@ class Cluster:
             what = f"the program ended with exit code {code} before its ready line"
             if code is None:
                 what = f"no ready line after {time.monotonic() - self.started:.1f} s"
-            raise CheckFailed(what + self.said(), expected="a line `ready url=http://127.0.0.1:8000 workers=2 pid=1234`")
+            raise CheckFailed(what + self.said(), expected="a line `ready url=http://127.0.0.1:8000 workers=N pid=1234`",
+                              likely="the master starts no worker, or a worker never tells it that it is ready")
         self.url, self.workers = match.group(1), int(match.group(4))
         self.client = Client(self.url, self.log, self.number, self.meter.allowance)
 

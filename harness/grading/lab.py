@@ -27,14 +27,14 @@ class Lab:
         return (self.exercise.real if self.real_time else self.exercise.scaled)[name] / 1000
 
     def start(self, settings: Mapping[str, int | str | None] | None = None, *, wait: bool = True,
-              prefix: tuple[str, ...] = ()) -> Cluster:
+              prefix: tuple[str, ...] = (), program: Program | None = None) -> Cluster:
         """Start a cluster and wait for its ready line. A setting given here overrides the exercise's; None: not set."""
         values: dict[str, int | str | None] = {"PORT": 0}
         if not self.real_time:
             values.update(self.exercise.scaled)
         if settings:
             values.update(settings)
-        cluster = Cluster(self.program, self.exercise, self.run, self.log, len(self.clusters) + 1,
+        cluster = Cluster(program or self.program, self.exercise, self.run, self.log, len(self.clusters) + 1,
                           {name: str(value) for name, value in values.items() if value is not None}, list(prefix))
         self.clusters.append(cluster)
         if wait:

@@ -73,4 +73,6 @@ def kill_line(event: Event, master: str) -> str:
     if to.startswith("worker"):
         number = to.split()[1]
         return f"kill -{name} $(pgrep -P ${master} | sed -n {number}p)   # {to}, here pid {event.pid}"
-    return f"kill -{name} ${master}"
+    if to == "master":
+        return f"kill -{name} ${master}"
+    return f"kill -{name} {event.pid}   # {to}"

@@ -1,0 +1,187 @@
+// Exercise 2: rolling restart.
+//
+// SIGUSR2 replaces the workers one after another by the program as it lies on the disk now, and no client notices.
+// Look at run_master() and run_worker() at the end first: each is the main line of its process. The steps are
+// numbered in the order in which to take them.
+#include <cluster/cluster.hpp>
+
+#include <array>
+#include <csignal>
+#include <cstdlib>
+#include <ctime>
+#include <string>
+
+namespace {
+
+using cluster::Clock;
+using cluster::HttpServer;
+using cluster::Master;
+using cluster::Worker;
+using std::chrono::milliseconds;
+
+struct Settings {
+  cluster::Address address = cluster::settings::address();
+  std::string journal = cluster::settings::journal();
+  int workers = cluster::settings::workers(4);
+  milliseconds startup = cluster::settings::delay("STARTUP_MS", milliseconds(500));
+  milliseconds ready_timeout = cluster::settings::duration("READY_TIMEOUT_MS", milliseconds(30'000));
+  milliseconds drain_timeout = cluster::settings::duration("DRAIN_TIMEOUT_MS", milliseconds(10'000));
+  milliseconds work = cluster::settings::delay("WORK_MS", milliseconds(0));
+  milliseconds shutdown_timeout = cluster::settings::duration("SHUTDOWN_TIMEOUT_MS", milliseconds(10'000));
+};
+
+// The version that a worker serves. The master hands it down in the worker's environment.
+constexpr const char* version_variable = "CLUSTER_VERSION";
+
+struct Version {
+  int minor = 0;
+
+  Version next() const { return {minor + 1}; }
+  std::string text() const { return "1." + std::to_string(minor) + ".0"; }
+  Master::Variables variables() const { return {{version_variable, text()}}; }
+};
+
+std::string now_as_iso_8601() {
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  std::array<char, 32> text{};
+  return {text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", ::gmtime_r(&now, &utc))};
+}
+
+// Starts the cluster; false if its end was asked for meanwhile.
+bool start_cluster(Master& master, const Version& version) {
+  // STEP 1: start the workers
+  // Start a worker of this version in each slot, wait until all are ready or the end is asked for, and announce
+  // that the cluster is ready. From then on the library replaces a worker that dies by one of its slot's version.
+  // TODO: start, wait, announce.
+  static_cast<void>(version);
+  master.log("STEP 1 is still to do: no worker was started");
+  return false;
+  // END STEP 1
+}
+
+void add_routes(HttpServer& server, const Settings& settings) {
+  // STEP 2: answer requests
+  // GET / answers 200 after WORK_MS, with the `version` that the master has handed down, the worker's `uptime` in
+  // seconds and a `timestamp`. server.reply() adds the worker's number and pid.
+  // TODO: server.get() for the one path.
+  static_cast<void>(server);
+  static_cast<void>(settings);
+  static_cast<void>(now_as_iso_8601);
+  // END STEP 2
+}
+
+// The life of a worker; its exit code. `told_to_leave` turns true when SIGTERM comes.
+int serve(Worker& worker, HttpServer& server, const bool& told_to_leave, milliseconds startup) {
+  // STEP 3: the life of a worker
+  // Initialise for `startup` (which SIGTERM ends early), serve, and only then tell the master that you are ready.
+  // When told to leave, drain: the library's begin_drain() takes no new connection, finishes what is in flight, says
+  // `Connection: close` with each further answer, and closes only connections that are idle for longer than a second.
+  // The exit code is 1 if that has cut a connection.
+  // TODO: initialise, serve, be ready, wait, drain.
+  static_cast<void>(startup);
+  server.start();
+  worker.wait_until([&] { return told_to_leave; });
+  return 0;
+  // END STEP 3
+}
+
+// Starts a successor in the slot and waits until it is ready: its pid, or 0 if there is none that is.
+pid_t start_successor(Master& master, int slot, const Version& version, milliseconds timeout) {
+  // STEP 4: start the successor
+  // Start one more worker in the slot, of the new version, and wait until it says that it is ready. It may die before
+  // that, be too late, or the end of the cluster may be asked for: then kill it, wait until it is gone, and give up.
+  // TODO: start, wait, and give up if it is not ready.
+  static_cast<void>(version);
+  static_cast<void>(timeout);
+  master.log("STEP 4 is still to do: no successor was started in slot ", slot);
+  return 0;
+  // END STEP 4
+}
+
+// Makes the successor the slot's worker, and lets the former one go.
+void hand_over(Master& master, pid_t successor, int slot, milliseconds timeout) {
+  // STEP 5: let the old one go
+  // From now on the successor is the one that is replaced when it dies. Tell the former worker to drain (SIGTERM) and
+  // wait until it is gone; kill it if it takes longer than the timeout. Who was the slot's worker until now is to be
+  // asked now: it may have died while its successor was starting, and been replaced.
+  // TODO: promote the successor, tell the former, wait, kill.
+  static_cast<void>(master);
+  static_cast<void>(successor);
+  static_cast<void>(slot);
+  static_cast<void>(timeout);
+  // END STEP 5
+}
+
+// Replaces all workers; false if the restart was abandoned.
+bool rolling_restart(Master& master, const Version& version, const Settings& settings) {
+  // STEP 6: one slot after another
+  // For each slot start a successor, and let the old worker go only when the successor is ready. Before that, wait for
+  // a slot that is just being repaired (no longer than for a successor), so that there are never too few. Give up when
+  // a successor fails, or when the end of the cluster is asked for: the slots that come after it keep what they have.
+  // TODO: for each slot start_successor() and hand_over().
+  static_cast<void>(version);
+  static_cast<void>(settings);
+  static_cast<void>(start_successor);
+  static_cast<void>(hand_over);
+  master.log("STEP 6 is still to do: no worker was replaced");
+  return false;
+  // END STEP 6
+}
+
+// Serves until the end is asked for, and restarts when SIGUSR2 has been noted in `restart_wanted`.
+void serve_and_restart(Master& master, bool& restart_wanted, Version version, const Settings& settings) {
+  // STEP 7: restart when it is wanted
+  // Wait for the end or for a restart. A restart brings the next version; when it is abandoned, that version has
+  // never been, and the next restart tries it again. Log how it went and how long it took. The wish is fulfilled only
+  // afterwards: as long as it is noted, run_master() turns further ones away.
+  // TODO: wait, restart, judge, again.
+  static_cast<void>(restart_wanted);
+  static_cast<void>(version);
+  static_cast<void>(settings);
+  static_cast<void>(rolling_restart);
+  master.wait_until([&] { return master.ending(); });
+  // END STEP 7
+}
+
+int run_worker(Worker& worker, const Settings& settings) {
+  HttpServer server(worker);
+  add_routes(server, settings);
+  bool told_to_leave = false;
+  worker.on_signal({SIGTERM}, [&](int) { told_to_leave = true; });
+  return serve(worker, server, told_to_leave, settings.startup);
+}
+
+int run_master(const Settings& settings) {
+  Master master(settings.workers, cluster::listen_on(settings.address), settings.journal);
+  bool serving = false;
+  bool restart_wanted = false;
+  master.end_by_signal();
+  master.on_signal({SIGUSR2}, [&](int) {
+    if (serving && !restart_wanted) {
+      restart_wanted = true;
+    } else {
+      master.log("SIGUSR2 ignored: ", serving ? "a restart is under way" : "the cluster is not ready");
+    }
+  });
+
+  const Version first;
+  serving = start_cluster(master, first);
+  if (serving) {
+    serve_and_restart(master, restart_wanted, first, settings);
+  }
+  return master.end_workers(settings.shutdown_timeout) ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return cluster::run_program(argc, argv, [] {
+    const Settings settings;
+    if (Worker::is_one()) {
+      Worker worker(settings.journal);
+      return run_worker(worker, settings);
+    }
+    return run_master(settings);
+  });
+}

@@ -1,0 +1,269 @@
+"""Steps and expectations of a rolling restart, in the words of the contract."""
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from signal import SIGKILL, SIGSTOP, SIGUSR2, Signals
+
+from . import processes
+from .cluster import Cluster, describe
+from .http_client import Answer, Exchange
+from .lab import Lab
+from .program import Program
+from .timing import expect_not_before
+from .verdict import CheckFailed, Inconclusive
+
+SAMPLE_SECONDS = 0.004
+SLACK = 1.0
+"""Seconds that a worker may need beyond its simulated start-up: as for the replacement of a crashed one."""
+ELF = b"\x7fELF"
+
+
+def survey(cluster: Cluster, patience: float = 5.0) -> dict[int, Answer]:
+    """What every slot answers now, slot → answer, over fresh connections."""
+    began = time.monotonic()
+    found: dict[int, Answer] = {}
+    while len(found) < cluster.workers:
+        answer = cluster.client.get("/", patience=3)
+        if answer.outcome != "answer" or answer.status != 200 or answer.worker is None or answer.pid is None:
+            raise CheckFailed(f"{answer}, body {answer.body[:200]!r}", expected="200 to / with `worker` and `pid`")
+        found[answer.worker] = answer
+        cluster.slots[answer.worker] = answer.pid
+        if time.monotonic() > began + patience:
+            cluster.refuse_late(patience, began, f"only the workers {sorted(found)} of {cluster.workers} answer")
+        time.sleep(0.002)
+    return found
+
+
+def flood(cluster: Cluster, count: int) -> list[Exchange]:
+    """That many requests in flight on fresh connections, spread over all workers, surely read."""
+    held = []
+    for _ in range(count):
+        held.append(cluster.client.start("/"))
+        time.sleep(0.003)
+    cluster.settle("/")
+    return held
+
+
+def survey_at_once(cluster: Cluster) -> dict[int, Answer]:
+    """As survey(), when each answer takes its time."""
+    answers = [exchange.wait(10) for exchange in flood(cluster, 5 * cluster.workers)]
+    bad = [answer for answer in answers if answer.status != 200 or answer.worker is None]
+    found = {answer.worker: answer for answer in answers if answer.worker is not None}
+    if bad or len(found) < cluster.workers:
+        raise CheckFailed(f"{len(bad)} of {len(answers)} requests failed; the workers {sorted(found)} have answered",
+                          expected=f"200 from all {cluster.workers} workers")
+    return found
+
+
+def pids(found: dict[int, Answer]) -> dict[int, int]:
+    return {slot: answer.pid or 0 for slot, answer in sorted(found.items())}
+
+
+def versions(found: dict[int, Answer]) -> dict[int, object]:
+    return {slot: answer.json.get("version") for slot, answer in sorted(found.items())}
+
+
+def expect_version(cluster: Cluster, wanted: str) -> dict[int, int]:
+    """All slots serve that version; returns their pids."""
+    found = survey(cluster)
+    if set(versions(found).values()) != {wanted}:
+        raise CheckFailed(f"the versions (slot: version) are {versions(found)}", expected=f"{wanted} from all workers")
+    return pids(found)
+
+
+def whole_restart(lab: Lab, cluster: Cluster) -> float:
+    """Seconds that a restart of all workers may take when nothing hinders it."""
+    return cluster.workers * (int(cluster.settings.get("STARTUP_MS", lab.figure("STARTUP_MS") * 1000)) / 1000 + SLACK)
+
+
+def restart(cluster: Cluster) -> float:
+    return cluster.signal(SIGUSR2)
+
+
+def await_replaced(lab: Lab, cluster: Cluster, old: dict[int, int], since: float, more: float = 0.0) -> float:
+    """Wait until the old workers are gone; returns when the last one was."""
+    bound = whole_restart(lab, cluster) + more
+    left = cluster.watcher.wait_gone(list(old.values()), since + bound - time.monotonic())
+    if left:
+        slots = [slot for slot, pid in old.items() if pid in left]
+        cluster.refuse_late(bound, since, f"after SIGUSR2 the old workers {slots} are still there, pids {sorted(left)}")
+    return max(cluster.watcher.gone_at(pid) or since for pid in old.values())
+
+
+def expect_all_new(cluster: Cluster, old: dict[int, int], wanted: str) -> dict[int, int]:
+    """Every slot has another process than before, of the wanted version."""
+    new = expect_version(cluster, wanted)
+    same = [slot for slot in new if new[slot] in old.values()]
+    if same:
+        raise CheckFailed(f"the workers {same} are still the same processes: {old} before, {new} after (slot: pid)")
+    return new
+
+
+def expect_versions(cluster: Cluster, wanted: dict[int, object], when: str) -> None:
+    seen = versions(survey(cluster))
+    if seen != wanted:
+        raise CheckFailed(f"{when} the versions (slot: version) are {seen}", expected=str(wanted))
+
+
+def await_version(lab: Lab, cluster: Cluster, wanted: str, since: float, more: float = 0.0) -> None:
+    """Wait until all slots serve that version."""
+    bound = whole_restart(lab, cluster) + more
+    while set((seen := versions(survey(cluster))).values()) != {wanted}:
+        if time.monotonic() > since + bound:
+            cluster.refuse_late(bound, since, f"the versions (slot: version) are still {seen}, not all {wanted}")
+        time.sleep(0.02)
+
+
+def freeze(cluster: Cluster, pid: int, not_before: float) -> None:
+    """Stop a process that has not answered yet."""
+    time.sleep(max(0.0, not_before - time.monotonic()))
+    _signal(cluster, pid, SIGSTOP)
+
+
+def kill(cluster: Cluster, pid: int) -> float:
+    return _signal(cluster, pid, SIGKILL)
+
+
+def _signal(cluster: Cluster, pid: int, number: Signals) -> float:
+    moment = time.monotonic()
+    cluster.log.add("signal", cluster=cluster.number, pid=pid, t=moment, text=number.name, data={"to": "the new worker"})
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        raise CheckFailed(f"the new process {pid} was gone before it was sent {number.name}" + cluster.said()) from None
+    return moment
+
+
+def next_newcomer(cluster: Cluster, known: set[int], patience: float) -> tuple[float, int]:
+    """The next new child of the master, and when it was first seen."""
+    began = time.monotonic()
+    while True:
+        for pid in processes.children(cluster.pid):
+            if pid not in known and processes.alive(pid):
+                return time.monotonic(), pid
+        if time.monotonic() > began + patience:
+            cluster.refuse_late(patience, began, "a new worker process after SIGUSR2 (none came)")
+        time.sleep(0.002)
+
+
+def expect_no_newcomer(cluster: Cluster, seconds: float, why: str) -> None:
+    known = set(processes.children(cluster.pid))
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        new = [pid for pid in processes.children(cluster.pid) if pid not in known and processes.alive(pid)]
+        if new:
+            raise CheckFailed(f"a new process {describe(new)} {why}")
+        time.sleep(0.02)
+
+
+@dataclass(frozen=True)
+class Sample:
+    t: float
+    children: frozenset[int]
+
+
+class Sampler(threading.Thread):
+    """Looks at the master's children every few milliseconds, from `start` to `stop`."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        super().__init__(daemon=True, name="sampler")
+        self.cluster = cluster
+        self.samples = [self._look()]
+        self._ending = threading.Event()
+
+    def __enter__(self) -> Sampler:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ending.set()
+        self.join()
+
+    def _look(self) -> Sample:
+        now = time.monotonic()
+        return Sample(now, frozenset(pid for pid in processes.children(self.cluster.pid) if processes.alive(pid)))
+
+    def run(self) -> None:
+        while not self._ending.wait(SAMPLE_SECONDS):
+            self.samples.append(self._look())
+
+    def first_seen(self, pid: int) -> float:
+        return next(sample.t for sample in self.samples if pid in sample.children)
+
+    def widest_gap(self) -> float:
+        return max((after.t - before.t for before, after in zip(self.samples, self.samples[1:])), default=0.0)
+
+    def expect_one_at_a_time(self, old: dict[int, int], startup: float) -> None:
+        """Never more than one extra process, never fewer than before; no old one leaves before a successor is up."""
+        before = len(self.samples[0].children)
+        most = max(self.samples, key=lambda sample: len(sample.children))
+        least = min(self.samples, key=lambda sample: len(sample.children))
+        if len(most.children) > before + 1:
+            raise CheckFailed(f"{len(most.children)} worker processes at once: {sorted(most.children)}",
+                              expected=f"never more than {before} + 1")
+        if len(least.children) < before:
+            raise CheckFailed(f"only {len(least.children)} worker processes at one moment: {sorted(least.children)}",
+                              expected=f"never fewer than {before}")
+        known = self.samples[0].children
+        new = sorted((self.first_seen(pid), pid) for pid in {pid for one in self.samples for pid in one.children} - known)
+        gone = sorted((self.cluster.watcher.gone_at(pid) or 0.0, pid) for pid in old.values())
+        for number, ((came, successor), (left, former)) in enumerate(zip(new, gone), start=1):
+            if left - came < startup / 2:
+                if self.widest_gap() > startup / 4:
+                    raise Inconclusive(f"the harness did not look for {self.widest_gap():.2f} s: too long to tell the order")
+                raise CheckFailed(f"the old process {former}, the {number}. to leave, left {(left - came) * 1000:.0f} ms after its "
+                                  f"successor {successor} had appeared, which needs {startup * 1000:.0f} ms to be ready")
+
+
+def expect_killed_at(cluster: Cluster, pid: int, since: float, bound: float, what: str) -> None:
+    """The process is gone no earlier than `bound` after `since` (but for 10 %), and not much later."""
+    latest = bound * 1.1 + SLACK
+    if cluster.watcher.wait_gone([pid], since + latest * 1.5 + 1 - time.monotonic()):
+        cluster.refuse_late(latest, since, f"the end of {what} (still there)")
+    at = cluster.watcher.gone_at(pid) or since
+    cluster.expect_within(latest, since, at, f"the end of {what}")
+    expect_not_before(bound * 0.9 - 0.1, since, at, f"the end of {what}")
+
+
+# ----- the program on the disk
+
+
+def is_native(path: str) -> bool:
+    with open(path, "rb") as file:
+        return file.read(4) == ELF
+
+
+def copy_of(lab: Lab) -> tuple[Program, Path]:
+    """The program started from a copy of its own file, and that copy: its last word that is a file."""
+    words = lab.program.words
+    index = max(number for number, word in enumerate(words) if number == 0 or os.path.isfile(word))
+    folder = lab.run.folder / f"copy-{os.getpid()}"
+    folder.mkdir(exist_ok=True)
+    path = folder / Path(words[index]).name
+    shutil.copy2(words[index], path)
+    return replace(lab.program, words=[*words[:index], str(path), *words[index + 1:]]), path
+
+
+def exchange_file(path: Path) -> None:
+    """Put another file with the same content in its place, as an installation does."""
+    fresh = path.with_suffix(".new")
+    shutil.copy2(path, fresh)
+    fresh.rename(path)
+
+
+def expect_running(new: dict[int, int], path: Path) -> None:
+    """Every process runs the file that lies there now."""
+    wanted = path.stat().st_ino
+    for slot, pid in new.items():
+        try:
+            seen = os.stat(f"/proc/{pid}/exe").st_ino
+        except OSError as why:
+            raise Inconclusive(f"/proc/{pid}/exe cannot be read: {why}") from None
+        if seen != wanted:
+            raise CheckFailed(f"the new worker {slot} (pid {pid}) runs {os.readlink(f'/proc/{pid}/exe')}, not the file that lies "
+                              f"at {path.name} now", expected="workers are started from the file on disk")

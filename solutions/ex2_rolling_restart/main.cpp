@@ -1,0 +1,230 @@
+// Exercise 2: rolling restart.
+//
+// SIGUSR2 replaces the workers one after another by the program as it lies on the disk now, and no client notices.
+// Look at run_master() and run_worker() at the end first: each is the main line of its process. The steps are
+// numbered in the order in which to take them.
+#include <cluster/cluster.hpp>
+
+#include <array>
+#include <csignal>
+#include <cstdlib>
+#include <ctime>
+#include <string>
+
+namespace {
+
+using cluster::Clock;
+using cluster::HttpServer;
+using cluster::Master;
+using cluster::Worker;
+using std::chrono::milliseconds;
+
+struct Settings {
+  cluster::Address address = cluster::settings::address();
+  std::string journal = cluster::settings::journal();
+  int workers = cluster::settings::workers(4);
+  milliseconds startup = cluster::settings::delay("STARTUP_MS", milliseconds(500));
+  milliseconds ready_timeout = cluster::settings::duration("READY_TIMEOUT_MS", milliseconds(30'000));
+  milliseconds drain_timeout = cluster::settings::duration("DRAIN_TIMEOUT_MS", milliseconds(10'000));
+  milliseconds work = cluster::settings::delay("WORK_MS", milliseconds(0));
+  milliseconds shutdown_timeout = cluster::settings::duration("SHUTDOWN_TIMEOUT_MS", milliseconds(10'000));
+};
+
+// The version that a worker serves. The master hands it down in the worker's environment.
+constexpr const char* version_variable = "CLUSTER_VERSION";
+
+struct Version {
+  int minor = 0;
+
+  Version next() const { return {minor + 1}; }
+  std::string text() const { return "1." + std::to_string(minor) + ".0"; }
+  Master::Variables variables() const { return {{version_variable, text()}}; }
+};
+
+std::string now_as_iso_8601() {
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  std::array<char, 32> text{};
+  return {text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", ::gmtime_r(&now, &utc))};
+}
+
+// Starts the cluster; false if its end was asked for meanwhile.
+bool start_cluster(Master& master, const Version& version) {
+  // STEP 1: start the workers
+  // Start a worker of this version in each slot, wait until all are ready or the end is asked for, and announce
+  // that the cluster is ready. From then on the library replaces a worker that dies by one of its slot's version.
+  master.start_workers(version.variables());
+  master.wait_until([&] { return master.all_ready() || master.ending(); });
+  if (master.ending()) {
+    return false;
+  }
+  master.announce_ready();
+  return true;
+  // END STEP 1
+}
+
+void add_routes(HttpServer& server, const Settings& settings) {
+  // STEP 2: answer requests
+  // GET / answers 200 after WORK_MS, with the `version` that the master has handed down, the worker's `uptime` in
+  // seconds and a `timestamp`. server.reply() adds the worker's number and pid.
+  const char* const handed_down = std::getenv(version_variable);
+  const std::string version = handed_down != nullptr ? handed_down : "unknown";
+  const auto started = Clock::now();
+  server.get("/", [&, version, started](const HttpServer::Request&, HttpServer::Response& response) {
+    server.pause(settings.work);
+    const std::chrono::duration<double> uptime = Clock::now() - started;
+    server.reply(response, 200,
+                 {{"version", version}, {"uptime", uptime.count()}, {"timestamp", now_as_iso_8601()}});
+  });
+  // END STEP 2
+}
+
+// The life of a worker; its exit code. `told_to_leave` turns true when SIGTERM comes.
+int serve(Worker& worker, HttpServer& server, const bool& told_to_leave, milliseconds startup) {
+  // STEP 3: the life of a worker
+  // Initialise for `startup` (which SIGTERM ends early), serve, and only then tell the master that you are ready.
+  // When told to leave, drain: the library's begin_drain() takes no new connection, finishes what is in flight, says
+  // `Connection: close` with each further answer, and closes only connections that are idle for longer than a second.
+  // The exit code is 1 if that has cut a connection.
+  if (worker.wait_until([&] { return told_to_leave; }, startup)) {
+    return 0;
+  }
+  server.start();
+  worker.ready();
+  worker.wait_until([&] { return told_to_leave; });
+  worker.log("draining");
+  server.begin_drain();
+  worker.close_listener();
+  worker.wait_until([&] { return server.drained(); });
+  const auto cut = server.cut();
+  return cut.requests + cut.half_sent == 0 ? 0 : 1;
+  // END STEP 3
+}
+
+// Starts a successor in the slot and waits until it is ready: its pid, or 0 if there is none that is.
+pid_t start_successor(Master& master, int slot, const Version& version, milliseconds timeout) {
+  // STEP 4: start the successor
+  // Start one more worker in the slot, of the new version, and wait until it says that it is ready. It may die before
+  // that, be too late, or the end of the cluster may be asked for: then kill it, wait until it is gone, and give up.
+  const pid_t pid = master.start(slot, version.variables());
+  const auto ready = [&] {
+    const auto successor = master.find(pid);
+    return successor && successor->ready;
+  };
+  master.wait_until([&] { return ready() || !master.find(pid) || master.ending(); }, timeout);
+  if (ready() && !master.ending()) {
+    return pid;
+  }
+  master.log("the successor in slot ", slot, master.find(pid) ? " is not ready" : " has died");
+  master.kill(pid, SIGKILL);
+  master.wait_until([&] { return !master.find(pid); });
+  return 0;
+  // END STEP 4
+}
+
+// Makes the successor the slot's worker, and lets the former one go.
+void hand_over(Master& master, pid_t successor, int slot, milliseconds timeout) {
+  // STEP 5: let the old one go
+  // From now on the successor is the one that is replaced when it dies. Tell the former worker to drain (SIGTERM) and
+  // wait until it is gone; kill it if it takes longer than the timeout. Who was the slot's worker until now is to be
+  // asked now: it may have died while its successor was starting, and been replaced.
+  const pid_t former = master.current(slot);
+  master.promote(successor);
+  master.kill(former, SIGTERM);
+  const auto gone = [&] { return !master.find(former); };
+  if (!master.wait_until([&] { return gone() || master.ending(); }, timeout)) {
+    master.log("worker ", slot, " does not drain in time; killing pid ", former);
+    master.kill(former, SIGKILL);
+    master.wait_until(gone);
+  }
+  // END STEP 5
+}
+
+// Replaces all workers; false if the restart was abandoned.
+bool rolling_restart(Master& master, const Version& version, const Settings& settings) {
+  // STEP 6: one slot after another
+  // For each slot start a successor, and let the old worker go only when the successor is ready. Before that, wait for
+  // a slot that is just being repaired (no longer than for a successor), so that there are never too few. Give up when
+  // a successor fails, or when the end of the cluster is asked for: the slots that come after it keep what they have.
+  for (int slot = 1; slot <= master.slots(); ++slot) {
+    master.wait_until([&] { return master.all_ready() || master.ending(); }, settings.ready_timeout);
+    if (!master.all_ready() || master.ending()) {
+      return false;
+    }
+    const pid_t successor = start_successor(master, slot, version, settings.ready_timeout);
+    if (successor == 0) {
+      return false;
+    }
+    hand_over(master, successor, slot, settings.drain_timeout);
+  }
+  return !master.ending();
+  // END STEP 6
+}
+
+// Serves until the end is asked for, and restarts when SIGUSR2 has been noted in `restart_wanted`.
+void serve_and_restart(Master& master, bool& restart_wanted, Version version, const Settings& settings) {
+  // STEP 7: restart when it is wanted
+  // Wait for the end or for a restart. A restart brings the next version; when it is abandoned, that version has
+  // never been, and the next restart tries it again. Log how it went and how long it took. The wish is fulfilled only
+  // afterwards: as long as it is noted, run_master() turns further ones away.
+  for (;;) {
+    master.wait_until([&] { return restart_wanted || master.ending(); });
+    if (master.ending()) {
+      return;
+    }
+    const auto began = Clock::now();
+    const Version next = version.next();
+    master.log("rolling restart from ", version.text(), " to ", next.text());
+    if (rolling_restart(master, next, settings)) {
+      version = next;
+      master.log("rolling restart to ", version.text(), " done after ", Clock::now() - began);
+    } else {
+      master.log("rolling restart to ", next.text(), " abandoned after ", Clock::now() - began,
+                 "; the version is still ", version.text());
+    }
+    restart_wanted = false;
+  }
+  // END STEP 7
+}
+
+int run_worker(Worker& worker, const Settings& settings) {
+  HttpServer server(worker);
+  add_routes(server, settings);
+  bool told_to_leave = false;
+  worker.on_signal({SIGTERM}, [&](int) { told_to_leave = true; });
+  return serve(worker, server, told_to_leave, settings.startup);
+}
+
+int run_master(const Settings& settings) {
+  Master master(settings.workers, cluster::listen_on(settings.address), settings.journal);
+  bool serving = false;
+  bool restart_wanted = false;
+  master.end_by_signal();
+  master.on_signal({SIGUSR2}, [&](int) {
+    if (serving && !restart_wanted) {
+      restart_wanted = true;
+    } else {
+      master.log("SIGUSR2 ignored: ", serving ? "a restart is under way" : "the cluster is not ready");
+    }
+  });
+
+  const Version first;
+  serving = start_cluster(master, first);
+  if (serving) {
+    serve_and_restart(master, restart_wanted, first, settings);
+  }
+  return master.end_workers(settings.shutdown_timeout) ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return cluster::run_program(argc, argv, [] {
+    const Settings settings;
+    if (Worker::is_one()) {
+      Worker worker(settings.journal);
+      return run_worker(worker, settings);
+    }
+    return run_master(settings);
+  });
+}
