@@ -77,3 +77,8 @@ bench:
 
 clean:
 	rm -rf build
+
+# Anything else: say what there is. (Make looks for a way to remake this file, too.)
+Makefile: ;
+%:
+	@echo "there is no command '$@'; make alone lists them" >&2; exit 2

@@ -102,6 +102,7 @@ class TestItem2NewRequests:
             answer = cluster.client.get("/fast", patience=3)
             drain.expect_turned_away(cluster, answer, TURNED_AWAY_WITHIN, signalled, held)
             time.sleep(0.03)
+        drain.expect_held_to_the_end(held)
 
     @check(expected="503 with Connection: close and Retry-After on connections that were open before the signal, never a 200",
            likely="only the listening socket knows about the shutdown: a kept-alive connection goes on being served, or is closed "
@@ -119,6 +120,7 @@ class TestItem2NewRequests:
             answer = connection.get("/fast", patience=3)
             drain.expect_turned_away(cluster, answer, TURNED_AWAY_WITHIN, signalled, held)
             time.sleep(0.05)
+        drain.expect_held_to_the_end(held)
 
     @check(expected="503 within 100 ms on new and kept-alive connections although 40 slow requests are in flight",
            likely="all threads are busy with slow requests, so that nobody is left to say 503",
@@ -133,6 +135,7 @@ class TestItem2NewRequests:
         for connection in idle:
             for answer in (connection.get("/fast", patience=3), cluster.client.get("/", patience=3)):
                 drain.expect_turned_away(cluster, answer, TURNED_AWAY_WITHIN, signalled, held)
+        drain.expect_held_to_the_end(held)
 
     @check(expected="503 on new connections, never refused, until the one slow request is answered; then connection refused",
            likely="each worker closes the socket or leaves as soon as it is itself done; the other one's request still runs",
@@ -148,6 +151,7 @@ class TestItem2NewRequests:
             if not held.ended.wait(0.15) and answer.outcome != "answer" and answer.outcome != "waiting":
                 raise CheckFailed(f"{answer}, {answer.started - signalled:.2f} s after the signal, while GET /slow was still "
                                   "being worked on by worker 2")
+        drain.expect_held_to_the_end([held])
         drain.expect_gone(cluster, held.wait(0).ended, AFTER_LAST_ANSWER)
         after = cluster.client.get("/fast", patience=1)
         if after.outcome != "refused" and after.pid in cluster.watcher.seen:
@@ -195,6 +199,8 @@ class TestItem3ActiveRequests:
         held = drain.hold(cluster, 1, [1, 2], "/slow") + drain.hold(cluster, 1, [1, 2], "/")
         cluster.signal(SIGTERM)
         answers = [exchange.wait(lab.figure("SLOW_MS") + 4) for exchange in held]
+        for answer in answers:
+            drain.expect_whole(answer)
         last = max(answer.ended for answer in answers)
         cluster.expect_exit(0, last, AFTER_LAST_ANSWER)
         cluster.expect_nothing_left(last, AFTER_LAST_ANSWER)
@@ -373,3 +379,4 @@ class TestCommonGround(StartChecks, HttpChecks, LoadChecks, ProcessChecks):
         answer = cluster.client.get("/fast", patience=3)
         if answer.status == 503 or not (drain.any_ended(held) or drain.straddles(cluster, answer.started, signalled)):
             expect_error(answer, 503)
+        drain.expect_held_to_the_end(held)

@@ -64,19 +64,44 @@ def any_ended(held: list[Exchange]) -> bool:
 
 
 def expect_turned_away(cluster: Cluster, answer: Answer, within: float, signalled: float, held: list[Exchange]) -> None:
-    """503 with Connection: close and Retry-After, in time, as long as the held requests are under way."""
+    """503 with Connection: close and Retry-After, in time, as long as the held requests are under way.
+
+    Once they are not, nothing is judged any more but their own end: expect_held_to_the_end().
+    """
     when = f"{answer.started - signalled:.2f} s after the signal"
     if answer.outcome != "answer" or answer.status != 503:
         for exchange in held:
             exchange.ended.wait(0.1 / len(held))
         if any_ended(held) or straddles(cluster, answer.started, signalled):
             return
-        raise CheckFailed(f"{answer}, {when}")
+        raise CheckFailed(f"{answer}, {when}, while {held[0].method} {held[0].path} was still being worked on", **why_not_503(answer))
     missing = [] if answer.says_close() else ["Connection: close"]
     missing += [] if "retry-after" in answer.headers else ["Retry-After"]
     if missing:
-        raise CheckFailed(f"{answer}, {when}, without {' and '.join(missing)}; its headers: {answer.headers}")
+        raise CheckFailed(f"{answer}, {when}, without {' and '.join(missing)}; its headers: {answer.headers}",
+                          likely="the 503 is written without these headers", hint="set them where the 503 is written")
     cluster.expect_within(within, answer.started, answer.ended, f"the 503 to {answer.method} {answer.path}, {when}")
+
+
+def why_not_503(answer: Answer) -> dict[str, str]:
+    if answer.outcome == "answer" and answer.status == 200:
+        return {"likely": "the request was served: nobody has looked whether the worker drains before it was handled",
+                "hint": "ask for each request, when its last byte was read, whether the worker drains"}
+    if answer.outcome == "refused":
+        return {"likely": "the listening socket was closed, or all workers have ended, before the last active request was answered",
+                "hint": "go on accepting until the master says that the whole cluster has drained"}
+    return {}
+
+
+def expect_held_to_the_end(held: list[Exchange]) -> None:
+    """What kept the drain open was answered in full: else there was no drain in which anybody could be turned away."""
+    for exchange in held:
+        answer = exchange.wait(0)
+        if exchange.ended.is_set() and (answer.outcome != "answer" or answer.status != 200):
+            raise CheckFailed(f"{answer}, although it was in flight at the signal: there was no drain",
+                              expected="while a request is being worked on, it is finished and new ones get 503",
+                              likely="the workers end at the signal instead of draining",
+                              hint="at the signal only turn new requests away; end when none is in flight any more")
 
 
 def expect_gone(cluster: Cluster, since: float, within: float) -> None:

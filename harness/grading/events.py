@@ -9,7 +9,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["spawn", "ready", "output", "child", "open", "raw", "request", "close", "signal", "death", "note"]
+Kind = Literal["spawn", "ready", "output", "child", "open", "raw", "request", "close", "signal", "death", "note", "judged"]
 
 
 @dataclass

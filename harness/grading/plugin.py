@@ -25,7 +25,8 @@ from .run import LeadingRun, Run
 from .runner import needs_of, run_check
 from .verdict import Declaration, Exercise, Record
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+HARNESS = Path(__file__).resolve().parent.parent
+ROOT = HARNESS.parent
 RECORD = "record"
 LEADER: pytest.StashKey[Leader] = pytest.StashKey()
 
@@ -49,9 +50,9 @@ def option(config: pytest.Config, name: str) -> Any:
 def command_of(config: pytest.Config, exercise: Exercise) -> tuple[str, str]:
     """The command to grade and what to say if it is not there."""
     given, built = option(config, "program"), f"build/bin/ex{exercise.number}"
-    if given and option(config, "solution"):
+    if given is not None and option(config, "solution"):
         raise NoProgram("--program and --solution exclude each other")
-    if given:
+    if given is not None:
         return str(given), "--program takes a command line as you would type it in this folder"
     if option(config, "solution"):
         return f"{built}-solution", f"Build it first: make ex{exercise.number}-solution"
@@ -60,7 +61,7 @@ def command_of(config: pytest.Config, exercise: Exercise) -> tuple[str, str]:
 
 def find_program(config: pytest.Config, exercise: Exercise) -> Program:
     command, advice = command_of(config, exercise)
-    return Program.find(command, Path.cwd() if option(config, "program") else ROOT, advice)
+    return Program.find(command, Path.cwd() if option(config, "program") is not None else ROOT, advice)
 
 
 def module_of(config: pytest.Config) -> str:
@@ -84,7 +85,10 @@ class Leader:
         except NoProgram as why:
             raise pytest.UsageError(str(why)) from None
         self.run = LeadingRun()
-        self.display = Display(self.checklist, self.program.shown)
+        own = option(config, "program") is None and not option(config, "solution")
+        self.display = Display(self.checklist, self.program.shown, starter=own)
+        if report := option(config, "report_json"):
+            refuse_unwritable(Path(report))
         self.chosen = False
 
     def choose(self, ids: list[str]) -> None:
@@ -107,13 +111,16 @@ class Leader:
             self.display.update(item, record)
 
     def rerun(self, nodeid: str) -> str:
-        """One command line that runs just this check again."""
+        """One command line, for the kit's folder, that runs just this check again; it builds the kit's own programs before."""
+        if option(self.config, "program") is None and self.config.rootpath == HARNESS:
+            which = "solution" if option(self.config, "solution") else "grade"
+            more = " --real-time" if option(self.config, "real_time") else ""
+            return f"make ex{self.checklist.exercise.number}-{which} ARGS='-n0 -k {nodeid.rpartition('::')[2]}{more}'"
         file, _, rest = nodeid.partition("::")
         path = os.path.relpath(self.config.rootpath / file)
         same = Path(shutil.which("python3") or "/").resolve() == Path(sys.executable).resolve()
         words = ["python3" if same else sys.executable, "-m", "pytest", f"{path}::{rest}"]
-        words += ["--solution"] if option(self.config, "solution") else []
-        words += ["--program", option(self.config, "program")] if option(self.config, "program") else []
+        words += ["--program", option(self.config, "program")] if option(self.config, "program") is not None else []
         words += ["--real-time"] if option(self.config, "real_time") else []
         return shlex.join([*words, "-n0"])
 
@@ -122,6 +129,12 @@ class Leader:
         self.display.end(seconds)
         if option(self.config, "report_json"):
             write(Path(option(self.config, "report_json")), self.checklist, self.program.shown, seconds)
+
+
+def refuse_unwritable(file: Path) -> None:
+    """Before the run, not after it."""
+    if not os.access(file if file.exists() else file.parent, os.W_OK) or file.is_dir():
+        raise pytest.UsageError(f"--report-json {file}: no file can be written there")
 
 
 def short_id(nodeid: str) -> str:
@@ -176,7 +189,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool:
     bench = item.funcargs["lab"]
     assert isinstance(bench, Lab)
     run_check(record, cls, item.function, bench, needed, lambda: item.obj(**arguments))
-    record.hint = hint(item.module.EXERCISE, number, declaration(item).hint) if record.result == "fail" else ""
+    record.hint = hint(item.module.EXERCISE, number, record.hint) if record.result == "fail" else ""
     item.user_properties.append((RECORD, vars(record)))
     if record.result == "fail":
         pytest.fail(record.seen, pytrace=False)

@@ -51,12 +51,13 @@ def run_check(record: Record, cls: type, function: Callable[..., None], lab: Lab
     except CheckFailed as failure:
         record.result, record.seen = "fail", failure.seen
         record.expected = failure.expected or record.expected
-        record.likely = failure.likely or declared.likely
+        record.likely, record.hint = failure.likely or declared.likely, failure.hint or declared.hint
     except Inconclusive as why:
         record.result, record.seen = "inconclusive", str(why)
     except Exception as fault:  # whatever it is, it is not the program's fault
         record.result, record.seen = "inconclusive", harness_fault(fault)
     record.seconds = round(time.monotonic() - began, 3)
+    lab.log.add("judged")
     lab.run.put_result(record.id, record.result)
     try:
         record.notes = lab.finish()

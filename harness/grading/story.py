@@ -2,39 +2,67 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import dataclass
 
 from .events import Event, EventLog
 
 LIMIT = 40
+PAUSE = 0.2
+"""Seconds between two steps from which on a `sleep` is worth a line."""
+
+
+@dataclass
+class Step:
+    line: str
+    outcomes: list[str]
+    began: float
+    last: float
+
+    def shown(self) -> str:
+        """The line, as often as it was done, with what came of the first and the last."""
+        told = " … ".join([self.outcomes[0], self.outcomes[-1]] if len(self.outcomes) > 1 else self.outcomes)
+        if len(self.outcomes) == 1:
+            return f"{self.line}   # {told}"
+        if not self.line.endswith("&"):
+            return f"{self.line}   # {told} ({len(self.outcomes)} times)"
+        return f"for i in $(seq {len(self.outcomes)}); do {self.line} done   # {told}"
 
 
 def lines(log: EventLog) -> list[str]:
-    """Curl and kill lines with what came of them; equal neighbours are joined."""
-    events = [event for event in log.all() if event.kind in ("note", "request", "raw", "signal", "death")]
+    """Curl and kill lines with what came of them, up to the verdict; equal neighbours are joined."""
+    everything = log.all()
+    verdict = max((event.t for event in everything if event.kind == "judged"), default=float("inf"))
+    events = [event for event in everything if event.kind in ("note", "request", "raw", "signal", "death") and event.t <= verdict]
     if not events:
         return []
     start = events[0].t
     masters = {event.cluster: event.pid or 0 for event in events if event.text == "start"}
-    many = len(masters) > 1
-    told: list[tuple[str, list[str]]] = []
+    steps: list[Step] = []
     for event in events:
-        line, outcome = tell(event, masters, many)
+        line, outcome = tell(event, masters, len(masters) > 1, verdict)
         if not line:
             continue
         outcome = f"{event.t - start:6.2f} s" + (f"  {outcome}" if outcome else "")
-        if told and told[-1][0] == line:
-            told[-1][1].append(outcome)
+        if steps and steps[-1].line == line:
+            steps[-1].outcomes.append(outcome)
+            steps[-1].last = event.t
         else:
-            told.append((line, [outcome]))
-    shown = [f"{line}   # {' … '.join([outcomes[0], outcomes[-1]] if len(outcomes) > 1 else outcomes)}"
-             + (f" ({len(outcomes)} times)" if len(outcomes) > 1 else "") for line, outcomes in told]
+            steps.append(Step(line, [outcome], event.t, event.t))
+    shown: list[str] = []
+    for before, step in zip([None, *steps], steps):
+        pause = step.began - before.last if before is not None else 0.0
+        if before is not None and step.line.startswith("kill") and before.line.endswith("&"):
+            pause = max(pause, PAUSE)  # the shell's curl needs longer to send its request than the harness
+        if pause >= PAUSE and not step.line.startswith("#"):
+            shown.append(f"sleep {pause:.1f}")
+        shown.append(step.shown())
     if len(shown) > LIMIT:
         left = len(shown) - LIMIT
         shown = shown[:LIMIT - 10] + [f"# … {left} more steps …"] + shown[-10:]
     return shown
 
 
-def tell(event: Event, masters: dict[int, int], many: bool) -> tuple[str, str]:
+def tell(event: Event, masters: dict[int, int], many: bool, verdict: float) -> tuple[str, str]:
     suffix = str(event.cluster) if many else ""
     master = f"master{suffix}"
     url = f"http://127.0.0.1:{7999 + max(1, event.cluster)}"
@@ -45,16 +73,15 @@ def tell(event: Event, masters: dict[int, int], many: bool) -> tuple[str, str]:
         if settings.get("PORT") == "0":
             settings["PORT"] = str(7999 + event.cluster)
         words = " ".join(f"{name}={shlex.quote(value)}" for name, value in settings.items())
-        return f"{words} {event.data.get('program')} & {master}=$!", f"pid {event.pid}"
+        return f"{words} {event.data.get('program')} & {master}=$!; sleep 1", f"pid {event.pid}"
     if event.kind == "signal":
         return kill_line(event, master), ""
     if event.kind == "death":
         whom = "the master" if event.pid == masters.get(event.cluster) else f"pid {event.pid}"
         return f"# {whom} is gone", ""
-    outcome = event.text if event.end is not None else "no answer while we looked"
-    if event.status:
-        outcome = f"{event.status}"
-    if event.end is not None:
+    ended = event.end is not None and event.end <= verdict
+    outcome = (f"{event.status}" if event.status else event.text) if ended else "no answer while we looked"
+    if ended and event.end is not None:
         outcome += f" after {(event.end - event.t) * 1000:.0f} ms"
     by = f" (worker {event.worker}, connection {event.conn})" if event.worker else f" (connection {event.conn})"
     if event.kind == "raw":
@@ -63,7 +90,7 @@ def tell(event: Event, masters: dict[int, int], many: bool) -> tuple[str, str]:
             data = data[:120] + "…"
         return f"exec {{c}}<>/dev/tcp/{url[7:].replace(':', '/')}; printf '{data}' >&$c", outcome + by
     method = "" if event.method == "GET" else " -I" if event.method == "HEAD" else f" -X {event.method}"
-    return f"curl -i{method} {url}{event.path} &", outcome + by
+    return f"curl -si{method} {url}{event.path} &", outcome + by
 
 
 def kill_line(event: Event, master: str) -> str:

@@ -21,8 +21,8 @@ WORDS: dict[Result | None, str] = {"pass": "pass", "fail": "FAIL", "skipped": "s
 
 
 class Display:
-    def __init__(self, checklist: Checklist, program: str) -> None:
-        self.checklist, self.program = checklist, program
+    def __init__(self, checklist: Checklist, program: str, starter: bool) -> None:
+        self.checklist, self.program, self.starter = checklist, program, starter
         self.console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
         self.live: Live | None = None
         self.running: dict[str, float] = {}
@@ -30,7 +30,7 @@ class Display:
 
     def begin(self) -> None:
         number, name = self.checklist.exercise.number, self.checklist.exercise.name
-        self.console.print(f"\nExercise {number}: {escape(name)}, grading [bold]{escape(self.program)}[/bold]\n")
+        self.console.print(f"\nExercise {number}: {escape(name)}, grading [bold]{escape(self.program)}[/bold]")
         if self.console.is_terminal:
             self.live = Live(get_renderable=self.picture, console=self.console, refresh_per_second=8, transient=True)
             self.live.start()
@@ -68,11 +68,14 @@ class Display:
         out = self.console
         for item in self.checklist.items[self.printed:]:
             print_item(out, item)
+        failed: list[Record] = []
         for item in self.checklist.items:
-            told = [record for record in item.records.values() if record.result in ("fail", "inconclusive") or record.notes]
-            for record in told:
-                self.explain(item, record)
+            for record in in_order(item):
+                if record.result in ("fail", "inconclusive") or record.notes:
+                    self.explain(item, record)
+                failed += [record] if record.result == "fail" else []
         self.score(seconds)
+        self.advise(failed)
 
     def explain(self, item: Item, record: Record) -> None:
         out, style = self.console, STYLES[record.result]
@@ -116,8 +119,16 @@ class Display:
             if item.number == COMMON:
                 good = sum(record.result == "pass" for record in item.records.values())
                 out.print(f"{item.title}: {good} of {len(item.planned)} checks passed (not counted above)")
-        if counted and self.checklist.passed == 0 and any(item.number == 1 and item.result == "fail" for item in counted):
+
+    def advise(self, failed: list[Record]) -> None:
+        """One line about the first failure, which may have scrolled away."""
+        out = self.console
+        nothing = self.checklist.passed == 0 and any(item.number == 1 and item.result == "fail" for item in self.checklist.counted)
+        if self.starter and nothing:
             out.print(f"\nWhat to do first: {escape(self.checklist.exercise.start_first)}")
+        elif len(failed) > 1:
+            out.print(f"\nThe first of {len(failed)} failures: {escape(failed[0].title)}. Just that again:")
+            out.print(f"  {escape(failed[0].rerun)}")
         out.print()
 
 
@@ -136,9 +147,12 @@ def print_item(out: Console, item: Item) -> None:
         out.print(heading(item) + Text(f" ({reasons.pop()})"))
         return
     out.print(heading(item))
-    for id_ in item.planned:
-        if id_ in item.records:
-            out.print(line(item.records[id_]))
+    for record in in_order(item):
+        out.print(line(record))
+
+
+def in_order(item: Item) -> list[Record]:
+    return [item.records[id_] for id_ in item.planned if id_ in item.records]
 
 
 def line(record: Record) -> Text:

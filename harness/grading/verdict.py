@@ -9,11 +9,14 @@ Function = TypeVar("Function", bound=Callable[..., None])
 
 
 class CheckFailed(AssertionError):
-    """The program broke the contract. Everything else that a check raises is the harness's own fault."""
+    """The program broke the contract. Everything else that a check raises is the harness's own fault.
 
-    def __init__(self, seen: str, *, expected: str = "", likely: str = "") -> None:
+    What is not given here is taken from the check's declaration.
+    """
+
+    def __init__(self, seen: str, *, expected: str = "", likely: str = "", hint: str = "") -> None:
         super().__init__(seen)
-        self.seen, self.expected, self.likely = seen, expected, likely
+        self.seen, self.expected, self.likely, self.hint = seen, expected, likely, hint
 
 
 class Inconclusive(Exception):

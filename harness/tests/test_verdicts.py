@@ -79,9 +79,9 @@ def test_failures_skips_and_what_they_say(tmp_path: Path, processes: str) -> Non
     bad = graded.check("test_bad")
     assert (bad["expected"], bad["seen"], bad["likely"]) == ("the sky", "seen clouds", "the weather")
     assert bad["hint"] == "look up (more: exercises/ex9_toy/README.md#hints-item-1)"
-    for part in ("PORT=8000", "curl -i http://127.0.0.1:8000/bad", "the sky", "seen clouds", "the weather", "look up", "-n0",
-                 "start with the toy"):
+    for part in ("PORT=8000", "curl -si http://127.0.0.1:8000/bad", "the sky", "seen clouds", "the weather", "look up", "-n0"):
         assert part in graded.output, part
+    assert "start with the toy" not in graded.output, "that is advice for who works on the starter"
     assert "Traceback" not in graded.output
 
 
