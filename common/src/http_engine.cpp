@@ -267,6 +267,18 @@ HttpServer::Activity HttpServer::Engine::activity() const {
   return {open_, half_sent_, requests_, refusals_};
 }
 
+milliseconds HttpServer::Engine::longest_in_flight() const {
+  auto oldest = Clock::now();
+  const auto now = oldest;
+  for (const auto& connection : all()) {
+    const std::lock_guard lock(connection->mutex);
+    if (connection->state == State::busy && connection->admitted) {
+      oldest = std::min(oldest, connection->since);
+    }
+  }
+  return std::chrono::duration_cast<milliseconds>(now - oldest);
+}
+
 void HttpServer::Engine::note_quiet() {
   if (!close_after_answer_ || requests_ > 0 || half_sent_ > 0) {
     return;

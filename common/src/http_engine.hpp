@@ -36,6 +36,7 @@ class HttpServer::Engine {
   void start();
   bool pause(std::chrono::milliseconds duration);
   Activity activity() const;
+  std::chrono::milliseconds longest_in_flight() const;
   void accept_connections(bool on);
   void close_after_answer() { close_after_answer_ = true; }
   void close_idle(Clock::time_point idle_since);

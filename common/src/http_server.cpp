@@ -55,6 +55,10 @@ HttpServer::Activity HttpServer::activity() const {
   return engine_->activity();
 }
 
+std::chrono::milliseconds HttpServer::longest_in_flight() const {
+  return engine_->longest_in_flight();
+}
+
 void HttpServer::stop_accepting() {
   engine_->accept_connections(false);
 }

@@ -285,6 +285,19 @@ TEST_F(HttpServerTest, TellsWhatWasOpenedAnsweredAndClosed) {
   EXPECT_EQ(done()[0].connection, done()[1].connection);
 }
 
+TEST_F(HttpServerTest, TellsHowLongTheOldestRequestHasBeenAtWork) {
+  start();
+  EXPECT_EQ(server->longest_in_flight(), 0ms);
+  auto first = connect_to_gate();
+  const auto began = Clock::now();
+  EXPECT_TRUE(test::eventually([this] { return server->longest_in_flight() >= 50ms; }));
+  auto second = connect_to_gate();
+  EXPECT_GE(server->longest_in_flight(), 50ms) << "that of the first, not of the last";
+  EXPECT_GE(Clock::now() - began, 50ms);
+  gate.open();
+  EXPECT_TRUE(test::eventually([this] { return server->longest_in_flight() == 0ms; }));
+}
+
 TEST_F(HttpServerTest, AdmitDecidesAboutEachRequestAndARefusalClosesTheConnection) {
   start();
   auto client = connect();

@@ -70,6 +70,14 @@ def processor_time(pid: int) -> float:
         return 0.0
 
 
+def resident(pid: int) -> int:
+    """Bytes of its resident set; 0 if it is gone."""
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0
+
+
 def state(pid: int) -> str:
     """One letter as in /proc/PID/stat (T: stopped, Z: zombie), empty if there is no such process."""
     try:

@@ -38,6 +38,8 @@ class Exercise:
     """Settings for quick grading. With --real-time none of them is set: the program's own defaults hold."""
     real: dict[str, int] = field(default_factory=dict)
     """The contract's figures for the same names."""
+    bare: str = ""
+    """A pattern of the lines on standard output, beside the ready line, that have no log prefix."""
     variables: tuple[str, ...] = ()
     """Every setting of this exercise; the user's own environment must not leak into a cluster."""
 

@@ -109,6 +109,8 @@ class HttpServer {
   bool pause(std::chrono::milliseconds duration);
 
   Activity activity() const;
+  // How long the oldest admitted request has been at work; 0 without one. Looks at every connection.
+  std::chrono::milliseconds longest_in_flight() const;
 
   // The parts of a drain. stop_accepting(): when it returns, no new connection reaches this process; others that share
   // the socket go on.

@@ -1,0 +1,301 @@
+// Exercise 3: health monitoring with heartbeats.
+//
+// Every worker tells the master how it is. The master judges, and replaces who is silent, too large, or fails too
+// often. Look at run_master() and run_worker() at the end first: each is the main line of its process. The steps are
+// numbered in the order in which to take them.
+#include <cluster/cluster.hpp>
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <csignal>
+#include <deque>
+#include <iomanip>
+#include <map>
+#include <mutex>
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace {
+
+using cluster::Clock;
+using cluster::HttpServer;
+using cluster::Json;
+using cluster::Master;
+using cluster::Worker;
+using std::chrono::milliseconds;
+using Seconds = std::chrono::duration<double>;
+
+constexpr std::size_t mebibyte = std::size_t{1} << 20;
+// The error rate is that of so many requests at most, so that an old worker that begins to fail is still caught.
+constexpr std::size_t window = 100;
+
+struct Settings {
+  cluster::Address address = cluster::settings::address();
+  std::string journal = cluster::settings::journal();
+  int workers = cluster::settings::workers(3);
+  milliseconds interval = cluster::settings::duration("HEARTBEAT_INTERVAL_MS", milliseconds(3'000));
+  milliseconds timeout = cluster::settings::duration("HEARTBEAT_TIMEOUT_MS", milliseconds(10'000));
+  int memory_limit = cluster::settings::count("MEMORY_LIMIT_MB", 100);
+  int error_rate_limit = cluster::settings::percent("ERROR_RATE_LIMIT", 20);
+  int error_rate_min = cluster::settings::count("ERROR_RATE_MIN_REQUESTS", 10);
+  milliseconds report_interval = cluster::settings::duration("REPORT_INTERVAL_MS", milliseconds(15'000));
+  int leak = cluster::settings::count("LEAK_MB", 10);
+  milliseconds shutdown_timeout = cluster::settings::duration("SHUTDOWN_TIMEOUT_MS", milliseconds(10'000));
+};
+
+// What a worker counts. The server's threads and the main line share it.
+class Counters {
+ public:
+  void count(const HttpServer::Exchange& exchange);
+
+  // What /health and the heartbeat tell.
+  Json vitals() const {
+    const std::lock_guard lock(mutex_);
+    return {{"uptime", Seconds(Clock::now() - started_).count()},
+            {"memoryBytes", cluster::resident_bytes(::getpid())},
+            {"requests", requests_},
+            {"errors", errors_},
+            {"recentRequests", recent_.size()},
+            {"recentErrors", std::count(recent_.begin(), recent_.end(), true)}};
+  }
+
+ private:
+  const Clock::time_point started_ = Clock::now();
+  mutable std::mutex mutex_;
+  int requests_ = 0;
+  int errors_ = 0;
+  std::deque<bool> recent_;  // whether each was an error, the oldest first, `window` at most
+};
+
+// Starts the cluster; false if its end was asked for meanwhile.
+bool start_cluster(Master& master) {
+  // STEP 1: start the workers
+  // Start one worker in each slot, wait until all are ready or the end is asked for, and announce that the cluster is
+  // ready. From then on the library replaces a worker that dies.
+  // TODO: start, wait, announce.
+  master.log("STEP 1 is still to do: no worker was started");
+  return false;
+  // END STEP 1
+}
+
+// What GET /leak has allocated.
+struct Leaks {
+  std::mutex mutex;
+  std::vector<std::string> blocks;
+};
+
+void add_routes(HttpServer& server, const Counters& counters, Leaks& leaks, const Settings& settings) {
+  // STEP 2: answer requests
+  // GET / answers 200, /health 200 with the vitals, /error 500 with an `error`, and /leak 200 after it has allocated
+  // LEAK_MB MiB and written to them (what is not written to is not resident). server.reply() adds number and pid.
+  // TODO: server.get() for each of the four paths.
+  static_cast<void>(server);
+  static_cast<void>(counters);
+  static_cast<void>(leaks);
+  static_cast<void>(settings);
+  // END STEP 2
+}
+
+// STEP 3: count requests and errors
+// Every request that was answered counts, but those for /health; one that was answered with 500 or more is an error, too.
+// Beside the sums, remember of the last `window` requests which were errors.
+// TODO: count it, and remember what it was.
+inline void Counters::count(const HttpServer::Exchange& exchange) {
+  static_cast<void>(exchange);
+  static_cast<void>(window);
+}
+// END STEP 3
+
+void send_heartbeats(Worker& worker, const HttpServer& server, const Counters& counters,
+                     milliseconds interval) {
+  // STEP 4: send heartbeats
+  // Send the master a `heartbeat` at once and then every interval, with the vitals. It comes from the main line's loop,
+  // which goes on also when every request thread is stuck: so tell as well how long the longest request in flight has
+  // been at work (`longestMs`), or the heartbeat would hide just what it should show.
+  // TODO: send one now, and one every interval.
+  static_cast<void>(worker);
+  static_cast<void>(server);
+  static_cast<void>(counters);
+  static_cast<void>(interval);
+  // END STEP 4
+}
+
+// The last that was heard of a worker process.
+struct Heartbeat {
+  Clock::time_point at;
+  Json vitals = Json::object();
+
+  double number(const char* name) const {
+    const auto found = vitals.find(name);
+    return found != vitals.end() && found->is_number() ? found->get<double>() : 0;
+  }
+  std::string count(const char* name) const {
+    return std::to_string(static_cast<std::int64_t>(number(name)));
+  }
+  double memory_mb() const { return number("memoryBytes") / mebibyte; }
+  double error_rate() const {  // per cent
+    return number("recentRequests") == 0 ? 0 : 100 * number("recentErrors") / number("recentRequests");
+  }
+};
+
+// What has become of a slot.
+struct History {
+  int restarts = 0;
+  std::string last = "none";  // the reason of the last one
+};
+
+// What the master's handlers have noted, for its main line to act on.
+struct Noted {
+  std::map<pid_t, Heartbeat> heartbeats;
+  std::map<int, History> slots;
+  bool news = false;  // a heartbeat that was not judged yet
+};
+
+void note_heartbeat(Noted& noted, const Master::WorkerInfo& from, const Json& message) {
+  // STEP 5: note heartbeats
+  // Note what the message says, and when it came by the master's own clock. Ignore one from a process that was replaced
+  // and is on its way out.
+  // TODO: noted.heartbeats, noted.news.
+  static_cast<void>(noted);
+  static_cast<void>(from);
+  static_cast<void>(message);
+  // END STEP 5
+}
+
+// The last heartbeat of a worker. Before the first: an empty one, as if it had come when the worker was started.
+Heartbeat last_heartbeat(const Master::WorkerInfo& worker, const Noted& noted) {
+  const auto found = noted.heartbeats.find(worker.pid);
+  return found != noted.heartbeats.end() ? found->second : Heartbeat{worker.started};
+}
+
+// Why a worker is to be replaced: "silent", "memory", "errors"; empty: it is healthy.
+std::string diagnose(const Master::WorkerInfo& worker, const Noted& noted, const Settings& settings) {
+  // STEP 6: judge a worker
+  // Silent: nothing was heard for longer than the timeout. Memory: over the limit. Errors: the rate is over the limit,
+  // with more than the least number of requests, for 1 of 1 is 100 per cent, and means nothing.
+  // TODO: silent, memory, errors.
+  static_cast<void>(settings);
+  static_cast<void>(last_heartbeat(worker, noted));
+  return "";
+  // END STEP 6
+}
+
+struct Patient {
+  Master::WorkerInfo worker;
+  std::string reason;
+  pid_t successor = 0;
+};
+
+// Replaces the sick, all at the same time.
+void replace(Master& master, Noted& noted, std::vector<Patient> sick, const Settings& settings) {
+  // STEP 7: replace the sick
+  // Start a successor for each and wait until all are ready (or dead, or the heartbeat's timeout is over, or the cluster
+  // ends). Only then promote each that is ready, note the reason in the slot's history, and end whom it succeeds: a silent
+  // one is stuck and gets SIGKILL; the others are to finish what they have (SIGTERM), and SIGKILL if they do not within the
+  // timeout. A successor that did not come up is retired and killed; the next round tries again.
+  // TODO: start, wait, promote, note, end.
+  static_cast<void>(master);
+  static_cast<void>(noted);
+  static_cast<void>(settings);
+  sick.clear();
+  // END STEP 7
+}
+
+// Prints the report, with a line for every slot.
+void report(const Master& master, const Noted& noted, const Settings& settings) {
+  // STEP 8: report
+  // `health report workers=3 healthy=3`, then a line for each slot:
+  // `worker=1 pid=… status=healthy|unhealthy|starting memoryMb=… requests=… errors=… errorRate=… uptime=… heartbeatAge=…
+  // restarts=… lastRestart=…`. A worker without a heartbeat yet is starting. Rate in per cent, times in seconds.
+  // TODO: the first line, and one for each slot.
+  static_cast<void>(master);
+  static_cast<void>(noted);
+  static_cast<void>(settings);
+  // END STEP 8
+}
+
+// Judges the workers at every heartbeat, and at least once an interval, until the end is asked for.
+void watch(Master& master, Noted& noted, const Settings& settings) {
+  for (;;) {
+    master.wait_until([&] { return noted.news || master.ending(); }, settings.interval);
+    if (master.ending()) {
+      return;
+    }
+    // If this process was itself held up, heartbeats lie unread: they must not count as silence.
+    master.loop().run_once(std::chrono::nanoseconds(0));
+    noted.news = false;
+    std::vector<Patient> sick;
+    for (int slot = 1; slot <= master.slots(); ++slot) {
+      const auto worker = master.find(master.current(slot));
+      const auto reason = worker ? diagnose(*worker, noted, settings) : "";
+      if (!reason.empty()) {
+        const auto last = last_heartbeat(*worker, noted);
+        master.log("worker ", slot, " (pid ", worker->pid, ") is unhealthy: reason=", reason,
+                   " silentFor=", Clock::now() - last.at, " memoryMb=", std::lround(last.memory_mb()),
+                   " errorRate=", std::lround(last.error_rate()), " longestMs=", last.count("longestMs"));
+        sick.push_back({*worker, reason});
+      }
+    }
+    if (!sick.empty()) {
+      replace(master, noted, std::move(sick), settings);
+    }
+  }
+}
+
+int run_worker(Worker& worker, const Settings& settings) {
+  Leaks leaks;
+  Counters counters;
+  HttpServer server(worker);
+  add_routes(server, counters, leaks, settings);
+  server.hooks.done = [&](const HttpServer::Exchange& exchange) { counters.count(exchange); };
+  bool told_to_leave = false;
+  worker.on_signal({SIGTERM}, [&](int) { told_to_leave = true; });
+
+  server.start();
+  worker.ready();
+  send_heartbeats(worker, server, counters, settings.interval);
+  worker.wait_until([&] { return told_to_leave; });
+  server.begin_drain();
+  worker.close_listener();
+  worker.wait_until([&] { return server.drained(); });
+  const auto cut = server.cut();
+  return cut.requests + cut.half_sent == 0 ? 0 : 1;
+}
+
+int run_master(const Settings& settings) {
+  Master master(settings.workers, cluster::listen_on(settings.address), settings.journal);
+  Noted noted;
+  master.end_by_signal();
+  master.on_message("heartbeat", [&](const Master::WorkerInfo& from, const Json& message) {
+    note_heartbeat(noted, from, message);
+  });
+  master.on_death([&](const Master::Death& death) {
+    noted.heartbeats.erase(death.worker.pid);
+    if (!death.worker.leaving && master.current(death.worker.slot) == 0) {
+      ++noted.slots[death.worker.slot].restarts;
+      noted.slots[death.worker.slot].last = "crash";
+    }
+  });
+
+  if (start_cluster(master)) {
+    master.loop().every(settings.report_interval, [&] { report(master, noted, settings); });
+    watch(master, noted, settings);
+  }
+  return master.end_workers(settings.shutdown_timeout) ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return cluster::run_program(argc, argv, [] {
+    const Settings settings;
+    if (Worker::is_one()) {
+      Worker worker(settings.journal);
+      return run_worker(worker, settings);
+    }
+    return run_master(settings);
+  });
+}
