@@ -21,7 +21,7 @@ EXERCISE = Exercise(
     folder="exercises/ex2_rolling_restart",
     start_first="open exercises/ex2_rolling_restart/main.cpp at step 1: start the workers, let GET / answer 200 with `version`, "
                 "`worker` and `pid`, and tell the master that they are ready (steps 1 to 3). Nothing else can be tried before.",
-    scaled={"STARTUP_MS": 200, "READY_TIMEOUT_MS": 1500, "DRAIN_TIMEOUT_MS": 1500, "SHUTDOWN_TIMEOUT_MS": 5000},
+    scaled={"STARTUP_MS": 200, "READY_TIMEOUT_MS": 15000, "DRAIN_TIMEOUT_MS": 10000, "SHUTDOWN_TIMEOUT_MS": 5000},
     real={"STARTUP_MS": 500, "READY_TIMEOUT_MS": 30000, "DRAIN_TIMEOUT_MS": 10000, "SHUTDOWN_TIMEOUT_MS": 10000},
     variables=("STARTUP_MS", "READY_TIMEOUT_MS", "DRAIN_TIMEOUT_MS", "WORK_MS", "ROLLBACK", "PARALLEL", "RESTART_TIMEOUT_MS"),
 )
@@ -266,7 +266,7 @@ class TestItem4Version:
            hint="raise the master's version only when the last slot is done", needs=(CRASHES,), seconds=5)
     def test_abandoned_restart_keeps_the_version(self, lab: Lab) -> None:
         """An abandoned restart does not count; each slot keeps its version, also after a crash"""
-        timeout = int(lab.pace(1000, 3000))
+        timeout = int(lab.pace(1500, 3000))
         cluster = lab.start({"READY_TIMEOUT_MS": timeout, "STARTUP_MS": 300})
         old = restart.pids(restart.survey(cluster))
         restart.restart(cluster)
