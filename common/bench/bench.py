@@ -1,6 +1,6 @@
 """Compares the kit's speed with others' and with its bounds.
 
-Usage: make bench [ARGS='--only http,ipc,idle,edit --rounds 5 --seconds 3 --check']
+Usage: make bench [ARGS='--only http,ipc,idle,edit,restart --rounds 5 --seconds 3 --check']
 """
 
 import argparse
@@ -12,11 +12,12 @@ from pathlib import Path
 import footprint
 import http_bench
 import ipc_bench
+import restart_bench
 from report import Report
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BINARIES = ROOT / "build/release/bin"
-PARTS = ("edit", "idle", "ipc", "http")
+PARTS = ("edit", "idle", "ipc", "restart", "http")
 
 
 def main() -> int:
@@ -48,6 +49,8 @@ def main() -> int:
         report.add(footprint.run_idle(BINARIES / "ex1-solution", tell))
     if "ipc" in parts:
         report.add(ipc_bench.run(BINARIES / "cluster-bench-ipc", options.rounds, options.seconds / 2, tell))
+    if "restart" in parts:
+        report.add(restart_bench.run(BINARIES / "ex2-solution", tell))
     if "http" in parts:
         report.add(http_bench.run(BINARIES / "ex1-solution", options.rounds, options.seconds, tell))
     if sys.stdout.isatty():

@@ -44,18 +44,18 @@ class Server:
         return {pid: time.user + time.system for pid, time in times}
 
 
-def exercise(program: Path, workers: int = 2) -> Recipe:
-    settings = {"PORT": "0", "WORKERS": str(workers), "HOST": "127.0.0.1"}
-    return Recipe("exercise 1", [str(program)], settings, announces=True)
+def exercise(program: Path, workers: int = 2, path: str = "/fast") -> Recipe:
+    settings = {"PORT": "0", "WORKERS": str(workers), "HOST": "127.0.0.1", "STARTUP_MS": "0"}
+    return Recipe(f"exercise {program.name[2]}", [str(program)], settings, announces=True, path=path)
 
 
-def node(policy: str, template: dict[str, Any]) -> Recipe:
-    settings = {"NODE_CLUSTER_SCHED_POLICY": policy, "TEMPLATE": json.dumps(template)}
+def node(policy: str, template: dict[str, Any], workers: int = 2) -> Recipe:
+    settings = {"NODE_CLUSTER_SCHED_POLICY": policy, "TEMPLATE": json.dumps(template), "WORKERS": str(workers)}
     return Recipe(f"node cluster, {policy}", ["node", str(PEERS / "http_peer.js")], settings)
 
 
-def gunicorn(worker_class: str, template: dict[str, Any]) -> Recipe:
-    command = ["gunicorn", "--chdir", str(PEERS), "--workers", "2", "--worker-class", worker_class,
+def gunicorn(worker_class: str, template: dict[str, Any], workers: int = 2) -> Recipe:
+    command = ["gunicorn", "--chdir", str(PEERS), "--workers", str(workers), "--worker-class", worker_class,
                "--bind", "127.0.0.1:@PORT@", "--backlog", "1024", "--log-level", "error"]
     if worker_class == "gthread":
         command += ["--threads", "4", "--keep-alive", "75"]
@@ -63,8 +63,9 @@ def gunicorn(worker_class: str, template: dict[str, Any]) -> Recipe:
     return Recipe(f"gunicorn, {worker_class}", [*command, "gunicorn_peer:app"], environment)
 
 
-def nginx(body: str) -> Recipe:
-    return Recipe("nginx", ["nginx", "-p", "@FOLDER@", "-c", "nginx.conf", "-e", "stderr"], {"BODY": body})
+def nginx(body: str, workers: int = 2) -> Recipe:
+    return Recipe("nginx", ["nginx", "-p", "@FOLDER@", "-c", "nginx.conf", "-e", "stderr"],
+                  {"BODY": body, "WORKERS": str(workers)})
 
 
 def free_port() -> int:
@@ -79,7 +80,8 @@ def running(recipe: Recipe, folder: Path) -> Iterator[Server]:
     """The server of the recipe, with `folder` for its files, until the block is left."""
     folder.mkdir(parents=True)
     port = free_port()
-    filled = {"@PORT@": str(port), "@FOLDER@": str(folder), "@BODY@": recipe.environment.get("BODY", "")}
+    filled = {"@PORT@": str(port), "@FOLDER@": str(folder), "@BODY@": recipe.environment.get("BODY", ""),
+              "@WORKERS@": recipe.environment.get("WORKERS", "")}
     if recipe.name == "nginx":
         (folder / "nginx.conf").write_text(fill((PEERS / "nginx.conf.in").read_text(), filled))
     environment = {**os.environ, "PORT": str(port), **recipe.environment}

@@ -1,6 +1,6 @@
 """In which order checks run, given that pytest-xdist deals them out in pairs and each process keeps its order.
 
-Checks that others build on come first. Then each process gets a long check and a short one; the rest follows, longest
+The check that all build on comes first, and very long ones right behind it; then the others that are built upon. Then each process gets a long check and a short one; the rest follows, longest
 first, to whoever is free. A check only ever waits for one that stands before it, so that nothing waits for ever.
 """
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import Callable, TypeVar
 
 Check = TypeVar("Check")
+VERY_LONG = 8.0
+"""Seconds from which on a check decides how long the whole takes."""
 
 
 def arrange(checks: list[Check], seconds: Callable[[Check], float], needed: Callable[[Check], bool],
@@ -15,6 +17,9 @@ def arrange(checks: list[Check], seconds: Callable[[Check], float], needed: Call
     """`needed` says whether another check builds on this one."""
     first = [one for one in checks if needed(one)]
     rest = sorted((one for one in checks if not needed(one)), key=seconds, reverse=True)
+    if first:
+        very_long = [one for one in rest if seconds(one) >= VERY_LONG]
+        first[1:1], rest = very_long, rest[len(very_long):]
     places = max(0, 2 * processes - len(first))
     if len(rest) <= places:
         return first + rest

@@ -1,10 +1,19 @@
-// Node's cluster module with two workers that answer what exercise 1 answers.
+// Node's cluster module with WORKERS workers that answer what exercise 1 answers.
 // NODE_CLUSTER_SCHED_POLICY (rr or none) is read by Node itself; TEMPLATE is the answer to copy.
 const cluster = require('node:cluster');
 const http = require('node:http');
 
 if (cluster.isPrimary) {
-  for (let i = 0; i < 2; i++) cluster.fork();
+  for (let i = 0; i < Number(process.env.WORKERS); i++) cluster.fork();
+  // The usual rolling restart: another worker first, then the old one is disconnected, and killed if it does not go.
+  process.on('SIGUSR2', async () => {
+    for (const old of Object.values(cluster.workers)) {
+      await new Promise((resolve) => cluster.fork().once('listening', resolve));
+      const limit = setTimeout(() => old.process.kill('SIGKILL'), 2000);
+      await new Promise((resolve) => { old.once('exit', resolve); old.disconnect(); });
+      clearTimeout(limit);
+    }
+  });
   process.on('SIGTERM', () => Object.values(cluster.workers).forEach((worker) => worker.process.kill()));
   cluster.on('exit', () => Object.keys(cluster.workers).length || process.exit(0));
 } else {

@@ -1,0 +1,160 @@
+"""Rolling restarts: what they drop under load, how long one takes, and how soon a crashed worker's successor answers.
+
+Two wrk load each server as hard as they can, one on kept-alive and one on fresh connections, while it is restarted again
+and again: gunicorn by SIGHUP, nginx by SIGHUP (what `nginx -s reload` sends), Node's cluster in the usual way (fork another,
+wait until it listens, disconnect the old one).
+"""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import psutil
+from http_bench import answer_of
+from report import Figure, Measurement, Report
+from servers import Recipe, Server, exercise, fetch, gunicorn, nginx, node, running
+
+WORKERS = 4
+RESTARTS = 100
+CONNECTIONS = 16
+MOST_SECONDS = 90.0
+OLD_GONE_WITHIN = 30.0
+ROUNDS = 20
+
+
+@dataclass
+class Count:
+    requests: int = 0
+    dropped: int = 0
+    classes: str = ""
+
+
+def start_wrk(url: str, fresh: bool) -> "subprocess.Popen[str]":
+    header = ["-H", "Connection: close"] if fresh else []
+    return subprocess.Popen(["wrk", "-t1", f"-c{CONNECTIONS}", "-d1h", *header, url], text=True, stdout=subprocess.PIPE)
+
+
+def stop_wrk(wrk: "subprocess.Popen[str]") -> Count:
+    wrk.send_signal(signal.SIGINT)
+    output, _ = wrk.communicate(timeout=30)
+    requests = re.search(r"(\d+) requests in", output)
+    errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", output)
+    status = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
+    kinds = dict(zip(("connect", "read", "write", "timeout"), map(int, errors.groups()))) if errors else {}
+    kinds["status"] = int(status[1]) if status else 0
+    told = " ".join(f"{name} {count}" for name, count in kinds.items() if count)
+    return Count(int(requests[1]) if requests else 0, sum(kinds.values()), told)
+
+
+def restart(server: Server, number: int) -> None:
+    """One restart, until the last of the old workers is gone."""
+    old = [one for one in server.processes()[1:] if one.status() != psutil.STATUS_ZOMBIE]
+    os.kill(server.process.pid, number)
+    _, left = psutil.wait_procs(old, timeout=OLD_GONE_WITHIN)
+    if left:
+        raise RuntimeError(f"{server.name}: {len(left)} old workers are still there after {OLD_GONE_WITHIN:.0f} s")
+
+
+def count_drops(recipe: Recipe, number: int, folder: Path, tell: Callable[[str], None]) -> tuple[int, Count, Count]:
+    with running(recipe, folder) as server:
+        loads = [start_wrk(server.url, fresh) for fresh in (False, True)]
+        time.sleep(0.5)
+        begun, done = time.monotonic(), 0
+        try:
+            while done < RESTARTS and time.monotonic() < begun + MOST_SECONDS:
+                tell(f"rolling restarts under load: {server.name}, {done} of {RESTARTS}")
+                restart(server, number)
+                done += 1
+        finally:
+            kept, fresh = (stop_wrk(wrk) for wrk in loads)
+    return done, kept, fresh
+
+
+def run_drops(program: Path, tell: Callable[[str], None]) -> Report:
+    body = answer_of(program)
+    template = json.loads(body)
+    ours = exercise(program, WORKERS, path="/")
+    rivals = [(ours, signal.SIGUSR2), (gunicorn("gthread", template, WORKERS), signal.SIGHUP),
+              (nginx(body, WORKERS), signal.SIGHUP), (node("rr", template, WORKERS), signal.SIGUSR2)]
+    report = Report()
+    with tempfile.TemporaryDirectory(prefix="cluster-bench-") as folder:
+        for index, (recipe, number) in enumerate(rivals):
+            done, kept, fresh = count_drops(recipe, number, Path(folder) / str(index), tell)
+            name = recipe.name.partition(",")[0]
+            for kind, count in (("kept-alive", kept), ("fresh", fresh)):
+                discipline = f"restarts of {WORKERS} workers under load, {kind}"
+                report.measurements.append(Measurement(discipline, name, "dropped", [float(count.dropped)]))
+                report.notes.append(f"{name}, {done} restarts, {kind}: {count.dropped} of {count.requests:,} requests dropped"
+                                    + (f" ({count.classes})" if count.classes else ""))
+            if recipe is ours:
+                report.figures.append(Figure(f"requests dropped in {done} restarts, of {kept.requests + fresh.requests:,}",
+                                             float(kept.dropped + fresh.dropped), "≤", 0, "requests"))
+    report.measurements.sort(key=lambda one: one.discipline)
+    return report
+
+
+def run_restart_time(program: Path, tell: Callable[[str], None]) -> Report:
+    """Nobody asks meanwhile, and the workers have nothing to initialise."""
+    measured = Measurement(f"restart of {WORKERS} workers, no load", "exercise 2", "ms")
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "server"
+        server = stack.enter_context(running(exercise(program, WORKERS, path="/"), folder))
+        for number in range(1, ROUNDS + 1):
+            tell(f"restart without load: {number} of {ROUNDS}")
+            begun = time.monotonic()
+            os.kill(server.process.pid, signal.SIGUSR2)
+            await_lines(folder / "output", "done after", number)
+            measured.rounds.append((time.monotonic() - begun) * 1000)
+    return Report([measured], [Figure(f"rolling restart of {WORKERS} workers without load", measured.median, "<", 150, "ms")])
+
+
+def run_crash_time(program: Path, tell: Callable[[str], None]) -> Report:
+    """From SIGKILL to the first answer of the successor, for a worker that had lived for more than a second."""
+    measured = Measurement("crash of a worker", "successor answers", "ms")
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "server"
+        server = stack.enter_context(running(exercise(program, 1, path="/"), folder))
+        for number in range(1, ROUNDS // 2 + 1):
+            tell(f"crash and successor: {number} of {ROUNDS // 2}")
+            time.sleep(1.1)
+            old = json.loads(fetch(server.url))["pid"]
+            begun = time.monotonic()
+            os.kill(old, signal.SIGKILL)
+            await_other(server.url, old)
+            measured.rounds.append((time.monotonic() - begun) * 1000)
+    return Report([measured], [Figure("crash of a worker → its successor answers", median(measured.rounds), "<", 50, "ms")])
+
+
+def await_lines(file: Path, text: str, count: int) -> None:
+    deadline = time.monotonic() + OLD_GONE_WITHIN
+    while file.read_text().count(text) < count:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"no line with {text!r}:\n{file.read_text()}")
+        time.sleep(0.001)
+
+
+def await_other(url: str, old: int) -> None:
+    deadline = time.monotonic() + OLD_GONE_WITHIN
+    while time.monotonic() < deadline:
+        try:
+            if json.loads(fetch(url))["pid"] != old:
+                return
+        except OSError:
+            pass  # it died with this connection
+    raise RuntimeError("the worker was not replaced")
+
+
+def run(program: Path, tell: Callable[[str], None]) -> Report:
+    report = run_restart_time(program, tell)
+    report.add(run_crash_time(program, tell))
+    report.add(run_drops(program, tell))
+    return report
