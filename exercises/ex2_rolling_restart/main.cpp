@@ -90,7 +90,7 @@ int serve(Worker& worker, HttpServer& server, const bool& told_to_leave, millise
 pid_t start_successor(Master& master, int slot, const Version& version, milliseconds timeout) {
   // STEP 4: start the successor
   // Start one more worker in the slot, of the new version, and wait until it says that it is ready. It may die before
-  // that, be too late, or the end of the cluster may be asked for: then kill it, wait until it is gone, and give up.
+  // that, or be too late: then kill it, wait until it is gone, and give up. Give up, too, when the end is asked for.
   // TODO: start, wait, and give up if it is not ready.
   static_cast<void>(version);
   static_cast<void>(timeout);

@@ -174,8 +174,9 @@ Heartbeat last_heartbeat(const Master::WorkerInfo& worker, const Noted& noted) {
 // Why a worker is to be replaced: "silent", "memory", "errors"; empty: it is healthy.
 std::string diagnose(const Master::WorkerInfo& worker, const Noted& noted, const Settings& settings) {
   // STEP 6: judge a worker
-  // Silent: nothing was heard for longer than the timeout. Memory: over the limit. Errors: the rate is over the limit,
-  // with more than the least number of requests, for 1 of 1 is 100 per cent, and means nothing.
+  // Silent: nothing was heard for longer than the timeout. Memory: over the limit, but not before the worker is an interval
+  // old (if even a fresh one is over it, replacing it at once would never end). Errors: the rate is over the limit, with
+  // more than the least number of requests, for 1 of 1 is 100 per cent, and means nothing.
   // TODO: silent, memory, errors.
   static_cast<void>(settings);
   static_cast<void>(last_heartbeat(worker, noted));
@@ -189,24 +190,43 @@ struct Patient {
   pid_t successor = 0;
 };
 
+bool is_ready(const Master& master, pid_t pid) {
+  const auto worker = master.find(pid);
+  return worker && worker->ready;
+}
+
+// Gives the slot to the successor, and ends whom it succeeds.
+void hand_over(Master& master, Noted& noted, const Patient& patient, const Settings& settings) {
+  // STEP 7: hand the slot over
+  // Promote the successor and note the reason in the slot's history. Who had the slot until now is to be asked now: the sick
+  // one may have died meanwhile, and been replaced. If it is still silent it is stuck, and gets SIGKILL; all others are to
+  // finish what they have (SIGTERM), and get SIGKILL if they do not within the heartbeat's timeout.
+  // TODO: promote, note, end.
+  static_cast<void>(master);
+  static_cast<void>(noted);
+  static_cast<void>(patient);
+  static_cast<void>(settings);
+  // END STEP 7
+}
+
 // Replaces the sick, all at the same time.
 void replace(Master& master, Noted& noted, std::vector<Patient> sick, const Settings& settings) {
-  // STEP 7: replace the sick
-  // Start a successor for each and wait until all are ready (or dead, or the heartbeat's timeout is over, or the cluster
-  // ends). Only then promote each that is ready, note the reason in the slot's history, and end whom it succeeds: a silent
-  // one is stuck and gets SIGKILL; the others are to finish what they have (SIGTERM), and SIGKILL if they do not within the
-  // timeout. A successor that did not come up is retired and killed; the next round tries again.
-  // TODO: start, wait, promote, note, end.
+  // STEP 8: replace the sick
+  // Start a successor for each, and hand over to each as soon as it is ready: nobody waits for another's. A successor that
+  // died, or is not ready within the heartbeat's timeout, is retired and killed; the next round tries again.
+  // TODO: start, wait, hand over, give up.
   static_cast<void>(master);
   static_cast<void>(noted);
   static_cast<void>(settings);
+  static_cast<void>(is_ready);
+  static_cast<void>(hand_over);
   sick.clear();
-  // END STEP 7
+  // END STEP 8
 }
 
 // Prints the report, with a line for every slot.
 void report(const Master& master, const Noted& noted, const Settings& settings) {
-  // STEP 8: report
+  // STEP 9: report
   // `health report workers=3 healthy=3`, then a line for each slot:
   // `worker=1 pid=… status=healthy|unhealthy|starting memoryMb=… requests=… errors=… errorRate=… uptime=… heartbeatAge=…
   // restarts=… lastRestart=…`. A worker without a heartbeat yet is starting. Rate in per cent, times in seconds.
@@ -214,7 +234,7 @@ void report(const Master& master, const Noted& noted, const Settings& settings) 
   static_cast<void>(master);
   static_cast<void>(noted);
   static_cast<void>(settings);
-  // END STEP 8
+  // END STEP 9
 }
 
 // Judges the workers at every heartbeat, and at least once an interval, until the end is asked for.

@@ -137,9 +137,10 @@ def expect_not_gone_before(cluster: Cluster, pid: int, since: float, least: floa
 
 def expect_left_alone(cluster: Cluster, before: dict[int, int], seconds: float, why: str) -> None:
     """For so long the workers are the same processes, and no other is started."""
+    known = {*processes.children(cluster.pid), *before.values()}
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        new = [pid for pid in processes.children(cluster.pid) if pid not in before.values() and processes.alive(pid)]
+        new = [pid for pid in processes.children(cluster.pid) if pid not in known and processes.alive(pid)]
         gone = [slot for slot, pid in before.items() if not processes.alive(pid)]
         if new or gone:
             now = time.monotonic()
@@ -149,6 +150,14 @@ def expect_left_alone(cluster: Cluster, before: dict[int, int], seconds: float, 
             raise CheckFailed(f"{why}, but " + (f"a new process {new[0]} was started" if new else f"worker {gone[0]} has ended"),
                               expected="no worker is replaced")
         time.sleep(0.02)
+
+
+def expect_successor_first(cluster: Cluster, old: int, new: int) -> None:
+    """The old process was still there when its successor was ready."""
+    gone, ready = cluster.watcher.gone_at(old), ready_at(cluster, new)
+    if gone is not None and ready is not None and gone < ready - 0.005:
+        raise CheckFailed(f"the old process {old} had ended {(ready - gone) * 1000:.0f} ms before its successor {new} was ready",
+                          expected="the successor first")
 
 
 def expect_reason(cluster: Cluster, reason: str) -> None:
@@ -184,7 +193,7 @@ def reports(cluster: Cluster) -> list[Report]:
                 raise CheckFailed(f"the line {line.text!r}", expected="health report workers=3 healthy=3")
             continue
         count = int(heading.group(1))
-        rows = lines[index + 1:index + 1 + count]
+        rows = [row for row in lines[index + 1:] if row.text.startswith("worker=")][:count]
         if len(rows) == count:
             found.append(Report(line.t, count, int(heading.group(2)), dict(row_of(row.text) for row in rows)))
     return found

@@ -7,10 +7,10 @@ import threading
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from signal import SIGKILL, SIGSTOP, SIGUSR2, Signals
+from signal import SIGUSR2, Signals
 
 from . import processes
-from .cluster import Cluster, describe
+from .cluster import CHILD_AGE, Cluster, describe
 from .http_client import Answer, Exchange
 from .lab import Lab
 from .program import Program
@@ -20,6 +20,8 @@ from .verdict import CheckFailed, Inconclusive
 SAMPLE_SECONDS = 0.004
 SLACK = 1.0
 """Seconds that a worker may need beyond its simulated start-up: as for the replacement of a crashed one."""
+DRAIN_SLACK = 4.0
+"""Seconds that an old worker may take to leave when it has nothing to do."""
 ELF = b"\x7fELF"
 
 
@@ -51,13 +53,17 @@ def flood(cluster: Cluster, count: int) -> list[Exchange]:
 
 def survey_at_once(cluster: Cluster) -> dict[int, Answer]:
     """As survey(), when each answer takes its time."""
-    answers = [exchange.wait(10) for exchange in flood(cluster, 5 * cluster.workers)]
-    bad = [answer for answer in answers if answer.status != 200 or answer.worker is None]
-    found = {answer.worker: answer for answer in answers if answer.worker is not None}
-    if bad or len(found) < cluster.workers:
-        raise CheckFailed(f"{len(bad)} of {len(answers)} requests failed; the workers {sorted(found)} have answered",
-                          expected=f"200 from all {cluster.workers} workers")
-    return found
+    found: dict[int, Answer] = {}
+    for _ in range(4):
+        answers = [exchange.wait(10) for exchange in flood(cluster, 5 * cluster.workers)]
+        cluster.client.close()
+        bad = [answer for answer in answers if answer.status != 200 or answer.worker is None]
+        if bad:
+            raise CheckFailed(f"{len(bad)} of {len(answers)} requests failed; the first: {bad[0]}", expected="200 to all")
+        found.update({answer.worker: answer for answer in answers if answer.worker is not None})
+        if len(found) == cluster.workers:
+            return found
+    raise CheckFailed(f"only the workers {sorted(found)} have answered", expected=f"all {cluster.workers} workers")
 
 
 def pids(found: dict[int, Answer]) -> dict[int, int]:
@@ -78,7 +84,7 @@ def expect_version(cluster: Cluster, wanted: str) -> dict[int, int]:
 
 def whole_restart(lab: Lab, cluster: Cluster) -> float:
     """Seconds that a restart of all workers may take when nothing hinders it."""
-    return cluster.workers * (int(cluster.settings.get("STARTUP_MS", lab.figure("STARTUP_MS") * 1000)) / 1000 + SLACK)
+    return cluster.workers * (int(cluster.settings.get("STARTUP_MS", lab.figure("STARTUP_MS") * 1000)) / 1000 + SLACK + DRAIN_SLACK)
 
 
 def restart(cluster: Cluster) -> float:
@@ -119,17 +125,16 @@ def await_version(lab: Lab, cluster: Cluster, wanted: str, since: float, more: f
         time.sleep(0.02)
 
 
-def freeze(cluster: Cluster, pid: int, not_before: float) -> None:
-    """Stop a process that has not answered yet."""
-    time.sleep(max(0.0, not_before - time.monotonic()))
-    _signal(cluster, pid, SIGSTOP)
+def signal_starting(cluster: Cluster, pid: int, came: float, number: Signals) -> float:
+    """Signal a new process in the first half of its start-up: later it might be ready already."""
+    time.sleep(max(0.0, came + CHILD_AGE - time.monotonic()))
+    moment = send(cluster, pid, number)
+    if time.monotonic() > came + int(cluster.settings["STARTUP_MS"]) / 2000:
+        raise Inconclusive(f"the harness was too slow to send {number.name} to a worker before it was ready")
+    return moment
 
 
-def kill(cluster: Cluster, pid: int) -> float:
-    return _signal(cluster, pid, SIGKILL)
-
-
-def _signal(cluster: Cluster, pid: int, number: Signals) -> float:
+def send(cluster: Cluster, pid: int, number: Signals) -> float:
     moment = time.monotonic()
     cluster.log.add("signal", cluster=cluster.number, pid=pid, t=moment, text=number.name, data={"to": "the new worker"})
     try:
@@ -137,6 +142,14 @@ def _signal(cluster: Cluster, pid: int, number: Signals) -> float:
     except ProcessLookupError:
         raise CheckFailed(f"the new process {pid} was gone before it was sent {number.name}" + cluster.said()) from None
     return moment
+
+
+def await_settled(cluster: Cluster, count: int, since: float, bound: float) -> None:
+    """Wait until there are just so many children again: nobody starts, nobody leaves."""
+    while sum(map(processes.alive, processes.children(cluster.pid))) != count:
+        if time.monotonic() > since + bound:
+            cluster.refuse_late(bound, since, f"{count} worker processes again, and no more")
+        time.sleep(0.01)
 
 
 def next_newcomer(cluster: Cluster, known: set[int], patience: float) -> tuple[float, int]:
@@ -233,20 +246,20 @@ def expect_killed_at(cluster: Cluster, pid: int, since: float, bound: float, wha
 # ----- the program on the disk
 
 
-def is_native(path: str) -> bool:
-    with open(path, "rb") as file:
-        return file.read(4) == ELF
+def is_native(program: Program) -> bool:
+    """A program of its own, rather than a script: of that nobody can tell from outside which file was read."""
+    with open(program.words[0], "rb") as file:
+        return file.read(4) == ELF and len(program.words) == 1
 
 
 def copy_of(lab: Lab) -> tuple[Program, Path]:
-    """The program started from a copy of its own file, and that copy: its last word that is a file."""
+    """The program started from a copy of its own file, and that copy."""
     words = lab.program.words
-    index = max(number for number, word in enumerate(words) if number == 0 or os.path.isfile(word))
     folder = lab.run.folder / f"copy-{os.getpid()}"
     folder.mkdir(exist_ok=True)
-    path = folder / Path(words[index]).name
-    shutil.copy2(words[index], path)
-    return replace(lab.program, words=[*words[:index], str(path), *words[index + 1:]]), path
+    path = folder / Path(words[0]).name
+    shutil.copy2(words[0], path)
+    return replace(lab.program, words=[str(path), *words[1:]]), path
 
 
 def exchange_file(path: Path) -> None:

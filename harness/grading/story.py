@@ -83,7 +83,9 @@ def tell(event: Event, masters: dict[int, int], many: bool, verdict: float) -> t
     outcome = (f"{event.status}" if event.status else event.text) if ended else "no answer while we looked"
     if ended and event.end is not None:
         outcome += f" after {(event.end - event.t) * 1000:.0f} ms"
-    by = f" (worker {event.worker}, connection {event.conn})" if event.worker else f" (connection {event.conn})"
+    told = [f"worker {event.worker}"] if event.worker else []
+    told += [f"connection {event.conn}"] if event.conn is not None else []
+    by = f" ({', '.join(told)})" if told else ""
     if event.kind == "raw":
         data = event.data.get("bytes", "").replace("\\", "\\\\").replace("\r", "\\r").replace("\n", "\\n").replace("%", "%%")
         if len(data) > 120:

@@ -105,14 +105,17 @@ int serve(Worker& worker, HttpServer& server, const bool& told_to_leave, millise
 pid_t start_successor(Master& master, int slot, const Version& version, milliseconds timeout) {
   // STEP 4: start the successor
   // Start one more worker in the slot, of the new version, and wait until it says that it is ready. It may die before
-  // that, be too late, or the end of the cluster may be asked for: then kill it, wait until it is gone, and give up.
+  // that, or be too late: then kill it, wait until it is gone, and give up. Give up, too, when the end is asked for.
   const pid_t pid = master.start(slot, version.variables());
   const auto ready = [&] {
     const auto successor = master.find(pid);
     return successor && successor->ready;
   };
   master.wait_until([&] { return ready() || !master.find(pid) || master.ending(); }, timeout);
-  if (ready() && !master.ending()) {
+  if (master.ending()) {
+    return 0;  // end_workers() ends it like all others
+  }
+  if (ready()) {
     return pid;
   }
   master.log("the successor in slot ", slot, master.find(pid) ? " is not ready" : " has died");

@@ -199,16 +199,18 @@ Heartbeat last_heartbeat(const Master::WorkerInfo& worker, const Noted& noted) {
 // Why a worker is to be replaced: "silent", "memory", "errors"; empty: it is healthy.
 std::string diagnose(const Master::WorkerInfo& worker, const Noted& noted, const Settings& settings) {
   // STEP 6: judge a worker
-  // Silent: nothing was heard for longer than the timeout. Memory: over the limit. Errors: the rate is over the limit,
-  // with more than the least number of requests, for 1 of 1 is 100 per cent, and means nothing.
+  // Silent: nothing was heard for longer than the timeout. Memory: over the limit, but not before the worker is an interval
+  // old (if even a fresh one is over it, replacing it at once would never end). Errors: the rate is over the limit, with
+  // more than the least number of requests, for 1 of 1 is 100 per cent, and means nothing.
   const auto heartbeat = last_heartbeat(worker, noted);
   if (Clock::now() - heartbeat.at > settings.timeout) {
     return "silent";
   }
-  if (heartbeat.memory_mb() > settings.memory_limit) {
+  const bool settled = Clock::now() - worker.started > settings.interval;
+  if (settled && heartbeat.memory_mb() > settings.memory_limit) {
     return "memory";
   }
-  const bool enough = heartbeat.number("recentRequests") > settings.error_rate_min;
+  const bool enough = heartbeat.number("requests") > settings.error_rate_min;
   return enough && heartbeat.error_rate() > settings.error_rate_limit ? "errors" : "";
   // END STEP 6
 }
@@ -219,52 +221,69 @@ struct Patient {
   pid_t successor = 0;
 };
 
-// Replaces the sick, all at the same time.
-void replace(Master& master, Noted& noted, std::vector<Patient> sick, const Settings& settings) {
-  // STEP 7: replace the sick
-  // Start a successor for each and wait until all are ready (or dead, or the heartbeat's timeout is over, or the cluster
-  // ends). Only then promote each that is ready, note the reason in the slot's history, and end whom it succeeds: a silent
-  // one is stuck and gets SIGKILL; the others are to finish what they have (SIGTERM), and SIGKILL if they do not within the
-  // timeout. A successor that did not come up is retired and killed; the next round tries again.
-  for (auto& patient : sick) {
-    patient.successor = master.start(patient.worker.slot, {});
-  }
-  const auto ready = [&](const Patient& patient) {
-    const auto successor = master.find(patient.successor);
-    return successor && successor->ready;
-  };
-  const auto settled = [&](const Patient& patient) {
-    return ready(patient) || !master.find(patient.successor);
-  };
-  master.wait_until([&] { return master.ending() || std::all_of(sick.begin(), sick.end(), settled); },
-                    settings.timeout);
-  for (const auto& patient : sick) {
-    if (!ready(patient)) {
-      master.log("the successor of worker ", patient.worker.slot, " did not come up");
-      master.retire(patient.successor);
-      master.kill(patient.successor, SIGKILL);
-      continue;
-    }
-    const pid_t former =
-        master.current(patient.worker.slot);  // it may have died meanwhile, and been replaced
-    master.promote(patient.successor);
-    auto& history = noted.slots[patient.worker.slot];
-    ++history.restarts;
-    history.last = patient.reason;
-    const bool stuck = former == patient.worker.pid && patient.reason == "silent";
-    master.kill(former, stuck ? SIGKILL : SIGTERM);
-    master.loop().after(settings.timeout, [&master, former] {
-      if (const auto left = master.find(former); left && left->leaving) {
-        master.kill(former, SIGKILL);
+bool is_ready(const Master& master, pid_t pid) {
+  const auto worker = master.find(pid);
+  return worker && worker->ready;
+}
+
+// Gives the slot to the successor, and ends whom it succeeds.
+void hand_over(Master& master, Noted& noted, const Patient& patient, const Settings& settings) {
+  // STEP 7: hand the slot over
+  // Promote the successor and note the reason in the slot's history. Who had the slot until now is to be asked now: the sick
+  // one may have died meanwhile, and been replaced. If it is still silent it is stuck, and gets SIGKILL; all others are to
+  // finish what they have (SIGTERM), and get SIGKILL if they do not within the heartbeat's timeout.
+  const auto former = master.find(master.current(patient.worker.slot));
+  const bool stuck = former && diagnose(*former, noted, settings) == "silent";
+  master.promote(patient.successor);
+  auto& history = noted.slots[patient.worker.slot];
+  ++history.restarts;
+  history.last = patient.reason;
+  if (former) {
+    master.kill(former->pid, stuck ? SIGKILL : SIGTERM);
+    master.loop().after(settings.timeout, [&master, pid = former->pid] {
+      if (const auto left = master.find(pid); left && left->leaving) {
+        master.kill(pid, SIGKILL);
       }
     });
   }
   // END STEP 7
 }
 
+// Replaces the sick, all at the same time.
+void replace(Master& master, Noted& noted, std::vector<Patient> sick, const Settings& settings) {
+  // STEP 8: replace the sick
+  // Start a successor for each, and hand over to each as soon as it is ready: nobody waits for another's. A successor that
+  // died, or is not ready within the heartbeat's timeout, is retired and killed; the next round tries again.
+  for (auto& patient : sick) {
+    patient.successor = master.start(patient.worker.slot, {});
+  }
+  const auto settled = [&](const Patient& patient) {
+    return is_ready(master, patient.successor) || !master.find(patient.successor);
+  };
+  const auto deadline = Clock::now() + settings.timeout;
+  while (!sick.empty() && !master.ending()) {
+    const bool in_time =
+        master.wait_until([&] { return master.ending() || std::any_of(sick.begin(), sick.end(), settled); },
+                          deadline - Clock::now());
+    std::erase_if(sick, [&](const Patient& patient) {
+      if (is_ready(master, patient.successor)) {
+        hand_over(master, noted, patient, settings);
+      } else if (settled(patient) || !in_time) {
+        master.log("the successor of worker ", patient.worker.slot, " did not come up");
+        master.retire(patient.successor);
+        master.kill(patient.successor, SIGKILL);
+      } else {
+        return false;
+      }
+      return true;
+    });
+  }
+  // END STEP 8
+}
+
 // Prints the report, with a line for every slot.
 void report(const Master& master, const Noted& noted, const Settings& settings) {
-  // STEP 8: report
+  // STEP 9: report
   // `health report workers=3 healthy=3`, then a line for each slot:
   // `worker=1 pid=… status=healthy|unhealthy|starting memoryMb=… requests=… errors=… errorRate=… uptime=… heartbeatAge=…
   // restarts=… lastRestart=…`. A worker without a heartbeat yet is starting. Rate in per cent, times in seconds.
@@ -288,7 +307,7 @@ void report(const Master& master, const Noted& noted, const Settings& settings) 
   }
   cluster::print_line("health report workers=" + std::to_string(master.slots()) +
                       " healthy=" + std::to_string(healthy) + lines.str());
-  // END STEP 8
+  // END STEP 9
 }
 
 // Judges the workers at every heartbeat, and at least once an interval, until the end is asked for.
