@@ -31,8 +31,10 @@ SEEN_BY_HAND = {
     "ex1": [r"200 OK", r"ex1\b.*\n.*ex1\b.*\n.*ex1\b", r"503 Service Unavailable", r"\"delayMs\":"],
     "ex2": [r"\"version\":\"1\.0\.0\"", r"(ex2\b.*\n.*){5}", r"\"version\":\"1\.0\.0\"", r"\"version\":\"1\.1\.0\""],
     "ex3": [r"\"errors\":0", r"\"uptime\":[01]\.", r"\d+ is gone", r"reason=errors", r"reason=silent"],
+    "ex4": [r"\"delivered\":\[1,2,3\]", r"good morning", r"\"reply\":", r"\"missing\":\[2\]", r"\"missing\":\[\]"],
 }
-QUICK = {"SLOW_MS": "2500", "HEARTBEAT_INTERVAL_MS": "500", "HEARTBEAT_TIMEOUT_MS": "4000", "REPORT_INTERVAL_MS": "3000"}
+QUICK = {"SLOW_MS": "2500", "HEARTBEAT_INTERVAL_MS": "500", "HEARTBEAT_TIMEOUT_MS": "4000", "REPORT_INTERVAL_MS": "3000",
+         "REQUEST_TIMEOUT_MS": "2000"}
 
 
 @dataclass(frozen=True)

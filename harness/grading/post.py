@@ -1,0 +1,121 @@
+"""Steps and expectations of exercise 4: messages between workers by way of the master."""
+from __future__ import annotations
+
+import time
+from typing import Any
+from urllib.parse import quote
+
+from .cluster import Cluster
+from .http_client import Answer, Connection, Exchange
+from .lab import Lab
+from .timing import expect_not_before
+from .verdict import CheckFailed
+
+COUNTS = ("requests", "received", "pending")
+QUICK = 1.0
+"""Seconds within which what does not involve a stopped worker is answered."""
+
+
+def send_path(slot: int | str, message: str | bytes | None = None) -> str:
+    return f"/send/{slot}" + ("" if message is None else f"?message={quote(message, safe='')}")
+
+
+def broadcast_path(message: str | bytes) -> str:
+    return f"/broadcast?message={quote(message, safe='')}"
+
+
+def timeout(lab: Lab) -> float:
+    return lab.figure("REQUEST_TIMEOUT_MS")
+
+
+def pinned(cluster: Cluster, slot: int) -> Connection:
+    return cluster.connections_to(1, [slot])[slot][0]
+
+
+def expect_json(answer: Answer, status: int) -> dict[str, Any]:
+    if answer.outcome != "answer" or answer.status != status or not answer.json:
+        raise CheckFailed(f"{answer}, body {answer.body[:300]!r}", expected=f"{status} to {answer.path}")
+    return answer.json
+
+
+# ----- statistics
+
+
+def expect_stats(cluster: Cluster, answer: Answer, missing: list[int]) -> dict[int, dict[str, Any]]:
+    """All workers but the missing ones, sorted, with right sums; slot → its entry."""
+    body = expect_json(answer, 200)
+    rows, total = body.get("workers"), body.get("total")
+    if not isinstance(rows, list) or not isinstance(total, dict) or not all(isinstance(row, dict) for row in rows):
+        raise CheckFailed(f"{answer}: body {body}", expected="`workers`, a list of objects, and `total`, an object")
+    wanted = [slot for slot in range(1, cluster.workers + 1) if slot not in missing]
+    if [row.get("worker") for row in rows] != wanted or body.get("missing") != missing:
+        raise CheckFailed(f"{answer}: workers {[row.get('worker') for row in rows]}, missing {body.get('missing')}",
+                          expected=f"workers {wanted}, missing {missing}")
+    for row in rows:
+        bad = [key for key in ("pid", "uptime", *COUNTS) if not isinstance(row.get(key), (int, float)) or isinstance(row.get(key), bool)]
+        if bad:
+            raise CheckFailed(f"{answer}: worker {row['worker']} has no number in {', '.join(bad)}: {row}")
+    sums = {"workers": len(rows), **{key: sum(row[key] for row in rows) for key in COUNTS}}
+    if {key: total.get(key) for key in sums} != sums:
+        raise CheckFailed(f"{answer}: total {total}", expected=f"the sums of what is listed: {sums}")
+    return {row["worker"]: row for row in rows}
+
+
+def stats(cluster: Cluster) -> dict[int, dict[str, Any]]:
+    return expect_stats(cluster, cluster.client.get("/stats", patience=5), [])
+
+
+def await_nothing_pending(cluster: Cluster, within: float) -> None:
+    """No worker waits for anything any more."""
+    began = time.monotonic()
+    while any(left := [row["pending"] for row in stats(cluster).values()]):
+        if time.monotonic() > began + within:
+            cluster.refuse_late(within, began, f"pending is {left} on the workers, not 0 everywhere")
+        time.sleep(0.02)
+
+
+# ----- messages
+
+
+def mailbox(connection: Connection) -> list[dict[str, Any]]:
+    body = expect_json(connection.get("/messages", patience=5), 200)
+    found = body.get("messages")
+    if not isinstance(found, list):
+        raise CheckFailed(f"/messages: {body}", expected="`messages`, a list")
+    for one in found:
+        stamp = one.get("timestamp")
+        if one.get("type") not in ("direct", "broadcast") or not isinstance(one.get("from"), int) \
+                or not isinstance(one.get("message"), str) or not isinstance(stamp, (int, float)) \
+                or abs(stamp / 1000 - time.time()) > 3600:
+            raise CheckFailed(f"an entry of /messages is {one}",
+                              expected="from, type direct or broadcast, message, timestamp in Unix milliseconds")
+    return found
+
+
+def having(found: list[dict[str, Any]], message: str) -> list[dict[str, Any]]:
+    return [one for one in found if one["message"] == message]
+
+
+def expect_reply(cluster: Cluster, answer: Answer, to: int, message: str) -> None:
+    """The receiver's own reply to just this message."""
+    body = expect_json(answer, 200)
+    reply = body.get("reply")
+    wanted = {"worker": to, "pid": cluster.slots.get(to), "message": message}
+    if not isinstance(reply, dict) or {key: reply.get(key) for key in wanted} != wanted:
+        raise CheckFailed(f"{answer}: reply {reply}", expected=f"the reply of the receiver to this message: {wanted}")
+    if (body.get("from"), body.get("to"), body.get("message")) != (body.get("worker"), to, message):
+        raise CheckFailed(f"{answer}: {body}", expected=f"from the worker that was asked, to {to}, message {message!r}")
+
+
+def expect_in_time(cluster: Cluster, exchange: Exchange, lab: Lab, statuses: tuple[int, ...]) -> Answer:
+    """One of these statuses, between half of REQUEST_TIMEOUT_MS and the whole."""
+    whole = timeout(lab)
+    answer = exchange.wait(exchange.started + whole * 1.5 + 2 - time.monotonic())
+    what = f"the answer to {exchange.path} to a stopped worker"
+    if answer.outcome == "waiting":
+        cluster.refuse_late(whole, exchange.started, what)
+    if answer.outcome != "answer" or answer.status not in statuses:
+        raise CheckFailed(f"{answer}, body {answer.body[:200]!r}", expected=" or ".join(map(str, statuses)))
+    cluster.expect_within(whole, answer.started, answer.ended, what)
+    expect_not_before(whole * 0.5 * 0.98, answer.started, answer.ended, what)
+    return answer

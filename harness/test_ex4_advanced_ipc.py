@@ -1,0 +1,388 @@
+"""Exercise 4, advanced IPC: one class an item of the checklist, one method a check."""
+from __future__ import annotations
+
+import time
+from signal import SIGCONT, SIGKILL, SIGSTOP
+
+from grading import drain, post, processes
+from grading.cluster import raise_own_limit
+from grading.common_http import HttpChecks, expect_error, expect_form
+from grading.common_load import LoadChecks
+from grading.common_process import ProcessChecks
+from grading.common_start import StartChecks
+from grading.lab import Lab
+from grading.verdict import CheckFailed, Exercise, Inconclusive, check
+
+EXERCISE = Exercise(
+    number=4,
+    name="advanced IPC",
+    folder="exercises/ex4_advanced_ipc",
+    start_first="open exercises/ex4_advanced_ipc/main.cpp at step 1: start the workers; then steps 2 to 5 and 7, until GET /stats "
+                "answers with all workers. Nothing else can be tried before that works.",
+    scaled={"REQUEST_TIMEOUT_MS": 1500, "SHUTDOWN_TIMEOUT_MS": 5000},
+    real={"REQUEST_TIMEOUT_MS": 5000, "SHUTDOWN_TIMEOUT_MS": 10000},
+    variables=("REQUEST_TIMEOUT_MS", "MESSAGE_LIMIT"),
+)
+GATE = ("test_stats_list_all_workers",)
+SENDS = "test_the_receiver_replies"
+MIB = 1024 * 1024
+TEXTS = ("plain", "", "a b+c&d=e%20", 'quotes " and \\ and </script>', "line\nand\ttab", "nul \0 inside", "grün, 日本語, 🦀", "x" * 1024)
+
+
+class TestItem1Stats:
+    """Stats cover all workers"""
+
+    item = 1
+    needs = GATE
+
+    @check(expected="200 with an entry for each of the three workers, sorted, right sums in `total`, `missing` empty",
+           likely="only the worker's own numbers are told, or the others' do not arrive",
+           hint="ask the master; the master asks every worker, collects, and answers when it has all", seconds=1)
+    def test_stats_list_all_workers(self, lab: Lab) -> None:
+        """`/stats` lists all workers, with sums"""
+        cluster = lab.start()
+        workers = cluster.find_workers()
+        for answer in (cluster.client.get("/stats", patience=5) for _ in range(8)):
+            rows = post.expect_stats(cluster, answer, [])
+            if {slot: row["pid"] for slot, row in rows.items()} != workers:
+                raise CheckFailed(f"pids {({slot: row['pid'] for slot, row in rows.items()})}", expected=f"the workers' own: {workers}")
+
+    @check(expected="after five requests to worker 2 its `requests` is five higher, those of the others are not; messages move "
+                    "`received`, and nothing is pending",
+           likely="the numbers are those of another worker, or are read once and kept",
+           hint="each worker counts for itself, and is asked anew for every /stats", seconds=1)
+    def test_counts_move(self, lab: Lab) -> None:
+        """Counts move as requests and messages are made"""
+        cluster = lab.start()
+        connections = {slot: found[0] for slot, found in cluster.connections_to(1).items()}
+        before = post.expect_stats(cluster, connections[1].get("/stats", patience=5), [])
+        for _ in range(5):
+            post.expect_json(connections[2].get("/", patience=5), 200)
+        post.expect_json(connections[3].get(post.send_path(2, "count me"), patience=5), 200)
+        after = post.expect_stats(cluster, connections[1].get("/stats", patience=5), [])
+        moved = {slot: after[slot]["requests"] - before[slot]["requests"] for slot in (2, 3)}
+        if moved != {2: 5, 3: 1} or after[2]["received"] - before[2]["received"] != 1 or after[3]["received"] != before[3]["received"]:
+            raise CheckFailed(f"requests moved by {moved}; received went from {({slot: row['received'] for slot, row in before.items()})} "
+                              f"to {({slot: row['received'] for slot, row in after.items()})}",
+                              expected="requests by 5 (worker 2) and 1 (worker 3), received by 1 (worker 2)")
+        post.await_nothing_pending(cluster, 1.0)
+
+    @check(expected="100 /stats at the same time are all answered in full",
+           likely="there is room for one request in flight only: a later one overwrites the pending entry of an earlier",
+           hint="a table of pending requests, by id", seconds=1.5)
+    def test_a_hundred_at_once(self, lab: Lab) -> None:
+        """100 `/stats` at once all succeed"""
+        cluster = lab.start({"REQUEST_TIMEOUT_MS": 5000})
+        cluster.find_workers()
+        exchanges = [cluster.client.start("/stats") for _ in range(100)]
+        for exchange in exchanges:
+            post.expect_stats(cluster, exchange.wait(10), [])
+        post.await_nothing_pending(cluster, 1.0)
+
+
+class TestItem2Broadcast:
+    """A broadcast reaches every worker"""
+
+    item = 2
+    needs = GATE
+
+    @check(expected="200 with delivered [1,2,3] and missing []; the message is in everyone's /messages, the sender's too, just once",
+           likely="the sender is left out, or gets it twice, or the answer does not wait for the receivers",
+           hint="the master passes it on to every slot, the sender's too; `delivered` are those that have confirmed", seconds=1)
+    def test_broadcast_is_seen_by_everyone_once(self, lab: Lab) -> None:
+        """A broadcast is in everyone's `/messages`, once each"""
+        cluster = lab.start()
+        connections = {slot: found[0] for slot, found in cluster.connections_to(1).items()}
+        for sender, connection in connections.items():
+            message = f"to all from {sender}"
+            body = post.expect_json(connection.get(post.broadcast_path(message), patience=5), 200)
+            wanted = {"from": sender, "message": message, "delivered": [1, 2, 3], "missing": []}
+            if {key: body.get(key) for key in wanted} != wanted:
+                raise CheckFailed(f"the answer to a broadcast is {body}", expected=str(wanted))
+            for slot, reader in connections.items():
+                found = post.having(post.mailbox(reader), message)
+                if len(found) != 1 or (found[0]["from"], found[0]["type"]) != (sender, "broadcast"):
+                    raise CheckFailed(f"worker {slot} has {found}", expected=f"once, from {sender}, type broadcast")
+
+    @check(expected="empty messages, quotes, NUL, line ends, emoji and 1,024 bytes arrive as they were sent; `hello` without a message; "
+                    "1,025 bytes and what is not UTF-8 get 400",
+           likely="the text is put into JSON by hand, or its length is counted before it is decoded",
+           hint="let the JSON library write it; count the bytes of the decoded text", seconds=1)
+    def test_any_text_arrives_as_it_was_sent(self, lab: Lab) -> None:
+        """Any text of up to 1,024 bytes arrives as it was sent, other is refused"""
+        cluster = lab.start()
+        reader = post.pinned(cluster, 3)
+        for text in TEXTS:
+            post.expect_json(cluster.client.get(post.broadcast_path(text), patience=5), 200)
+            if (last := post.mailbox(reader)[-1]["message"]) != text:
+                raise CheckFailed(f"{text[:60]!r} was sent, {last[:60]!r} arrived")
+        post.expect_json(cluster.client.get("/broadcast", patience=5), 200)
+        if (last := post.mailbox(reader)[-1]["message"]) != "hello":
+            raise CheckFailed(f"without a message {last!r} arrived", expected="hello")
+        refused: tuple[str | bytes, ...] = ("x" * 1025, "ü" * 513, b"\xff", b"cut \xe2\x82")
+        for bad in refused:
+            for path in (post.broadcast_path(bad), post.send_path(1, bad)):
+                expect_error(cluster.client.get(path, patience=5), 400)
+
+
+class TestItem3Send:
+    """Worker to worker by way of the master"""
+
+    item = 3
+    needs = GATE
+
+    @check(expected="from every worker to every worker, itself too: a reply with the receiver's number and pid, and the message; it is in "
+                    "the receiver's /messages and in no other's",
+           likely="the sender answers itself, or the message goes to everybody",
+           hint="the receiver writes the reply; the master passes it back to who has asked", seconds=1)
+    def test_the_receiver_replies(self, lab: Lab) -> None:
+        """The right receiver gets it, only it, and replies itself"""
+        cluster = lab.start()
+        connections = {slot: found[0] for slot, found in cluster.connections_to(1).items()}
+        for sender, connection in connections.items():
+            for receiver in connections:
+                message = f"{sender} to {receiver}"
+                post.expect_reply(cluster, connection.get(post.send_path(receiver, message), patience=5), receiver, message)
+                for slot, reader in connections.items():
+                    found = post.having(post.mailbox(reader), message)
+                    seen = [(one["from"], one["type"]) for one in found]
+                    if seen != ([(sender, "direct")] if slot == receiver else []):
+                        raise CheckFailed(f"{message!r}: worker {slot} has {found}", expected=f"only worker {receiver} has it, once")
+
+    @check(expected="a whole number that is no slot (0, 4, -1, a huge one) gets 404; anything else, and nothing, 400",
+           likely="the number is taken from the text without looking at the rest, or out of range is not looked at",
+           hint="all of the text must be the number; then compare it with the number of slots", seconds=1)
+    def test_bad_receivers_are_refused(self, lab: Lab) -> None:
+        """Receivers that do not exist get 404, what is no number 400"""
+        cluster = lab.start()
+        for receiver in ("0", "4", "-1", "65", "99999999999999999999999"):
+            expect_error(cluster.client.get(post.send_path(receiver, "hi"), patience=5), 404)
+        for receiver in ("x", "2x", "1.5", "", "two", "0x1", "%20"):
+            expect_error(cluster.client.get(post.send_path(receiver, "hi"), patience=5), 400)
+
+    @check(expected="after a worker was killed and replaced its slot is reachable: the reply has the new pid",
+           likely="messages are still sent to the old process", hint="look up the slot's process for every message",
+           needs=(SENDS,), seconds=1.5)
+    def test_the_slot_stays_reachable(self, lab: Lab) -> None:
+        """A slot is reachable again when its worker was killed and replaced"""
+        cluster = lab.start()
+        sender = post.pinned(cluster, 1)
+        old = cluster.pid_of(2)
+        killed = cluster.signal_worker(2, SIGKILL)
+        drain.expect_replaced(cluster, 2, old, since=killed, within=1.0)
+        post.expect_reply(cluster, sender.get(post.send_path(2, "are you there"), patience=5), 2, "are you there")
+        post.expect_json(cluster.client.get(post.broadcast_path("all there"), patience=5), 200)
+
+    @check(expected="with MESSAGE_LIMIT=5, of eight messages the last five are told, in their order", seconds=1,
+           likely="the first ones are kept, or all", hint="a queue: add at the end, drop from the front", needs=(SENDS,))
+    def test_the_last_messages_are_kept(self, lab: Lab) -> None:
+        """`/messages` tells the last MESSAGE_LIMIT"""
+        cluster = lab.start({"MESSAGE_LIMIT": 5})
+        sender, reader = post.pinned(cluster, 1), post.pinned(cluster, 2)
+        for number in range(8):
+            post.expect_json(sender.get(post.send_path(2, f"number {number}"), patience=5), 200)
+        seen = [one["message"] for one in post.mailbox(reader)]
+        if seen != [f"number {number}" for number in range(3, 8)]:
+            raise CheckFailed(f"/messages has {seen}", expected="number 3 to number 7")
+
+
+class TestItem4Timeouts:
+    """Timeouts hold"""
+
+    item = 4
+    needs = (*GATE, SENDS)
+
+    @check(expected="with worker 2 stopped /stats is 200 within REQUEST_TIMEOUT_MS, with the others and missing [2]",
+           likely="the answer waits for all, and the caller's time is over first",
+           hint="the master's deadline is shorter than the caller's: then it answers with what there is", seconds=2.5)
+    def test_stats_without_a_stopped_worker(self, lab: Lab) -> None:
+        """With a worker stopped, `/stats` is answered in time with what there is"""
+        cluster = lab.start()
+        asked = post.pinned(cluster, 1)
+        cluster.find_workers()
+        cluster.signal_worker(2, SIGSTOP)
+        answer = asked.get("/stats", patience=post.timeout(lab) + 3)
+        cluster.expect_within(post.timeout(lab), answer.started, answer.ended, "the answer to /stats with worker 2 stopped")
+        post.expect_stats(cluster, answer, [2])
+
+    @check(expected="a /send to a stopped worker is 504 between half of REQUEST_TIMEOUT_MS and the whole; sends to others are answered "
+                    "at once meanwhile, each with its own reply",
+           likely="the master or the sender waits for the stopped worker and does nothing else",
+           hint="nobody waits in the master: it notes what it has passed on, and goes on", seconds=2.5)
+    def test_send_to_a_stopped_worker(self, lab: Lab) -> None:
+        """`/send` to a stopped worker is 504 in time, and disturbs nobody"""
+        cluster = lab.start()
+        connections = {slot: found for slot, found in cluster.connections_to(2).items()}
+        cluster.signal_worker(2, SIGSTOP)
+        held = connections[1][0].send(post.send_path(2, "for later"))
+        number = 0
+        while not held.ended.is_set() and number < 200:
+            number += 1
+            for sender, receiver in ((1, 3), (3, 1), (3, 3)):
+                message = f"{number} from {sender}"
+                answer = connections[sender][1].get(post.send_path(receiver, message), patience=3)
+                cluster.expect_within(post.QUICK, answer.started, answer.ended, f"a reply of worker {receiver} with worker 2 stopped")
+                post.expect_reply(cluster, answer, receiver, message)
+            time.sleep(0.01)
+        post.expect_in_time(cluster, held, lab, (504,))
+
+    @check(expected="a reply that comes late but in time reaches just the caller who waits for it, whatever was answered meanwhile",
+           likely="replies are matched in the order in which they come",
+           hint="each reply bears the id of its request", seconds=2)
+    def test_replies_out_of_order(self, lab: Lab) -> None:
+        """Replies that come out of order reach just their callers"""
+        cluster = lab.start({"REQUEST_TIMEOUT_MS": 10000})
+        connections = cluster.connections_to(6)
+        cluster.signal_worker(2, SIGSTOP)
+        held = [(one.send(post.send_path(2, f"first {number}")), f"first {number}") for number, one in enumerate(connections[1][:3])]
+        cluster.settle("/send/2")
+        for number in range(3):
+            message = f"second {number}"
+            post.expect_reply(cluster, connections[1][4].get(post.send_path(3, message), patience=5), 3, message)
+        if drain.any_ended([exchange for exchange, _ in held]):
+            raise CheckFailed(f"{held[0][0].wait(0)}, although worker 2 is stopped", expected="it waits for worker 2's own reply")
+        cluster.signal_worker(2, SIGCONT)
+        for exchange, message in held:
+            post.expect_reply(cluster, exchange.wait(5), 2, message)
+
+    @check(expected="after the 504s the worker goes on: its late answers reach nobody, later messages get their own replies, and "
+                    "`pending` is 0 everywhere",
+           likely="a late answer is taken for that to a later request, or pending entries are never erased",
+           hint="the entry is gone when its time is over; an answer whose id is not in the table is dropped", seconds=3.5)
+    def test_late_answers_do_no_harm(self, lab: Lab) -> None:
+        """Late answers do no harm, and nothing stays pending"""
+        cluster = lab.start()
+        connections = cluster.connections_to(5)
+        cluster.signal_worker(2, SIGSTOP)
+        held = [one.send(post.send_path(2, f"late {number}")) for number, one in enumerate(connections[1][:4])]
+        for exchange in held:
+            post.expect_in_time(cluster, exchange, lab, (504,))
+        cluster.signal_worker(2, SIGCONT)
+        for number in range(10):
+            message = f"new {number}"
+            post.expect_reply(cluster, connections[1][4].get(post.send_path(2, message), patience=5), 2, message)
+        post.await_nothing_pending(cluster, 1.0)
+
+    @check(expected="the receiver is killed while a /send to it is pending: 502 at once, long before the timeout; nothing stays pending",
+           likely="a death does not end what waits for the dead", hint="when a worker dies, look through the table for what waits for it",
+           seconds=1.5)
+    def test_a_killed_receiver_is_502(self, lab: Lab) -> None:
+        """The death of the receiver is 502 at once"""
+        cluster = lab.start({"REQUEST_TIMEOUT_MS": 10000})
+        sender = post.pinned(cluster, 1)
+        cluster.find_workers()
+        cluster.signal_worker(2, SIGSTOP)
+        held = sender.send(post.send_path(2, "farewell"))
+        cluster.settle("/send/2")
+        time.sleep(0.1)
+        killed = cluster.signal_worker(2, SIGKILL)
+        answer = held.wait(6)
+        if answer.outcome == "waiting":
+            cluster.refuse_late(post.QUICK, killed, "the answer to the sender after the receiver's death")
+        expect_error(answer, 502)
+        cluster.expect_within(post.QUICK, killed, answer.ended, "the 502 after the receiver's death")
+        drain.expect_replaced(cluster, 2, cluster.pid_of(2), since=killed, within=1.0)
+        post.await_nothing_pending(cluster, 1.0)
+
+
+class TestItem5AllEndpoints:
+    """All endpoints work"""
+
+    item = 5
+    needs = (*GATE, SENDS)
+
+    @check(expected="200 /send at the same time, distinct messages, to all workers mixed: each gets the reply to its own message",
+           likely="ids collide between workers, or replies are matched by something else",
+           hint="an id is unique in the whole cluster: the worker's number and a counter, for instance", seconds=2.5, heavy=True)
+    def test_two_hundred_sends_at_once(self, lab: Lab) -> None:
+        """200 concurrent sends each get their own reply"""
+        cluster = lab.start({"REQUEST_TIMEOUT_MS": 5000})
+        cluster.find_workers()
+        under_way = []
+        for number in range(200):
+            receiver, message = number % cluster.workers + 1, f"distinct {number}"
+            under_way.append((cluster.client.start(post.send_path(receiver, message)), receiver, message))
+        for exchange, receiver, message in under_way:
+            post.expect_reply(cluster, exchange.wait(10), receiver, message)
+        post.await_nothing_pending(cluster, 1.0)
+
+    @check(expected="`GET /` tells worker, pid and requests; `GET /messages` the worker and its messages; all with the right form",
+           likely="an endpoint is missing", hint="the table in the exercise's README", seconds=1)
+    def test_the_simple_endpoints(self, lab: Lab) -> None:
+        """`/` and `/messages` answer in their form"""
+        cluster = lab.start()
+        connection = post.pinned(cluster, 1)
+        first = connection.get("/", patience=5)
+        second = connection.get("/", patience=5)
+        for answer in (first, second, connection.get("/messages", patience=5)):
+            expect_form(answer)
+            post.expect_json(answer, 200)
+        counts = [answer.json.get("requests") for answer in (first, second)]
+        if not isinstance(counts[0], int) or counts[1] != counts[0] + 1:
+            raise CheckFailed(f"`requests` in two answers to / one after another: {counts}", expected="one more each time")
+
+    @check(expected="10,000 messages: the last 100 are kept, in order, and no process has grown by more than 24 MiB",
+           likely="messages, pending entries or buffers pile up", hint="bound everything that a client can make grow", seconds=6,
+           heavy=True)
+    def test_ten_thousand_messages(self, lab: Lab) -> None:
+        """10,000 messages leave memory flat, and the last 100 are kept"""
+        cluster = lab.start({"REQUEST_TIMEOUT_MS": 10000})
+        connections = cluster.connections_to(4)
+        reader = post.pinned(cluster, 1)
+        for number in range(300):
+            post.expect_json(connections[1][0].get(post.broadcast_path(f"warm {number}"), patience=10), 200)
+        watched = [cluster.pid, *cluster.slots.values()]
+        before = {pid: processes.resident(pid) for pid in watched}
+        senders = [one for found in connections.values() for one in found]
+        for number in range(0, 3336, len(senders)):
+            under_way = [one.send(post.broadcast_path(f"{number} x" + "y" * 200)) for one in senders]
+            for exchange in under_way:
+                post.expect_json(exchange.wait(10), 200)
+        for number in range(100):
+            post.expect_json(connections[2][0].get(post.send_path(1, f"last {number}"), patience=10), 200)
+        grown = {pid: (processes.resident(pid) - before[pid]) / MIB for pid in watched}
+        if max(grown.values()) > 24:
+            raise CheckFailed(f"grown by MiB (pid: MiB): {({pid: round(size, 1) for pid, size in grown.items()})}", expected="memory is flat")
+        kept = [one["message"] for one in post.mailbox(reader)]
+        if kept != [f"last {number}" for number in range(100)]:
+            raise CheckFailed(f"/messages has {len(kept)} messages, from {kept[:1]} to {kept[-1:]}", expected="last 0 to last 99")
+
+    @check(expected="5,000 messages of 1 KiB to a stopped worker: each sender gets an error (504, or an earlier one that says so), others "
+                    "are served at once meanwhile, and when it is woken everything works as before",
+           likely="a write to the stopped worker blocks the master, or its queue grows without a limit",
+           hint="a queue for each worker, with a limit, and writes that never block", seconds=9, heavy=True)
+    def test_five_thousand_messages_to_a_stopped_worker(self, lab: Lab) -> None:
+        """5,000 messages to a stopped worker block nobody"""
+        if not raise_own_limit(1300):
+            raise Inconclusive("the harness itself may not open that many files here (ulimit -Hn)")
+        cluster = lab.start({"REQUEST_TIMEOUT_MS": int(lab.pace(900, 5000))})
+        connections = cluster.connections_to(1)
+        crowd = cluster.connections_to(500, [1, 3])
+        cluster.signal_worker(2, SIGSTOP)
+        for turn in range(5):
+            message = f"{turn} " + "z" * 1000
+            under_way = [one.send(post.send_path(2, message)) for found in crowd.values() for one in found if one.usable]
+            quick = connections[1][0].get(post.send_path(3, f"quick {turn}"), patience=5)
+            post.expect_reply(cluster, quick, 3, f"quick {turn}")
+            cluster.expect_within(post.timeout(lab), quick.started, quick.ended, "a reply of worker 3 while worker 2 is flooded")
+            for exchange in under_way:
+                answer = exchange.wait(post.timeout(lab) + 5)
+                if answer.outcome != "answer" or answer.status < 500:
+                    raise CheckFailed(f"{answer}, body {answer.body[:200]!r}", expected="an error of the 5xx kind")
+        cluster.signal_worker(2, SIGCONT)
+        began = time.monotonic()
+        while (answer := connections[3][0].get(post.send_path(2, "awake"), patience=5)).status != 200:
+            if time.monotonic() > began + 10:
+                cluster.refuse_late(5.0, began, f"a reply of worker 2 after SIGCONT (last: {answer})")
+        post.expect_reply(cluster, answer, 2, "awake")
+        post.await_nothing_pending(cluster, 2.0)
+
+
+class TestCommonGround(StartChecks, HttpChecks, LoadChecks, ProcessChecks):
+    """Common ground"""
+
+    item = 0
+    needs = GATE
+    own_refused = (("REQUEST_TIMEOUT_MS", "0"), ("MESSAGE_LIMIT", "0"), ("MESSAGE_LIMIT", "1000001"), ("REQUEST_TIMEOUT_MS", ""))
+    own_edges: tuple[dict[str, int], ...] = ({"REQUEST_TIMEOUT_MS": 1, "MESSAGE_LIMIT": 1},
+                                             {"REQUEST_TIMEOUT_MS": 3600000, "MESSAGE_LIMIT": 1000000})
