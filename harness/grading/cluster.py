@@ -22,7 +22,7 @@ from .verdict import CheckFailed, Exercise, Inconclusive
 from .watcher import Watcher
 
 READY = re.compile(r"^ready url=(http://(\[[0-9a-fA-F:.%]+\]|[^:/\s]+):(\d+)) workers=(\d+) pid=(\d+)$")
-QUIET_SECONDS = 3.0
+QUIET_SECONDS = 6.0
 START_SECONDS = 30.0
 PAUSE = 0.005
 """Between fresh connections that did not reach the worker that is still wanted."""

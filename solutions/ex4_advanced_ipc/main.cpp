@@ -65,7 +65,8 @@ class Mailbox {
   void add(Json message);
   Json messages() const {
     const std::lock_guard lock(mutex_);
-    return Json(messages_);
+    Json copy = messages_;
+    return copy;
   }
   int received() const {
     const std::lock_guard lock(mutex_);
