@@ -80,7 +80,7 @@ def count_drops(recipe: Recipe, number: int, folder: Path, tell: Callable[[str],
 
 
 def run_drops(program: Path, tell: Callable[[str], None]) -> Report:
-    body = answer_of(program)
+    body = answer_of(program, "/")
     template = json.loads(body)
     ours = exercise(program, WORKERS, path="/")
     rivals = [(ours, signal.SIGUSR2), (gunicorn("gthread", template, WORKERS), signal.SIGHUP),
