@@ -95,13 +95,16 @@ def why_not_503(answer: Answer) -> dict[str, str]:
 
 def expect_held_to_the_end(held: list[Exchange]) -> None:
     """What kept the drain open was answered in full: else there was no drain in which anybody could be turned away."""
-    for exchange in held:
-        answer = exchange.wait(0)
-        if exchange.ended.is_set() and (answer.outcome != "answer" or answer.status != 200):
+    answers = [exchange.wait(0) for exchange in held if exchange.ended.is_set()]
+    for answer in answers:
+        # 503: it had not been read at the signal, on a busy machine, and was rightly turned away.
+        if answer.outcome != "answer" or answer.status not in (200, 503):
             raise CheckFailed(f"{answer}, although it was in flight at the signal: there was no drain",
                               expected="while a request is being worked on, it is finished and new ones get 503",
                               likely="the workers end at the signal instead of draining",
                               hint="at the signal only turn new requests away; end when none is in flight any more")
+    if len(answers) == len(held) and not any(answer.status == 200 for answer in answers):
+        raise Inconclusive("none of the requests that were to be in flight at the signal had been read by then")
 
 
 def expect_gone(cluster: Cluster, since: float, within: float) -> None:
