@@ -1,8 +1,8 @@
 """A small process of its own that clears up behind a run, also when the run was killed.
 
-Usage: guardian.py FOLDER TOKEN. It waits for end of file on its standard input, whose other end only the run holds.
+Usage: guardian.py TOKEN FOLDER [FOLDER...]. It waits for end of file on its standard input, whose other end only the run holds.
 Then it kills every process that bears the run's token in its environment, lives in a session that the run noted in
-FOLDER/sessions, or descends from one of those; and it removes FOLDER.
+the first FOLDER's `sessions`, or descends from one of those; and it removes the folders.
 """
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def belongings(folder: Path, token: str) -> set[int]:
     return found - {os.getpid()}
 
 
-def clear(folder: Path, token: str) -> None:
+def clear(token: str, folders: list[Path]) -> None:
     from grading.processes import alive
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
-        left = [pid for pid in belongings(folder, token) if alive(pid)]
+        left = [pid for pid in belongings(folders[0], token) if alive(pid)]
         if not left:
             break
         for pid in left:
@@ -43,16 +43,17 @@ def clear(folder: Path, token: str) -> None:
             except OSError:
                 continue
         time.sleep(0.02)
-    shutil.rmtree(folder, ignore_errors=True)
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    folder, token = Path(sys.argv[1]), sys.argv[2]
+    token, folders = sys.argv[1], [Path(name) for name in sys.argv[2:]]
     while os.read(0, 4096):
         pass
-    clear(folder, token)
+    clear(token, folders)
 
 
 if __name__ == "__main__":

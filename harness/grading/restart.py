@@ -255,7 +255,7 @@ def is_native(program: Program) -> bool:
 def copy_of(lab: Lab) -> tuple[Program, Path]:
     """The program started from a copy of its own file, and that copy."""
     words = lab.program.words
-    folder = lab.run.folder / f"copy-{os.getpid()}"
+    folder = lab.run.disk / f"copy-{os.getpid()}"
     folder.mkdir(exist_ok=True)
     path = folder / Path(words[0]).name
     shutil.copy2(words[0], path)

@@ -18,18 +18,22 @@ from .events import EventLog
 from .processes import RUN_MARKER
 from .verdict import Result
 
-FOLDER = "CLUSTER_HARNESS_FOLDER"
+FOLDER, DISK = "CLUSTER_HARNESS_FOLDER", "CLUSTER_HARNESS_DISK"
+MEMORY = Path("/dev/shm")
+ENOUGH_MEMORY = 256 * 1024 * 1024
+"""Bytes that must be free there: journals and what programs write."""
 
 
 class Run:
     """The view that any process of the run has: the one that leads it, and the pytest-xdist workers."""
 
-    def __init__(self, folder: Path, token: str) -> None:
-        self.folder, self.token = folder, token
+    def __init__(self, folder: Path, disk: Path, token: str) -> None:
+        """`folder` is for everything but programs, which may only be executed from `disk`."""
+        self.folder, self.disk, self.token = folder, disk, token
 
     @staticmethod
     def of_environment() -> Run:
-        return Run(Path(os.environ[FOLDER]), os.environ[RUN_MARKER])
+        return Run(Path(os.environ[FOLDER]), Path(os.environ[DISK]), os.environ[RUN_MARKER])
 
     def note_session(self, session: int) -> None:
         (self.folder / "sessions" / str(session)).touch()
@@ -71,14 +75,15 @@ class LeadingRun(Run):
     """The run as its first process has it."""
 
     def __init__(self) -> None:
-        super().__init__(Path(tempfile.mkdtemp(prefix="cluster-harness-")), uuid.uuid4().hex)
+        folder, disk = (Path(tempfile.mkdtemp(prefix="cluster-harness-", dir=where)) for where in (in_memory(), None))
+        super().__init__(folder, disk, uuid.uuid4().hex)
         for name in ("sessions", "results", "events", "clusters"):
             (self.folder / name).mkdir()
         clean = {key: value for key, value in os.environ.items() if key != RUN_MARKER}
         self._guardian = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("guardian.py")), str(self.folder), self.token],
+            [sys.executable, str(Path(__file__).with_name("guardian.py")), self.token, str(self.folder), str(self.disk)],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True, env=clean)
-        os.environ[FOLDER], os.environ[RUN_MARKER] = str(self.folder), self.token
+        os.environ.update({FOLDER: str(self.folder), DISK: str(self.disk), RUN_MARKER: self.token})
 
     def end(self) -> None:
         """Let the guardian clear up, and wait for it."""
@@ -88,3 +93,13 @@ class LeadingRun(Run):
             self._guardian.wait(15)
         except subprocess.TimeoutExpired:
             self._guardian.kill()
+
+
+def in_memory() -> Path | None:
+    """A file system in memory, if there is one: a disk that stalls would hold up the program that writes its journal."""
+    try:
+        found = os.statvfs(MEMORY)
+    except OSError:
+        return None
+    free = found.f_bavail * found.f_frsize
+    return MEMORY if os.access(MEMORY, os.W_OK | os.X_OK) and free >= ENOUGH_MEMORY else None

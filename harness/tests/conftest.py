@@ -18,10 +18,10 @@ from grading.verdict import Exercise
 def make_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Lab]]:
     """A lab whose program is the toy server with some more lines of Python in it."""
     processes.adopt_orphans()
-    for name in ("CLUSTER_HARNESS_RUN", "CLUSTER_HARNESS_FOLDER"):
+    for name in ("CLUSTER_HARNESS_RUN", "CLUSTER_HARNESS_FOLDER", "CLUSTER_HARNESS_DISK"):
         monkeypatch.delenv(name, raising=False)
     run = LeadingRun()
     exercise = Exercise(number=9, name="toy", folder="exercises/ex9_toy", start_first="")
     yield lambda extra: Lab(exercise, Program.find(server(tmp_path, extra), tmp_path, ""), run, False)
     run.end()
-    assert not run.folder.exists()
+    assert not run.folder.exists() and not run.disk.exists()

@@ -109,8 +109,10 @@ def test_kill_9_of_pytest_leaves_nothing(tmp_path: Path, spread: str) -> None:
     assert await_true(lambda: clusters() >= wanted, 20)
     time.sleep(0.2)
     everything = processes.descendants(run.pid)
+    homes = [Path(os.readlink(f"/proc/{pid}/cwd")) for pid in everything if path in processes.command_line(pid)]
+    assert all("cluster-harness-" in str(home) for home in homes)
     run.send_signal(signal.SIGKILL)
     run.wait()
     gone = await_true(lambda: not any(processes.alive(pid) for pid in everything), 10)
     assert gone, [processes.command_line(pid) for pid in everything if processes.alive(pid)]
-    assert await_true(lambda: not list(tmp_path.glob("cluster-harness-*")), 5)
+    assert await_true(lambda: not list(tmp_path.glob("cluster-harness-*")) and not any(home.exists() for home in homes), 5)
