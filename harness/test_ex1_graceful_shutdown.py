@@ -7,7 +7,7 @@ from signal import SIGCONT, SIGINT, SIGKILL, SIGSTOP, SIGTERM
 from grading import drain, processes
 from grading.common_http import HttpChecks, expect_error
 from grading.common_load import LoadChecks
-from grading.common_process import ProcessChecks
+from grading.common_process import ProcessChecks, SpreadChecks
 from grading.common_start import StartChecks
 from grading.lab import Lab
 from grading.timing import expect_not_before
@@ -360,7 +360,7 @@ class TestItem5Together:
         drain.expect_one_worker_leaves(cluster, lab, 1)
 
 
-class TestCommonGround(StartChecks, HttpChecks, LoadChecks, ProcessChecks):
+class TestCommonGround(StartChecks, HttpChecks, LoadChecks, SpreadChecks, ProcessChecks):
     """Common ground"""
 
     item = 0

@@ -8,7 +8,7 @@ from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
 from grading import drain, processes, restart
 from grading.common_http import HttpChecks
 from grading.common_load import LoadChecks
-from grading.common_process import ProcessChecks
+from grading.common_process import ProcessChecks, SpreadChecks
 from grading.common_start import StartChecks
 from grading.lab import Lab
 from grading.load import Load
@@ -389,7 +389,7 @@ class TestItem5NothingDropped:
         cluster.expect_nothing_left(max(signalled, last), 2.5)
 
 
-class TestCommonGround(StartChecks, HttpChecks, LoadChecks, ProcessChecks):
+class TestCommonGround(StartChecks, HttpChecks, LoadChecks, SpreadChecks, ProcessChecks):
     """Common ground"""
 
     item = 0

@@ -7,7 +7,7 @@ from signal import SIGCONT, SIGKILL, SIGSTOP
 from grading import health, processes
 from grading.common_http import HttpChecks, expect_error
 from grading.common_load import LoadChecks
-from grading.common_process import ProcessChecks
+from grading.common_process import ProcessChecks, SpreadChecks
 from grading.common_start import StartChecks
 from grading.lab import Lab
 from grading.load import Load
@@ -308,7 +308,7 @@ class TestItem5Replacement:
         load.expect_nothing_dropped(began, began + 10)
 
 
-class TestCommonGround(StartChecks, HttpChecks, LoadChecks, ProcessChecks):
+class TestCommonGround(StartChecks, HttpChecks, LoadChecks, SpreadChecks, ProcessChecks):
     """Common ground"""
 
     item = 0

@@ -8,7 +8,7 @@ from grading import drain, post, processes
 from grading.cluster import raise_own_limit
 from grading.common_http import HttpChecks, expect_error, expect_form
 from grading.common_load import LoadChecks
-from grading.common_process import ProcessChecks
+from grading.common_process import ProcessChecks, SpreadChecks
 from grading.common_start import StartChecks
 from grading.lab import Lab
 from grading.verdict import CheckFailed, Exercise, Inconclusive, check
@@ -378,7 +378,7 @@ class TestItem5AllEndpoints:
         post.await_nothing_pending(cluster, 2.0)
 
 
-class TestCommonGround(StartChecks, HttpChecks, LoadChecks, ProcessChecks):
+class TestCommonGround(StartChecks, HttpChecks, LoadChecks, SpreadChecks, ProcessChecks):
     """Common ground"""
 
     item = 0

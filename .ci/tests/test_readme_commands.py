@@ -32,6 +32,8 @@ SEEN_BY_HAND = {
     "ex2": [r"\"version\":\"1\.0\.0\"", r"(ex2\b.*\n.*){5}", r"\"version\":\"1\.0\.0\"", r"\"version\":\"1\.1\.0\""],
     "ex3": [r"\"errors\":0", r"\"uptime\":[01]\.", r"\d+ is gone", r"reason=errors", r"reason=silent"],
     "ex4": [r"\"delivered\":\[1,2,3\]", r"good morning", r"\"reply\":", r"\"missing\":\[2\]", r"\"missing\":\[\]"],
+    "ex5": [r"202 Accepted", r"Location: /task/", r"\"attempts\":1,.*\"processing\"", r"\"attempts\":2,", r"queue is full",
+            r"\"rejected\":[1-9]"],
 }
 QUICK = {"SLOW_MS": "2500", "HEARTBEAT_INTERVAL_MS": "500", "HEARTBEAT_TIMEOUT_MS": "4000", "REPORT_INTERVAL_MS": "3000",
          "REQUEST_TIMEOUT_MS": "2000"}

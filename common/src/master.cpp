@@ -298,8 +298,11 @@ bool Master::wait_until(const std::function<bool()>& condition,
 }
 
 void Master::announce_ready() const {
-  const std::string url = listener_ ? "http://" + listener_->address.text() : "none";
-  print_line("ready url=" + url + " workers=" + std::to_string(slots_) +
+  announce_ready(listener_.value().address);
+}
+
+void Master::announce_ready(const Address& address) const {
+  print_line("ready url=http://" + address.text() + " workers=" + std::to_string(slots_) +
              " pid=" + std::to_string(::getpid()));
 }
 
@@ -309,10 +312,12 @@ void Master::close_listener() {
   }
 }
 
-void Master::end_by_signal() {
-  on_signal({SIGTERM, SIGINT}, [this](int) {
+void Master::end_by_signal(Meanwhile meanwhile) {
+  on_signal({SIGTERM, SIGINT}, [this, meanwhile](int) {
     ++end_signals_;
-    stop_replacing();
+    if (meanwhile == Meanwhile::stop_replacing) {
+      stop_replacing();
+    }
   });
 }
 
@@ -325,7 +330,7 @@ bool Master::end_workers(milliseconds timeout) {
     kill(worker.pid, SIGTERM);
   }
   close_listener();
-  wait_until([&] { return all_gone() || end_signals_ > 1; }, timeout);
+  wait_until([&] { return all_gone() || forced(); }, timeout);
   for (const auto& worker : workers()) {
     log("worker ", worker.slot, " does not go; killing pid ", worker.pid);
     kill(worker.pid, SIGKILL);

@@ -57,8 +57,29 @@ TEST_F(MasterEndTest, ASecondSignalEndsTheWait) {
   master.kill(master.current(1), SIGSTOP);
   signal_once();
   master.loop().after(100ms, [] { ::kill(::getpid(), SIGINT); });
+  EXPECT_FALSE(master.forced());
   EXPECT_FALSE(master.end_workers(1h));
+  EXPECT_TRUE(master.forced());
   EXPECT_TRUE(master.workers().empty());
+}
+
+TEST_F(MasterEndTest, NobodyIsReplacedAfterTheSignal) {
+  start();
+  signal_once();
+  master.kill(master.current(1), SIGKILL);
+  ASSERT_TRUE(await_deaths(1));
+  EXPECT_FALSE(master.wait_until([&] { return master.current(1) != 0; }, 300ms));
+}
+
+TEST_F(MasterEndTest, IfWantedWorkersAreReplacedUntilTheEnd) {
+  master.end_by_signal(Master::Meanwhile::replace);
+  start();
+  signal_once();
+  master.kill(master.current(1), SIGKILL);
+  ASSERT_TRUE(await_deaths(1));
+  EXPECT_TRUE(await([&] { return master.all_ready(); }));
+  EXPECT_TRUE(master.end_workers(patience));
+  EXPECT_EQ(journal("spawn").size(), 3U);
 }
 
 TEST_F(MasterEndTest, AWorkerThatFailedBeforeTheSignalIsNoLossOfTheEnd) {

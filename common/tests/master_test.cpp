@@ -194,6 +194,12 @@ TEST_F(MasterTest, SignalsAreToldAndJournalled) {
   EXPECT_EQ(journal("signal").size(), 2U);
 }
 
+TEST_F(MasterTest, AnnouncesAnAddressThatItServesItself) {
+  master.announce_ready(Address{"::1", 8123});
+  EXPECT_EQ(test::lines_of(output.text()).back(),
+            "ready url=http://[::1]:8123 workers=2 pid=" + std::to_string(::getpid()));
+}
+
 TEST_F(MasterWithListener, HandsTheListenerDownAndAnnouncesIt) {
   start();
   EXPECT_GE(ask(master.current(1), {{"type", "who"}})["listener"].get<int>(), 0);

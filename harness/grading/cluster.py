@@ -143,6 +143,8 @@ class Cluster:
     def find_workers(self, patience: float = 5.0) -> dict[int, int]:
         """Ask over fresh connections until every slot has answered; slot → pid."""
         began = time.monotonic()
+        if self.exercise.master_serves:
+            return self._find_listed_workers(began, patience)
         found: dict[int, int] = {}
         while len(found) < self.workers:
             answer = self.client.get(self.exercise.probe, patience=2)
@@ -158,9 +160,26 @@ class Cluster:
         self.slots = found
         return found
 
+    def _find_listed_workers(self, began: float, patience: float) -> dict[int, int]:
+        """Ask for the statistics until every slot has a process that lives."""
+        while True:
+            answer = self.client.get("/stats", patience=3)
+            listed = answer.json.get("perWorker")
+            if answer.status != 200 or not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
+                raise CheckFailed(f"{answer}, body {answer.body[:200]!r}", expected="200 to /stats, `perWorker` with an object for each worker")
+            found = {one["worker"]: one["pid"] for one in listed if isinstance(one.get("pid"), int) and isinstance(one.get("worker"), int)}
+            if len(found) == self.workers and all(map(processes.alive, found.values())):
+                self.slots = found
+                return found
+            if time.monotonic() > began + patience:
+                self.refuse_late(patience, began, f"/stats lists (slot: pid) {found}, not {self.workers} workers that live")
+            time.sleep(PAUSE)
+
     def connections_to(self, each: int, slots: list[int] | None = None, patience: float = 10.0) -> dict[int, list[Connection]]:
         """That many kept-alive connections to every worker (or the given ones), each having had one answer."""
         wanted: dict[int, list[Connection]] = {slot: [] for slot in slots or range(1, self.workers + 1)}
+        if self.exercise.master_serves:
+            return {slot: [self.client.connect() for _ in range(each)] for slot in wanted}
         began = time.monotonic()
         while any(len(found) < each for found in wanted.values()):
             connection = self.client.connect()

@@ -1,4 +1,4 @@
-"""Checks for every exercise whose workers serve HTTP: spread, crash loops, the journal."""
+"""Checks for every exercise: crash loops, the journal; and the spread, where workers serve HTTP."""
 from __future__ import annotations
 
 import json
@@ -20,8 +20,8 @@ NEEDED = ("spawn", "exit", "ready", "signal", "open", "close", "request", "respo
 MASTER_ONLY, WORKER_ONLY = ("spawn", "exit"), ("ready",)
 
 
-class ProcessChecks:
-    """Mixed into an exercise's class for the common ground."""
+class SpreadChecks:
+    """Mixed into the class for the common ground of an exercise whose workers serve."""
 
     @check(expected="of 40 fresh connections, made one after another, each of 2 workers gets at least 5",
            likely="the worker that was woken first is always the same",
@@ -55,6 +55,10 @@ class ProcessChecks:
                 if answer.outcome == "waiting":
                     cluster.refuse_late(1.0, answer.started, f"the answer to connection {number + 1} with worker 1 stopped (none)")
                 raise CheckFailed(f"connection {number + 1} with worker 1 stopped: {answer}")
+
+
+class ProcessChecks:
+    """Mixed into an exercise's class for the common ground."""
 
     @check(expected="a worker that dies at once again and again is started with growing pauses (100 ms "
                     "doubling), the other serves, "

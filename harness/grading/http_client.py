@@ -139,6 +139,7 @@ class Reader(threading.Thread):
     def __init__(self) -> None:
         super().__init__(daemon=True, name="http-reader")
         self.poll = select.epoll()
+        self.guard = threading.Lock()
         self.connections: dict[int, Connection] = {}
 
     @classmethod
@@ -150,17 +151,17 @@ class Reader(threading.Thread):
             return cls._one
 
     def add(self, connection: Connection) -> None:
-        self.connections[connection.socket.fileno()] = connection
-        self.poll.register(connection.socket, select.EPOLLIN | select.EPOLLRDHUP)
+        with self.guard:
+            self.connections[connection.socket.fileno()] = connection
+            self.poll.register(connection.socket, select.EPOLLIN | select.EPOLLRDHUP)
 
     def remove(self, connection: Connection) -> None:
-        number = connection.socket.fileno()
-        if self.connections.get(number) is connection:
-            del self.connections[number]
-            try:
+        """Any thread, before the socket is closed: from then on its number may be another connection's."""
+        with self.guard:
+            number = connection.socket.fileno()
+            if self.connections.get(number) is connection:
+                del self.connections[number]
                 self.poll.unregister(number)
-            except OSError:
-                pass  # closed at the same moment by the other thread
 
     def run(self) -> None:
         while True:

@@ -33,7 +33,9 @@ class Exercise:
     start_first: str
     """What somebody should do first whose program passes nothing."""
     probe: str = "/"
-    """A path that a worker answers at once."""
+    """A path that a worker (or the master, if it serves) answers at once."""
+    master_serves: bool = False
+    """The master answers HTTP, not the workers: no answer bears a worker's number, and /stats tells who they are."""
     scaled: dict[str, int] = field(default_factory=dict)
     """Settings for quick grading. With --real-time none of them is set: the program's own defaults hold."""
     real: dict[str, int] = field(default_factory=dict)

@@ -8,7 +8,7 @@ from typing import Iterator
 import pytest
 
 from grading.events import EventLog
-from grading.http_client import Client
+from grading.http_client import Client, Connection, Reader
 from grading.verdict import CheckFailed
 
 WHOLE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 22\r\n\r\n" + b'{"worker":1,"pid":77} '
@@ -76,3 +76,30 @@ def test_an_early_answer_to_a_half_request(listener: socket.socket) -> None:
     connection = client(listener).connect()
     assert connection.send_raw(b"GET / HTTP/1.1\r\nHost").wait(5).status == 408
     assert connection.wait_closed(5) is not None
+
+
+def test_a_connection_that_takes_over_a_number_is_read(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program closes a connection while we do, and the next one gets its file number: both threads take out the first."""
+    reached, go = threading.Event(), threading.Event()
+
+    class Table(dict[int, Connection]):
+        def __delitem__(self, number: int) -> None:
+            if threading.current_thread() is Reader.shared():
+                reached.set()
+                go.wait(0.3)
+            super().__delitem__(number)
+
+    monkeypatch.setattr(Reader.shared(), "connections", Table(Reader.shared().connections))
+    answer_with(listener, WHOLE)
+    first = client(listener).connect()
+    number = first.socket.fileno()
+    assert first.get("/").outcome == "answer" and reached.wait(5)
+    first.close()
+    opened = [client(listener).connect() for _ in range(30)]  # lower numbers may be free, too
+    (second,) = (one for one in opened if one.socket.fileno() == number)
+    go.set()
+    for _ in opened:
+        answer_with(listener, WHOLE)
+    assert second.get("/", patience=2).outcome == "answer"
+    for one in opened:
+        one.close()

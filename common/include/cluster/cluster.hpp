@@ -10,4 +10,6 @@
 #include "cluster/process.hpp"
 #include "cluster/program.hpp"
 #include "cluster/settings.hpp"
+#include "cluster/unix_time.hpp"
+#include "cluster/uuid.hpp"
 #include "cluster/worker.hpp"

@@ -1,0 +1,333 @@
+"""Steps and expectations of exercise 5: tasks, the queue, the workers."""
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import uuid
+from signal import SIGCONT, SIGSTOP
+from typing import Any, Callable, Iterable, Sequence
+
+from . import processes
+from .cluster import Cluster
+from .common_http import expect_form
+from .http_client import Answer, Connection
+from .timing import expect_within
+from .verdict import CheckFailed, Inconclusive
+
+Body = dict[str, Any]
+AT_ONCE = 1.0
+"""Seconds for what needs no computing."""
+QUIET = 5.0
+"""Seconds without processor time after which nobody is computing any more."""
+LONGEST = 120.0
+STATUSES = ("queued", "processing", "completed", "failed")
+COUNTS = ("submitted", "completed", "failed", "rejected", "requeued")
+ENDLESS = ("fibonacci", 50)
+"""A task that takes minutes in any language."""
+
+
+def post(cluster: Cluster, kind: str, n: object, connection: Connection | None = None) -> Answer:
+    body = json.dumps({"type": kind, "n": n}).encode()
+    if connection is not None:
+        return connection.send("/task", "POST", body).wait(10)
+    return cluster.client.ask("/task", "POST", body)
+
+
+def submit(cluster: Cluster, kind: str, n: object, connection: Connection | None = None) -> str:
+    """An accepted task's id."""
+    return accepted(post(cluster, kind, n, connection))
+
+
+def accepted(answer: Answer) -> str:
+    if answer.outcome != "answer" or answer.status != 202:
+        raise CheckFailed(f"{answer}, body {answer.body[:200]!r}", expected="202 to POST /task")
+    expect_form(answer, identified=False)
+    task, status = answer.json.get("taskId"), answer.json.get("status")
+    try:
+        uuid.UUID(task)
+    except (ValueError, TypeError, AttributeError):
+        raise CheckFailed(f"taskId {task!r}", expected="a UUID") from None
+    if status != "queued" or not answer.headers.get("location", "").endswith(f"/task/{task}"):
+        raise CheckFailed(f"{answer}: Location {answer.headers.get('location')!r}, body {answer.json}",
+                          expected=f"Location: /task/{task}, status queued")
+    return str(task)
+
+
+def submit_all(cluster: Cluster, count: int, kind: str = "fibonacci") -> list[str]:
+    """That many small tasks, one after another."""
+    connection = cluster.client.connect()
+    return [submit(cluster, kind, number % 10 + 1, connection) for number in range(count)]
+
+
+# ----- what /task/<id> says
+
+
+def task(cluster: Cluster, name: str, connection: Connection | None = None) -> Body:
+    path = f"/task/{name}"
+    return shown(connection.get(path, patience=5) if connection else cluster.client.get(path, patience=5), name)
+
+
+def shown(answer: Answer, name: str) -> Body:
+    """A task as it is shown, whole for its status."""
+    body = answer.json
+    if answer.outcome != "answer" or answer.status != 200 or body.get("taskId") != name or body.get("status") not in STATUSES:
+        raise CheckFailed(f"{answer}, body {answer.body[:300]!r}", expected=f"200 with taskId {name} and a status")
+    status = body["status"]
+    numbers = ["attempts", "queuedAt"]
+    numbers += ["startedAt"] if status in ("processing", "completed") else []
+    numbers += ["worker"] if status in ("processing", "completed") else []
+    numbers += ["finishedAt"] if status in ("completed", "failed") else []
+    bad = [key for key in numbers if isinstance(body.get(key), bool) or not isinstance(body.get(key), (int, float))]
+    bad += [key for key in ("type", "n") if key not in body]
+    bad += ["result"] if (status == "completed") != ("result" in body) else []
+    bad += ["error"] if (status == "failed") != bool(body.get("error")) else []
+    bad += ["finishedAt"] if status in ("queued", "processing") and body.get("finishedAt") is not None else []
+    bad += ["startedAt"] if status == "queued" and not body.get("attempts") and body.get("startedAt") is not None else []
+    if bad:
+        raise CheckFailed(f"{answer}, status {status}: wrong or missing {', '.join(sorted(set(bad)))} in {body}",
+                          expected="what is known, and nothing that is not known yet")
+    return body
+
+
+def await_status(cluster: Cluster, name: str, status: str, why: str, within: float = AT_ONCE) -> Body:
+    """Wait until the task has that status, which needs no computing."""
+    began = time.monotonic()
+    while (body := task(cluster, name))["status"] != status:
+        if time.monotonic() > began + within:
+            cluster.refuse_late(within, began, f"{why}: its status is {body['status']}, not {status}")
+        time.sleep(0.01)
+    return body
+
+
+def await_over(cluster: Cluster, names: Iterable[str], what: str = "the tasks") -> dict[str, Body]:
+    """Wait until all are completed or failed, as long as somebody computes; id → task."""
+    began = quiet_since = time.monotonic()
+    left, over, used = list(names), {}, -1.0
+    connection = cluster.client.connect()
+    while left:
+        for name in list(left):
+            body = task(cluster, name, connection)
+            if body["status"] not in ("completed", "failed"):
+                break
+            over[name] = body
+            left.remove(name)
+            quiet_since = time.monotonic()
+        now, total = time.monotonic(), sum(map(processes.processor_time, processes.children(cluster.pid)))
+        if total > used + 0.03:
+            quiet_since, used = now, total
+        if now - quiet_since > QUIET or now - began > LONGEST:
+            cluster.refuse_late(QUIET, quiet_since, f"{what}: {len(left)} of {len(left) + len(over)} are not finished, the first is {body}")
+        if left:
+            time.sleep(0.01)
+    return over
+
+
+def await_completed(cluster: Cluster, names: Sequence[str], what: str = "the tasks") -> list[Body]:
+    """Wait until all are completed; in the order of the names."""
+    over = await_over(cluster, names, what)
+    failed = [body for body in over.values() if body["status"] != "completed"]
+    if failed:
+        raise CheckFailed(f"{len(failed)} of {len(over)} have failed; the first: {failed[0]}", expected="all completed")
+    return [over[name] for name in names]
+
+
+def expect_order(tasks: Sequence[Body], what: str) -> None:
+    """They were started in this order."""
+    for former, latter in zip(tasks, tasks[1:]):
+        if former["startedAt"] > latter["startedAt"]:
+            raise CheckFailed(f"{what}: task {latter['taskId']}, accepted at {latter['queuedAt']:.3f}, was started "
+                              f"{former['startedAt'] - latter['startedAt']:.3f} ms before {former['taskId']}, accepted at "
+                              f"{former['queuedAt']:.3f}", expected="first in, first out")
+
+
+def expect_times(body: Body) -> None:
+    """Stamps are ordered, are Unix milliseconds, and give the duration."""
+    queued, started, finished = (body[key] for key in ("queuedAt", "startedAt", "finishedAt"))
+    duration = body.get("durationMs")
+    fits = isinstance(duration, (int, float)) and abs(duration - (finished - started)) < 1.5
+    if not queued <= started <= finished or abs(finished / 1000 - time.time()) > 600 or not fits:
+        raise CheckFailed(f"queuedAt {queued}, startedAt {started}, finishedAt {finished}, durationMs {duration}",
+                          expected="queuedAt ≤ startedAt ≤ finishedAt in Unix milliseconds, durationMs from start to finish")
+
+
+# ----- what /stats says
+
+
+def stats(cluster: Cluster) -> Body:
+    """The statistics; whole, and without a contradiction."""
+    answer = cluster.client.get("/stats", patience=5)
+    body = answer.json
+    wanted = {"workers": ("total", "available", "busy"), "queue": ("size", "max"), "tasks": COUNTS}
+    bad = [f"{group}.{key}" for group, keys in wanted.items() for key in keys
+           if not isinstance(body.get(group), dict) or not whole(body[group].get(key))]
+    rows = body.get("perWorker")
+    if answer.status != 200 or bad or not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise CheckFailed(f"{answer}: no whole number in {', '.join(bad) or 'perWorker'}; body {answer.body[:400]!r}")
+    slots = [row.get("worker") for row in rows]
+    if slots != list(range(1, cluster.workers + 1)) or any(not isinstance(row.get("busy"), bool) for row in rows):
+        raise CheckFailed(f"perWorker is {rows}", expected=f"one object for each worker from 1 to {cluster.workers}, with `busy`")
+    busy = sum(row["busy"] for row in rows)
+    if body["workers"]["busy"] != busy or body["workers"]["total"] != cluster.workers or body["workers"]["available"] > cluster.workers - busy:
+        raise CheckFailed(f"workers {body['workers']}, but {busy} of perWorker are busy", expected="numbers that fit together")
+    return body
+
+
+def whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def await_stats(cluster: Cluster, condition: Callable[[Body], object], what: str, within: float = AT_ONCE) -> Body:
+    began = time.monotonic()
+    while not condition(body := stats(cluster)):
+        if time.monotonic() > began + within:
+            cluster.refuse_late(within, began, f"{what}: workers {body['workers']}, queue {body['queue']}, tasks {body['tasks']}")
+        time.sleep(0.01)
+    return body
+
+
+def expect_numbers(cluster: Cluster, group: str, when: str, **wanted: int) -> Body:
+    """These numbers of the statistics, now or in a moment."""
+    def fits(body: Body) -> bool:
+        return all(int(body[group][key]) == value for key, value in wanted.items())
+    return await_stats(cluster, fits, f"{when}, {group} should have {wanted}")
+
+
+# ----- holding workers
+
+
+def hold(cluster: Cluster, slots: Sequence[int] | None = None) -> None:
+    """Stop the workers (all, or these) while they have nothing to do."""
+    await_stats(cluster, lambda body: body["workers"]["available"] == cluster.workers, "before the first task all workers are available", 5.0)
+    cluster.find_workers()
+    for slot in slots or range(1, cluster.workers + 1):
+        cluster.signal_worker(slot, SIGSTOP)
+
+
+def release(cluster: Cluster, slots: Sequence[int] | None = None) -> None:
+    for slot in slots or range(1, cluster.workers + 1):
+        cluster.signal_worker(slot, SIGCONT)
+
+
+def occupy(cluster: Cluster, waiting: int = 0) -> tuple[list[str], list[str]]:
+    """All workers stopped, each with a task, and that many waiting: the ids of both."""
+    hold(cluster)
+    at_work = submit_all(cluster, cluster.workers)
+    for name in at_work:
+        await_status(cluster, name, "processing", "with a free worker for each task")
+    queued = submit_all(cluster, waiting)
+    expect_numbers(cluster, "queue", f"with every worker busy and {waiting} tasks more", size=waiting)
+    return at_work, queued
+
+
+def with_worker(cluster: Cluster, names: Iterable[str]) -> dict[int, str]:
+    """Slot → the task that it has."""
+    return {task(cluster, name)["worker"]: name for name in names}
+
+
+def await_successor(cluster: Cluster, slot: int, old: int, since: float, within: float = 1.0) -> int:
+    """The slot has another process that lives, as the statistics tell."""
+    while True:
+        row = next(row for row in stats(cluster)["perWorker"] if row["worker"] == slot)
+        pid = row.get("pid")
+        if isinstance(pid, int) and pid != old and processes.alive(pid):
+            expect_within(cluster.meter, within, since, time.monotonic(), f"the successor of worker {slot}")
+            cluster.slots[slot] = pid
+            return pid
+        if time.monotonic() > since + within + 2:
+            cluster.refuse_late(within, since, f"a successor of worker {slot} (none came)")
+        time.sleep(0.01)
+
+
+# ----- the end
+
+
+def expect_refused(cluster: Cluster, signalled: float) -> None:
+    """New tasks get 503; one that straddles the signal may still be accepted."""
+    while (answer := post(cluster, "fibonacci", 1)).status == 202:
+        if answer.started > signalled + 0.3 + cluster.meter.allowance(signalled, answer.ended):
+            raise CheckFailed(f"{answer}, {answer.started - signalled:.2f} s after SIGTERM", expected="503 for new tasks")
+        time.sleep(0.02)
+    if answer.outcome != "answer" or answer.status != 503:
+        raise CheckFailed(f"a new task after SIGTERM: {answer}", expected="503")
+    expect_form(answer, identified=False)
+
+
+def expect_logged(cluster: Cluster, names: Iterable[str], since: float) -> None:
+    """Each of these tasks is in the log after the moment."""
+    cluster.output()
+    later = "\n".join(line.text for line in cluster.lines if line.t >= since)
+    missing = [name for name in names if name not in later]
+    if missing:
+        raise CheckFailed(f"{len(missing)} tasks that were accepted before SIGTERM are not in the log after it, the first is {missing[0]}"
+                          + cluster.said(), expected="each task that is finished during the end is logged with its id")
+
+
+# ----- reference results
+
+
+def fibonacci(n: int) -> int:
+    former, latter = 0, 1
+    for _ in range(n):
+        former, latter = latter, former + latter
+    return former
+
+
+def is_prime(n: int) -> bool:
+    """Miller-Rabin with the first twelve primes, which is proven for n < 3.3 * 10^24 (Sorenson and Webster, 2015)."""
+    bases = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)
+    if n < 2 or n in bases or any(n % base == 0 for base in bases):
+        return n in bases
+    odd, twos = n - 1, 0
+    while odd % 2 == 0:
+        odd, twos = odd // 2, twos + 1
+    return all(may_be_prime(n, base, odd, twos) for base in bases)
+
+
+def may_be_prime(n: int, base: int, odd: int, twos: int) -> bool:
+    """One round of Miller-Rabin, n - 1 being odd * 2 ** twos."""
+    power = pow(base, odd, n)
+    if power in (1, n - 1):
+        return True
+    for _ in range(twos - 1):
+        power = power * power % n
+        if power == n - 1:
+            return True
+    return False
+
+
+def hash_chain(n: int) -> str:
+    text = "start"
+    for _ in range(n):
+        text = hashlib.sha256(text.encode()).hexdigest()
+    return text
+
+
+REFERENCE: dict[str, Callable[[int], object]] = {"fibonacci": fibonacci, "prime": is_prime, "hash": hash_chain}
+
+
+def expect_result(body: Body) -> None:
+    wanted = REFERENCE[body["type"]](body["n"])
+    if body["result"] != wanted or isinstance(body["result"], bool) != isinstance(wanted, bool):
+        raise CheckFailed(f"{body['type']} of {body['n']} is {body['result']!r}", expected=repr(wanted))
+
+
+def expect_results(cluster: Cluster, wanted: Sequence[tuple[str, int]]) -> None:
+    """Submit them all, wait, and compare each with the reference."""
+    connection = cluster.client.connect()
+    names = []
+    for kind, n in wanted:
+        while (answer := post(cluster, kind, n, connection)).status == 429:
+            time.sleep(0.01)
+        names.append(accepted(answer))
+    for (kind, n), body in zip(wanted, await_completed(cluster, names)):
+        if (body["type"], body["n"]) != (kind, n) or isinstance(body["n"], float):
+            raise CheckFailed(f"{kind} of {n} was submitted; shown is {body}", expected="type and n as they were sent")
+        expect_result(body)
+
+
+def resident(cluster: Cluster) -> int:
+    found = processes.resident(cluster.pid)
+    if not found:
+        raise Inconclusive("the master's memory cannot be read from /proc")
+    return found
