@@ -99,16 +99,19 @@ class Cluster:
     def wait_started(self) -> int | None:
         """Wait until there is a ready line, or the program has ended (its exit code), or it has been quiet for some seconds.
 
-        Quiet means that its processes use no processor time: how long a start may take is nowhere said.
+        Quiet means that its processes neither use a processor nor wait for one: how long a start may take is nowhere said.
         """
         quiet_since, used = time.monotonic(), -1.0
         while self._ready_line() is None:
             code = self.wait_exit(0)
-            now, total = time.monotonic(), sum(map(processes.processor_time, self.watcher.pids()))
-            if total > used:
+            now, pids = time.monotonic(), self.watcher.pids()
+            total = sum(map(processes.processor_time, pids))
+            if total > used or any(processes.ready_threads(pid) for pid in pids):
                 quiet_since, used = now, total
-            late = now - quiet_since > QUIET_SECONDS or now - self.started > START_SECONDS
-            if code is not None or late and now - quiet_since > self.meter.allowance(quiet_since, now):
+            if code is not None or now - self.started > START_SECONDS:
+                return code
+            quiet = now - quiet_since
+            if quiet > QUIET_SECONDS and quiet > QUIET_SECONDS + self.meter.allowance(quiet_since, now):
                 return code
             with self._line_came:
                 self._line_came.wait(0.05)

@@ -62,6 +62,18 @@ def run_queue_wait(pid: int) -> dict[int, float]:
     return waits
 
 
+def ready_threads(pid: int) -> dict[int, str]:
+    """The threads that run or wait for a processor, each with what it has had of both so far."""
+    found: dict[int, str] = {}
+    try:
+        for task in os.listdir(f"/proc/{pid}/task"):
+            if Path(f"/proc/{pid}/task/{task}/stat").read_text().rpartition(")")[2].split()[0] == "R":
+                found[int(task)] = Path(f"/proc/{pid}/task/{task}/schedstat").read_text()
+    except (OSError, IndexError, ValueError):
+        pass
+    return found
+
+
 def processor_time(pid: int) -> float:
     try:
         times = psutil.Process(pid).cpu_times()

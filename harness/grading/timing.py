@@ -22,6 +22,8 @@ COUNTED = ("MainThread", "http-reader")
 """The harness's own threads that can make an answer look late."""
 FORGIVABLE = 1.0
 """Seconds by which a bound may be exceeded on account of the machine; beyond that nothing can be said."""
+LONGEST_WAIT = 10.0
+"""Seconds for which a judgement is put off while a thread stands ready and gets no processor."""
 ABSURD = 5.0
 """Seconds of measured delay within one bound from which on the machine is not trusted to refuse anything."""
 
@@ -77,28 +79,44 @@ class DelayMeter(threading.Thread):
         have made it late: waiting in between is what a timer does anyway.
         """
         margin = TICK * (SCAN_EVERY + 1)
-        while self.is_alive() and (not self._samples or self._samples[-1].t < end + margin):
+        counted_until = max(end, self._let_stuck_threads_run()) + margin
+        while self.is_alive() and (not self._samples or self._samples[-1].t < counted_until):
             time.sleep(TICK)
         samples = list(self._samples)
-        first = bisect.bisect_left(samples, start - margin, key=lambda sample: sample.t)
+        samples = samples[bisect.bisect_left(samples, start - margin, key=lambda sample: sample.t):]
         quiet_from, quiet_to = start + NEAR, (due if due is not None else start) - NEAR
-        inside = [sample for sample in samples[first:] if sample.t <= end + margin and not quiet_from < sample.t < quiet_to]
-        late = [sample.oversleep for sample in inside]
+        inside = [(sample.oversleep, waited) for sample, waited in zip(samples, spread(samples))
+                  if sample.t <= end + margin and not quiet_from < sample.t < quiet_to]
+        late = [oversleep for oversleep, _ in inside]
         woken_late = max(late, default=0.0) if self._counted else sum(late)
-        return woken_late + self._some_waited(inside)
+        return woken_late + sum(waited for _, waited in inside)
 
-    @staticmethod
-    def _some_waited(samples: list[Sample]) -> float:
-        """Time in which at least one thread was kept waiting: what many waited at once is not added up.
+    def _let_stuck_threads_run(self) -> float:
+        """A thread that stands ready now and has got no processor yet: the kernel counts its wait when that ends. When it has."""
+        began = time.monotonic()
+        stuck = self._ready_threads()
+        while stuck and self.is_alive() and time.monotonic() < began + LONGEST_WAIT:
+            time.sleep(TICK)
+            now = self._ready_threads()
+            stuck = {thread: had for thread, had in stuck.items() if now.get(thread) == had}
+        return time.monotonic()
 
-        A long wait is counted by the kernel when it ends, so what does not fit into a sample's own time lies before it.
-        """
-        total = rest = 0.0
-        for sample in reversed(samples):
-            rest += sample.waited
-            part = min(rest, TICK + sample.oversleep)
-            total, rest = total + part, rest - part
-        return total
+    def _ready_threads(self) -> dict[int, str]:
+        return {thread: had for pid in self._watched() for thread, had in processes.ready_threads(pid).items()}
+
+
+def spread(samples: list[Sample]) -> list[float]:
+    """For each sample the time in which at least one thread was kept waiting: what many waited at once is not added up.
+
+    A long wait is counted by the kernel when it ends, so what does not fit into a sample's own time lies before it.
+    """
+    parts: list[float] = []
+    rest = 0.0
+    for sample in reversed(samples):
+        rest += sample.waited
+        parts.append(min(rest, TICK + sample.oversleep))
+        rest -= parts[-1]
+    return parts[::-1]
 
 
 def expect_within(meter: DelayMeter, bound: float, start: float, end: float, what: str) -> None:

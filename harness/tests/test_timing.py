@@ -77,6 +77,33 @@ def test_a_starved_program_is_noticed() -> None:
     assert measure(rivals=3) > 0.5
 
 
+@pytest.mark.skipif(not processes.run_queue_wait(os.getpid()), reason="this kernel does not count how long threads wait")
+def test_a_wait_that_lasts_still_is_counted() -> None:
+    """A program that has not had a processor since the start of the interval: the kernel has counted nothing yet."""
+    cpu = min(os.sched_getaffinity(0))
+    hog = subprocess.Popen(SPIN, preexec_fn=lambda: os.sched_setaffinity(0, {cpu}))
+    starved = subprocess.Popen(SPIN, preexec_fn=lambda: os.sched_setaffinity(0, {cpu}))
+    meter = DelayMeter(lambda: [starved.pid])
+    meter.start()
+    try:
+        await_running(starved.pid)
+        os.sched_setscheduler(starved.pid, os.SCHED_IDLE, os.sched_param(0))  # nearly nothing, as long as the hog runs
+        start = time.monotonic()
+        time.sleep(0.5)
+        end = time.monotonic()
+        assert meter.allowance(start, end) > 0.35
+    finally:
+        meter.stop()
+        for one in (hog, starved):
+            one.kill()
+            one.wait()
+
+
+def await_running(pid: int) -> None:
+    while not processes.processor_time(pid) > 0.1:
+        time.sleep(0.01)
+
+
 def test_an_idle_program_has_no_delay() -> None:
     sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     meter = DelayMeter(lambda: [sleeper.pid])
