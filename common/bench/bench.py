@@ -1,6 +1,6 @@
 """Compares the kit's speed with others' and with its bounds.
 
-Usage: make bench [ARGS='--only http,ipc,idle,edit,restart --rounds 5 --seconds 3 --check']
+Usage: make bench [ARGS='--only http,ipc,pool --rounds 5 --seconds 3 --check']
 """
 
 import argparse
@@ -12,12 +12,14 @@ from pathlib import Path
 import footprint
 import http_bench
 import ipc_bench
+import pool_bench
 import restart_bench
+import stats_bench
 from report import Report
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BINARIES = ROOT / "build/release/bin"
-PARTS = ("edit", "idle", "ipc", "restart", "http")
+PARTS = ("edit", "idle", "ipc", "restart", "stats", "pool", "http")
 
 
 def main() -> int:
@@ -51,6 +53,10 @@ def main() -> int:
         report.add(ipc_bench.run(BINARIES / "cluster-bench-ipc", options.rounds, options.seconds / 2, tell))
     if "restart" in parts:
         report.add(restart_bench.run(BINARIES / "ex2-solution", tell))
+    if "stats" in parts:
+        report.add(stats_bench.run(BINARIES / "ex4-solution", options.rounds, options.seconds, tell))
+    if "pool" in parts:
+        report.add(pool_bench.run(BINARIES, options.rounds, options.seconds, tell))
     if "http" in parts:
         report.add(http_bench.run(BINARIES / "ex1-solution", options.rounds, options.seconds, tell))
     if sys.stdout.isatty():

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import psutil
@@ -126,9 +127,23 @@ def await_answer(process: "subprocess.Popen[bytes]", url: str, log: Path) -> Non
         try:
             fetch(url)
             return
+        except HTTPError:
+            return  # an answer, too
         except OSError:
             time.sleep(0.05)
     raise died(process, log)
+
+
+def await_listener(process: "subprocess.Popen[bytes]", port: int) -> None:
+    """For a server that does not speak HTTP."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.02)
+    raise RuntimeError(f"{process.args!r} did not start (exit code {process.poll()})")
 
 
 def fetch(url: str) -> bytes:
