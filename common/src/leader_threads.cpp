@@ -1,5 +1,6 @@
 #include "leader_threads.hpp"
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -24,6 +25,13 @@ bool is_waiting(pid_t tid) {
   std::getline(file, text);
   const auto name_end = text.rfind(") ");  // "tid (name) state …"
   return name_end != std::string::npos && text.size() > name_end + 2 && text[name_end + 2] != 'R';
+}
+
+// How often the calling thread has given up its processor to wait for something.
+long voluntary_switches() {
+  rusage usage{};
+  ::getrusage(RUSAGE_THREAD, &usage);
+  return usage.ru_nvcsw;
 }
 
 constexpr LeaderThreads::Clock::rep count(std::chrono::nanoseconds duration) {
@@ -133,8 +141,12 @@ std::size_t LeaderThreads::size() const {
   return members_.size() - ended_.size();
 }
 
-void LeaderThreads::begin_handler(const Member& self) {
+void LeaderThreads::begin_handler(Member& self) {
   const auto now = count(Clock::now().time_since_epoch());
+  self.began_ = now;
+  if (self.suspect_) {
+    self.switches_ = voluntary_switches();
+  }
   const std::lock_guard lock(mutex_);
   if (last_long_ != 0 && now - last_long_ < count(lately)) {
     pass_on(self.term_);
@@ -151,8 +163,17 @@ void LeaderThreads::begin_handler(const Member& self) {
   }
 }
 
-void LeaderThreads::end_handler(const Member& self) {
+// Short handlers that wait would keep all others waiting, one after another, and the watch looks too seldom to see them.
+// Only a thread whose last handler was slow pays for the closer look.
+void LeaderThreads::end_handler(Member& self) {
+  const auto now = count(Clock::now().time_since_epoch());
+  const bool slow = now - self.began_ >= count(long_wait);
+  const bool waited = slow && self.suspect_ && voluntary_switches() != self.switches_;
+  self.suspect_ = slow;
   const std::lock_guard lock(mutex_);
+  if (waited) {
+    last_long_ = now;
+  }
   if (leads(self)) {
     handler_began_ = 0;
   }

@@ -17,13 +17,14 @@ namespace cluster {
 
 // Threads of which one leads: it waits for events and handles them itself, so that an event costs no hand-over between
 // threads. When the leader's handler takes long, another thread leads in its stead, and it becomes an ordinary one: it
-// goes back to sleep after its handler. As long as handlers have taken long lately, the lead is passed on before each
-// handler, so that many slow ones start at once. (The pattern is Leader/Followers: Schmidt et al., Pattern-Oriented
+// goes back to sleep after its handler. As long as handlers have taken long lately, or have waited for something for a tenth
+// of a millisecond, the lead is passed on before each handler, so that many slow ones start at once. (The pattern is Leader/Followers: Schmidt et al., Pattern-Oriented
 // Software Architecture 2, 2000; here with a watch instead of a promotion for every event.)
 class LeaderThreads {
  public:
   using Clock = std::chrono::steady_clock;
   static constexpr std::chrono::milliseconds long_handler{5};       // of one that waits
+  static constexpr std::chrono::microseconds long_wait{100};        // of one that has waited and is back
   static constexpr std::chrono::milliseconds long_computation{20};  // of one that computes
   static constexpr std::chrono::milliseconds lately{1'000};
   static constexpr std::chrono::seconds keep_asleep{5};  // then a thread that was not needed ends
@@ -47,8 +48,8 @@ class LeaderThreads {
   bool lead(Member& self);
   bool leads(const Member& self) const { return term_.load() == self.term_; }
   // Around everything that may take long.
-  void begin_handler(const Member& self);
-  void end_handler(const Member& self);
+  void begin_handler(Member& self);
+  void end_handler(Member& self);
 
   std::size_t size() const;
 
@@ -57,6 +58,9 @@ class LeaderThreads {
     std::uint64_t term_ = 0;  // of its lead; 0 in none
     bool asleep_ = false;
     pid_t tid_ = 0;
+    Clock::rep began_ = 0;  // its last handler
+    bool suspect_ = false;  // that one took longer than long_wait
+    long switches_ = 0;     // how often it had given up its processor when that one began, if suspect_
     std::condition_variable wake_;
     std::jthread thread_;
   };

@@ -131,6 +131,22 @@ TEST(LeaderThreads, ManyHandlersThatWaitRunAtTheSameTime) {
   EXPECT_TRUE(eventually([&] { return jobs.done == many; }));
 }
 
+TEST(LeaderThreads, ShortHandlersThatWaitDoNotWaitForOneAnother) {
+  constexpr int many = 300;
+  Jobs jobs;
+  std::atomic<int> inside{0};
+  std::atomic<int> most_inside{0};
+  for (int i = 0; i < many; ++i) {
+    jobs.add([&] {
+      most_inside = std::max<int>(most_inside, ++inside);
+      std::this_thread::sleep_for(500us);  // the handler's own wait, far too short for the watch
+      --inside;
+    });
+  }
+  ASSERT_TRUE(eventually([&] { return jobs.done == many; }));
+  EXPECT_GE(most_inside, 4);
+}
+
 TEST(LeaderThreads, NeverAreThereMoreThanAllowedAndAllIsDoneAfterAll) {
   constexpr int most = 4;
   Jobs jobs(most);

@@ -14,6 +14,7 @@
 #include <csignal>
 #include <deque>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -195,16 +196,16 @@ std::optional<int> slot_of(const std::string& path) {
   return error == std::errc{} ? slot : 0;
 }
 
+// STEP 5: statistics
+// GET /stats asks for "stats". The master's answer has `answers` (those of step 4) and `missing` (each with its `slot`). Reply
+// with `workers` sorted by number, `total` (how many, and the sums of requests, received and pending), and the missing slots.
+// No answer at all in time is 504.
+// TODO: server.get() for /stats.
 void add_stats(HttpServer& server, Post& post) {
-  // STEP 5: statistics
-  // GET /stats asks for "stats". The master's answer has `answers` (those of step 4) and `missing` (each with its `slot`). Reply
-  // with `workers` sorted by number, `total` (how many, and the sums of requests, received and pending), and the missing slots.
-  // No answer at all in time is 504.
-  // TODO: server.get() for /stats.
   static_cast<void>(server);
   static_cast<void>(post);
-  // END STEP 5
 }
+// END STEP 5
 
 void add_messages(HttpServer& server, Post& post) {
   // STEP 6: broadcast and send

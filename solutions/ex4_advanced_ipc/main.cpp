@@ -14,6 +14,7 @@
 #include <csignal>
 #include <deque>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -225,37 +226,89 @@ std::optional<int> slot_of(const std::string& path) {
   return error == std::errc{} ? slot : 0;
 }
 
-void add_stats(HttpServer& server, Post& post) {
-  // STEP 5: statistics
-  // GET /stats asks for "stats". The master's answer has `answers` (those of step 4) and `missing` (each with its `slot`). Reply
-  // with `workers` sorted by number, `total` (how many, and the sums of requests, received and pending), and the missing slots.
-  // No answer at all in time is 504.
-  server.get("/stats", [&](const HttpServer::Request&, HttpServer::Response& response) {
-    const auto found = post.calls.call({{"what", "stats"}}, post.settings.caller_timeout);
-    if (!found) {
-      server.reply(response, 504, {{"error", "the master did not answer in time"}});
-      return;
+// STEP 5: statistics
+// GET /stats asks for "stats". The master's answer has `answers` (those of step 4) and `missing` (each with its `slot`). Reply
+// with `workers` sorted by number, `total` (how many, and the sums of requests, received and pending), and the missing slots.
+// No answer at all in time is 504.
+
+// Requests for statistics that come while others are under way share the next round: however many clients ask, this worker
+// asks the cluster once at a time. Nobody joins a round that was sent before he came: its numbers would be too old. And
+// nobody waits long for a round that somebody stuck holds up.
+class Rounds {
+ public:
+  struct Round {
+    HttpServer::Response response;
+    bool over = false;
+    std::condition_variable ended;
+  };
+  // The server's threads call it. `ask` fills in the response; one of those who share the round runs it.
+  template <typename Ask>
+  std::shared_ptr<const Round> join(const Ask& ask) {
+    std::unique_lock lock(mutex_);
+    if (const auto round = next_) {
+      round->ended.wait(lock, [&] { return round->over; });
+      return round;
     }
-    std::map<int, Json> workers;
-    for (const auto& answer : (*found)["answers"]) {
-      workers[answer["worker"]] = answer;
+    const auto round = next_ = std::make_shared<Round>();
+    quiet_.wait_until(lock, last_sent_ + patience, [this] { return under_way_ == 0; });
+    next_.reset();
+    ++under_way_;
+    last_sent_ = Clock::now();
+    lock.unlock();
+    ask(round->response);
+    lock.lock();
+    --under_way_;
+    quiet_.notify_one();
+    round->over = true;
+    round->ended.notify_all();
+    return round;
+  }
+
+ private:
+  static constexpr milliseconds patience{5};
+  std::mutex mutex_;
+  std::condition_variable quiet_;  // for the one who sends the next
+  std::shared_ptr<Round> next_;    // not sent yet
+  int under_way_ = 0;
+  Clock::time_point last_sent_;
+};
+
+inline Json summary(const Json& found) {
+  std::map<int, const Json*> workers;
+  for (const auto& answer : found.at("answers")) {
+    workers[answer["worker"]] = &answer;
+  }
+  Json list = Json::array();
+  Json total{{"workers", workers.size()}, {"requests", 0}, {"received", 0}, {"pending", 0}};
+  for (const auto& [slot, answer] : workers) {
+    list.push_back(*answer);
+    for (const auto* key : {"requests", "received", "pending"}) {
+      total[key] = total[key].get<int>() + (*answer)[key].get<int>();
     }
-    Json list = Json::array();
-    Json total{{"workers", workers.size()}, {"requests", 0}, {"received", 0}, {"pending", 0}};
-    for (const auto& [slot, answer] : workers) {
-      list.push_back(answer);
-      for (const auto* key : {"requests", "received", "pending"}) {
-        total[key] = total[key].get<int>() + answer[key].get<int>();
-      }
-    }
-    Json missing = Json::array();
-    for (const auto& one : (*found)["missing"]) {
-      missing.push_back(one["slot"]);
-    }
-    server.reply(response, 200, {{"workers", list}, {"total", total}, {"missing", missing}});
-  });
-  // END STEP 5
+  }
+  Json missing = Json::array();
+  for (const auto& one : found.at("missing")) {
+    missing.push_back(one["slot"]);
+  }
+  return {{"workers", std::move(list)}, {"total", std::move(total)}, {"missing", std::move(missing)}};
 }
+
+void add_stats(HttpServer& server, Post& post) {
+  const auto ask = [&](HttpServer::Response& response) {
+    try {
+      const auto found = post.calls.call({{"what", "stats"}}, post.settings.caller_timeout);
+      found ? server.reply(response, 200, summary(*found))
+            : server.reply(response, 504, {{"error", "the master did not answer in time"}});
+    } catch (const Json::exception& error) {
+      server.reply(response, 502, {{"error", error.what()}});
+    }
+  };
+  const auto rounds = std::make_shared<Rounds>();
+  server.get("/stats", [ask, rounds](const HttpServer::Request&, HttpServer::Response& response) {
+    response = rounds->join(ask)->response;
+  });
+}
+// END STEP 5
 
 void add_messages(HttpServer& server, Post& post) {
   // STEP 6: broadcast and send
