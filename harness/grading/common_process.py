@@ -10,10 +10,13 @@ from typing import Any
 from . import processes
 from .cluster import CHILD_AGE, Cluster
 from .common_start import end_gracefully
+from .http_client import Connection
 from .lab import Lab
 from .verdict import CheckFailed, Inconclusive, check
 
 EACH_AT_LEAST = 5
+ATTEMPTS = 3
+"""Where pauses are measured on a machine that is behind."""
 PACES = (0.0, 0.01, 0.03)
 """Seconds between connections. A worker that waits for a processor takes none: on a busy machine it is given time."""
 NEEDED = ("spawn", "exit", "ready", "signal", "open", "close", "request", "response")
@@ -68,29 +71,21 @@ class ProcessChecks:
            seconds=3.5)
     def test_crash_loop_pauses(self, lab: Lab) -> None:
         """A worker that keeps dying is replaced with growing pauses"""
-        cluster = lab.start()
-        other = cluster.connections_to(1, [2])[2][0]
-        known = set(processes.children(cluster.pid))
-        died = cluster.signal_worker(1, SIGKILL)
-        gaps: list[float] = []
-        for _ in range(4):
-            born, pid = next_child(cluster, known, died)
-            gaps.append(born - died)
-            known.add(pid)
-            time.sleep(CHILD_AGE)
-            processes.kill(pid)
-            died = time.monotonic()
-            if died - born > 0.8:
-                raise Inconclusive("the harness was too slow to kill a worker within 1 s of its start")
-            cluster.log.add("signal", cluster=cluster.number, pid=pid, t=died, text="SIGKILL", data={"to": "worker 1"})
-            if other.get(lab.exercise.probe, patience=2).status != 200:
-                raise CheckFailed("worker 2 does not serve while worker 1 keeps dying")
-        shown = ", ".join(f"{gap:.2f} s" for gap in gaps)
-        # The first death may still count as an ordinary crash, without a pause; then 100, 200, 400 ms, or one step more.
-        if sum(gaps[1:]) < 0.63 or gaps[3] < 0.36 or gaps[3] < gaps[1] * 2:
-            raise CheckFailed(f"pauses before the starts: {shown}", expected="about 0.1, 0.2, 0.4, 0.8 s")
-        back = next_child(cluster, known, died)[0]
-        cluster.expect_within(2.0, died, back, "the pause before the last start")
+        for _ in range(ATTEMPTS):
+            cluster = lab.start()
+            other = cluster.connections_to(1, [2])[2][0]
+            known, began = set(processes.children(cluster.pid)), time.monotonic()
+            died, gaps = kill_again_and_again(cluster, other, known)
+            # The first death may still count as an ordinary crash, without a pause; then 100, 200, 400 ms, or one step more.
+            if sum(gaps[1:]) >= 0.63 and gaps[3] >= 0.36 and gaps[3] >= gaps[1] * 2:
+                back = next_child(cluster, known, died)[0]
+                cluster.expect_within(2.0, died, back, "the pause before the last start")
+                return
+            shown = ", ".join(f"{gap:.2f} s" for gap in gaps)
+            behind = cluster.meter.allowance(began, died)
+            if behind < (died - began) / 10:
+                raise CheckFailed(f"pauses before the starts: {shown}", expected="about 0.1, 0.2, 0.4, 0.8 s")
+        raise Inconclusive(f"pauses before the starts: {shown}; but the machine was {behind:.2f} s of {died - began:.2f} s behind")
 
     @check(expected="every line is one JSON object with t, role, worker, pid, event; spawn, exit, ready, "
                     "signal, open, close, request "
@@ -113,6 +108,25 @@ class ProcessChecks:
         cluster.signal(SIGTERM)
         end_gracefully(cluster)
         expect_journal(cluster, began, old)
+
+
+def kill_again_and_again(cluster: Cluster, other: Connection, known: set[int]) -> tuple[float, list[float]]:
+    """Kill worker 1 and four of its successors, each as soon as it is there: when the last one died, and the pauses between."""
+    died = cluster.signal_worker(1, SIGKILL)
+    gaps: list[float] = []
+    for _ in range(4):
+        born, pid = next_child(cluster, known, died)
+        gaps.append(born - died)
+        known.add(pid)
+        time.sleep(CHILD_AGE)
+        processes.kill(pid)
+        died = time.monotonic()
+        if died - born > 0.8:
+            raise Inconclusive("the harness was too slow to kill a worker within 1 s of its start")
+        cluster.log.add("signal", cluster=cluster.number, pid=pid, t=died, text="SIGKILL", data={"to": "worker 1"})
+        if other.get(cluster.exercise.probe, patience=2).status != 200:
+            raise CheckFailed("the others do not serve while worker 1 keeps dying")
+    return died, gaps
 
 
 def next_child(cluster: Cluster, known: set[int], died: float) -> tuple[float, int]:
