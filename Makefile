@@ -18,7 +18,7 @@ runs := $(numbers:%=ex%-run)
 grades := $(numbers:%=ex%-grade)
 solutions := $(numbers:%=ex%-solution)
 diffs := $(numbers:%=ex%-diff)
-.PHONY: help $(starters) $(runs) $(grades) $(solutions) $(diffs) grade test bench clean
+.PHONY: help $(starters) $(runs) $(grades) $(solutions) $(diffs) grade test prove bench clean
 
 help:
 	@echo 'make ex1             build the starter of exercise 1 (there are: $(present:%=ex%))'
@@ -28,6 +28,7 @@ help:
 	@echo 'make ex1-solution    build the solution and grade it'
 	@echo 'make grade           build and grade every exercise (the solutions: SOLUTIONS=1)'
 	@echo 'make test            all tests of this kit'
+	@echo 'make prove           grade wrong programs, too: is each caught where it should be?'
 	@echo 'make bench           compare its speed with Node, gunicorn and nginx'
 	@echo 'make clean           remove everything that was built'
 
@@ -69,6 +70,10 @@ grade:
 test:
 	@$(packages) learner test
 	@.ci/test $(ARGS)
+
+prove:
+	@$(packages) learner
+	@.ci/python harness/prove.py $(ARGS)
 
 bench:
 	@$(packages) learner bench

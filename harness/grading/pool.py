@@ -113,8 +113,9 @@ def await_over(cluster: Cluster, names: Iterable[str], what: str = "the tasks") 
             over[name] = body
             left.remove(name)
             quiet_since = time.monotonic()
-        now, total = time.monotonic(), sum(map(processes.processor_time, processes.children(cluster.pid)))
-        if total > used + 0.03:
+        now, workers = time.monotonic(), processes.children(cluster.pid)
+        total = sum(map(processes.processor_time, workers))
+        if total > used or any(map(processes.ready_threads, workers)):
             quiet_since, used = now, total
         if now - quiet_since > QUIET or now - began > LONGEST:
             cluster.refuse_late(QUIET, quiet_since, f"{what}: {len(left)} of {len(left) + len(over)} are not finished, the first is {body}")

@@ -51,27 +51,29 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def run_queue_wait(pid: int) -> dict[int, float]:
-    """Seconds that each thread has waited for a processor since its start."""
-    waits: dict[int, float] = {}
+def run_queue_wait(pid: int) -> dict[int, tuple[float, float]]:
+    """Seconds that each thread has run, and has waited for a processor, since its start."""
+    found: dict[int, tuple[float, float]] = {}
     try:
         for task in os.listdir(f"/proc/{pid}/task"):
-            waits[int(task)] = int(Path(f"/proc/{pid}/task/{task}/schedstat").read_text().split()[1]) / 1e9
-    except (OSError, IndexError, ValueError):
-        pass
-    return waits
-
-
-def ready_threads(pid: int) -> dict[int, str]:
-    """The threads that run or wait for a processor, each with what it has had of both so far."""
-    found: dict[int, str] = {}
-    try:
-        for task in os.listdir(f"/proc/{pid}/task"):
-            if Path(f"/proc/{pid}/task/{task}/stat").read_text().rpartition(")")[2].split()[0] == "R":
-                found[int(task)] = Path(f"/proc/{pid}/task/{task}/schedstat").read_text()
-    except (OSError, IndexError, ValueError):
+            ran, waited = Path(f"/proc/{pid}/task/{task}/schedstat").read_text().split()[:2]
+            found[int(task)] = int(ran) / 1e9, int(waited) / 1e9
+    except (OSError, ValueError):
         pass
     return found
+
+
+def thread_state(pid: int, thread: int) -> str:
+    """One letter as in /proc/PID/stat (R: it runs, or waits for a processor), empty if there is no such thread."""
+    try:
+        return Path(f"/proc/{pid}/task/{thread}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return ""
+
+
+def ready_threads(pid: int) -> dict[int, tuple[float, float]]:
+    """The threads that run or wait for a processor, each with what it has had of both so far."""
+    return {thread: had for thread, had in run_queue_wait(pid).items() if thread_state(pid, thread) == "R"}
 
 
 def processor_time(pid: int) -> float:

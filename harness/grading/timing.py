@@ -42,9 +42,11 @@ class DelayMeter(threading.Thread):
         super().__init__(daemon=True, name="delay-meter")
         self._watched = watched
         self._samples: list[Sample] = []
-        self._waits: dict[int, float] = {}
-        self._own = processes.run_queue_wait(os.getpid())
-        self._counted = bool(self._own)
+        self._known = dict(processes.run_queue_wait(os.getpid()))
+        self._credited: dict[int, float] = {}
+        """What was counted of waits that last still, thread → seconds."""
+        self._scanned = time.monotonic()
+        self._counted = bool(self._known)
         self._ending = threading.Event()
 
     def run(self) -> None:
@@ -59,15 +61,27 @@ class DelayMeter(threading.Thread):
 
     def _newly_waited(self) -> float:
         total = 0.0
+        now, before = time.monotonic(), self._scanned
         own = {thread.native_id for thread in threading.enumerate() if thread.name in COUNTED}
         for pid in (os.getpid(), *self._watched()):
-            for thread, waited in processes.run_queue_wait(pid).items():
-                if pid == os.getpid() and thread not in own:
-                    continue  # this very thread, for one: it wakes so often that it would count all the time
-                known = self._waits.get(thread, self._own.get(thread, 0.0))
-                total += max(0.0, waited - known)
-                self._waits[thread] = waited
+            for thread, had in processes.run_queue_wait(pid).items():
+                if pid != os.getpid() or thread in own:  # this very thread wakes so often that it would count all the time
+                    total += self._waited(pid, thread, had, now - before)
+        self._scanned = now
         return total
+
+    def _waited(self, pid: int, thread: int, had: tuple[float, float], elapsed: float) -> float:
+        """How long the thread has waited since the last scan. The kernel counts a wait when it ends, and a process may end with it:
+        so one that lasts still is counted as it goes on, and taken off when the kernel tells of it."""
+        known = self._known.get(thread, (0.0, 0.0))
+        self._known[thread] = had
+        if had == known:
+            still = elapsed if processes.thread_state(pid, thread) == "R" else 0.0
+            self._credited[thread] = self._credited.get(thread, 0.0) + still
+            return still
+        grown = had[1] - known[1]
+        credited = self._credited.pop(thread, 0.0)
+        return max(0.0, grown - credited)
 
     def stop(self) -> None:
         self._ending.set()
@@ -101,7 +115,7 @@ class DelayMeter(threading.Thread):
             stuck = {thread: had for thread, had in stuck.items() if now.get(thread) == had}
         return time.monotonic()
 
-    def _ready_threads(self) -> dict[int, str]:
+    def _ready_threads(self) -> dict[int, tuple[float, float]]:
         return {thread: had for pid in self._watched() for thread, had in processes.ready_threads(pid).items()}
 
 

@@ -99,6 +99,31 @@ def test_a_wait_that_lasts_still_is_counted() -> None:
             one.wait()
 
 
+@pytest.mark.skipif(not processes.run_queue_wait(os.getpid()), reason="this kernel does not count how long threads wait")
+def test_a_wait_that_ends_with_the_process_is_counted() -> None:
+    """It gets a processor at last, ends, and takes what the kernel has counted with it."""
+    cpu = min(os.sched_getaffinity(0))
+    hogs = [subprocess.Popen(SPIN, preexec_fn=lambda: os.sched_setaffinity(0, {cpu})) for _ in range(3)]
+    starved = subprocess.Popen([sys.executable, "-c", "sum(range(200_000_000))"], preexec_fn=lambda: os.sched_setaffinity(0, {cpu}))
+    meter = DelayMeter(lambda: [starved.pid] if processes.alive(starved.pid) else [])
+    meter.start()
+    try:
+        for one in hogs:
+            await_running(one.pid)
+        os.sched_setscheduler(starved.pid, os.SCHED_IDLE, os.sched_param(0))
+        time.sleep(0.5)
+        start = time.monotonic()
+        starved.terminate()
+        starved.wait()
+        end = time.monotonic()
+        assert meter.allowance(start, end) > end - start - 0.15
+    finally:
+        meter.stop()
+        for one in (*hogs, starved):
+            one.kill()
+            one.wait()
+
+
 def await_running(pid: int) -> None:
     while not processes.processor_time(pid) > 0.1:
         time.sleep(0.01)

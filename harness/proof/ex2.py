@@ -1,0 +1,49 @@
+"""Wrong programs of exercise 2, rolling restart."""
+from __future__ import annotations
+
+from .wrong import Wrong
+
+READY_WAIT = "  master.wait_until([&] { return ready() || !master.find(pid) || master.ending(); }, timeout);"
+
+WRONG = (
+    Wrong("starts-with-the-second-version", "the version is raised before it is used for the first time", 1,
+          (("  int minor = 0;", "  int minor = 1;"),), "version"),
+    Wrong("timestamp-is-a-number", "the timestamp is seconds, not ISO 8601", 1,
+          (('{"timestamp", now_as_iso_8601()}', '{"timestamp", std::time(nullptr)}'),
+           ("std::string now_as_iso_8601() {", "[[maybe_unused]] std::string now_as_iso_8601() {")), "timestamp"),
+    Wrong("uptime-in-milliseconds", "uptime is told in milliseconds", 1,
+          (('{"uptime", uptime.count()}', '{"uptime", uptime.count() * 1000}'),), "uptime"),
+    Wrong("only-the-first-slot", "the restart ends after the first slot", 2,
+          (("  for (int slot = 1; slot <= master.slots(); ++slot) {\n    master.wait_until", "  for (int slot = 1; slot <= 1; ++slot) {\n    master.wait_until"),),
+          "first"),
+    Wrong("early-signal-remembered", "SIGUSR2 before the ready line is obeyed afterwards", 2,
+          (("    if (serving && !restart_wanted) {", "    if (!restart_wanted) {"),), "remembered"),
+    Wrong("old-one-first", "the old worker is ended before its successor is started", 3,
+          (("    const pid_t successor = start_successor(", "    const pid_t old = master.current(slot);\n    master.retire(old);\n"
+            "    master.kill(old, SIGTERM);\n    master.wait_until([&] { return !master.find(old); });\n    const pid_t successor = start_successor("),
+           ("    hand_over(master, successor, slot, settings.drain_timeout);",
+            "    if (master.current(slot) != successor) {\n      hand_over(master, successor, slot, settings.drain_timeout);\n    }")), "first"),
+    Wrong("nobody-waits-for-the-old-one", "the next slot begins while the old worker still drains", 3,
+          (("  if (!master.wait_until([&] { return gone() || master.ending(); }, timeout)) {", "  if (timeout.count() < 0 && !gone()) {"),), "wait"),
+    Wrong("sleep-instead-of-readiness", "the successor is taken for ready after a fixed time", 3,
+          ((READY_WAIT, "  static_cast<void>(timeout);\n  master.wait_until([&] { return master.ending(); }, milliseconds(100));"),
+           ("  if (ready()) {\n    return pid;", "  if (ready() || master.find(pid)) {\n    return pid;")), "ready"),
+    Wrong("no-drain-timeout", "a stuck old worker is waited for without an end", 3,
+          (("return gone() || master.ending(); }, timeout)) {", "return gone() || master.ending(); }) || timeout.count() < 0) {"),), "limit"),
+    Wrong("version-raised-although-abandoned", "an abandoned restart counts", 4,
+          (('      master.log("rolling restart to ", next.text(), " abandoned', '      version = next;\n      master.log("rolling restart to ", next.text(), " abandoned'),),
+          "version"),
+    Wrong("version-not-kept", "each restart begins at the first version", 4,
+          (("      version = next;\n", ""),), "kept"),
+    Wrong("signals-are-queued", "a SIGUSR2 that comes during a restart brings another one", 4,
+          (("    const Version next = version.next();", "    restart_wanted = false;\n    const Version next = version.next();"),
+           ('"; the version is still ", version.text());\n    }\n    restart_wanted = false;', '"; the version is still ", version.text());\n    }')), "signal"),
+    Wrong("goes-on-after-a-failure", "a successor that does not come up is skipped, and the restart goes on", 4,
+          (("    if (successor == 0) {\n      return false;\n    }", "    if (successor == 0) {\n      continue;\n    }"),), "next slot"),
+    Wrong("dead-successor-hangs-the-restart", "the master waits for a successor that has died, until READY_TIMEOUT_MS", 5,
+          ((READY_WAIT, READY_WAIT.replace(" || !master.find(pid)", "")),), "died"),
+    Wrong("ends-with-requests-in-flight", "the old worker leaves at once", 5,
+          (("  worker.wait_until([&] { return server.drained(); });\n", ""),), "in flight"),
+    Wrong("kept-alive-connections-cut", "connections that are idle for a moment are closed unasked", 5,
+          (("  server.begin_drain();", "  server.begin_drain(milliseconds(0));"),), "connections"),
+)

@@ -1,0 +1,37 @@
+"""Wrong programs of exercise 3, health monitoring."""
+from __future__ import annotations
+
+from .wrong import Wrong
+
+WRONG = (
+    Wrong("one-heartbeat-only", "a heartbeat is sent when the worker is ready, and never again", 1,
+          (("  worker.loop().every(interval, send);\n", "  static_cast<void>(interval);\n"),), "once"),
+    Wrong("heartbeats-too-slow", "a heartbeat comes every second interval", 1,
+          (("every(interval, send)", "every(interval * 2, send)"),), "interval"),
+    Wrong("silence-is-not-judged", "a worker that says nothing is never replaced", 2,
+          (('    return "silent";', '    return "";'),), "silen"),
+    Wrong("impatient", "silence is judged after half of the timeout", 2,
+          (("heartbeat.at > settings.timeout", "heartbeat.at > settings.timeout / 2"),), "timeout"),
+    Wrong("sigterm-to-a-frozen-worker", "a stuck worker is asked to leave, which it cannot hear", 2,
+          (("stuck ? SIGKILL : SIGTERM", "SIGTERM"),
+           ("  const bool stuck = former && diagnose(*former, noted, settings) == \"silent\";\n", ""),), "SIGTERM"),
+    Wrong("memory-is-not-judged", "a worker over the memory limit is left alone", 3,
+          (("  if (settled && heartbeat.memory_mb() > settings.memory_limit) {", "  if (settled && heartbeat.memory_mb() < 0) {"),), "memory"),
+    Wrong("memory-of-the-master", "the resident set of the parent is told", 3,
+          (("cluster::resident_bytes(::getpid())", "cluster::resident_bytes(::getppid())"),), "memory"),
+    Wrong("memory-limit-in-kib", "bytes are divided by 1,024 only once", 3,
+          (('number("memoryBytes") / mebibyte', 'number("memoryBytes") / 1024'),), "unit"),
+    Wrong("one-of-one-is-100-per-cent", "the error rate is judged from the first request on", 4,
+          (("  return enough && heartbeat", "  return heartbeat"), ("  const bool enough = heartbeat.number(\"requests\") > settings.error_rate_min;\n", "")),
+          "minimum"),
+    Wrong("errors-are-not-counted", "a 500 does not count as an error", 4, (("exchange.status >= 500", "exchange.status >= 600"),), "error"),
+    Wrong("kill-before-the-successor", "the sick worker is ended before its successor is started", 5,
+          (("    patient.successor = master.start(patient.worker.slot, {});",
+            "    master.retire(patient.worker.pid);\n    master.kill(patient.worker.pid, SIGKILL);\n"
+            "    master.wait_until([&] { return !master.find(patient.worker.pid); });\n    patient.successor = master.start(patient.worker.slot, {});"),),
+          "before"),
+    Wrong("healthy-ones-too", "workers that come after a sick one are replaced with it", 5,
+          (("      if (!reason.empty()) {\n        const auto last", "      if (worker && (!reason.empty() || !sick.empty())) {\n        const auto last"),),
+          "healthy"),
+    Wrong("restarts-not-counted", "the report says 0 restarts for ever", 5, (('" restarts=" << history.restarts', '" restarts=" << 0'),), "count"),
+)
