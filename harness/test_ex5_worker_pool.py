@@ -5,7 +5,7 @@ import json
 import random
 import time
 import uuid
-from signal import SIGCONT, SIGKILL, SIGTERM
+from signal import SIGCONT, SIGINT, SIGKILL, SIGTERM
 
 from grading import drain, pool, processes
 from grading.cluster import Cluster
@@ -13,7 +13,6 @@ from grading.common_http import HttpChecks, expect_error
 from grading.common_load import LoadChecks
 from grading.common_process import ProcessChecks
 from grading.common_start import StartChecks
-from grading.http_client import Connection
 from grading.lab import Lab
 from grading.verdict import CheckFailed, Exercise, check
 
@@ -121,9 +120,12 @@ class TestItem1Waiting:
         done = pool.submit_all(cluster, 4)
         pool.await_completed(cluster, done)
         workers = cluster.find_workers()
+        before = pool.completed_by(cluster, 1) + pool.completed_by(cluster, 2)
         killed = cluster.signal_worker(2, SIGKILL)
         more = pool.submit_all(cluster, 12)
         pool.await_successor(cluster, 2, workers[2], killed)
+        if pool.completed_by(cluster, 1) + pool.completed_by(cluster, 2) < before:
+            raise CheckFailed("`completed` of worker 2 has fallen with its death", expected="it is the slot's, and goes on")
         pool.await_completed(cluster, more)
         pool.expect_numbers(cluster, "tasks", "after the death of an idle worker", submitted=16, completed=16, failed=0)
         pool.expect_numbers(cluster, "workers", "when its successor is ready", available=WORKERS)
@@ -168,9 +170,14 @@ class TestItem2Order:
         cluster = lab.start()
         at_work, waiting = pool.occupy(cluster, 6)
         name = pool.with_worker(cluster, at_work)[2]
+        killed = time.time()
         cluster.signal_worker(2, SIGKILL)
         first, *later = pool.await_completed(cluster, [name, *waiting], "the killed worker's task and those that wait, with one worker awake")
         pool.expect_order([first, *later], "after a kill")
+        pool.expect_started_after(killed, [first])
+        if first["finishedAt"] > min(body["finishedAt"] for body in later):
+            raise CheckFailed(f"the killed worker's task was finished {first['finishedAt'] - later[0]['finishedAt']:.1f} ms after the first of "
+                              "those that had waited, by the only worker that is awake", expected="it goes first")
         if first["attempts"] != 2 or any(body["attempts"] != 1 for body in later):
             raise CheckFailed(f"attempts: {first['attempts']} of the killed worker's task, {[body['attempts'] for body in later]} of the others",
                               expected="2, and 1 of each other")
@@ -185,9 +192,11 @@ class TestItem2Order:
         """When all die at once, all their tasks go first"""
         cluster = lab.start()
         at_work, waiting = pool.occupy(cluster, 5)
+        killed = time.time()
         for slot in range(1, WORKERS + 1):
             cluster.signal_worker(slot, SIGKILL)
         again = pool.await_completed(cluster, at_work)
+        pool.expect_started_after(killed, again)
         later = pool.await_completed(cluster, waiting)
         if any(body["attempts"] != 2 for body in again):
             raise CheckFailed(f"attempts {[body['attempts'] for body in again]}", expected="2 of each that was killed")
@@ -231,7 +240,7 @@ class TestItem3Followed:
     def test_three_deaths_are_a_failure(self, lab: Lab) -> None:
         """After three killed workers the task is failed"""
         for most in (3, 1):
-            cluster = lab.start({"WORKERS": 1, "MAX_ATTEMPTS": most if most != 3 else None})
+            cluster = lab.start({"WORKERS": 1, "RESULT_LIMIT": 1} | ({"MAX_ATTEMPTS": 1} if most == 1 else {}))
             name = pool.submit(cluster, *pool.ENDLESS)
             for attempt in range(1, most + 1):
                 kill_at_work(cluster, name, attempt)
@@ -241,6 +250,7 @@ class TestItem3Followed:
             after = pool.submit(cluster, "fibonacci", 12)
             pool.expect_result(pool.await_completed(cluster, [after], "a task after the failed one")[0])
             pool.expect_numbers(cluster, "tasks", "then", failed=1, completed=1, requeued=most - 1)
+            expect_error(cluster.client.get(f"/task/{name}"), 404, identified=False)  # RESULT_LIMIT=1: failed ones are forgotten, too
 
     @check(expected="404 with an error for ids that were never given",
            likely="an unknown id is answered with 200 and an empty task", hint="look the id up; what is not there is 404", seconds=0.7)
@@ -345,21 +355,23 @@ class TestItem4Backpressure:
         pool.await_completed(cluster, [*at_work, *waiting])
         pool.expect_numbers(cluster, "tasks", "in the end", submitted=24, completed=24, failed=0, requeued=1)
 
-    @check(expected="on SIGTERM new tasks get 503; those at work and those that wait are finished, and each is logged; then exit 0",
+    @check(expected="on SIGTERM, and on Ctrl+C (SIGINT to the whole group), new tasks get 503; those at work and those that wait are finished, and each is logged; then exit 0",
            likely="the master ends at once, or new tasks are still accepted, or waiting tasks are forgotten",
            hint="close the pool first; end the workers when nothing waits or is at work any more", seconds=2)
     def test_sigterm_finishes_what_was_accepted(self, lab: Lab) -> None:
-        """On SIGTERM new tasks get 503, and accepted ones are finished"""
-        cluster = lab.start()
-        at_work, waiting = pool.occupy(cluster, 5)
-        signalled = cluster.signal(SIGTERM)
-        pool.expect_refused(cluster, signalled)
-        pool.release(cluster)
-        cluster.expect_exit(0, time.monotonic(), 2.0)
-        pool.expect_logged(cluster, [*at_work, *waiting], signalled)
-        cluster.expect_nothing_left(signalled, lab.figure("SHUTDOWN_TIMEOUT_MS"))
+        """On SIGTERM or Ctrl+C new tasks get 503, and accepted ones are finished"""
+        for whole_group in (False, True):
+            cluster = lab.start()
+            at_work, waiting = pool.occupy(cluster, 5)
+            signalled = cluster.signal_group(SIGINT) if whole_group else cluster.signal(SIGTERM)
+            pool.expect_refused(cluster, signalled)
+            pool.release(cluster)
+            cluster.expect_exit(0, time.monotonic(), 2.0)
+            pool.expect_logged(cluster, [*at_work, *waiting], signalled)
+            cluster.expect_nothing_left(signalled, lab.figure("SHUTDOWN_TIMEOUT_MS"))
 
-    @check(expected="a worker that is killed during the end is replaced as long as tasks remain: all are finished, exit 0",
+    @check(expected="a worker that is killed during the end is replaced as long as tasks remain: all are finished, exit 0; with MAX_ATTEMPTS=1 "
+                    "its task is lost: exit 1",
            likely="no worker is started any more after SIGTERM, so that the dead one's task is never finished",
            hint="go on replacing until the pool has finished", needs=(REQUEUES, SHUTS), seconds=2.5)
     def test_worker_killed_during_the_end(self, lab: Lab) -> None:
@@ -373,6 +385,12 @@ class TestItem4Backpressure:
         cluster.expect_exit(0, time.monotonic(), 3.0)
         pool.expect_logged(cluster, [*at_work, *waiting], signalled)
         cluster.expect_nothing_left(signalled, lab.figure("SHUTDOWN_TIMEOUT_MS"))
+        cluster = lab.start({"MAX_ATTEMPTS": 1})
+        pool.occupy(cluster)
+        pool.expect_refused(cluster, cluster.signal(SIGTERM))
+        cluster.signal_worker(1, SIGKILL)
+        pool.release(cluster, [2, 3, 4])
+        cluster.expect_exit(1, time.monotonic(), 3.0)
 
     @check(expected="tasks that are not finished at SHUTDOWN_TIMEOUT_MS are cut: exit 1, nothing left; a second SIGTERM does that at once",
            likely="the end waits for ever for a task that takes long, or cut tasks are no failure",
@@ -503,6 +521,17 @@ class TestCommonGround(StartChecks, HttpChecks, LoadChecks, ProcessChecks):
     own_edges: tuple[dict[str, int], ...] = ({"MAX_QUEUE": 1, "MAX_ATTEMPTS": 1, "RESULT_LIMIT": 1},
                                              {"MAX_QUEUE": 1_000_000, "MAX_ATTEMPTS": 1_000_000, "RESULT_LIMIT": 1_000_000, "WORKERS": 64})
 
+    @check(expected="405 with Allow to GET /task and to POST /stats", likely="a path is looked up together with its method, so that a wrong method is 404",
+           hint="look up the path first, then the method", seconds=0.7)
+    def test_wrong_methods(self, lab: Lab) -> None:
+        """A wrong method on a path of the pool is 405 with `Allow`"""
+        cluster = lab.start()
+        for method, path, allowed in (("GET", "/task", "post"), ("DELETE", "/task", "post"), ("POST", "/stats", "get")):
+            answer = cluster.client.ask(path, method, b"{}" if method == "POST" else b"")
+            expect_error(answer, 405, identified=False)
+            if allowed not in answer.headers.get("allow", "").lower():
+                raise CheckFailed(f"{answer}, Allow: {answer.headers.get('allow')!r}", expected=f"Allow: {allowed.upper()}")
+
     @check(expected="after SIGKILL of the master all workers are gone within 1 s, those too that are computing",
            likely="a worker notices the death of its master only when it reads the next message",
            hint="PR_SET_PDEATHSIG: the kernel ends a worker whose parent is gone", seconds=1.5)
@@ -550,16 +579,9 @@ def many_tasks(cluster: Cluster, count: int) -> None:
     connection = cluster.client.connect()
     done = pool.stats(cluster)["tasks"]["completed"]
     for number in range(count):
-        submit_patiently(connection, "fibonacci", number % 5)
+        connection = connection if connection.usable else cluster.client.connect()
+        pool.submit_patiently(cluster, connection, "fibonacci", number % 5)
     pool.await_stats(cluster, lambda body: body["tasks"]["completed"] == done + count, f"{count} more tasks should be completed", 10.0)
-
-
-def submit_patiently(connection: Connection, kind: str, n: int) -> str:
-    """Submit again as long as the queue is full."""
-    body = json.dumps({"type": kind, "n": n}).encode()
-    while (answer := connection.send("/task", "POST", body).wait(10)).status == 429:
-        time.sleep(0.005)
-    return pool.accepted(answer)
 
 
 def under_kills(cluster: Cluster, count: int) -> dict[str, tuple[str, int]]:
@@ -571,7 +593,8 @@ def under_kills(cluster: Cluster, count: int) -> dict[str, tuple[str, int]]:
     while len(sent) < count:
         kind = chance.choice(("fibonacci", "prime", "hash"))
         n = chance.randint(1, {"fibonacci": 18, "prime": 10 ** 9, "hash": 300}[kind])
-        sent[submit_patiently(connection, kind, n)] = (kind, n)
+        connection = connection if connection.usable else cluster.client.connect()
+        sent[pool.submit_patiently(cluster, connection, kind, n)] = (kind, n)
         if time.monotonic() >= next_kill and kills < MOST_KILLS:
             victim = chance.choice(processes.children(cluster.pid) or [0])
             if victim:

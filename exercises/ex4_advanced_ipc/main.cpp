@@ -13,6 +13,7 @@
 #include <condition_variable>
 #include <csignal>
 #include <deque>
+#include <exception>
 #include <map>
 #include <memory>
 #include <mutex>

@@ -146,6 +146,7 @@ class Pool {
   // For the master's loop.
   void take_idle(int slot, pid_t pid);  // a worker that waits for its first task
   void take_result(int slot, const std::string& id, const Json& result);
+  void take_leaving(int slot);  // it finishes what it has, and is to get nothing more
   void take_death(int slot);
   void close();           // no further tasks
   bool finished() const;  // no task waits or is being worked on
@@ -155,11 +156,13 @@ class Pool {
   // What sits in a slot: a worker process or, with pid 0, none now.
   struct Seat {
     pid_t pid = 0;
-    std::string task;  // empty: it is free
+    std::string task;   // empty: it is free
+    bool sent = false;  // the task has left for the worker
     int completed = 0;
   };
 
   void assign();
+  void send_task(std::size_t index, pid_t pid, const Json& message);
   void finish(Task& task, Status status);
   std::size_t busy() const {
     return static_cast<std::size_t>(
@@ -187,7 +190,8 @@ class Pool {
 // submit(): refuse when closed, or when `max_queue` tasks wait already; else store the task, put it at the back of the queue, and
 // hand out. Between the look at the queue and the push nobody may come in between.
 // assign(): as long as a task waits and a seat is free, give it the next one: note it in seat and task (status, slot, attempts,
-// started_at) *before* it is sent. Only the loop's thread may send, so the message goes by way of master_.loop().post().
+// started_at) *before* it is sent. Only the loop's thread may send, so the message goes by way of master_.loop().post(), and
+// the seat notes when it has left: what was never sent was no attempt.
 // TODO: look, store, push, hand out.
 inline std::variant<Task, Pool::Refusal> Pool::submit(const Order& order) {
   static_cast<void>(order);
@@ -198,14 +202,25 @@ inline std::variant<Task, Pool::Refusal> Pool::submit(const Order& order) {
 inline void Pool::assign() {
   static_cast<void>(master_);
 }
+
+inline void Pool::send_task(std::size_t index, pid_t pid, const Json& message) {
+  static_cast<void>(index);
+  static_cast<void>(pid);
+  static_cast<void>(message);
+}
 // END STEP 3
 
 // STEP 4: take what workers say
-// take_idle(): the slot has a worker that is free: hand out. take_result(): the task is completed, unless the seat has another
-// one; the worker is free: hand out. finish(): status, time, count; of the finished tasks the last `result_limit` are kept.
+// take_idle(): the slot has a worker that is free: hand out. take_leaving(): nobody is seated there any more, so that nothing
+// is handed out to it; its last task may still come back as a result or by its death. take_result(): the task is completed,
+// unless the seat has another one; the worker is free: hand out. finish(): status, time, count; of the finished tasks the last `result_limit` are kept.
 // TODO: seat the worker; complete the task; keep the last ones.
 inline void Pool::take_idle(int slot, pid_t pid) {
   seat(slot).pid = pid;
+}
+
+inline void Pool::take_leaving(int slot) {
+  seat(slot).pid = 0;
 }
 
 inline void Pool::take_result(int slot, const std::string& id, const Json& result) {
@@ -271,7 +286,8 @@ void add_routes(HttpServer& server, Pool& pool) {
 // Starts the workers and serves; false if the end was asked for meanwhile.
 bool start_cluster(Master& master, Pool& pool, HttpServer& server, const cluster::Address& address) {
   // STEP 7: start the cluster
-  // Let the pool know what workers say ("idle", "result") and who dies. Start the workers, wait until all are ready or the end
+  // Let the pool know what workers say ("idle", "leaving", "result") and who dies. Who is leaving gets
+  // a "leave", behind all that was handed out to it before. Start the workers, wait until all are ready or the end
   // is asked for, serve, and announce that the cluster is ready.
   // TODO: listen to the workers, start, wait, serve, announce.
   static_cast<void>(pool);
@@ -288,7 +304,8 @@ bool start_cluster(Master& master, Pool& pool, HttpServer& server, const cluster
 void work(Worker& worker, const bool& told_to_leave) {
   // STEP 8: the life of a worker
   // Say that you are idle, and then that you are ready. A "task" has id, kind and n; answer it by a "result" with id and
-  // result. The handler only notes what comes: compute in the main line. A task that has come is finished before you leave.
+  // result. The handler only notes what comes: compute in the main line. When told to leave, say that you are leaving; a task
+  // may be on its way to you, so finish what comes until the master has said "leave".
   // TODO: say what you are, take tasks, answer.
   static_cast<void>(compute);
   worker.wait_until([&] { return told_to_leave; });
@@ -307,7 +324,7 @@ inline Json Pool::stats() const {
 }
 
 // STEP 10: take a worker's death
-// The seat is empty. If it had a task, that goes back to the *front* of the queue, even if the queue is full; after
+// The seat is empty. If it had a task that had been sent, that was an attempt. The task goes back to the *front* of the queue, even if the queue is full; after
 // `max_attempts` it has failed, and `error` says why.
 // TODO: to the front of the queue, or failed.
 inline void Pool::take_death(int slot) {
@@ -322,8 +339,8 @@ bool end_cluster(Master& master, Pool& pool, HttpServer& server, cluster::Listen
                  milliseconds timeout) {
   // STEP 11: the end
   // Close the pool, and wait until it has finished, the timeout is over, or the end is forced by a second signal. Then let the
-  // server finish its answers, close the listening socket, and end the workers. Lost are tasks that are not finished, those that have failed
-  // meanwhile, and requests that were cut.
+  // server finish its answers (half-sent requests are cut after 5 s), close the listening socket, and end the workers: all
+  // within the timeout. Lost are tasks that are not finished, those that have failed meanwhile, and requests that were cut.
   // TODO: close, wait, drain, end.
   static_cast<void>(pool);
   static_cast<void>(server);
@@ -338,6 +355,9 @@ int run_master(const Settings& settings) {
   Pool pool(master, settings);
   HttpServer server(listener.fd.get(), Json::object(), master.journal(), {});
   add_routes(server, pool);
+  server.hooks.quiet = [&] {
+    master.loop().post([] {});
+  };  // wakes the main line when the drain has come to its end
   master.end_by_signal(Master::Meanwhile::replace);
   if (start_cluster(master, pool, server, listener.address)) {
     master.wait_until([&] { return master.ending(); });

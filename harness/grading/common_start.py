@@ -134,7 +134,7 @@ class StartChecks:
         for number in (SIGTERM, SIGINT):
             early_signal(lab, number)
 
-    @check(expected="after a graceful end: no process, no listening socket, no file in its folder or TMPDIR",
+    @check(expected="exit code 0; after a graceful end no process, no listening socket, no file in its folder or TMPDIR",
            likely="a worker outlives the master, or a temporary file or socket is not removed",
            hint="the master leaves last, after it has waited for every worker", seconds=1.2)
     def test_nothing_is_left(self, lab: Lab) -> None:
@@ -144,6 +144,8 @@ class StartChecks:
             cluster.find_workers()
             signalled = cluster.signal(number)
             end_gracefully(cluster)
+            if (code := cluster.wait_exit(0)) != 0:
+                raise CheckFailed(f"after {number.name}, with nothing to do: exit code {code}" + cluster.said(), expected="exit code 0")
             cluster.expect_nothing_left(signalled, lab.figure("SHUTDOWN_TIMEOUT_MS") * 1.1 + 0.7)
 
 

@@ -181,6 +181,7 @@ class Connection:
         self.ended_at: float | None = None
         self.ended_how: Outcome | None = None
         self.over = threading.Event()
+        self.told_to_close = False
         self.guard = threading.Lock()
         self.exchange: Exchange | None = None
         self.unasked = b""
@@ -192,7 +193,7 @@ class Connection:
 
     @property
     def usable(self) -> bool:
-        return not self.over.is_set()
+        return not self.over.is_set() and not self.told_to_close
 
     def readable(self) -> None:
         now = time.monotonic()
@@ -212,8 +213,7 @@ class Connection:
                     exchange.finish("cut" if exchange.status else "reset", now)
                 if exchange.ended.is_set():
                     self.exchange = None
-                    if exchange.answer is not None and exchange.answer.worker is not None:
-                        self.worker, self.pid = exchange.answer.worker, exchange.answer.pid
+                    self._learn(exchange.answer)
             else:
                 self.unasked += data
         if not data and not self.over.is_set():
@@ -222,11 +222,17 @@ class Connection:
             self.over.set()
             self.client.log.add("close", conn=self.number, cluster=self.client.cluster, t=now, text=f"{how} by the program")
 
+    def _learn(self, answer: Answer | None) -> None:
+        if answer is not None and answer.worker is not None:
+            self.worker, self.pid = answer.worker, answer.pid
+        self.told_to_close = self.told_to_close or answer is not None and answer.says_close()
+
     def send(self, path: str, method: str = "GET", body: bytes = b"", headers: dict[str, str] | None = None) -> Exchange:
         """Send one request; its answer comes to the Exchange."""
         fields = {"Host": self.client.host, **(headers or {})}
         if body and "Transfer-Encoding" not in fields:
             fields.setdefault("Content-Length", str(len(body)))
+            fields.setdefault("Content-Type", "application/json")
         head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         return self.send_raw(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body, method, path, kind="request")
 
@@ -234,7 +240,7 @@ class Connection:
                  ) -> Exchange:
         """Send these bytes, the first of a request. What comes back is taken for its answer."""
         event = self.client.log.add(kind, conn=self.number, cluster=self.client.cluster, method=method, path=path,
-                                    worker=self.worker, data={"bytes": data[:300].decode("latin-1")} if kind == "raw" else {})
+                                    worker=self.worker, data=shown_bytes(kind, data))
         exchange = Exchange(event, method, path, self.number, self.client.delay)
         with self.guard:
             if self.over.is_set():
@@ -264,6 +270,14 @@ class Connection:
                 Reader.shared().remove(self)
                 self.over.set()
                 self.socket.close()
+
+
+def shown_bytes(kind: str, data: bytes) -> dict[str, str]:
+    """What the story shows of a request: all of a raw one, of others the body."""
+    if kind == "raw":
+        return {"bytes": data[:300].decode("latin-1")}
+    body = data.partition(b"\r\n\r\n")[2]
+    return {"body": body[:200].decode("utf-8", "replace") + ("…" if len(body) > 200 else "")} if body else {}
 
 
 class Client:

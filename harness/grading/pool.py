@@ -20,7 +20,7 @@ AT_ONCE = 1.0
 """Seconds for what needs no computing."""
 QUIET = 5.0
 """Seconds without processor time after which nobody is computing any more."""
-LONGEST = 120.0
+LONGEST = 300.0
 STATUSES = ("queued", "processing", "completed", "failed")
 COUNTS = ("submitted", "completed", "failed", "rejected", "requeued")
 ENDLESS = ("fibonacci", 50)
@@ -54,10 +54,20 @@ def accepted(answer: Answer) -> str:
     return str(task)
 
 
+def submit_patiently(cluster: Cluster, connection: Connection, kind: str, n: int) -> str:
+    """Submit again as long as the queue is full."""
+    while (answer := post(cluster, kind, n, connection if connection.usable else None)).status == 429:
+        time.sleep(0.005)
+    return accepted(answer)
+
+
 def submit_all(cluster: Cluster, count: int, kind: str = "fibonacci") -> list[str]:
     """That many small tasks, one after another."""
-    connection = cluster.client.connect()
-    return [submit(cluster, kind, number % 10 + 1, connection) for number in range(count)]
+    connection, names = cluster.client.connect(), []
+    for number in range(count):
+        connection = connection if connection.usable else cluster.client.connect()
+        names.append(submit(cluster, kind, number % 10 + 1, connection))
+    return names
 
 
 # ----- what /task/<id> says
@@ -83,6 +93,7 @@ def shown(answer: Answer, name: str) -> Body:
     bad += ["result"] if (status == "completed") != ("result" in body) else []
     bad += ["error"] if (status == "failed") != bool(body.get("error")) else []
     bad += ["finishedAt"] if status in ("queued", "processing") and body.get("finishedAt") is not None else []
+    bad += ["worker"] if status in ("queued", "failed") and body.get("worker") is not None else []
     bad += ["startedAt"] if status == "queued" and not body.get("attempts") and body.get("startedAt") is not None else []
     if bad:
         raise CheckFailed(f"{answer}, status {status}: wrong or missing {', '.join(sorted(set(bad)))} in {body}",
@@ -107,6 +118,7 @@ def await_over(cluster: Cluster, names: Iterable[str], what: str = "the tasks") 
     connection = cluster.client.connect()
     while left:
         for name in list(left):
+            connection = connection if connection.usable else cluster.client.connect()
             body = task(cluster, name, connection)
             if body["status"] not in ("completed", "failed"):
                 break
@@ -115,7 +127,7 @@ def await_over(cluster: Cluster, names: Iterable[str], what: str = "the tasks") 
             quiet_since = time.monotonic()
         now, workers = time.monotonic(), processes.children(cluster.pid)
         total = sum(map(processes.processor_time, workers))
-        if total > used or any(map(processes.ready_threads, workers)):
+        if total != used or any(map(processes.ready_threads, workers)):
             quiet_since, used = now, total
         if now - quiet_since > QUIET or now - began > LONGEST:
             cluster.refuse_late(QUIET, quiet_since, f"{what}: {len(left)} of {len(left) + len(over)} are not finished, the first is {body}")
@@ -142,6 +154,14 @@ def expect_order(tasks: Sequence[Body], what: str) -> None:
                               f"{former['queuedAt']:.3f}", expected="first in, first out")
 
 
+def expect_started_after(moment: float, tasks: Sequence[Body]) -> None:
+    """`startedAt` is that of the last attempt, which came after this moment (Unix seconds)."""
+    for body in tasks:
+        if body["startedAt"] < moment * 1000 - 5:
+            raise CheckFailed(f"task {body['taskId']} was started again {moment * 1000 - body['startedAt']:.1f} ms before its worker was killed",
+                              expected="after a requeue startedAt is that of the last attempt")
+
+
 def expect_times(body: Body) -> None:
     """Stamps are ordered, are Unix milliseconds, and give the duration."""
     queued, started, finished = (body[key] for key in ("queuedAt", "startedAt", "finishedAt"))
@@ -166,7 +186,8 @@ def stats(cluster: Cluster) -> Body:
     if answer.status != 200 or bad or not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise CheckFailed(f"{answer}: no whole number in {', '.join(bad) or 'perWorker'}; body {answer.body[:400]!r}")
     slots = [row.get("worker") for row in rows]
-    if slots != list(range(1, cluster.workers + 1)) or any(not isinstance(row.get("busy"), bool) for row in rows):
+    wanted_slots = [slot for slot in range(1, cluster.workers + 1) if slot in slots]  # one without a process may be left out
+    if slots != wanted_slots or any(not isinstance(row.get("busy"), bool) for row in rows):
         raise CheckFailed(f"perWorker is {rows}", expected=f"one object for each worker from 1 to {cluster.workers}, with `busy`")
     busy = sum(row["busy"] for row in rows)
     if body["workers"]["busy"] != busy or body["workers"]["total"] != cluster.workers or body["workers"]["available"] > cluster.workers - busy:
@@ -192,6 +213,10 @@ def expect_numbers(cluster: Cluster, group: str, when: str, **wanted: int) -> Bo
     def fits(body: Body) -> bool:
         return all(int(body[group][key]) == value for key, value in wanted.items())
     return await_stats(cluster, fits, f"{when}, {group} should have {wanted}")
+
+
+def completed_by(cluster: Cluster, slot: int) -> int:
+    return sum(row["completed"] for row in stats(cluster)["perWorker"] if row["worker"] == slot and whole(row.get("completed")))
 
 
 # ----- holding workers
@@ -229,8 +254,7 @@ def with_worker(cluster: Cluster, names: Iterable[str]) -> dict[int, str]:
 def await_successor(cluster: Cluster, slot: int, old: int, since: float, within: float = 1.0) -> int:
     """The slot has another process that lives, as the statistics tell."""
     while True:
-        row = next(row for row in stats(cluster)["perWorker"] if row["worker"] == slot)
-        pid = row.get("pid")
+        pid = next((row.get("pid") for row in stats(cluster)["perWorker"] if row["worker"] == slot), None)
         if isinstance(pid, int) and pid != old and processes.alive(pid):
             expect_within(cluster.meter, within, since, time.monotonic(), f"the successor of worker {slot}")
             cluster.slots[slot] = pid
@@ -318,9 +342,8 @@ def expect_results(cluster: Cluster, wanted: Sequence[tuple[str, int]]) -> None:
     connection = cluster.client.connect()
     names = []
     for kind, n in wanted:
-        while (answer := post(cluster, kind, n, connection)).status == 429:
-            time.sleep(0.01)
-        names.append(accepted(answer))
+        connection = connection if connection.usable else cluster.client.connect()
+        names.append(submit_patiently(cluster, connection, kind, n))
     for (kind, n), body in zip(wanted, await_completed(cluster, names)):
         if (body["type"], body["n"]) != (kind, n) or isinstance(body["n"], float):
             raise CheckFailed(f"{kind} of {n} was submitted; shown is {body}", expected="type and n as they were sent")

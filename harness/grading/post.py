@@ -74,6 +74,15 @@ def await_nothing_pending(cluster: Cluster, within: float) -> None:
         time.sleep(0.02)
 
 
+def await_nothing_pending_but(connection: Connection, cluster: Cluster, missing: list[int]) -> None:
+    """The same, as those see it who are not stopped."""
+    began = time.monotonic()
+    while any(row["pending"] for row in expect_stats(cluster, connection.get("/stats", patience=5), missing).values()):
+        if time.monotonic() > began + QUICK:
+            cluster.refuse_late(QUICK, began, "after the deadlines something is pending still")
+        time.sleep(0.02)
+
+
 # ----- messages
 
 

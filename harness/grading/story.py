@@ -92,7 +92,8 @@ def tell(event: Event, masters: dict[int, int], many: bool, verdict: float) -> t
             data = data[:120] + "…"
         return f"exec {{c}}<>/dev/tcp/{url[7:].replace(':', '/')}; printf '{data}' >&$c", outcome + by
     method = "" if event.method == "GET" else " -I" if event.method == "HEAD" else f" -X {event.method}"
-    return f"curl -si{method} {url}{event.path} &", outcome + by
+    body = f" -d {shlex.quote(event.data['body'])}" if event.data.get("body") else ""
+    return f"curl -si{method}{body} {url}{event.path} &", outcome + by
 
 
 def kill_line(event: Event, master: str) -> str:

@@ -78,6 +78,14 @@ def test_an_early_answer_to_a_half_request(listener: socket.socket) -> None:
     assert connection.wait_closed(5) is not None
 
 
+def test_a_connection_that_is_told_to_close_is_not_used_again(listener: socket.socket) -> None:
+    answer_with(listener, WHOLE.replace(b"Content-Type", b"Connection: close\r\nContent-Type"))
+    connection = client(listener).connect()
+    assert connection.usable
+    assert connection.get("/").says_close() and not connection.usable
+    connection.close()
+
+
 def test_a_connection_that_takes_over_a_number_is_read(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
     """The program closes a connection while we do, and the next one gets its file number: both threads take out the first."""
     reached, go = threading.Event(), threading.Event()

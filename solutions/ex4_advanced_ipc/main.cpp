@@ -13,6 +13,7 @@
 #include <condition_variable>
 #include <csignal>
 #include <deque>
+#include <exception>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -299,7 +300,7 @@ void add_stats(HttpServer& server, Post& post) {
       const auto found = post.calls.call({{"what", "stats"}}, post.settings.caller_timeout);
       found ? server.reply(response, 200, summary(*found))
             : server.reply(response, 504, {{"error", "the master did not answer in time"}});
-    } catch (const Json::exception& error) {
+    } catch (const std::exception& error) {
       server.reply(response, 502, {{"error", error.what()}});
     }
   };

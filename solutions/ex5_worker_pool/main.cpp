@@ -132,7 +132,8 @@ Order read_order(const std::string& body) {
   const auto n = order.find("n");
   const auto& [least, most] = range->second;
   std::optional<std::uint64_t> number;
-  if (n != order.end() && n->is_number_unsigned()) {
+  if (n != order.end() &&
+      (n->is_number_unsigned() || (n->is_number_integer() && n->get<std::int64_t>() >= 0))) {
     number = n->get<std::uint64_t>();
   } else if (n != order.end() && n->is_number_float()) {
     const auto value = n->get<double>();
@@ -187,6 +188,7 @@ class Pool {
   // For the master's loop.
   void take_idle(int slot, pid_t pid);  // a worker that waits for its first task
   void take_result(int slot, const std::string& id, const Json& result);
+  void take_leaving(int slot);  // it finishes what it has, and is to get nothing more
   void take_death(int slot);
   void close();           // no further tasks
   bool finished() const;  // no task waits or is being worked on
@@ -196,11 +198,13 @@ class Pool {
   // What sits in a slot: a worker process or, with pid 0, none now.
   struct Seat {
     pid_t pid = 0;
-    std::string task;  // empty: it is free
+    std::string task;   // empty: it is free
+    bool sent = false;  // the task has left for the worker
     int completed = 0;
   };
 
   void assign();
+  void send_task(std::size_t index, pid_t pid, const Json& message);
   void finish(Task& task, Status status);
   std::size_t busy() const {
     return static_cast<std::size_t>(
@@ -228,7 +232,8 @@ class Pool {
 // submit(): refuse when closed, or when `max_queue` tasks wait already; else store the task, put it at the back of the queue, and
 // hand out. Between the look at the queue and the push nobody may come in between.
 // assign(): as long as a task waits and a seat is free, give it the next one: note it in seat and task (status, slot, attempts,
-// started_at) *before* it is sent. Only the loop's thread may send, so the message goes by way of master_.loop().post().
+// started_at) *before* it is sent. Only the loop's thread may send, so the message goes by way of master_.loop().post(), and
+// the seat notes when it has left: what was never sent was no attempt.
 inline std::variant<Task, Pool::Refusal> Pool::submit(const Order& order) {
   Task task;
   task.id = cluster::new_uuid();
@@ -262,23 +267,34 @@ inline void Pool::assign() {
     task.slot = static_cast<int>(index) + 1;
     task.started_at = cluster::unix_ms();
     ++task.attempts;
-    // A worker that has died meanwhile does not get it: then its death is told next, and the task goes back to the queue.
-    master_.loop().post(
-        [this, pid = free.pid,
-         message = Json{{"type", "task"}, {"id", task.id}, {"kind", task.order.type}, {"n", task.order.n}}] {
-          master_.send(pid, message);
-        });
+    free.sent = false;
+    const Json message{{"type", "task"}, {"id", task.id}, {"kind", task.order.type}, {"n", task.order.n}};
+    master_.loop().post([this, index, pid = free.pid, message] { send_task(index, pid, message); });
+  }
+}
+
+// If the worker has died meanwhile, nothing is sent, and its death brings the task back.
+inline void Pool::send_task(std::size_t index, pid_t pid, const Json& message) {
+  if (master_.send(pid, message) == cluster::Channel::Sent::queued) {
+    const std::lock_guard lock(mutex_);
+    seats_[index].sent = true;
   }
 }
 // END STEP 3
 
 // STEP 4: take what workers say
-// take_idle(): the slot has a worker that is free: hand out. take_result(): the task is completed, unless the seat has another
-// one; the worker is free: hand out. finish(): status, time, count; of the finished tasks the last `result_limit` are kept.
+// take_idle(): the slot has a worker that is free: hand out. take_leaving(): nobody is seated there any more, so that nothing
+// is handed out to it; its last task may still come back as a result or by its death. take_result(): the task is completed,
+// unless the seat has another one; the worker is free: hand out. finish(): status, time, count; of the finished tasks the last `result_limit` are kept.
 inline void Pool::take_idle(int slot, pid_t pid) {
   const std::lock_guard lock(mutex_);
   seat(slot).pid = pid;
   assign();
+}
+
+inline void Pool::take_leaving(int slot) {
+  const std::lock_guard lock(mutex_);
+  seat(slot).pid = 0;
 }
 
 inline void Pool::take_result(int slot, const std::string& id, const Json& result) {
@@ -398,12 +414,17 @@ void add_routes(HttpServer& server, Pool& pool) {
 // Starts the workers and serves; false if the end was asked for meanwhile.
 bool start_cluster(Master& master, Pool& pool, HttpServer& server, const cluster::Address& address) {
   // STEP 7: start the cluster
-  // Let the pool know what workers say ("idle", "result") and who dies. Start the workers, wait until all are ready or the end
+  // Let the pool know what workers say ("idle", "leaving", "result") and who dies. Who is leaving gets
+  // a "leave", behind all that was handed out to it before. Start the workers, wait until all are ready or the end
   // is asked for, serve, and announce that the cluster is ready.
   master.on_message(
       "idle", [&](const Master::WorkerInfo& from, const Json&) { pool.take_idle(from.slot, from.pid); });
   master.on_message("result", [&](const Master::WorkerInfo& from, const Json& message) {
     pool.take_result(from.slot, message.value("id", ""), message["result"]);
+  });
+  master.on_message("leaving", [&](const Master::WorkerInfo& from, const Json&) {
+    pool.take_leaving(from.slot);
+    master.loop().post([&master, pid = from.pid] { master.send(pid, {{"type", "leave"}}); });
   });
   master.on_death([&](const Master::Death& death) { pool.take_death(death.worker.slot); });
   master.start_workers();
@@ -423,15 +444,25 @@ bool start_cluster(Master& master, Pool& pool, HttpServer& server, const cluster
 void work(Worker& worker, const bool& told_to_leave) {
   // STEP 8: the life of a worker
   // Say that you are idle, and then that you are ready. A "task" has id, kind and n; answer it by a "result" with id and
-  // result. The handler only notes what comes: compute in the main line. A task that has come is finished before you leave.
+  // result. The handler only notes what comes: compute in the main line. When told to leave, say that you are leaving; a task
+  // may be on its way to you, so finish what comes until the master has said "leave".
   std::deque<Json> tasks;
+  bool last_has_come = false;
   worker.on_message("task", [&](const Json& task) { tasks.push_back(task); });
+  worker.on_message("leave", [&](const Json&) { last_has_come = true; });
   worker.send({{"type", "idle"}});
   worker.ready();
-  while (worker.wait_until([&] { return !tasks.empty() || told_to_leave; }) && !tasks.empty()) {
-    const Json task = std::move(tasks.front());
-    tasks.pop_front();
-    worker.send({{"type", "result"}, {"id", task["id"]}, {"result", compute(task["kind"], task["n"])}});
+  for (bool leaving = false; !last_has_come || !tasks.empty();) {
+    worker.wait_until([&] { return !tasks.empty() || last_has_come || (told_to_leave && !leaving); });
+    if (told_to_leave && !leaving) {
+      leaving = true;
+      worker.send({{"type", "leaving"}});
+    }
+    if (!tasks.empty()) {
+      const Json task = std::move(tasks.front());
+      tasks.pop_front();
+      worker.send({{"type", "result"}, {"id", task["id"]}, {"result", compute(task["kind"], task["n"])}});
+    }
   }
   // END STEP 8
 }
@@ -465,7 +496,7 @@ inline Json Pool::stats() const {
 }
 
 // STEP 10: take a worker's death
-// The seat is empty. If it had a task, that goes back to the *front* of the queue, even if the queue is full; after
+// The seat is empty. If it had a task that had been sent, that was an attempt. The task goes back to the *front* of the queue, even if the queue is full; after
 // `max_attempts` it has failed, and `error` says why.
 inline void Pool::take_death(int slot) {
   const std::lock_guard lock(mutex_);
@@ -476,7 +507,8 @@ inline void Pool::take_death(int slot) {
   }
   auto& task = tasks_.at(std::exchange(left.task, {}));
   task.slot = 0;
-  if (task.attempts >= settings_.max_attempts) {
+  task.attempts -= left.sent ? 0 : 1;
+  if (left.sent && task.attempts >= settings_.max_attempts) {
     task.error = "the worker died, at each of " + std::to_string(task.attempts) + " attempts";
     finish(task, Status::failed);
     return;
@@ -496,22 +528,22 @@ bool end_cluster(Master& master, Pool& pool, HttpServer& server, cluster::Listen
                  milliseconds timeout) {
   // STEP 11: the end
   // Close the pool, and wait until it has finished, the timeout is over, or the end is forced by a second signal. Then let the
-  // server finish its answers, close the listening socket, and end the workers. Lost are tasks that are not finished, those that have failed
-  // meanwhile, and requests that were cut.
+  // server finish its answers (half-sent requests are cut after 5 s), close the listening socket, and end the workers: all
+  // within the timeout. Lost are tasks that are not finished, those that have failed meanwhile, and requests that were cut.
   const auto deadline = Clock::now() + timeout;
+  const auto rest = [&] {
+    return std::max(milliseconds(0), std::chrono::duration_cast<milliseconds>(deadline - Clock::now()));
+  };
   const int failed_before = pool.failed();
   pool.close();
   master.wait_until([&] { return pool.finished() || master.forced(); }, timeout);
   const bool finished = pool.finished() && pool.failed() == failed_before;
-  server.hooks.quiet = [&] { master.loop().post([] {}); };
   server.begin_drain(milliseconds(0));
   listener.fd.reset();
-  master.wait_until([&] { return server.drained() || master.forced(); },
-                    std::min(milliseconds(1'000), timeout));
+  master.wait_until([&] { return server.drained() || master.forced(); }, rest());
   const auto cut = server.cut();
-  const auto rest = std::chrono::duration_cast<milliseconds>(deadline - Clock::now());
-  return master.end_workers(std::max(rest, milliseconds(100))) && finished &&
-         cut.requests + cut.half_sent == 0;
+  const bool graceful = master.end_workers(std::max(rest(), milliseconds(100)));
+  return graceful && finished && cut.requests + cut.half_sent == 0;
   // END STEP 11
 }
 
@@ -521,6 +553,9 @@ int run_master(const Settings& settings) {
   Pool pool(master, settings);
   HttpServer server(listener.fd.get(), Json::object(), master.journal(), {});
   add_routes(server, pool);
+  server.hooks.quiet = [&] {
+    master.loop().post([] {});
+  };  // wakes the main line when the drain has come to its end
   master.end_by_signal(Master::Meanwhile::replace);
   if (start_cluster(master, pool, server, listener.address)) {
     master.wait_until([&] { return master.ending(); });
