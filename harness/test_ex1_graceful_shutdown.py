@@ -71,7 +71,7 @@ class TestItem1Start:
             cluster.expect_within(delay + 0.5, answer.started, answer.ended, f"the answer to {path}")
 
     @check(expected="within 1 s a new process answers in the slot of the killed one; the other worker serves meanwhile",
-           likely="the master does not notice that a child has died, or starts no successor, or waits for it in a blocking way",
+           likely="the master does not notice that a child has died, or starts no successor, or takes one death for the end of all",
            hint="when a worker exits and no shutdown is under way, start a new one with the same number", seconds=1.5)
     def test_killed_worker_is_replaced(self, lab: Lab) -> None:
         """A killed worker is replaced within a second, in its slot, while the other one serves"""

@@ -51,7 +51,7 @@ class TestItem1Heartbeats:
             cluster.expect_within(0.5, ready or cluster.started, first, f"the first heartbeat of worker {slot} after its ready")
 
     @check(expected="heartbeats of each worker one interval apart, within 10 % + 50 ms, while it serves load",
-           likely="heartbeats are sent by the threads that serve requests, or each wait starts only after the work is done",
+           likely="only one is sent, or every second one, or they are sent by the threads that serve requests, or each wait starts only after the work",
            hint="send them from a timer of the main line's loop, which does nothing else", seconds=4, heavy=True)
     def test_interval_is_kept_under_load(self, lab: Lab) -> None:
         """Heartbeats come every interval, also while the worker serves load"""
@@ -77,7 +77,7 @@ class TestItem2Silence:
 
     @check(expected="a stopped worker is replaced after HEARTBEAT_TIMEOUT_MS, counted from its last heartbeat, not before and no "
                     "later than an interval + 500 ms; the stopped process is gone, the others are the same",
-           likely="nobody looks whether heartbeats stay away, or the stopped process is sent SIGTERM, which it cannot heed",
+           likely="nobody looks whether heartbeats stay away, or too early, or the stopped process is sent SIGTERM, which it cannot heed",
            hint="judge at least once an interval, by the age of the last heartbeat; end a silent worker with SIGKILL", seconds=3.5)
     def test_stopped_worker_is_replaced(self, lab: Lab) -> None:
         """A stopped worker is replaced after the timeout, and not before"""

@@ -212,7 +212,7 @@ class TestItem4Timeouts:
 
     @check(expected="a /send to a stopped worker is 504 between half of REQUEST_TIMEOUT_MS and the whole; sends to others are answered "
                     "at once meanwhile, each with its own reply",
-           likely="the master or the sender waits for the stopped worker and does nothing else",
+           likely="the master or the sender waits for the stopped worker and does nothing else, or gives up too early",
            hint="nobody waits in the master: it notes what it has passed on, and goes on", seconds=2.5)
     def test_send_to_a_stopped_worker(self, lab: Lab) -> None:
         """`/send` to a stopped worker is 504 in time, and disturbs nobody"""
@@ -357,7 +357,7 @@ class TestItem5AllEndpoints:
             raise CheckFailed(f"`requests` in two answers to / one after another: {counts}", expected="one more each time")
 
     @check(expected="10,000 messages: the last 100 are kept, in order, and no process has grown by more than 24 MiB",
-           likely="messages, pending entries or buffers pile up", hint="bound everything that a client can make grow", seconds=6,
+           likely="messages, pending entries or buffers pile up, or one message too few is kept", hint="bound everything that a client can make grow", seconds=6,
            heavy=True)
     def test_ten_thousand_messages(self, lab: Lab) -> None:
         """10,000 messages leave memory flat, and the last 100 are kept"""

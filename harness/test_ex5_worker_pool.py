@@ -14,6 +14,7 @@ from grading.common_load import LoadChecks
 from grading.common_process import ProcessChecks
 from grading.common_start import StartChecks
 from grading.lab import Lab
+from grading.timing import overdue
 from grading.verdict import CheckFailed, Exercise, check
 
 EXERCISE = Exercise(
@@ -244,7 +245,7 @@ class TestItem3Followed:
             name = pool.submit(cluster, *pool.ENDLESS)
             for attempt in range(1, most + 1):
                 kill_at_work(cluster, name, attempt)
-            body = pool.await_status(cluster, name, "failed", f"after {most} deaths", 2.0)
+            body = await_failed(cluster, name, most)
             if body["attempts"] != most or body.get("result") is not None:
                 raise CheckFailed(f"after {most} deaths: {body}", expected=f"attempts {most}, no result")
             after = pool.submit(cluster, "fibonacci", 12)
@@ -566,12 +567,25 @@ def kill_at_work(cluster: Cluster, name: str, attempt: int) -> None:
     within = 3.0
     began = time.monotonic()
     while (body := pool.task(cluster, name))["status"] != "processing" or body["attempts"] != attempt:
-        if time.monotonic() > began + within:
+        if overdue(began, within):
             cluster.refuse_late(within, began, f"after {attempt - 1} deaths the task is {body['status']} with attempts {body['attempts']}, "
                                                f"not processing with {attempt}")
         time.sleep(0.01)
     cluster.find_workers()
     cluster.signal_worker(1, SIGKILL)
+
+
+def await_failed(cluster: Cluster, name: str, most: int) -> pool.Body:
+    """Its worker has died for the last time that it may."""
+    within = 2.0
+    began = time.monotonic()
+    while (body := pool.task(cluster, name))["status"] != "failed":
+        if body["attempts"] > most:
+            raise CheckFailed(f"after {most} deaths the task is {body['status']} with attempts {body['attempts']}", expected="failed")
+        if overdue(began, within):
+            cluster.refuse_late(within, began, f"after {most} deaths: the task is {body['status']}, not failed")
+        time.sleep(0.01)
+    return body
 
 
 def many_tasks(cluster: Cluster, count: int) -> None:

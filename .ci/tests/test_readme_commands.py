@@ -23,6 +23,7 @@ BY_HAND = "Try it by hand"
 SHORTER = {
     "make test": "make test ARGS=steps",
     "make bench": "make --dry-run bench",
+    "make prove ARGS=--fast": "make prove ARGS='--fast --only 1 --name no-retry-after'",
     "python3 -m pytest harness/tests": "python3 -m pytest harness/tests -k order",
 }
 ONE_ITEM = "-p no:cacheprovider -k TestItem1"

@@ -17,7 +17,7 @@ from .events import EventLog
 from .http_client import Client, Connection
 from .program import Program
 from .run import Run
-from .timing import DelayMeter, expect_within, refuse_late
+from .timing import DelayMeter, expect_within, overdue, refuse_late
 from .verdict import CheckFailed, Exercise, Inconclusive
 from .watcher import Watcher
 
@@ -158,7 +158,7 @@ class Cluster:
                                   expected=f"200 to {answer.path} and a JSON object with `worker` and `pid`")
             if found and answer.worker is not None:
                 time.sleep(PAUSE)
-            if time.monotonic() > began + patience:
+            if overdue(began, patience):
                 self.refuse_late(patience, began, f"only the workers {sorted(found)} of {self.workers} answer; last: {answer}")
         self.slots = found
         return found
@@ -174,7 +174,7 @@ class Cluster:
             if len(found) == self.workers and all(map(processes.alive, found.values())):
                 self.slots = found
                 return found
-            if time.monotonic() > began + patience:
+            if overdue(began, patience):
                 self.refuse_late(patience, began, f"/stats lists (slot: pid) {found}, not {self.workers} workers that live")
             time.sleep(PAUSE)
 
@@ -195,7 +195,7 @@ class Cluster:
             else:
                 connection.close()
                 time.sleep(PAUSE)
-            if time.monotonic() > began + patience:
+            if overdue(began, patience):
                 have = ", ".join(f"worker {slot}: {len(found)} of {each}" for slot, found in wanted.items())
                 self.refuse_late(patience, began, f"kept-alive connections to all workers: {have}; last: {answer}")
         return wanted

@@ -10,7 +10,7 @@ from . import processes
 from .cluster import Cluster
 from .http_client import Answer, Connection
 from .lab import Lab, read_journal
-from .timing import expect_not_before
+from .timing import expect_not_before, overdue
 from .verdict import CheckFailed, Inconclusive
 
 MIB = 1024 * 1024
@@ -47,7 +47,7 @@ def ready_at(cluster: Cluster, pid: int) -> float | None:
 def await_heartbeats(cluster: Cluster, slot: int, count: int, patience: float) -> list[float]:
     began = time.monotonic()
     while len(found := heartbeats(cluster, slot)) < count:
-        if time.monotonic() > began + patience:
+        if overdue(began, patience):
             cluster.refuse_late(patience, began, f"heartbeat {len(found) + 1} of worker {slot} in the master's journal (recv)")
         time.sleep(0.02)
     return found
@@ -215,6 +215,6 @@ def next_report(cluster: Cluster, since: float, patience: float) -> Report:
         found = [report for report in reports(cluster) if report.t >= since]
         if found:
             return found[0]
-        if time.monotonic() > since + patience:
+        if overdue(since, patience):
             cluster.refuse_late(patience, since, "the next health report")
         time.sleep(0.02)

@@ -12,7 +12,7 @@ from . import processes
 from .cluster import Cluster
 from .common_http import expect_form
 from .http_client import Answer, Connection
-from .timing import expect_within
+from .timing import expect_within, overdue
 from .verdict import CheckFailed, Inconclusive
 
 Body = dict[str, Any]
@@ -105,7 +105,7 @@ def await_status(cluster: Cluster, name: str, status: str, why: str, within: flo
     """Wait until the task has that status, which needs no computing."""
     began = time.monotonic()
     while (body := task(cluster, name))["status"] != status:
-        if time.monotonic() > began + within:
+        if overdue(began, within):
             cluster.refuse_late(within, began, f"{why}: its status is {body['status']}, not {status}")
         time.sleep(0.01)
     return body
@@ -129,7 +129,7 @@ def await_over(cluster: Cluster, names: Iterable[str], what: str = "the tasks") 
         total = sum(map(processes.processor_time, workers))
         if total != used or any(map(processes.ready_threads, workers)):
             quiet_since, used = now, total
-        if now - quiet_since > QUIET or now - began > LONGEST:
+        if overdue(quiet_since, QUIET) or now - began > LONGEST:
             cluster.refuse_late(QUIET, quiet_since, f"{what}: {len(left)} of {len(left) + len(over)} are not finished, the first is {body}")
         if left:
             time.sleep(0.01)
@@ -167,7 +167,7 @@ def expect_times(body: Body) -> None:
     queued, started, finished = (body[key] for key in ("queuedAt", "startedAt", "finishedAt"))
     duration = body.get("durationMs")
     fits = isinstance(duration, (int, float)) and abs(duration - (finished - started)) < 1.5
-    if not queued <= started <= finished or abs(finished / 1000 - time.time()) > 600 or not fits:
+    if not queued <= started <= finished or abs(queued / 1000 - time.time()) > 600 or not fits:
         raise CheckFailed(f"queuedAt {queued}, startedAt {started}, finishedAt {finished}, durationMs {duration}",
                           expected="queuedAt ≤ startedAt ≤ finishedAt in Unix milliseconds, durationMs from start to finish")
 
@@ -202,7 +202,7 @@ def whole(value: object) -> bool:
 def await_stats(cluster: Cluster, condition: Callable[[Body], object], what: str, within: float = AT_ONCE) -> Body:
     began = time.monotonic()
     while not condition(body := stats(cluster)):
-        if time.monotonic() > began + within:
+        if overdue(began, within):
             cluster.refuse_late(within, began, f"{what}: workers {body['workers']}, queue {body['queue']}, tasks {body['tasks']}")
         time.sleep(0.01)
     return body

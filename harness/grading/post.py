@@ -8,7 +8,7 @@ from urllib.parse import quote
 from .cluster import Cluster
 from .http_client import Answer, Connection, Exchange
 from .lab import Lab
-from .timing import expect_not_before
+from .timing import expect_not_before, overdue
 from .verdict import CheckFailed
 
 COUNTS = ("requests", "received", "pending")
@@ -69,7 +69,7 @@ def await_nothing_pending(cluster: Cluster, within: float) -> None:
     """No worker waits for anything any more."""
     began = time.monotonic()
     while any(left := [row["pending"] for row in stats(cluster).values()]):
-        if time.monotonic() > began + within:
+        if overdue(began, within):
             cluster.refuse_late(within, began, f"pending is {left} on the workers, not 0 everywhere")
         time.sleep(0.02)
 
@@ -78,7 +78,7 @@ def await_nothing_pending_but(connection: Connection, cluster: Cluster, missing:
     """The same, as those see it who are not stopped."""
     began = time.monotonic()
     while any(row["pending"] for row in expect_stats(cluster, connection.get("/stats", patience=5), missing).values()):
-        if time.monotonic() > began + QUICK:
+        if overdue(began, QUICK):
             cluster.refuse_late(QUICK, began, "after the deadlines something is pending still")
         time.sleep(0.02)
 

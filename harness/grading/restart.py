@@ -14,7 +14,7 @@ from .cluster import CHILD_AGE, Cluster, describe
 from .http_client import Answer, Exchange
 from .lab import Lab
 from .program import Program
-from .timing import expect_not_before
+from .timing import expect_not_before, overdue, overdue_at
 from .verdict import CheckFailed, Inconclusive
 
 SAMPLE_SECONDS = 0.004
@@ -35,7 +35,7 @@ def survey(cluster: Cluster, patience: float = 5.0) -> dict[int, Answer]:
             raise CheckFailed(f"{answer}, body {answer.body[:200]!r}", expected="200 to / with `worker` and `pid`")
         found[answer.worker] = answer
         cluster.slots[answer.worker] = answer.pid
-        if time.monotonic() > began + patience:
+        if overdue(began, patience):
             cluster.refuse_late(patience, began, f"only the workers {sorted(found)} of {cluster.workers} answer")
         time.sleep(0.002)
     return found
@@ -94,7 +94,7 @@ def restart(cluster: Cluster) -> float:
 def await_replaced(lab: Lab, cluster: Cluster, old: dict[int, int], since: float, more: float = 0.0) -> float:
     """Wait until the old workers are gone; returns when the last one was."""
     bound = whole_restart(lab, cluster) + more
-    left = cluster.watcher.wait_gone(list(old.values()), since + bound - time.monotonic())
+    left = cluster.watcher.wait_gone(list(old.values()), overdue_at(since, bound) - time.monotonic())
     if left:
         slots = [slot for slot, pid in old.items() if pid in left]
         cluster.refuse_late(bound, since, f"after SIGUSR2 the old workers {slots} are still there, pids {sorted(left)}")
@@ -120,7 +120,7 @@ def await_version(lab: Lab, cluster: Cluster, wanted: str, since: float, more: f
     """Wait until all slots serve that version."""
     bound = whole_restart(lab, cluster) + more
     while set((seen := versions(survey(cluster))).values()) != {wanted}:
-        if time.monotonic() > since + bound:
+        if overdue(since, bound):
             cluster.refuse_late(bound, since, f"the versions (slot: version) are still {seen}, not all {wanted}")
         time.sleep(0.02)
 
@@ -147,7 +147,7 @@ def send(cluster: Cluster, pid: int, number: Signals) -> float:
 def await_settled(cluster: Cluster, count: int, since: float, bound: float) -> None:
     """Wait until there are just so many children again: nobody starts, nobody leaves."""
     while sum(map(processes.alive, processes.children(cluster.pid))) != count:
-        if time.monotonic() > since + bound:
+        if overdue(since, bound):
             cluster.refuse_late(bound, since, f"{count} worker processes again, and no more")
         time.sleep(0.01)
 
@@ -159,7 +159,7 @@ def next_newcomer(cluster: Cluster, known: set[int], patience: float) -> tuple[f
         for pid in processes.children(cluster.pid):
             if pid not in known and processes.alive(pid):
                 return time.monotonic(), pid
-        if time.monotonic() > began + patience:
+        if overdue(began, patience):
             cluster.refuse_late(patience, began, "a new worker process after SIGUSR2 (none came)")
         time.sleep(0.002)
 

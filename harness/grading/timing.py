@@ -148,6 +148,15 @@ def expect_within(meter: DelayMeter, bound: float, start: float, end: float, wha
     raise CheckFailed(f"{what}: took {took * 1000:.0f} ms, the bound is {bound * 1000:.0f} ms{delay}")
 
 
+def overdue(start: float, bound: float) -> bool:
+    """Whether so much more than the bound has passed that a small delay of the machine is no excuse any more."""
+    return time.monotonic() > overdue_at(start, bound)
+
+
+def overdue_at(start: float, bound: float) -> float:
+    return start + bound * 1.25 + 0.5
+
+
 def refuse_late(meter: DelayMeter, bound: float, start: float, what: str) -> NoReturn:
     """Something has still not happened now. Fail, or say that the machine may be the reason."""
     try:

@@ -4,8 +4,8 @@ from __future__ import annotations
 from .wrong import Wrong
 
 WRONG = (
-    Wrong("one-id-for-all", "every call has the same id, so there is room for one", 1,
-          (("  return prefix_ + std::to_string(++last_id_);", "  return prefix_ + std::to_string(last_id_.load());"),), "room"),
+    Wrong("one-id-for-all", "every call has the same id, so there is room for one", 5,
+          (("  return prefix_ + std::to_string(++last_id_);", "  return prefix_ + std::to_string(last_id_.load());"),), "collide"),
     Wrong("received-is-not-summed", "`total` lacks what was received", 1,
           (('    for (const auto* key : {"requests", "received", "pending"}) {', '    for (const auto* key : {"requests", "pending"}) {'),), "numbers"),
     Wrong("counts-are-kept", "statistics are asked for once, and the answer is kept for ever", 1,
@@ -27,13 +27,13 @@ WRONG = (
     Wrong("waits-for-the-dead", "the death of a receiver is not noticed: its sender waits until the deadline", 4,
           (("    } else if (awaited != pending.awaited.end()) {", "    } else if (awaited != pending.awaited.end() && pending.awaited.empty()) {"),), "dea"),
     Wrong("no-partial-answer", "the master waits longer than the caller", 4,
-          (("  milliseconds master_timeout = request_timeout * 3 / 4;", "  milliseconds master_timeout = request_timeout * 2;"),), "deadline"),
+          (("  milliseconds master_timeout = request_timeout * 3 / 4;", "  milliseconds master_timeout = request_timeout * 2;"),), "waits for all"),
     Wrong("gives-up-too-early", "a 504 comes after a quarter of the time", 4,
-          (("  milliseconds master_timeout = request_timeout * 3 / 4;", "  milliseconds master_timeout = request_timeout / 4;"),), "early"),
+          (("  milliseconds master_timeout = request_timeout * 3 / 4;", "  milliseconds master_timeout = request_timeout / 4;"),), "too early"),
     Wrong("first-in-first-out-matching", "an answer goes to whoever has waited longest", 5,
-          (('pending_.find(message.value("id", "")); found != pending_.end()', "pending_.begin(); !message.empty() && found != pending_.end()"),), "order"),
-    Wrong("keeps-one-message-too-few", "99 messages are kept, not 100", 5,
-          (("  if (messages_.size() > limit_) {", "  if (messages_.size() >= limit_) {"),), "last"),
-    Wrong("mailbox-without-a-limit", "every message is kept for ever", 5,
-          (("  if (messages_.size() > limit_) {", "  if (messages_.size() > limit_ * 1000) {"),), "limit"),
+          (('pending_.find(message.value("id", "")); found != pending_.end()', "pending_.begin(); !message.empty() && found != pending_.end()"),), "matched"),
+    Wrong("keeps-one-message-too-few", "99 messages are kept, not 100", 3,
+          (("  if (messages_.size() > limit_) {", "  if (messages_.size() >= limit_) {"),), "kept"),
+    Wrong("mailbox-without-a-limit", "every message is kept for ever", 3,
+          (("  if (messages_.size() > limit_) {", "  if (messages_.size() > limit_ * 1000) {"),), "kept"),
 )
