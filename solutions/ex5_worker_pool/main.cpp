@@ -157,7 +157,7 @@ NLOHMANN_JSON_SERIALIZE_ENUM(Status, {{Status::queued, "queued"},
                                       {Status::completed, "completed"},
                                       {Status::failed, "failed"}})
 
-struct Task {
+struct Task {  // NOLINT(bugprone-exception-escape): the check takes Json's noexcept move for one that throws
   std::string id;
   Order order;
   Status status = Status::queued;
