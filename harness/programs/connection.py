@@ -1,24 +1,23 @@
-"""One HTTP connection of a worker, on asyncio: whole requests in, whole answers out, limits and deadlines kept."""
+"""One HTTP connection, on asyncio: whole requests in, whole answers out, limits and deadlines kept."""
 from __future__ import annotations
 
 import asyncio
 import json
-import os
 from typing import Any, Protocol
 
 HEAD_LIMIT, BODY_LIMIT, STALL_SECONDS, LINGER_SECONDS = 16 * 1024, 64 * 1024, 5.0, 0.5
 
 
 class Owner(Protocol):
-    """What a connection asks of its worker."""
+    """What a connection asks of the process that serves it."""
 
     loop: asyncio.AbstractEventLoop
     clients: set[Connection]
-    slot: int
     draining: bool
     leaving: bool
 
-    def reply(self, method: str, path: str) -> tuple[int, dict[str, Any], dict[str, str], float]: ...
+    def identity(self) -> dict[str, Any]: ...
+    def reply(self, method: str, path: str, body: bytes) -> tuple[int, dict[str, Any], dict[str, str], float]: ...
     def note(self, event: str, **fields: Any) -> None: ...
     def tell(self, line: str) -> None: ...
     def changed(self) -> None: ...
@@ -97,10 +96,11 @@ class Connection(asyncio.Protocol):
             return self.refuse(413, f"the body may have {BODY_LIMIT} bytes")
         if length < 0 or len(self.buffer) < end + 4 + length:
             return
+        body = bytes(self.buffer[end + 4:end + 4 + length])
         del self.buffer[:end + 4 + length]
         self.set_stall(False)
         close = version != "HTTP/1.1" or headers.get("connection", "").lower() == "close"
-        self.handle(method, target.split("?")[0], close)
+        self.handle(method, target.split("?")[0], body, close)
 
     def chunked_length(self, at: int) -> int:
         """How many bytes the chunks from here on take up; more than the limit if too many, -1 if not all came yet."""
@@ -120,22 +120,22 @@ class Connection(asyncio.Protocol):
         self.owner.note("request", method="", path="", conn=self.number)
         self.answer(status, {"error": why}, close=True)
 
-    def handle(self, method: str, path: str, close: bool) -> None:
+    def handle(self, method: str, path: str, body: bytes, close: bool) -> None:
         self.busy = True
         self.owner.note("request", method=method, path=path, conn=self.number)
-        status, body, extra, delay = self.owner.reply(method, path)
+        status, said, extra, delay = self.owner.reply(method, path, body)
         close = close or extra.pop("Connection", "") == "close"
         if delay:
-            self.owner.loop.call_later(delay, self.answer, status, body, extra, close)
+            self.owner.loop.call_later(delay, self.answer, status, said, extra, close)
         else:
-            self.answer(status, body, extra, close, method == "HEAD")
+            self.answer(status, said, extra, close, method == "HEAD")
 
     def answer(self, status: int, body: dict[str, Any], extra: dict[str, str] | None = None,
                close: bool = False, head: bool = False) -> None:
         if self.transport.is_closing():
             return
         close = close or self.owner.draining or self.owner.leaving
-        data = json.dumps({**body, "worker": self.owner.slot, "pid": os.getpid()}).encode()
+        data = json.dumps({**body, **self.owner.identity()}).encode()
         headers = {"Content-Type": "application/json", "Content-Length": str(len(data)),
                    "Connection": "close" if close else "keep-alive", **(extra or {})}
         lines = "".join(f"{key}: {value}\r\n" for key, value in headers.items())

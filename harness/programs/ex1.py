@@ -1,97 +1,30 @@
 """Exercise 1 in plain Python: a proof that the contract can be kept in any language.
 
-Start it with `python3 ex1.py`. The master runs this same file once more for each worker, with a role in the
-environment, the listening socket and one end of a socket pair. Lines of text on that pair are the only messages:
-the worker says `ready`, `drained`, `cut N`; the master says `drain`, `quit`, `force`. End of file on it means that the
-master is gone, and the worker goes too.
+Start it with `python3 ex1.py`. Lines of text on a socket pair are the only messages: the worker says `ready`, `drained`,
+`cut N`; the master says `drain`, `quit`, `force`. End of file on it means that the master is gone, and the worker goes too.
 """
 from __future__ import annotations
 
 import asyncio
-import errno
-import ipaddress
-import json
 import os
-import resource
 import select
 import signal
 import socket
 import subprocess
 import sys
 import time
-from typing import Any, Callable
+from typing import Any
 
+from base import ROLE, SLOT, Loop, Refused, announce, log, raise_open_files, read_lines, run_master, whole
+from base import Settings as Common
 from connection import Connection
 
-Loop = asyncio.AbstractEventLoop
-ROLE = os.environ.get("EX1_ROLE", "")
-SLOT = int(ROLE.split()[0]) if ROLE else 0
 
-
-class Refused(Exception):
-    """A setting that the contract does not allow."""
-
-
-def whole(name: str, default: int, low: int, high: int) -> int:
-    text = os.environ.get(name, str(default))
-    if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
-        raise Refused(f"{name}={text!r} is not allowed: a whole number from {low} to {high}")
-    return int(text)
-
-
-class Settings:
+class Settings(Common):
     def __init__(self) -> None:
-        self.host = os.environ.get("HOST", "127.0.0.1")
-        try:
-            self.address = "127.0.0.1" if self.host == "localhost" else str(ipaddress.ip_address(self.host))
-        except ValueError:
-            raise Refused(f"HOST={self.host!r} is not allowed: an IPv4 or IPv6 address or localhost") from None
-        self.port = whole("PORT", 8000, 0, 65535)
-        self.workers = whole("WORKERS", 2, 1, 64)
+        super().__init__(workers=2)
         self.default = whole("DEFAULT_MS", 1000, 0, 3_600_000) / 1000
         self.slow = whole("SLOW_MS", 5000, 0, 3_600_000) / 1000
-        self.timeout = whole("SHUTDOWN_TIMEOUT_MS", 10000, 1, 3_600_000) / 1000
-        path = os.environ.get("JOURNAL")
-        self.journal = -1
-        if path is not None:
-            try:
-                self.journal = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            except OSError as why:
-                raise Refused(f"JOURNAL={path!r} is not allowed: {why.strerror}; a file that can be written") from None
-
-    def note(self, event: str, **fields: Any) -> None:
-        if self.journal >= 0:
-            entry = {"t": time.monotonic(), "role": "worker" if SLOT else "master", "worker": SLOT,
-                     "pid": os.getpid(), "event": event, **fields}
-            os.write(self.journal, (json.dumps(entry) + "\n").encode())
-
-
-def log(text: str) -> None:
-    now = time.time()
-    stamp = time.strftime("%H:%M:%S", time.localtime(now)) + f".{int(now * 1000) % 1000:03d}"
-    os.write(1, f"{stamp} {f'worker{SLOT}' if SLOT else 'master'}[{os.getpid()}] {text}\n".encode())
-
-
-def read_lines(loop: Loop, channel: socket.socket, line: Callable[[str], None], end: Callable[[], None]) -> None:
-    rest = b""
-
-    def readable() -> None:
-        nonlocal rest
-        try:
-            data = channel.recv(65536)
-        except BlockingIOError:
-            return
-        except ConnectionError:
-            data = b""
-        *lines, rest = (rest + data).split(b"\n")
-        for text in lines:
-            line(text.decode())
-        if not data:
-            loop.remove_reader(channel)
-            end()
-
-    channel.setblocking(False)
-    loop.add_reader(channel, readable)
 
 
 # ------------------------------------------------------------------------------------------------------- the worker
@@ -100,7 +33,7 @@ def read_lines(loop: Loop, channel: socket.socket, line: Callable[[str], None], 
 class Worker:
     def __init__(self, settings: Settings, loop: Loop, listener: socket.socket, channel: socket.socket) -> None:
         self.settings, self.loop, self.listener, self.channel = settings, loop, listener, channel
-        self.slot, self.note = SLOT, settings.note
+        self.note = settings.note
         self.clients: set[Connection] = set()
         self.draining = self.leaving = self.reported = False
         self.done: asyncio.Future[int] = loop.create_future()
@@ -124,13 +57,16 @@ class Worker:
         self.settings.note("ready")
         self.tell("ready")
 
-    def reply(self, method: str, path: str) -> tuple[int, dict[str, Any], dict[str, str], float]:
+    def identity(self) -> dict[str, Any]:
+        return {"worker": SLOT, "pid": os.getpid()}
+
+    def reply(self, method: str, path: str, body: bytes) -> tuple[int, dict[str, Any], dict[str, str], float]:
         """Status, body, further headers, and the seconds that the work takes."""
         if self.draining:
-            body: dict[str, Any] = {"error": "shutting down, try again in a second"}
+            said: dict[str, Any] = {"error": "shutting down, try again in a second"}
             if path == "/health":
-                body = {"status": "draining", **self.health()}
-            return 503, body, {"Retry-After": "1", "Connection": "close"}, 0.0
+                said = {"status": "draining", **self.health()}
+            return 503, said, {"Retry-After": "1", "Connection": "close"}, 0.0
         delays = {"/": self.settings.default, "/slow": self.settings.slow, "/fast": 0.0, "/health": 0.0}
         if path not in delays:
             return 404, {"error": f"unknown path; there are {', '.join(delays)}"}, {}, 0.0
@@ -234,7 +170,7 @@ class Master:
         mine, its = socket.socketpair()
         slot.channel, slot.ready, slot.drained, slot.started = mine, False, False, time.monotonic()
         role = f"{slot.number} {self.listener.fileno()} {its.fileno()}"
-        slot.process = subprocess.Popen([sys.executable, os.path.abspath(__file__)], env={**os.environ, "EX1_ROLE": role},
+        slot.process = subprocess.Popen([sys.executable, os.path.abspath(__file__)], env={**os.environ, "CLUSTER_ROLE": role},
                                         pass_fds=(self.listener.fileno(), its.fileno()))
         its.close()
         self.settings.note("spawn", peer=slot.number, child=slot.process.pid)
@@ -254,9 +190,7 @@ class Master:
             slot.ready = True
             if not self.announced and all(one.ready for one in self.slots):
                 self.announced = True
-                name, port = self.settings.host, self.listener.getsockname()[1]
-                url = f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
-                os.write(1, f"ready url={url} workers={len(self.slots)} pid={os.getpid()}\n".encode())
+                announce(self.settings, self.listener)
         elif line == "drained":
             slot.drained = True
             self.advance()
@@ -337,21 +271,10 @@ def main() -> int:
     except Refused as why:
         print(why, file=sys.stderr)
         return 2
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     if ROLE:
+        raise_open_files()
         return asyncio.run(work(settings))
-    listener = socket.socket(socket.AF_INET6 if ":" in settings.address else socket.AF_INET)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    try:
-        listener.bind((settings.address, settings.port))
-        listener.listen(1024)
-    except OSError as why:
-        holder = f"; see who has it: ss -ltnp 'sport = :{settings.port}'" if why.errno == errno.EADDRINUSE else ""
-        print(f"cannot listen on {settings.host}:{settings.port}: {why.strerror}{holder}", file=sys.stderr)
-        return 1
-    return asyncio.run(lead(settings, listener))
+    return run_master(settings, lambda listener: lead(settings, listener))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,121 @@
+"""What the Python programs share: settings, the log, the journal, lines of text between master and workers.
+
+A master runs its own file once more for each worker, with a role in the environment and descriptors handed down.
+"""
+from __future__ import annotations
+
+import asyncio
+import errno
+import ipaddress
+import json
+import os
+import resource
+import socket
+import sys
+import time
+from typing import Any, Awaitable, Callable
+
+Loop = asyncio.AbstractEventLoop
+ROLE = os.environ.get("CLUSTER_ROLE", "")
+SLOT = int(ROLE.split()[0]) if ROLE else 0
+
+
+class Refused(Exception):
+    """A setting that the contract does not allow."""
+
+
+def whole(name: str, default: int, low: int, high: int) -> int:
+    text = os.environ.get(name, str(default))
+    if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
+        raise Refused(f"{name}={text!r} is not allowed: a whole number from {low} to {high}")
+    return int(text)
+
+
+class Settings:
+    """Those that are common to all exercises."""
+
+    def __init__(self, workers: int) -> None:
+        self.host = os.environ.get("HOST", "127.0.0.1")
+        try:
+            self.address = "127.0.0.1" if self.host == "localhost" else str(ipaddress.ip_address(self.host))
+        except ValueError:
+            raise Refused(f"HOST={self.host!r} is not allowed: an IPv4 or IPv6 address or localhost") from None
+        self.port = whole("PORT", 8000, 0, 65535)
+        self.workers = whole("WORKERS", workers, 1, 64)
+        self.timeout = whole("SHUTDOWN_TIMEOUT_MS", 10000, 1, 3_600_000) / 1000
+        path = os.environ.get("JOURNAL")
+        self.journal = -1
+        if path is not None:
+            try:
+                self.journal = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            except OSError as why:
+                raise Refused(f"JOURNAL={path!r} is not allowed: {why.strerror}; a file that can be written") from None
+
+    def note(self, event: str, **fields: Any) -> None:
+        if self.journal >= 0:
+            entry = {"t": time.monotonic(), "role": "worker" if SLOT else "master", "worker": SLOT,
+                     "pid": os.getpid(), "event": event, **fields}
+            os.write(self.journal, (json.dumps(entry) + "\n").encode())
+
+
+def log(text: str) -> None:
+    now = time.time()
+    stamp = time.strftime("%H:%M:%S", time.localtime(now)) + f".{int(now * 1000) % 1000:03d}"
+    os.write(1, f"{stamp} {f'worker{SLOT}' if SLOT else 'master'}[{os.getpid()}] {text}\n".encode())
+
+
+def read_lines(loop: Loop, channel: socket.socket, line: Callable[[str], None], end: Callable[[], None]) -> None:
+    rest = b""
+
+    def readable() -> None:
+        nonlocal rest
+        try:
+            data = channel.recv(65536)
+        except BlockingIOError:
+            return
+        except ConnectionError:
+            data = b""
+        *lines, rest = (rest + data).split(b"\n")
+        for text in lines:
+            line(text.decode())
+        if not data:
+            loop.remove_reader(channel)
+            end()
+
+    channel.setblocking(False)
+    loop.add_reader(channel, readable)
+
+
+def announce(settings: Settings, listener: socket.socket) -> None:
+    """Print the ready line."""
+    name, port = settings.host, listener.getsockname()[1]
+    url = f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+    os.write(1, f"ready url={url} workers={settings.workers} pid={os.getpid()}\n".encode())
+
+
+def listen(settings: Settings) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in settings.address else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    try:
+        listener.bind((settings.address, settings.port))
+        listener.listen(1024)
+    except OSError as why:
+        holder = f"; see who has it: ss -ltnp 'sport = :{settings.port}'" if why.errno == errno.EADDRINUSE else ""
+        raise OSError(f"cannot listen on {settings.host}:{settings.port}: {why.strerror}{holder}") from None
+    return listener
+
+
+def raise_open_files() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def run_master(settings: Settings, lead: Callable[[socket.socket], Awaitable[int]]) -> int:
+    raise_open_files()
+    try:
+        listener = listen(settings)
+    except OSError as why:
+        print(why, file=sys.stderr)
+        return 1
+    return asyncio.run(lead(listener))  # type: ignore[arg-type]
