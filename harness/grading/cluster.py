@@ -266,11 +266,11 @@ class Cluster:
 
     # ----- its end
 
-    def expect_within(self, bound: float, start: float, end: float, what: str) -> None:
-        expect_within(self.meter, bound, start, end, what)
+    def expect_within(self, bound: float, start: float, end: float, what: str, due: float | None = None) -> None:
+        expect_within(self.meter, bound, start, end, what, due)
 
-    def refuse_late(self, bound: float, start: float, what: str) -> NoReturn:
-        refuse_late(self.meter, bound, start, what)
+    def refuse_late(self, bound: float, start: float, what: str, due: float | None = None) -> NoReturn:
+        refuse_late(self.meter, bound, start, what, due)
 
     def wait_exit(self, patience: float) -> int | None:
         """The exit code as a shell counts it, but negative for a signal; None if it has not ended in time."""

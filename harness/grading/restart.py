@@ -20,6 +20,8 @@ from .verdict import CheckFailed, Inconclusive
 SAMPLE_SECONDS = 0.004
 SLACK = 1.0
 """Seconds that a worker may need beyond its simulated start-up: as for the replacement of a crashed one."""
+QUIET_WITHIN = 3.0
+"""Seconds after which a master is signalled although it is busy."""
 DRAIN_SLACK = 4.0
 """Seconds that an old worker may take to leave when it has nothing to do."""
 ELF = b"\x7fELF"
@@ -88,7 +90,17 @@ def whole_restart(lab: Lab, cluster: Cluster) -> float:
 
 
 def restart(cluster: Cluster) -> float:
+    """Signal a master that has nothing to do: one that has not yet noticed the end of the last restart would ignore it."""
+    deadline = time.monotonic() + QUIET_WITHIN
+    while not_noticed_yet(cluster) and time.monotonic() < deadline:
+        time.sleep(0.01)
     return cluster.signal(SIGUSR2)
+
+
+def not_noticed_yet(cluster: Cluster) -> bool:
+    """A child has ended and was not reaped, or the master stands ready to run."""
+    dead = [pid for pid in processes.children(cluster.pid) if processes.state(pid) == "Z"]
+    return bool(dead or processes.ready_threads(cluster.pid))
 
 
 def await_replaced(lab: Lab, cluster: Cluster, old: dict[int, int], since: float, more: float = 0.0) -> float:
@@ -97,7 +109,7 @@ def await_replaced(lab: Lab, cluster: Cluster, old: dict[int, int], since: float
     left = cluster.watcher.wait_gone(list(old.values()), overdue_at(since, bound) - time.monotonic())
     if left:
         slots = [slot for slot, pid in old.items() if pid in left]
-        cluster.refuse_late(bound, since, f"after SIGUSR2 the old workers {slots} are still there, pids {sorted(left)}")
+        cluster.refuse_late(bound, since, f"after SIGUSR2 the old workers {slots} are still there, pids {sorted(left)}", due=since)
     return max(cluster.watcher.gone_at(pid) or since for pid in old.values())
 
 
@@ -237,9 +249,9 @@ def expect_killed_at(cluster: Cluster, pid: int, since: float, bound: float, wha
     """The process is gone no earlier than `bound` after `since` (but for 10 %), and not much later."""
     latest = bound * 1.1 + SLACK
     if cluster.watcher.wait_gone([pid], since + latest * 1.5 + 1 - time.monotonic()):
-        cluster.refuse_late(latest, since, f"the end of {what} (still there)")
+        cluster.refuse_late(latest, since, f"the end of {what} (still there)", due=since + bound)
     at = cluster.watcher.gone_at(pid) or since
-    cluster.expect_within(latest, since, at, f"the end of {what}")
+    cluster.expect_within(latest, since, at, f"the end of {what}", due=since + bound)
     expect_not_before(bound * 0.9 - 0.1, since, at, f"the end of {what}")
 
 

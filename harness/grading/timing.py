@@ -133,12 +133,15 @@ def spread(samples: list[Sample]) -> list[float]:
     return parts[::-1]
 
 
-def expect_within(meter: DelayMeter, bound: float, start: float, end: float, what: str) -> None:
-    """Fail if more than `bound` seconds lie between the two moments and the machine does not account for it."""
+def expect_within(meter: DelayMeter, bound: float, start: float, end: float, what: str, due: float | None = None) -> None:
+    """Fail if more than `bound` seconds lie between the two moments and the machine does not account for it.
+
+    `due` is the moment for which it was planned (by default when the bound is over; `start` if nothing was waited for).
+    """
     took = end - start
     if took <= bound:
         return
-    allowance = meter.allowance(start, end, start + bound)
+    allowance = meter.allowance(start, end, start + bound if due is None else due)
     forgiven = took <= bound + allowance
     if forgiven and took - bound <= max(FORGIVABLE, bound / 5):
         return
@@ -157,10 +160,10 @@ def overdue_at(start: float, bound: float) -> float:
     return start + bound * 1.25 + 0.5
 
 
-def refuse_late(meter: DelayMeter, bound: float, start: float, what: str) -> NoReturn:
+def refuse_late(meter: DelayMeter, bound: float, start: float, what: str, due: float | None = None) -> NoReturn:
     """Something has still not happened now. Fail, or say that the machine may be the reason."""
     try:
-        expect_within(meter, bound, start, time.monotonic(), what)
+        expect_within(meter, bound, start, time.monotonic(), what, due)
     except CheckFailed as failure:
         raise CheckFailed(failure.seen.replace(": took ", ": not yet after ", 1)) from None
     raise Inconclusive(f"{what}: it did not happen, but the machine was too slow to blame the program")
