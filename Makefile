@@ -28,7 +28,7 @@ help:
 	@echo 'make ex1-solution    build the solution and grade it'
 	@echo 'make grade           build and grade every exercise (the solutions: SOLUTIONS=1)'
 	@echo 'make test            all tests of this kit'
-	@echo 'make prove           grade wrong programs, too: is each caught where it should be?'
+	@echo 'make prove           grade wrong programs: is each caught where it should be? (quicker: ARGS=--fast)'
 	@echo 'make bench           compare its speed with Node, gunicorn and nginx'
 	@echo 'make clean           remove everything that was built'
 

@@ -61,12 +61,12 @@ def submit_patiently(cluster: Cluster, connection: Connection, kind: str, n: int
     return accepted(answer)
 
 
-def submit_all(cluster: Cluster, count: int, kind: str = "fibonacci") -> list[str]:
+def submit_all(cluster: Cluster, count: int) -> list[str]:
     """That many small tasks, one after another."""
     connection, names = cluster.client.connect(), []
     for number in range(count):
         connection = connection if connection.usable else cluster.client.connect()
-        names.append(submit(cluster, kind, number % 10 + 1, connection))
+        names.append(submit(cluster, "fibonacci", number % 10 + 1, connection))
     return names
 
 

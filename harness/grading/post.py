@@ -61,25 +61,15 @@ def expect_stats(cluster: Cluster, answer: Answer, missing: list[int]) -> dict[i
     return {row["worker"]: row for row in rows}
 
 
-def stats(cluster: Cluster) -> dict[int, dict[str, Any]]:
-    return expect_stats(cluster, cluster.client.get("/stats", patience=5), [])
-
-
-def await_nothing_pending(cluster: Cluster, within: float) -> None:
-    """No worker waits for anything any more."""
+def await_nothing_pending(cluster: Cluster, within: float, missing: list[int] | None = None) -> None:
+    """No worker waits for anything any more, but for the missing ones, which are stopped."""
     began = time.monotonic()
-    while any(left := [row["pending"] for row in stats(cluster).values()]):
+    while True:
+        rows = expect_stats(cluster, cluster.client.get("/stats", patience=5), missing or [])
+        if not any(left := [row["pending"] for row in rows.values()]):
+            return
         if overdue(began, within):
-            cluster.refuse_late(within, began, f"pending is {left} on the workers, not 0 everywhere")
-        time.sleep(0.02)
-
-
-def await_nothing_pending_but(connection: Connection, cluster: Cluster, missing: list[int]) -> None:
-    """The same, as those see it who are not stopped."""
-    began = time.monotonic()
-    while any(row["pending"] for row in expect_stats(cluster, connection.get("/stats", patience=5), missing).values()):
-        if overdue(began, QUICK):
-            cluster.refuse_late(QUICK, began, "after the deadlines something is pending still")
+            cluster.refuse_late(within, began, f"pending is {left} on the workers {list(rows)}, not 0 everywhere")
         time.sleep(0.02)
 
 

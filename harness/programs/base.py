@@ -13,7 +13,7 @@ import resource
 import socket
 import sys
 import time
-from typing import Any, Awaitable, Callable
+from typing import Any, Callable, Coroutine
 
 Loop = asyncio.AbstractEventLoop
 ROLE = os.environ.get("CLUSTER_ROLE", "")
@@ -111,11 +111,11 @@ def raise_open_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def run_master(settings: Settings, lead: Callable[[socket.socket], Awaitable[int]]) -> int:
+def run_master(settings: Settings, lead: Callable[[socket.socket], Coroutine[Any, Any, int]]) -> int:
     raise_open_files()
     try:
         listener = listen(settings)
     except OSError as why:
         print(why, file=sys.stderr)
         return 1
-    return asyncio.run(lead(listener))  # type: ignore[arg-type]
+    return asyncio.run(lead(listener))

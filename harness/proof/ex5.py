@@ -12,6 +12,8 @@ WRONG = (
           (("    if (free.pid == 0 || !free.task.empty()) {", "    if (free.pid == 0 || (!free.task.empty() && index > 0)) {"),), "second task"),
     Wrong("busy-ones-are-available", "workers at work are counted as available", 1,
           (("one.pid != 0 && one.task.empty() ? 1 : 0", "one.pid != 0 ? 1 : 0"),), "drift"),
+    Wrong("counts-die-with-the-worker", "`completed` is the process's, not the slot's", 1,
+          (("  auto& left = seat(slot);\n  left.pid = 0;", "  auto& left = seat(slot);\n  left.pid = 0;\n  left.completed = 0;"),), "anew"),
     Wrong("last-in-first-out", "the newest task is started first", 2, (("  waiting_.push_back(task.id);", "  waiting_.push_front(task.id);"),), "stack"),
     Wrong("requeued-at-the-back", "the task of a dead worker goes to the end of the queue", 2,
           (("  waiting_.push_front(task.id);", "  waiting_.push_back(task.id);"),), "back"),

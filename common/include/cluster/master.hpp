@@ -90,10 +90,10 @@ class Master {
   void close_listener();              // the master's copy
 
   // The usual end, for programs that do not write their own. end_by_signal(): the first SIGTERM or SIGINT turns
-  // ending() true, and nobody is replaced any more, unless they are wanted until the end; a later one is the wish to end at
-  // once, forced(). end_workers() sends every worker SIGTERM and waits until all are gone; after the timeout, or at that wish, it kills them. It tells whether the
-  // end was graceful: nobody was killed, and since nobody is replaced no worker that was ready has failed (SIGTERM to
-  // one that drains is its exit code 0).
+  // ending() true, and nobody is replaced any more, unless they are wanted until the end; a later one is the wish to
+  // end at once, forced(). end_workers() sends every worker SIGTERM and waits until all are gone; after the timeout,
+  // or at that wish, it kills them. It tells whether the end was graceful: nobody was killed, and since nobody is
+  // replaced no worker that was ready has failed (SIGTERM to one that drains is its exit code 0).
   enum class Meanwhile { stop_replacing, replace };
   void end_by_signal(Meanwhile meanwhile = Meanwhile::stop_replacing);
   bool ending() const { return end_signals_ > 0; }
