@@ -75,23 +75,20 @@ BLOCKS = [block for readme in READMES for block in blocks_of(readme)]
 COMMANDS = sorted({command for block in BLOCKS if block.section != BY_HAND for command in commands_of(block)})
 
 
-def environment(**more: str) -> dict[str, str]:
-    """That of a person's shell: nothing of the make that runs these tests."""
+def environment(shims: Path, **more: str) -> dict[str, str]:
+    """That of a person's shell: nothing of the make or the pytest that runs these tests."""
     own = {name: value for name, value in os.environ.items()
            if not name.startswith(("MAKE", "MFLAGS", "PYTEST")) and name != "ARGS"}
-    shims = f"{ROOT}/build/readme-commands"
     return {**own, "PATH": f"{shims}:{own['PATH']}", "PYTEST_ADDOPTS": ONE_ITEM, **more}
 
 
 @pytest.fixture(scope="module", autouse=True)
-def the_right_python() -> Iterator[None]:
+def shims(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`python3` means the Python that has the grader's modules, as on a machine with only one."""
-    folder = ROOT / "build/readme-commands"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = tmp_path_factory.mktemp("shims")
     (folder / "python3").write_text(f'#!/bin/sh\nexec "{ROOT}/.ci/python" "$@"\n')
     (folder / "python3").chmod(0o755)
-    yield
-    shutil.rmtree(folder)
+    return folder
 
 
 def end_group(process: "subprocess.Popen[str]") -> None:
@@ -107,9 +104,10 @@ def test_there_are_commands() -> None:
         folder.parent.name for folder in ROOT.glob("exercises/*/main.cpp")}
 
 
+@pytest.mark.xdist_group("build")  # ninja does not guard its tree against another ninja
 @pytest.mark.parametrize("command", [one for one in COMMANDS if not one.endswith("-run")])
-def test_command(command: str) -> None:
-    done = subprocess.run(["bash", "-c", SHORTER.get(command, command)], cwd=ROOT, env=environment(),
+def test_command(command: str, shims: Path) -> None:
+    done = subprocess.run(["bash", "-c", SHORTER.get(command, command)], cwd=ROOT, env=environment(shims),
                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
     said = f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
     # A starter is not finished: to be told so is what the command is for.
@@ -122,9 +120,10 @@ def test_command(command: str) -> None:
         assert "1 of 1 passed" in done.stdout, said
 
 
+@pytest.mark.xdist_group("build")
 @pytest.mark.parametrize("command", [one for one in COMMANDS if one.endswith("-run")])
-def test_run_command(command: str) -> None:
-    process = subprocess.Popen(["bash", "-c", f"exec {command}"], cwd=ROOT, env=environment(PORT="0"), text=True,
+def test_run_command(command: str, shims: Path) -> None:
+    process = subprocess.Popen(["bash", "-c", f"exec {command}"], cwd=ROOT, env=environment(shims, PORT="0"), text=True,
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                start_new_session=True)
     try:
@@ -146,7 +145,7 @@ def apart() -> list[str]:
 
 @pytest.mark.parametrize("block", [one for one in BLOCKS if one.section == BY_HAND],
                          ids=lambda block: block.readme.parent.name)
-def test_by_hand(block: Block, tmp_path: Path) -> None:
+def test_by_hand(block: Block, shims: Path, tmp_path: Path) -> None:
     name = block.readme.parent.name.partition("_")[0]
     shutil.copy(ROOT / f"build/bin/{name}-solution", tmp_path / name)
     script = f"""
@@ -158,7 +157,7 @@ def test_by_hand(block: Block, tmp_path: Path) -> None:
         wait $master 2>/dev/null
         cat log
     """
-    process = subprocess.Popen([*apart(), "bash", "-c", script], cwd=tmp_path, env=environment(**QUICK), text=True,
+    process = subprocess.Popen([*apart(), "bash", "-c", script], cwd=tmp_path, env=environment(shims, **QUICK), text=True,
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True)
     try:
         output, _ = process.communicate(timeout=60)
