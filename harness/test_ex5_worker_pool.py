@@ -401,16 +401,15 @@ class TestItem4Backpressure:
     def test_the_timeout_cuts(self, lab: Lab) -> None:
         """Tasks that outlast the timeout are cut: exit 1; a second signal cuts at once"""
         timeout = int(lab.pace(1200, 10000))
-        first = lab.start({"SHUTDOWN_TIMEOUT_MS": timeout})
-        second = lab.start({"SHUTDOWN_TIMEOUT_MS": 30000})
-        pool.await_status(first, pool.submit(first, *pool.ENDLESS), "processing", "with a free worker")
-        pool.occupy(second, 1)
-        signalled = first.signal(SIGTERM)
-        pool.expect_refused(second, second.signal(SIGTERM))
-        forced = second.signal(SIGTERM)
-        second.expect_exit(1, forced, 1.5)
-        second.expect_nothing_left(forced, 1.5)
-        drain.expect_forced_end(first, signalled, timeout / 1000)
+        urged = lab.start({"SHUTDOWN_TIMEOUT_MS": 30000})
+        pool.occupy(urged, 1)
+        pool.expect_refused(urged, urged.signal(SIGTERM))
+        forced = urged.signal(SIGTERM)
+        urged.expect_exit(1, forced, 1.5)
+        urged.expect_nothing_left(forced, 1.5)
+        patient = lab.start({"SHUTDOWN_TIMEOUT_MS": timeout})
+        pool.await_status(patient, pool.submit(patient, *pool.ENDLESS), "processing", "with a free worker")
+        drain.expect_forced_end(patient, patient.signal(SIGTERM), timeout / 1000)
 
 
 class TestItem5Types:

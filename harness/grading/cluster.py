@@ -17,7 +17,7 @@ from .events import EventLog
 from .http_client import Client, Connection
 from .program import Program
 from .run import Run
-from .timing import DelayMeter, expect_within, overdue, refuse_late
+from .timing import ABSURD, DelayMeter, expect_within, overdue, refuse_late
 from .verdict import CheckFailed, Exercise, Inconclusive
 from .watcher import Watcher
 
@@ -90,7 +90,10 @@ class Cluster:
         if match is None:
             what = f"the program ended with exit code {code} before its ready line"
             if code is None:
-                what = f"no ready line after {time.monotonic() - self.started:.1f} s"
+                now = time.monotonic()
+                what = f"no ready line after {now - self.started:.1f} s"
+                if (behind := self.meter.allowance(self.started, now)) > ABSURD:
+                    raise Inconclusive(f"{what}, but the machine was {behind:.1f} s behind then")
             raise CheckFailed(what + self.said(), expected="a line `ready url=http://127.0.0.1:8000 workers=N pid=1234`",
                               likely="the master starts no worker, or a worker never tells it that it is ready")
         self.url, self.workers = match.group(1), int(match.group(4))

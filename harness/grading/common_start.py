@@ -163,8 +163,8 @@ def early_signal(lab: Lab, number: Signals) -> None:
         time.sleep(0.002)
     sent = cluster.signal(number)
     if cluster.wait_exit(STOP_PATIENCE) is None:
-        raise CheckFailed(f"{number.name} {sent - cluster.started:.3f} s after the start: still there after {STOP_PATIENCE:.0f} s"
-                          + cluster.said())
+        what = f"the end after {number.name}, sent {sent - cluster.started:.3f} s after the start" + cluster.said()
+        cluster.refuse_late(STOP_PATIENCE, sent, what)
     cluster.expect_processes_gone(time.monotonic(), 1.0)
 
 

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import h11
 
 from .events import Event, EventLog
+from .timing import ABSURD
 from .verdict import CheckFailed, Inconclusive
 
 Outcome = Literal["answer", "refused", "reset", "closed", "cut", "malformed", "waiting"]
@@ -122,11 +123,15 @@ class Exchange:
 
     def wait(self, patience: float) -> Answer:
         """The answer, or one with outcome `waiting` if none came in time. A slow machine makes it more patient."""
-        began = time.monotonic()
+        began, behind = time.monotonic(), 0.0
         if not self.ended.wait(max(0.0, patience)) and patience >= 1:
-            self.ended.wait(min(MOST_PATIENCE, self.delay(began, time.monotonic())))
+            behind = self.delay(began, time.monotonic())
+            self.ended.wait(min(MOST_PATIENCE, behind))
         if self.answer is not None:
             return self.answer
+        if behind > ABSURD:
+            raise Inconclusive(f"no answer to {self.method} {self.path} within {time.monotonic() - began:.1f} s, but the machine was "
+                               f"{behind:.1f} s behind then")
         return Answer("waiting", self.method, self.path, self.started, time.monotonic(), conn=self.conn)
 
 

@@ -7,9 +7,10 @@ from typing import Iterator
 
 import pytest
 
+from grading import http_client
 from grading.events import EventLog
 from grading.http_client import Client, Connection, Reader
-from grading.verdict import CheckFailed
+from grading.verdict import CheckFailed, Inconclusive
 
 WHOLE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 22\r\n\r\n" + b'{"worker":1,"pid":77} '
 
@@ -20,8 +21,8 @@ def listener() -> Iterator[socket.socket]:
         yield found
 
 
-def client(listener: socket.socket) -> Client:
-    return Client(f"http://127.0.0.1:{listener.getsockname()[1]}", EventLog(), 1, lambda start, end: 0.0)
+def client(listener: socket.socket, behind: float = 0.0) -> Client:
+    return Client(f"http://127.0.0.1:{listener.getsockname()[1]}", EventLog(), 1, lambda start, end: behind)
 
 
 def answer_with(listener: socket.socket, *parts: bytes, reset: bool = False) -> None:
@@ -111,3 +112,10 @@ def test_a_connection_that_takes_over_a_number_is_read(listener: socket.socket, 
     assert second.get("/", patience=2).outcome == "answer"
     for one in opened:
         one.close()
+
+
+def test_no_answer_is_the_programs_fault_only_on_a_machine_that_keeps_up(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert client(listener, behind=0.05).get("/", patience=1).outcome == "waiting"
+    monkeypatch.setattr(http_client, "ABSURD", 0.01)
+    with pytest.raises(Inconclusive, match="the machine was"):
+        client(listener, behind=0.05).get("/", patience=1)
