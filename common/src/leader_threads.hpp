@@ -19,7 +19,8 @@ namespace cluster {
 // threads. When the leader's handler takes long, another thread leads in its stead, and it becomes an ordinary one: it
 // goes back to sleep after its handler. As long as handlers have taken long lately, or have waited for something for
 // a tenth of a millisecond, the lead is passed on before each handler, so that many slow ones start at once. (The
-// pattern is Leader/Followers: Schmidt et al., Pattern-Oriented Software Architecture 2, 2000; here with a watch instead of a promotion for every event.)
+// pattern is Leader/Followers: Schmidt et al., Pattern-Oriented Software Architecture 2, 2000; here with a watch
+// instead of a promotion for every event.)
 class LeaderThreads {
  public:
   using Clock = std::chrono::steady_clock;

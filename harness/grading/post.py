@@ -97,6 +97,7 @@ def having(found: list[dict[str, Any]], message: str) -> list[dict[str, Any]]:
 
 def expect_reply(cluster: Cluster, answer: Answer, to: int, message: str) -> None:
     """The receiver's own reply to just this message."""
+    # A sender may give up at half of REQUEST_TIMEOUT_MS: a machine that was behind for a quarter of the wait can have used that up.
     if answer.status == 504 and (behind := cluster.meter.allowance(answer.started, answer.ended)) > answer.took / 4:
         raise Inconclusive(f"{answer}, but the machine was {behind:.2f} s behind then: the receiver may have had no processor")
     body = expect_json(answer, 200)
