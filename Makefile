@@ -18,7 +18,7 @@ runs := $(numbers:%=ex%-run)
 grades := $(numbers:%=ex%-grade)
 solutions := $(numbers:%=ex%-solution)
 diffs := $(numbers:%=ex%-diff)
-.PHONY: help $(starters) $(runs) $(grades) $(solutions) $(diffs) grade test prove bench clean
+.PHONY: help $(starters) $(runs) $(grades) $(solutions) $(diffs) grade test prove soak bench clean
 
 help:
 	@echo 'make ex1             build the starter of exercise 1 (there are: $(present:%=ex%))'
@@ -29,6 +29,7 @@ help:
 	@echo 'make grade           build and grade every exercise (the solutions: SOLUTIONS=1)'
 	@echo 'make test            all tests of this kit'
 	@echo 'make prove           grade wrong programs: is each caught where it should be? (quicker: ARGS=--fast)'
+	@echo 'make soak RUNS=10    grade programs again and again, on an idle and a loaded machine: is a verdict ever wrong?'
 	@echo 'make bench           compare its speed with Node, gunicorn and nginx'
 	@echo 'make clean           remove everything that was built'
 
@@ -68,12 +69,17 @@ grade:
 	done; [ -z "$$failed" ] || { echo "not all points:$$failed" >&2; exit 1; }
 
 test:
-	@$(packages) learner test
+	@$(packages) learner test soak
 	@.ci/test $(ARGS)
 
 prove:
 	@$(packages) learner
 	@.ci/python harness/prove.py $(ARGS)
+
+RUNS := 1
+soak:
+	@$(packages) learner soak
+	@.ci/python harness/soak.py --runs $(RUNS) $(ARGS)
 
 bench:
 	@$(packages) learner bench

@@ -24,6 +24,7 @@ SHORTER = {
     "make test": "make test ARGS=steps",
     "make bench": "make --dry-run bench",
     "make prove ARGS=--fast": "make prove ARGS='--fast --only 1 --name no-retry-after'",
+    "make soak RUNS=10": "make soak ARGS='--only 1 --name no-retry-after --load idle --file build/proof/readme.json'",
     "python3 -m pytest harness/tests": "python3 -m pytest harness/tests -k order",
 }
 ONE_ITEM = "-p no:cacheprovider -k TestItem1"

@@ -50,9 +50,7 @@ def write_sources() -> None:
             stale.unlink()
 
 
-def build(wanted: list[Exercise]) -> None:
-    """Throws CalledProcessError when something does not compile; the compiler has said why."""
+def build(targets: list[str]) -> None:
+    """Throws NoSuchText when an edit does not apply, CalledProcessError when something does not compile; the compiler has said why."""
     write_sources()
-    targets = [binary(exercise, wrong).name for exercise in wanted for wrong in exercise.wrong]
-    programs = [f"ex{exercise.number}{kind}" for exercise in wanted for kind in ("", "-solution")]
-    subprocess.run([str(ROOT / ".ci/build"), "dev", *programs, *targets], cwd=ROOT, check=True)
+    subprocess.run([str(ROOT / ".ci/build"), "dev", *targets], cwd=ROOT, check=True)

@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import tempfile
 from dataclasses import dataclass, field
@@ -12,19 +14,36 @@ from .build import ROOT, Exercise, binary
 from .wrong import Wrong
 
 ITEMS = (1, 2, 3, 4, 5)
+KINDS = ("solution", "foreign", "starter", "wrong")
+"""Solutions and foreign programs (in another language) get everything, starters nothing, a wrong program fails at its item."""
 LONGEST = 300.0
 """Seconds after which a grading is given up."""
+OUTCOMES = ("right", "false refusal", "false acceptance", "inconclusive", "unexplained")
+"""`unexplained`: the right item fails, but what is printed does not name the mistake. `inconclusive` needs no defect of the grader."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A program and what it should get: a wrong one fails at its item, `right` gets everything, a starter nothing."""
-
     exercise: Exercise
+    kind: str
     name: str
     command: str
     wrong: Wrong | None = None
-    right: bool = False
+
+    @property
+    def target(self) -> str | None:
+        """What has to be built."""
+        return None if self.kind == "foreign" else Path(self.command).name
+
+
+@dataclass(frozen=True)
+class How:
+    item_only: bool = False
+    """Of a wrong program only the item that must fail."""
+    processes: int = 8
+    """That run checks; 0: the one that leads does."""
+    prefix: tuple[str, ...] = ()
+    """Words before the command of the grading, for instance taskset's."""
 
 
 @dataclass
@@ -33,80 +52,107 @@ class Verdict:
     results: dict[int, str] = field(default_factory=dict)
     """Item (0: common ground) → result."""
     seconds: float = 0.0
+    outcome: str = "right"
     faults: list[str] = field(default_factory=list)
     """In what it is not as it should be."""
 
-    @property
-    def inconclusive(self) -> bool:
-        return "inconclusive" in self.results.values()
+    def note(self, outcome: str, fault: str) -> None:
+        """The worst outcome counts; a grading that could not say something may have skipped something else."""
+        order = ("right", "unexplained", "inconclusive", "false acceptance", "false refusal")
+        self.outcome = max(self.outcome, outcome, key=order.index)
+        self.faults.append(fault)
 
 
 def subjects(exercise: Exercise) -> list[Subject]:
-    folder = "build/bin"
-    found = [Subject(exercise, "the solution", f"{folder}/ex{exercise.number}-solution", right=True)]
-    foreign = ROOT / f"harness/programs/ex{exercise.number}.py"
+    number = exercise.number
+    found = [Subject(exercise, "solution", "the solution", f"build/bin/ex{number}-solution")]
+    foreign = ROOT / f"harness/programs/ex{number}.py"
     if foreign.exists():
-        found.append(Subject(exercise, "in Python", f"python3 {foreign.relative_to(ROOT)}", right=True))
-    found.append(Subject(exercise, "the starter", f"{folder}/ex{exercise.number}"))
-    found += [Subject(exercise, wrong.name, str(binary(exercise, wrong).relative_to(ROOT)), wrong) for wrong in exercise.wrong]
+        found.append(Subject(exercise, "foreign", "in Python", f"python3 {foreign.relative_to(ROOT)}"))
+    found.append(Subject(exercise, "starter", "the starter", f"build/bin/ex{number}"))
+    found += [Subject(exercise, "wrong", wrong.name, str(binary(exercise, wrong).relative_to(ROOT)), wrong) for wrong in exercise.wrong]
     return found
 
 
-def grade(subject: Subject, fast: bool, processes: int) -> Verdict:
-    """`fast`: of a wrong program only the item that must fail."""
+def grade(subject: Subject, how: How) -> Verdict:
+    verdict = Verdict(subject)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "report.json"
-        command = [str(ROOT / ".ci/python"), "-m", "pytest", f"harness/test_{subject.exercise.folder}.py", "--program",
-                   subject.command, f"--report-json={file}", f"-n{processes}"]
-        if subject.wrong is not None and subject.wrong.real_time:
-            command.append("--real-time")
-        if subject.wrong is not None and fast:
-            command += ["-k", f"TestItem{subject.wrong.item}"]
-        verdict = Verdict(subject)
+        said = run(command_of(subject, how, file))
+        if said is None:
+            verdict.note("inconclusive", f"the grading has not ended after {LONGEST:.0f} s")
+        elif not file.exists():
+            verdict.note("inconclusive", f"no report: {said[-500:]}")
+        else:
+            judge(verdict, json.loads(file.read_text(encoding="utf-8")), how)
+    return verdict
+
+
+def command_of(subject: Subject, how: How, report: Path) -> list[str]:
+    command = [*how.prefix, str(ROOT / ".ci/python"), "-m", "pytest", f"harness/test_{subject.exercise.folder}.py", "--program",
+               subject.command, f"--report-json={report}", f"-n{how.processes}"]
+    if subject.wrong is not None and subject.wrong.real_time:
+        command.append("--real-time")
+    if subject.wrong is not None and how.item_only:
+        command += ["-k", f"TestItem{subject.wrong.item}"]
+    return command
+
+
+def run(command: list[str]) -> str | None:
+    """What it has printed; None if it had to be ended."""
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          start_new_session=True) as grading:
         try:
-            done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                  text=True, timeout=LONGEST)
+            return grading.communicate(timeout=LONGEST)[0]
         except subprocess.TimeoutExpired:
-            verdict.faults.append(f"the grading has not ended after {LONGEST:.0f} s")
-            return verdict
-        if not file.exists():
-            verdict.faults.append(f"no report (exit code {done.returncode}): {done.stdout[-500:]}")
-            return verdict
-        report = json.loads(file.read_text(encoding="utf-8"))
+            return None
+        finally:
+            if grading.poll() is None:
+                os.killpg(grading.pid, signal.SIGKILL)
+
+
+def judge(verdict: Verdict, report: dict[str, Any], how: How) -> None:
     verdict.seconds = report["seconds"]
     verdict.results = {item["item"]: item["result"] for item in report["items"]}
     if report["common"]["checks"]:
         verdict.results[0] = report["common"]["result"]
-    verdict.faults += faults(subject, verdict.results, report, fast)
-    return verdict
+    if verdict.subject.wrong is not None:
+        judge_wrong(verdict, verdict.subject.wrong, report, how)
+        return
+    for number, result in verdict.results.items():
+        if verdict.subject.kind == "starter":
+            if number != 0 and result not in ("fail", "skipped"):
+                verdict.note("false acceptance" if result == "pass" else "inconclusive", f"{shown(number)}: {result}")
+        elif result != "pass":
+            refused = result != "inconclusive"
+            verdict.note("false refusal" if refused else "inconclusive", f"{shown(number)}: {result}{reasons(report, number, result)}")
 
 
-def faults(subject: Subject, results: dict[int, str], report: dict[str, Any], fast: bool) -> list[str]:
-    if subject.right:
-        return [f"{shown(number)}: {result}{reasons(report, number)}" for number, result in results.items() if result != "pass"]
-    if subject.wrong is None:
-        return [f"{shown(number)}: {results.get(number)}" for number in ITEMS if results.get(number) not in ("fail", "skipped")]
-    found = []
-    wrong = subject.wrong
-    if results.get(wrong.item) != "fail":
-        found.append(f"{shown(wrong.item)}: {results.get(wrong.item)}, should fail")
-    elif not any(wrong.word.lower() in check["likely"].lower() for check in failed(report, wrong.item)):
-        causes = " | ".join(check["likely"] for check in failed(report, wrong.item))
-        found.append(f"no likely cause names {wrong.word!r}: {causes}")
-    for number in () if fast else ITEMS:
-        if number != wrong.item and (results.get(number) == "fail") != (number in wrong.also):
-            found.append(f"{shown(number)}: {results.get(number)}, which the table does not say{reasons(report, number)}")
-    return found
+def judge_wrong(verdict: Verdict, wrong: Wrong, report: dict[str, Any], how: How) -> None:
+    results = verdict.results
+    own = results.get(wrong.item, "no result")
+    if own != "fail":
+        verdict.note("false acceptance" if own == "pass" else "inconclusive",
+                     f"{shown(wrong.item)}: {own}, should fail{reasons(report, wrong.item, own)}")
+    elif not any(wrong.word.lower() in check["likely"].lower() for check in those(report, wrong.item, "fail")):
+        causes = " | ".join(check["likely"] for check in those(report, wrong.item, "fail"))
+        verdict.note("unexplained", f"no likely cause names {wrong.word!r}: {causes}")
+    for number in () if how.item_only else ITEMS:
+        other = results.get(number, "no result")
+        if number == wrong.item or (other == "fail") == (number in wrong.also) or (other == "skipped" and own == "fail"):
+            continue
+        outcome = {"fail": "false refusal", "pass": "false acceptance"}.get(other, "inconclusive")
+        verdict.note(outcome, f"{shown(number)}: {other}, which the table does not say{reasons(report, number, other)}")
 
 
-def failed(report: dict[str, Any], item: int) -> list[dict[str, Any]]:
+def those(report: dict[str, Any], item: int, result: str) -> list[dict[str, Any]]:
     groups = [group for group in (*report["items"], report["common"]) if group["item"] == item]
-    return [check for group in groups for check in group["checks"] if check["result"] == "fail"]
+    return [check for group in groups for check in group["checks"] if check["result"] == result]
 
 
-def reasons(report: dict[str, Any], item: int) -> str:
-    found = [f"{check['id'].rpartition('::')[2]}: {check['seen'][:200]}" for check in failed(report, item)]
-    return "".join(f"\n      {one}" for one in found)
+def reasons(report: dict[str, Any], item: int, result: str) -> str:
+    found = [f"{check['id'].rpartition('::')[2]}: {check['seen'][:300]}" for check in those(report, item, result)]
+    return "".join(f"\n      {one}" for one in found) if result != "pass" else ""
 
 
 def shown(number: int) -> str:

@@ -9,6 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from . import tally
 from .grade import ITEMS, Verdict
 
 SIGNS = {"pass": "pass", "fail": "FAIL", "skipped": "·", "inconclusive": "?"}
@@ -36,40 +37,49 @@ def show(verdicts: list[Verdict], console: Console) -> None:
 
 
 def summary(verdicts: list[Verdict]) -> str:
-    kinds: Counter[str] = Counter()
-    for verdict in verdicts:
-        kind = "wrong" if verdict.subject.wrong else "right" if verdict.subject.right else "starters"
-        kinds[kind] += 1
-        kinds[f"{kind} ok"] += not verdict.faults
-    parts = [f"wrong programs caught at their item: {kinds['wrong ok']} of {kinds['wrong']}"]
-    if kinds["right"]:
-        parts += [f"right programs passed: {kinds['right ok']} of {kinds['right']}",
-                  f"starters without a point: {kinds['starters ok']} of {kinds['starters']}"]
-    return "; ".join(parts)
+    said = {"wrong": "wrong programs caught at their item", "solution": "solutions with everything", "foreign": "programs in another language with everything",
+            "starter": "starters without a point"}
+    counts = Counter((one.subject.kind, not one.faults) for one in verdicts)
+    return "; ".join(f"{what}: {counts[kind, True]} of {total}" for kind, what in said.items() if (total := counts[kind, True] + counts[kind, False]))
 
 
 def write_json(verdicts: list[Verdict], file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps([{
         "exercise": one.subject.exercise.number, "program": one.subject.name, "results": one.results, "seconds": one.seconds,
-        "mustFail": one.subject.wrong.item if one.subject.wrong else None, "faults": one.faults} for one in verdicts], indent=1) + "\n",
+        "mustFail": one.subject.wrong.item if one.subject.wrong else None, "outcome": one.outcome, "faults": one.faults} for one in verdicts], indent=1) + "\n",
         encoding="utf-8")
 
 
-def write_page(verdicts: list[Verdict], file: Path) -> None:
+def write_page(verdicts: list[Verdict], soak: tally.Tally, file: Path) -> None:
     lines = ["# The proof", "",
              "Wrong programs, made from the solutions by small edits, each with one mistake that learners make; what the grader says of them, of the "
              "solutions, of programs in another language, and of the starters. `make prove` writes this page.", "",
-             f"{summary(verdicts)}.", "",
+             f"{summary(verdicts)}.", "", *soak_lines(soak),
+             "## How to read the tables", "",
              "**FAIL** is the item that must fail; other items that fail follow from the same mistake, as explained below the table. A dot: skipped, since an "
-             "earlier check that it builds on has failed.", ""]
+             "earlier check that it builds on has failed. Of the common ground nothing is asked for wrong programs and starters.", ""]
     for number in sorted({one.subject.exercise.number for one in verdicts}):
-        own = [one for one in verdicts if one.subject.exercise.number == number]
-        lines += [f"## Exercise {number}", "", "| program | its mistake | 1 | 2 | 3 | 4 | 5 | common |", "|---|---|---|---|---|---|---|---|"]
-        for one in own:
-            wrong = one.subject.wrong
-            cells = [f"**{cell[:-1]}**" if cell.endswith("!") else cell.lower() for cell in row(one)]
-            lines.append(f"| {one.subject.name} | {wrong.mistake if wrong else '–'} | {' | '.join(cells)} |")
-        notes = [f"- *{one.subject.name}*, item {item}: {why}." for one in own if one.subject.wrong for item, why in one.subject.wrong.also.items()]
-        lines += ["", *notes, ""] if notes else [""]
+        lines += exercise_lines([one for one in verdicts if one.subject.exercise.number == number])
     file.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+
+
+def soak_lines(soak: tally.Tally) -> list[str]:
+    if not soak.counts:
+        return []
+    return ["## Repeated", "",
+            f"`make soak` has repeated such gradings for {soak.seconds / 3600:.1f} hours in random order: without load, beside `stress-ng --cpu 2`, and beside its stressors of memory and "
+            "forks, each on one core and on two, with two gradings at a time. Of a wrong program only the item that must fail was graded. The rates are one-sided bounds by Clopper and Pearson.", "",
+            f"| {' | '.join(tally.HEADINGS)} |", "|---|---|--:|--:|--:|--:|--:|",
+            *(f"| {' | '.join(row)} |" for row in tally.rows(soak)), ""]
+
+
+def exercise_lines(verdicts: list[Verdict]) -> list[str]:
+    lines = [f"## Exercise {verdicts[0].subject.exercise.number}", "",
+             "| program | its mistake | 1 | 2 | 3 | 4 | 5 | common |", "|---|---|---|---|---|---|---|---|"]
+    for one in verdicts:
+        wrong = one.subject.wrong
+        cells = [f"**{cell[:-1]}**" if cell.endswith("!") else cell.lower() for cell in row(one)]
+        lines.append(f"| {one.subject.name} | {wrong.mistake if wrong else '–'} | {' | '.join(cells)} |")
+    notes = [f"- *{one.subject.name}*, item {item}: {why}." for one in verdicts if one.subject.wrong for item, why in one.subject.wrong.also.items()]
+    return [*lines, "", *notes, ""] if notes else [*lines, ""]

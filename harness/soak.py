@@ -1,0 +1,133 @@
+"""Repeats gradings in random order, on an idle and on a loaded machine, and counts the verdicts that are wrong.
+
+Usage: make soak RUNS=10 [ARGS='--only 1,5 --kind solution --load idle,cpu --jobs 2 --minutes 60 --file FILE']
+Each run grades every chosen program once; of a wrong program only the item that must fail. Half of the runs have no load beside
+them, the others stress-ng's (processors; memory and forks), and half are kept to one core. Counts are added to the file after each grading: a series may be
+ended with Ctrl+C and gone on with later. Exit code 0 when no verdict was wrong, 1 if one was.
+"""
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+
+from proof import build, choose, machine, tally
+from proof.grade import How, Subject, Verdict, grade
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+FILE = build.ROOT / "build/proof/soak.json"
+ROUND = 12
+"""Gradings in a row with the same load: to start and end it takes time."""
+
+
+def positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("a whole number from 1 on is wanted")
+    return number
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make soak", description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--runs", type=positive, default=1, help="times that each program is graded (make soak RUNS=n)")
+    choose.add_options(parser)
+    parser.add_argument("--load", default="", metavar="idle,cpu", help=f"loads, of {', '.join(machine.LOADS)} (default: all)")
+    parser.add_argument("--jobs", type=positive, default=2, help="gradings at the same time (default: 2)")
+    parser.add_argument("--minutes", type=positive, help="begin no round after that time")
+    parser.add_argument("--file", type=Path, default=FILE, help="where the counts are kept (default: build/proof/soak.json)")
+    return parser.parse_args()
+
+
+def plan(subjects: list[Subject], runs: int, loads: list[str]) -> list[tuple[str, list[tuple[Subject, machine.State]]]]:
+    """Rounds in random order: a load, and what is graded beside it."""
+    by_load: dict[str, list[tuple[Subject, machine.State]]] = {load: [] for load in loads}
+    for subject in subjects:
+        for state in machine.turns(runs, loads):
+            by_load[state.load].append((subject, state))
+    rounds = []
+    for load, gradings in by_load.items():
+        random.shuffle(gradings)
+        rounds += [(load, gradings[at:at + ROUND]) for at in range(0, len(gradings), ROUND)]
+    random.shuffle(rounds)
+    return rounds
+
+
+class Series:
+    """One series of gradings: counts them, keeps the counts, tells how far it is."""
+
+    def __init__(self, file: Path, jobs: int, total: int) -> None:
+        self.file, self.jobs, self.total, self.done, self.wrong = file, jobs, total, 0, 0
+        self.counts = tally.read(file)
+        self.before, self.began = self.counts.seconds, time.monotonic()
+        self.places: SimpleQueue[int] = SimpleQueue()
+        for place in range(jobs):
+            self.places.put(place)
+
+    def round(self, load: str, gradings: list[tuple[Subject, machine.State]]) -> None:
+        with machine.loaded(load), ThreadPoolExecutor(self.jobs) as pool:
+            try:
+                for verdict, state in pool.map(self.one, gradings):
+                    self.take(verdict, state)
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def one(self, grading: tuple[Subject, machine.State]) -> tuple[Verdict, machine.State]:
+        subject, state = grading
+        place = self.places.get()
+        try:
+            return grade(subject, How(item_only=True, prefix=state.prefix(place))), state
+        finally:
+            self.places.put(place)
+
+    def take(self, verdict: Verdict, state: machine.State) -> None:
+        self.done += 1
+        self.wrong += verdict.outcome in tally.FALSE
+        self.counts.add(verdict, state.shown)
+        self.counts.seconds = round(self.before + time.monotonic() - self.began, 1)
+        tally.write(self.counts, self.file)
+        program = f"exercise {verdict.subject.exercise.number}, {verdict.subject.name}"
+        print(f"{self.done:4} of {self.total}: {program} ({state.shown}): {verdict.outcome}, {verdict.seconds:.1f} s", flush=True)
+        for fault in verdict.faults:
+            print(f"      {fault}", flush=True)
+
+
+def show(counts: tally.Tally, console: Console) -> None:
+    table = Table(box=box.SIMPLE, title=f"all series in this file, {counts.seconds / 60:.0f} min", title_justify="left")
+    for heading in tally.HEADINGS:
+        table.add_column(heading, justify="left" if heading in ("programs", "load") else "right")
+    for row in tally.rows(counts):
+        table.add_row(*row)
+    console.print(table)
+
+
+def main() -> int:
+    wanted = options()
+    loads = choose.listed(wanted.load, list(machine.LOADS), "load")
+    machine.need_tools()
+    try:
+        tally.read(wanted.file)
+    except ValueError as why:
+        sys.exit(f"error: {why}")
+    rounds = plan(choose.choose(wanted), wanted.runs, loads)
+    series = Series(wanted.file, wanted.jobs, sum(len(gradings) for _, gradings in rounds))
+    end = time.monotonic() + 60 * wanted.minutes if wanted.minutes else float("inf")
+    ended = False
+    try:
+        for load, gradings in rounds:
+            if time.monotonic() < end:
+                series.round(load, gradings)
+    except KeyboardInterrupt:
+        ended = True
+    show(series.counts, Console() if Console().is_terminal else Console(width=140))
+    print(f"{series.done} gradings in this series, {series.wrong} wrong verdicts; {wanted.file}")
+    return 130 if ended else 1 if series.wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
