@@ -11,27 +11,33 @@ folder = $(notdir $(firstword $(wildcard exercises/ex$1_*)))
 need = test -n '$(call folder,$1)' || { echo 'exercise $1 is not there yet: no folder exercises/ex$1_*' >&2; exit 1; }
 build = .ci/build dev $1 || { echo >&2; echo 'error: $1 was not built: the first error above is the one to mend' >&2; exit 1; }
 grade = .ci/python -m pytest harness/test_$(call folder,$1).py $2 $(ARGS)
+learner = .ci/python harness/learner.py
 packages = .ci/packages
 
 starters := $(numbers:%=ex%)
 runs := $(numbers:%=ex%-run)
 grades := $(numbers:%=ex%-grade)
 solutions := $(numbers:%=ex%-solution)
+hints := $(numbers:%=ex%-hint)
+watches := $(numbers:%=ex%-watch)
 diffs := $(numbers:%=ex%-diff)
-.PHONY: help $(starters) $(runs) $(grades) $(solutions) $(diffs) grade test prove soak bench clean
+.PHONY: help $(starters) $(runs) $(grades) $(solutions) $(hints) $(watches) $(diffs) progress grade test prove soak bench clean
 
 help:
 	@echo 'make ex1             build the starter of exercise 1 (there are: $(present:%=ex%))'
 	@echo 'make ex1-run         build it and run it (settings: make ex1-run PORT=9000 WORKERS=4)'
 	@echo 'make ex1-grade       build it and grade it (the full waiting times: ARGS=--real-time)'
-	@echo 'make ex1-diff        what the solution does differently'
+	@echo 'make ex1-hint        the next hint for what failed last'
+	@echo 'make ex1-watch       build it and grade it whenever you save; Ctrl+C ends it'
+	@echo 'make ex1-diff        what the solution does differently (asks before you have 5 of 5, unless FORCE=1)'
 	@echo 'make ex1-solution    build the solution and grade it'
+	@echo 'make progress        how far you are with each exercise'
 	@echo 'make grade           build and grade every exercise (the solutions: SOLUTIONS=1)'
 	@echo 'make test            all tests of this kit'
 	@echo 'make prove           grade wrong programs: is each caught where it should be? (quicker: ARGS=--fast)'
 	@echo 'make soak RUNS=10    grade programs again and again, on an idle and a loaded machine: is a verdict ever wrong?'
 	@echo 'make bench           compare its speed with Node, gunicorn and nginx'
-	@echo 'make clean           remove everything that was built'
+	@echo 'make clean           remove everything that was built (your progress stays: build/progress.json)'
 
 $(starters): ex%:
 	@$(call need,$*)
@@ -58,10 +64,24 @@ $(solutions): ex%-solution:
 	@$(call build,ex$*-solution)
 	@$(call grade,$*,--solution)
 
-colour := $(if $(NO_COLOR),never,auto)
+$(hints): ex%-hint:
+	@$(call need,$*)
+	@$(packages) learner
+	@$(learner) hint $*
+
+$(watches): ex%-watch:
+	@$(call need,$*)
+	@$(packages) learner
+	@exec .ci/python harness/watch.py $*
+
 $(diffs): ex%-diff:
 	@$(call need,$*)
-	@diff -u --color=$(colour) exercises/$(call folder,$*)/main.cpp solutions/$(call folder,$*)/main.cpp; [ $$? -lt 2 ]
+	@$(packages) learner
+	@$(learner) diff $* $(if $(FORCE),--force)
+
+progress:
+	@$(packages) learner
+	@$(learner) progress
 
 grade:
 	@failed=; for n in $(present); do \
@@ -87,7 +107,8 @@ bench:
 	@.ci/python common/bench/bench.py $(ARGS)
 
 clean:
-	rm -rf build
+	@[ ! -d build ] || find build -mindepth 1 -maxdepth 1 ! -name progress.json -exec rm -rf {} +
+	@[ ! -f build/progress.json ] || echo 'kept: build/progress.json, what you have reached (remove it to begin anew)'
 
 # Anything else: say what there is. (Make looks for a way to remake this file, too.)
 Makefile: ;

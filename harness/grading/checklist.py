@@ -38,6 +38,7 @@ class Item:
 class Checklist:
     def __init__(self, exercise: Exercise, items: list[Item]) -> None:
         self.exercise, self.items = exercise, items
+        self._all = sum(len(item.planned) for item in items)
 
     @staticmethod
     def of_module(name: str) -> Checklist:
@@ -57,6 +58,11 @@ class Checklist:
                 item.records[record.id] = record
                 return item
         return None
+
+    @property
+    def whole(self) -> bool:
+        """Every check of the exercise was chosen, and has run."""
+        return sum(len(item.records) for item in self.items) == self._all
 
     @property
     def counted(self) -> list[Item]:

@@ -9,6 +9,7 @@ from .cluster import Cluster
 from .events import EventLog
 from .program import Program
 from .run import Run
+from .trace import Trace
 from .verdict import Exercise
 
 
@@ -17,6 +18,7 @@ class Lab:
         self.exercise, self.program, self.run, self.real_time = exercise, program, run, real_time
         self.log = EventLog()
         self.clusters: list[Cluster] = []
+        self.trace: Trace | None = None
 
     def pace(self, scaled: float, real: float) -> float:
         """One of two figures: the quick one, or the one for --real-time."""
@@ -47,6 +49,8 @@ class Lab:
         for cluster in self.clusters:
             notes += cluster.tear_down()
             self.log.journals[cluster.number] = read_journal(cluster.journal)
+            if self.trace is not None:
+                self.trace.keep_cluster(cluster)
             cluster.remove_folder()
         return notes
 

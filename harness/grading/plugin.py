@@ -15,7 +15,7 @@ from typing import Any, Generator
 
 import pytest
 
-from . import processes
+from . import processes, progress
 from .checklist import Checklist, declaration_of, sentence
 from .lab import Lab
 from .order import arrange
@@ -23,6 +23,7 @@ from .program import NoProgram, Program
 from .report_json import write
 from .run import LeadingRun, Run
 from .runner import needs_of, run_check
+from .trace import Trace, folder_for
 from .verdict import Declaration, Exercise, Record
 
 HARNESS = Path(__file__).resolve().parent.parent
@@ -36,6 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--solution", action="store_true", help="grade the reference solution")
     group.addoption("--program", metavar="COMMAND", help="grade this program instead of the built starter")
     group.addoption("--real-time", action="store_true", help="use the contract's own figures, not scaled ones")
+    # --trace (keep what each check did) is a name that pytest has given away: pytest.ini turns off its debugger, whose it is.
     group.addoption("--report-json", metavar="FILE", help="write the report there as JSON")
 
 
@@ -64,6 +66,11 @@ def find_program(config: pytest.Config, exercise: Exercise) -> Program:
     return Program.find(command, Path.cwd() if option(config, "program") is not None else ROOT, advice)
 
 
+def root(config: pytest.Config) -> Path:
+    """Where `build` is: that of the kit, or that of an exercise of one's own."""
+    return ROOT if config.rootpath == HARNESS else config.rootpath
+
+
 def module_of(config: pytest.Config) -> str:
     """The test file that was asked for; there is one for each exercise."""
     names = {Path(arg.split("::")[0]).stem for arg in config.args if Path(arg.split("::")[0]).name.startswith("test_ex")}
@@ -85,8 +92,8 @@ class Leader:
         except NoProgram as why:
             raise pytest.UsageError(str(why)) from None
         self.run = LeadingRun()
-        own = option(config, "program") is None and not option(config, "solution")
-        self.display = Display(self.checklist, self.program.shown, starter=own)
+        self.starter = option(config, "program") is None and not option(config, "solution") and config.rootpath == HARNESS
+        self.display = Display(self.checklist, self.program.shown, self.starter)
         if report := option(config, "report_json"):
             refuse_unwritable(Path(report))
         self.chosen = False
@@ -114,7 +121,7 @@ class Leader:
         """One command line, for the kit's folder, that runs just this check again; it builds the kit's own programs before."""
         if option(self.config, "program") is None and self.config.rootpath == HARNESS:
             which = "solution" if option(self.config, "solution") else "grade"
-            more = " --real-time" if option(self.config, "real_time") else ""
+            more = (" --real-time" if option(self.config, "real_time") else "") + " --trace"
             return f"make ex{self.checklist.exercise.number}-{which} ARGS='-n0 -k {nodeid.rpartition('::')[2]}{more}'"
         file, _, rest = nodeid.partition("::")
         path = os.path.relpath(self.config.rootpath / file)
@@ -122,10 +129,12 @@ class Leader:
         words = ["python3" if same else sys.executable, "-m", "pytest", f"{path}::{rest}"]
         words += ["--program", option(self.config, "program")] if option(self.config, "program") is not None else []
         words += ["--real-time"] if option(self.config, "real_time") else []
-        return shlex.join([*words, "-n0"])
+        return shlex.join([*words, "-n0", "--trace"])
 
     def finish(self) -> None:
         seconds = time.monotonic() - self.began
+        if self.starter:
+            progress.record(self.checklist)
         self.display.end(seconds)
         if option(self.config, "report_json"):
             write(Path(option(self.config, "report_json")), self.checklist, self.program.shown, seconds)
@@ -188,7 +197,12 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool:
     record = Record(short_id(item.nodeid), number, sentence(item.function))
     bench = item.funcargs["lab"]
     assert isinstance(bench, Lab)
+    if option(item.config, "trace"):
+        bench.trace = Trace(folder_for(root(item.config), bench.exercise.number, record.id))
+        record.trace = os.path.relpath(bench.trace.folder)
     run_check(record, cls, item.function, bench, needed, lambda: item.obj(**arguments))
+    if bench.trace is not None:
+        bench.trace.keep_events(bench.log)
     record.hint = hint(item.module.EXERCISE, number, record.hint) if record.result == "fail" else ""
     item.user_properties.append((RECORD, vars(record)))
     if record.result == "fail":

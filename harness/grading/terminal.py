@@ -1,23 +1,19 @@
-"""What the user sees: the checklist as it fills, then each failure with its parts, then the score."""
+"""What the user sees: the checklist, then each failure with its parts, then the score. A terminal shows it while it fills, too."""
 from __future__ import annotations
 
 import sys
 import textwrap
-import time
+from pathlib import Path
 
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
-from rich.spinner import Spinner
-from rich.table import Table
 from rich.text import Text
 
 from .checklist import COMMON, Checklist, Item
-from .verdict import Record, Result
-
-MARKS: dict[Result | None, str] = {"pass": "[x]", "fail": "[ ]", "skipped": "[ ]", "inconclusive": "[?]", None: "[ ]"}
-STYLES: dict[Result | None, str] = {"pass": "green", "fail": "red", "skipped": "dim", "inconclusive": "yellow", None: "default"}
-WORDS: dict[Result | None, str] = {"pass": "pass", "fail": "FAIL", "skipped": "skipped", "inconclusive": "inconclusive", None: ""}
+from .live import Picture
+from .shown import STYLES, WORDS, heading, title
+from .verdict import Record
 
 
 class Display:
@@ -25,21 +21,22 @@ class Display:
         self.checklist, self.program, self.starter = checklist, program, starter
         self.console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
         self.live: Live | None = None
-        self.running: dict[str, float] = {}
+        self.picture = Picture(checklist)
         self.printed = 0
 
     def begin(self) -> None:
         number, name = self.checklist.exercise.number, self.checklist.exercise.name
         self.console.print(f"\nExercise {number}: {escape(name)}, grading [bold]{escape(self.program)}[/bold]")
-        if self.console.is_terminal:
-            self.live = Live(get_renderable=self.picture, console=self.console, refresh_per_second=8, transient=True)
+        if sys.stdout.isatty() and not self.console.is_dumb_terminal:
+            self.live = Live(get_renderable=lambda: self.picture.draw(self.console.height), console=self.console,
+                             refresh_per_second=8, transient=True)
             self.live.start()
 
     def start(self, id_: str) -> None:
-        self.running[id_] = time.monotonic()
+        self.picture.start(id_)
 
     def update(self, item: Item, record: Record) -> None:
-        self.running.pop(record.id, None)
+        self.picture.end(record)
         if self.live is None:
             self.print_complete()
 
@@ -48,15 +45,6 @@ class Display:
         while self.printed < len(self.checklist.items) and self.checklist.items[self.printed].result is not None:
             print_item(self.console, self.checklist.items[self.printed])
             self.printed += 1
-
-    def picture(self) -> RenderableType:
-        """The checklist as it is now, for a terminal."""
-        table = Table.grid(padding=(0, 1))
-        for item in self.checklist.items:
-            count = f"{len(item.records)}/{len(item.planned)}" if item.result is None else ""
-            busy = item.result is None and any(id_ in self.running for id_ in item.planned)
-            table.add_row(heading(item), Text(count, style="dim"), Spinner("dots") if busy else "")
-        return table
 
     def stop(self) -> None:
         if self.live is not None:
@@ -75,6 +63,8 @@ class Display:
                     self.explain(item, record)
                 failed += [record] if record.result == "fail" else []
         self.score(seconds)
+        for folder in {str(Path(record.trace).parent) for item in self.checklist.items for record in in_order(item) if record.trace}:
+            out.print(f"kept what each check did: {folder}")
         self.advise(failed)
 
     def explain(self, item: Item, record: Record) -> None:
@@ -97,6 +87,7 @@ class Display:
             self.part("hint", record.hint)
         else:
             self.part("why", record.seen)
+        self.part("trace", record.trace, wrap=False)
         self.part("again", record.rerun, wrap=False)
 
     def part(self, name: str, text: str, wrap: bool = True) -> None:
@@ -129,24 +120,19 @@ class Display:
         elif len(failed) > 1:
             out.print(f"\nThe first of {len(failed)} failures: {escape(failed[0].title)}. Just that again:")
             out.print(f"  {escape(failed[0].rerun)}")
+        if self.starter and failed:
+            out.print(f"\nnext: make ex{self.checklist.exercise.number}-hint")
+        elif self.starter and self.checklist.whole and self.checklist.passed == len(self.checklist.counted):
+            out.print(f"\nnext: make ex{self.checklist.exercise.number}-diff shows the solution beside yours")
         out.print()
-
-
-def title(item: Item) -> str:
-    return f"{item.number}. {item.title}" if item.number != COMMON else item.title
-
-
-def heading(item: Item) -> Text:
-    word = f"   {WORDS[item.result]}" if item.result not in ("pass", None) else ""
-    return Text(f"{MARKS[item.result]} {title(item)}{word}", style=STYLES[item.result])
 
 
 def print_item(out: Console, item: Item) -> None:
     reasons = {record.seen for record in item.records.values() if record.result == "skipped"}
     if len(reasons) == 1 and all(record.result == "skipped" for record in item.records.values()):
-        out.print(heading(item) + Text(f" ({reasons.pop()})"))
+        out.print(heading(item, item.result) + Text(f" ({reasons.pop()})"))
         return
-    out.print(heading(item))
+    out.print(heading(item, item.result))
     for record in in_order(item):
         out.print(line(record))
 

@@ -85,5 +85,7 @@ class Record:
     likely: str = ""
     hint: str = ""
     rerun: str = ""
+    trace: str = ""
+    """The folder with what was kept of it."""
     done: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

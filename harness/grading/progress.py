@@ -1,0 +1,130 @@
+"""What a learner has reached, kept in one small file, build/progress.json:
+
+    {"1": {"graded": "2026-11-26 12:30",              when the starter was last graded as a whole
+           "results": {"1": "pass", "2": "fail"},     what its items got then
+           "failed": [{"check": "TestItem2…::test_…", "item": 2, "title": "…"}],
+                                                      what failed when last tried, be it in a part of a grading; in the checklist's order
+           "hints": {"2": 1},                         how many hints were given for an item (0: common ground)
+           "earned": false,                           all items have passed once
+           "agreed": false}}                          the learner has asked for the solution before that
+
+A file that cannot be read, or a field that is missing or of another form, counts as no progress.
+CLUSTER_PROGRESS names another file; tests use it.
+"""
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from .checklist import COMMON, Checklist
+from .verdict import Record
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+FILE = "CLUSTER_PROGRESS"
+
+
+@dataclass(frozen=True)
+class Failure:
+    check: str
+    item: int
+    title: str
+
+
+@dataclass
+class Standing:
+    """How far an exercise is."""
+
+    graded: str = ""
+    results: dict[str, str] = field(default_factory=dict)
+    failed: list[Failure] = field(default_factory=list)
+    hints: dict[str, int] = field(default_factory=dict)
+    earned: bool = False
+    agreed: bool = False
+
+    @property
+    def passed(self) -> int:
+        return list(self.results.values()).count("pass")
+
+
+def place() -> Path:
+    return Path(os.environ.get(FILE) or ROOT / "build/progress.json")
+
+
+def load() -> dict[str, Standing]:
+    """Exercise → standing, for those that were graded."""
+    try:
+        found = json.loads(place().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {number: read(entry) for number, entry in mapping(found).items()}
+
+
+def of(number: int) -> Standing:
+    return load().get(str(number), Standing())
+
+
+def save(number: int, standing: Standing) -> None:
+    """All or nothing: another process sees the old file or the new one."""
+    everything = {**load(), str(number): standing}
+    target = place()
+    partial = target.with_suffix(f".{os.getpid()}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial.write_text(json.dumps({key: asdict(one) for key, one in everything.items()}, indent=1) + "\n", encoding="utf-8")
+    partial.replace(target)
+
+
+def record(checklist: Checklist) -> None:
+    """Take a grading of the learner's own program into account. Only a whole one changes what counts."""
+    standing = of(checklist.exercise.number)
+    tried = [one for item in checklist.items for one in item.records.values()]
+    if checklist.whole:
+        standing.graded = datetime.now().strftime("%Y-%m-%d %H:%M")
+        standing.results = {str(item.number): str(item.result) for item in checklist.counted}
+        standing.earned = standing.earned or checklist.passed == len(checklist.counted)
+        standing.failed = []
+    standing.failed = still_failed(standing.failed, tried)
+    try:
+        save(checklist.exercise.number, standing)
+    except OSError as why:
+        print(f"your progress is not kept: {why}", file=sys.stderr)
+
+
+def still_failed(before: list[Failure], tried: list[Record]) -> list[Failure]:
+    """What was not judged now stays as it was."""
+    judged = {one.id for one in tried if one.result in ("pass", "fail")}
+    found = [one for one in before if one.check not in judged]
+    found += [Failure(one.id, one.item, one.title) for one in tried if one.result == "fail"]
+    return sorted(found, key=lambda one: one.item if one.item != COMMON else sys.maxsize)
+
+
+# ----- reading what an older kit, or a hand, may have written
+
+
+def read(entry: object) -> Standing:
+    fields = mapping(entry)
+    failed = fields.get("failed")
+    return Standing(
+        graded=text(fields.get("graded")),
+        results={key: text(value) for key, value in mapping(fields.get("results")).items()},
+        failed=[Failure(text(one.get("check")), count(one.get("item")), text(one.get("title")))
+                for one in (failed if isinstance(failed, list) else []) if isinstance(one, dict)],
+        hints={key: count(value) for key, value in mapping(fields.get("hints")).items()},
+        earned=fields.get("earned") is True,
+        agreed=fields.get("agreed") is True)
+
+
+def mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def count(value: object) -> int:
+    return value if isinstance(value, int) and value > 0 else 0
