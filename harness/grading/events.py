@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["spawn", "ready", "output", "child", "open", "raw", "request", "close", "signal", "death", "note", "judged"]
+Kind = Literal["spawn", "ready", "output", "child", "open", "raw", "request", "close", "signal", "death", "note", "load", "judged"]
 
 
 @dataclass
@@ -29,12 +29,12 @@ class Event:
     text: str = ""
     data: dict[str, Any] = field(default_factory=dict)
 
-    def as_json(self) -> dict[str, Any]:
-        return {key: value for key, value in asdict(self).items() if value not in (None, "", {})}
-
 
 class EventLog:
-    """The events of one check. Several threads add to it."""
+    """The events of one check. Several threads add to it.
+
+    `request` is one that the check made; `load` one of a client that asks all the time, which no story tells.
+    """
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
@@ -50,6 +50,3 @@ class EventLog:
     def all(self) -> list[Event]:
         with self._guard:
             return sorted(self._events, key=lambda event: event.t)
-
-    def as_json(self) -> list[dict[str, Any]]:
-        return [event.as_json() for event in self.all()]

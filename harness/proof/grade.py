@@ -57,7 +57,7 @@ def grade(subject: Subject, fast: bool, processes: int) -> Verdict:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "report.json"
         command = [str(ROOT / ".ci/python"), "-m", "pytest", f"harness/test_{subject.exercise.folder}.py", "--program",
-                   subject.command, f"--report-json={file}", f"-n{processes}"]
+                   subject.command, f"--report-json={file}", "--report-dir=", f"-n{processes}"]
         if subject.wrong is not None and subject.wrong.real_time:
             command.append("--real-time")
         if subject.wrong is not None and fast:
