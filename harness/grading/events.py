@@ -9,7 +9,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["spawn", "ready", "output", "child", "open", "raw", "request", "close", "signal", "death", "note", "judged"]
+Kind = Literal["spawn", "ready", "output", "child", "open", "raw", "request", "close", "signal", "death", "note", "load", "judged"]
 
 
 @dataclass
@@ -34,7 +34,10 @@ class Event:
 
 
 class EventLog:
-    """The events of one check. Several threads add to it."""
+    """The events of one check. Several threads add to it.
+
+    `request` is one that the check made; `load` one of a client that asks all the time, which no story tells.
+    """
 
     def __init__(self) -> None:
         self._guard = threading.Lock()

@@ -95,7 +95,10 @@ class Exchange:
     def finish(self, outcome: Outcome, now: float, problem: str = "") -> None:
         self.answer = Answer(outcome, self.method, self.path, self.started, now, self.status, self.headers, self.body,
                              self.conn, problem)
-        self.event.end, self.event.status, self.event.worker = now, self.status or None, self.answer.worker
+        self.event.end, self.event.status, self.event.worker, self.event.pid = now, self.status or None, self.answer.worker, self.answer.pid
+        self.event.data["told"] = str(self.answer)
+        if isinstance(version := self.answer.json.get("version"), str):
+            self.event.data["version"] = version
         self.event.text = "" if outcome == "answer" else SAID.get(outcome, problem)
         self.ended.set()
 
@@ -273,6 +276,8 @@ class Connection:
         with self.guard:
             if self.socket.fileno() >= 0:
                 Reader.shared().remove(self)
+                if not self.over.is_set():
+                    self.client.log.add("close", conn=self.number, cluster=self.client.cluster, text="closed by the client")
                 self.over.set()
                 self.socket.close()
 

@@ -48,6 +48,8 @@ class Asked:
     version: str | None = None
     idle: float = 0.0
     """How long the connection had been idle before."""
+    client: int = 0
+    """Which client of its kind asked."""
 
     @property
     def dropped(self) -> bool:
@@ -88,6 +90,14 @@ class Load(threading.Thread):
     def __exit__(self, *_: object) -> None:
         self._ending = True
         self.join(PATIENCE + 5)
+        self._keep()
+
+    def _keep(self) -> None:
+        """Leave every request to whoever draws them."""
+        for one in list(self.asked):
+            self.cluster.log.add("load", cluster=self.cluster.number, t=one.started, end=one.ended, method="GET", path=self.path,
+                                 status=one.status or None, worker=one.worker, pid=one.pid, text=SAID.get(one.outcome, ""),
+                                 data={"client": f"{one.kind} {one.client + 1}", "version": one.version})
 
     def run(self) -> None:
         try:
@@ -103,18 +113,18 @@ class Load(threading.Thread):
     async def _fresh(self, number: int) -> None:
         await asyncio.sleep(number * 0.003)
         while not self._ending:
-            connection = LoadConnection(self, "fresh")
+            connection = LoadConnection(self, "fresh", number)
             await connection.ask()
             connection.close()
             await asyncio.sleep(random.uniform(*FRESH_PAUSE))
 
     async def _kept(self, number: int) -> None:
         pause = KEPT_PAUSES[number % len(KEPT_PAUSES)]
-        connection = LoadConnection(self, "kept")
+        connection = LoadConnection(self, "kept", number)
         while not self._ending:
             if not await connection.ask():
                 connection.close()
-                connection = LoadConnection(self, "kept")
+                connection = LoadConnection(self, "kept", number)
             await asyncio.sleep(random.uniform(*pause))
         connection.close()
 
@@ -161,8 +171,8 @@ class Load(threading.Thread):
 
 
 class LoadConnection:
-    def __init__(self, load: Load, kind: Kind) -> None:
-        self.load, self.kind = load, kind
+    def __init__(self, load: Load, kind: Kind, client: int) -> None:
+        self.load, self.kind, self.client = load, kind, client
         self.socket: socket.socket | None = None
         self.last: float | None = None
         self.ended = False
@@ -191,7 +201,7 @@ class LoadConnection:
         except OSError:
             usable, outcome = False, "cut" if self.found else "reset"
         ended = self.last = time.monotonic()
-        self.load.asked.append(Asked(self.kind, started, ended, outcome, idle=idle, **self.found))
+        self.load.asked.append(Asked(self.kind, started, ended, outcome, idle=idle, client=self.client, **self.found))
         return usable
 
     async def _exchange(self, loop: asyncio.AbstractEventLoop) -> bool:

@@ -20,6 +20,7 @@ from .checklist import Checklist, declaration_of, sentence
 from .lab import Lab
 from .order import arrange
 from .program import NoProgram, Program
+from .report import publish
 from .report_json import write
 from .run import LeadingRun, Run
 from .runner import needs_of, run_check
@@ -38,6 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--program", metavar="COMMAND", help="grade this program instead of the built starter")
     group.addoption("--real-time", action="store_true", help="use the contract's own figures, not scaled ones")
     # --trace (keep what each check did) is a name that pytest has given away: pytest.ini turns off its debugger, whose it is.
+    group.addoption("--report-dir", metavar="DIR", help="write the report with pictures there (empty: nowhere; else build/reports/…)")
     group.addoption("--report-json", metavar="FILE", help="write the report there as JSON")
 
 
@@ -91,7 +93,8 @@ class Leader:
             self.program = find_program(config, self.checklist.exercise)
         except NoProgram as why:
             raise pytest.UsageError(str(why)) from None
-        self.run = LeadingRun()
+        self.report_folder = report_folder(config, self.checklist.exercise)
+        self.run = LeadingRun(keep_timelines=self.report_folder is not None)
         self.starter = option(config, "program") is None and not option(config, "solution") and config.rootpath == HARNESS
         self.display = Display(self.checklist, self.program.shown, self.starter)
         if report := option(config, "report_json"):
@@ -136,8 +139,20 @@ class Leader:
         if self.starter:
             progress.record(self.checklist)
         self.display.end(seconds)
+        if self.report_folder is not None and self.checklist.items:
+            said = publish(self.report_folder, self.checklist, self.program.shown, seconds, self.run.timeline)
+            self.display.console.print(said, markup=False)
         if option(self.config, "report_json"):
             write(Path(option(self.config, "report_json")), self.checklist, self.program.shown, seconds)
+
+
+def report_folder(config: pytest.Config, exercise: Exercise) -> Path | None:
+    """Where the report with the pictures goes; None: nowhere."""
+    given = option(config, "report_dir")
+    if given is not None:
+        return Path(given) if given else None
+    which = "-solution" if option(config, "solution") else "-program" if option(config, "program") is not None else ""
+    return (ROOT if config.rootpath == HARNESS else config.rootpath) / f"build/reports/ex{exercise.number}{which}"
 
 
 def refuse_unwritable(file: Path) -> None:

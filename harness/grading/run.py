@@ -12,13 +12,13 @@ import time
 import uuid
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator, cast
+from typing import Any, Iterator, cast
 
-from .events import EventLog
 from .processes import RUN_MARKER
 from .verdict import Result
 
 FOLDER, DISK = "CLUSTER_HARNESS_FOLDER", "CLUSTER_HARNESS_DISK"
+TIMELINES = "timelines"
 MEMORY = Path("/dev/shm")
 ENOUGH_MEMORY = 256 * 1024 * 1024
 """Bytes that must be free there: journals and what programs write."""
@@ -58,10 +58,23 @@ class Run:
                     return None
                 time.sleep(0.02)
 
-    def put_events(self, check: str, log: EventLog) -> None:
-        """Keep what was done and seen in a check, with the journals, for whoever draws it later."""
-        kept = {"check": check, "events": log.as_json(), "journals": log.journals}
-        (self.folder / "events" / f"{self._file(check).name}.json").write_text(json.dumps(kept))
+    def _timeline(self, check: str) -> Path:
+        return self.folder / TIMELINES / f"{self._file(check).name}.json"
+
+    @property
+    def keeps_timelines(self) -> bool:
+        return (self.folder / TIMELINES).exists()
+
+    def put_timeline(self, check: str, timeline: dict[str, Any]) -> None:
+        """Keep a check's picture for the process that writes the report."""
+        self._timeline(check).write_text(json.dumps(timeline))
+
+    def timeline(self, check: str) -> dict[str, Any] | None:
+        """None if the check did not come so far."""
+        try:
+            return cast(dict[str, Any], json.loads(self._timeline(check).read_text()))
+        except FileNotFoundError:
+            return None
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -74,10 +87,10 @@ class Run:
 class LeadingRun(Run):
     """The run as its first process has it."""
 
-    def __init__(self) -> None:
+    def __init__(self, keep_timelines: bool = False) -> None:
         folder, disk = (Path(tempfile.mkdtemp(prefix="cluster-harness-", dir=where)) for where in (in_memory(), None))
         super().__init__(folder, disk, uuid.uuid4().hex)
-        for name in ("sessions", "results", "events", "clusters"):
+        for name in ("sessions", "results", "clusters", *([TIMELINES] if keep_timelines else [])):
             (self.folder / name).mkdir()
         clean = {key: value for key, value in os.environ.items() if key != RUN_MARKER}
         self._guardian = subprocess.Popen(

@@ -10,7 +10,8 @@ from .checklist import declaration_of, sentence
 from .lab import Lab
 from .run import Run
 from .story import lines
-from .verdict import CheckFailed, Inconclusive, Record
+from .timeline import picture
+from .verdict import Bound, BoundBroken, CheckFailed, Inconclusive, Record
 
 PATIENCE = 90.0
 
@@ -38,6 +39,7 @@ def run_check(record: Record, cls: type, function: Callable[..., None], lab: Lab
     declared = declaration_of(function)
     record.title, record.expected = sentence(function), declared.expected or sentence(function)
     began = time.monotonic()
+    bound: Bound | None = None
     try:
         stop = blocked(lab.run, needed)
         if stop is not None:
@@ -51,6 +53,7 @@ def run_check(record: Record, cls: type, function: Callable[..., None], lab: Lab
     except CheckFailed as failure:
         record.result, record.seen = "fail", failure.seen
         record.expected = failure.expected or record.expected
+        bound = failure.bound if isinstance(failure, BoundBroken) else None
         record.likely, record.hint = failure.likely or declared.likely, failure.hint or declared.hint
     except Inconclusive as why:
         record.result, record.seen = "inconclusive", str(why)
@@ -66,7 +69,17 @@ def run_check(record: Record, cls: type, function: Callable[..., None], lab: Lab
     if record.result in ("fail", "inconclusive"):
         record.done = lines(lab.log)
     record.seconds = record.seconds if record.result != "skipped" else 0.0
-    lab.run.put_events(record.id, lab.log)
+    if lab.run.keeps_timelines and record.result != "skipped":
+        keep_timeline(lab, record, bound)
+
+
+def keep_timeline(lab: Lab, record: Record, bound: Bound | None) -> None:
+    """A picture that cannot be drawn must not spoil a verdict."""
+    try:
+        kept = picture(lab.log, record.seen, bound).as_json()
+    except Exception as fault:
+        kept = {"fault": harness_fault(fault)}
+    lab.run.put_timeline(record.id, kept)
 
 
 def harness_fault(fault: BaseException) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Callable, Iterable, NoReturn
 
 from . import processes
-from .verdict import CheckFailed, Inconclusive
+from .verdict import Bound, BoundBroken, Inconclusive
 
 TICK = 0.010
 SCAN_EVERY = 5
@@ -148,7 +148,7 @@ def expect_within(meter: DelayMeter, bound: float, start: float, end: float, wha
     if forgiven or allowance > ABSURD:
         raise Inconclusive(f"{what}: took {took:.2f} s (bound {bound:.2f} s), but the machine was {allowance:.2f} s behind then")
     delay = f" (the machine's own delay then: {allowance * 1000:.0f} ms)" if allowance >= 0.001 else ""
-    raise CheckFailed(f"{what}: took {took * 1000:.0f} ms, the bound is {bound * 1000:.0f} ms{delay}")
+    raise BoundBroken(f"{what}: took {took * 1000:.0f} ms, the bound is {bound * 1000:.0f} ms{delay}", Bound(start, start + bound, end, what))
 
 
 def overdue(start: float, bound: float) -> bool:
@@ -164,12 +164,13 @@ def refuse_late(meter: DelayMeter, bound: float, start: float, what: str, due: f
     """Something has still not happened now. Fail, or say that the machine may be the reason."""
     try:
         expect_within(meter, bound, start, time.monotonic(), what, due)
-    except CheckFailed as failure:
-        raise CheckFailed(failure.seen.replace(": took ", ": not yet after ", 1)) from None
+    except BoundBroken as failure:
+        raise BoundBroken(failure.seen.replace(": took ", ": not yet after ", 1), failure.bound) from None
     raise Inconclusive(f"{what}: it did not happen, but the machine was too slow to blame the program")
 
 
 def expect_not_before(bound: float, start: float, end: float, what: str) -> None:
     """Fail if less than `bound` seconds lie between the two moments."""
     if end - start < bound:
-        raise CheckFailed(f"{what}: already after {(end - start) * 1000:.0f} ms, not before {bound * 1000:.0f} ms is right")
+        raise BoundBroken(f"{what}: already after {(end - start) * 1000:.0f} ms, not before {bound * 1000:.0f} ms is right",
+                          Bound(start, start + bound, end, what))

@@ -19,6 +19,24 @@ class CheckFailed(AssertionError):
         self.seen, self.expected, self.likely, self.hint = seen, expected, likely, hint
 
 
+@dataclass(frozen=True)
+class Bound:
+    """On time: counted from `start`, due at `due`; it came, or was given up, at `end`."""
+
+    start: float
+    due: float
+    end: float
+    what: str
+
+
+class BoundBroken(CheckFailed):
+    """Something came too late, or too early, or not at all."""
+
+    def __init__(self, seen: str, bound: Bound) -> None:
+        super().__init__(seen)
+        self.bound = bound
+
+
 class Inconclusive(Exception):
     """Neither the program nor its absence of faults could be judged, and why."""
 

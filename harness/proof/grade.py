@@ -90,7 +90,7 @@ def grade(subject: Subject, how: How) -> Verdict:
 
 def command_of(subject: Subject, how: How, report: Path) -> list[str]:
     command = [*how.prefix, str(ROOT / ".ci/python"), "-m", "pytest", f"harness/test_{subject.exercise.folder}.py", "--program",
-               subject.command, f"--report-json={report}", f"-n{how.processes}"]
+               subject.command, f"--report-json={report}", "--report-dir=", f"-n{how.processes}"]
     if subject.wrong is not None and subject.wrong.real_time:
         command.append("--real-time")
     if subject.wrong is not None and how.item_only:

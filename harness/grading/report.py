@@ -1,0 +1,34 @@
+"""What a grading leaves behind for reading: the page with the pictures, and the same as a trace."""
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Callable
+
+from . import report_html, report_trace
+from .checklist import Checklist
+from .report_json import as_json
+
+PAGE, TRACE = "index.html", "trace.json"
+
+
+def publish(folder: Path, checklist: Checklist, program: str, seconds: float,
+            timeline: Callable[[str], dict[str, Any] | None]) -> str:
+    """Write both; returns the line that says where they are, or why not."""
+    found = as_json(checklist, program, seconds)
+    records = {id_: record for item in checklist.items for id_, record in item.records.items()}
+    for group in (*found["items"], found["common"]):
+        for check in group["checks"]:
+            record = records.get(check["id"])
+            check["done"], check["notes"] = (record.done, record.notes) if record else ([], [])
+            check["timeline"] = timeline(check["id"])
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        report_trace.write(folder / TRACE, found)
+        (folder / PAGE).unlink(missing_ok=True)  # an old one would be taken for this grading's
+        report_html.write(folder / PAGE, found)
+    except report_html.NoLibrary as why:
+        return f"No pictures were written: {why}"
+    except OSError as why:
+        return f"No report was written: {why}"
+    return f"What happened in each check, as pictures: {os.path.relpath(folder / PAGE)}"

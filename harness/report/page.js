@@ -1,0 +1,88 @@
+// Builds the checklist from the report's data. What the program said is only ever set as text.
+"use strict";
+
+function build(tag, className, text) {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  if (text !== undefined) made.textContent = text;
+  return made;
+}
+
+const WORDS = { pass: "pass", fail: "FAIL", skipped: "skipped", inconclusive: "inconclusive" };
+const LABELS = { expected: "expected", seen: "seen", likely: "likely", hint: "hint", done: "done", notes: "also seen", rerun: "again" };
+const CODE = ["done", "rerun"];
+const drawings = new Map(); // container → what draws it, until it is drawn
+
+function facts(check) {
+  const list = build("dl");
+  for (const [name, label] of Object.entries(LABELS)) {
+    const value = Array.isArray(check[name]) ? check[name].join("\n") : check[name];
+    if (!value || (check.result === "pass" && ["likely", "hint"].includes(name))) continue;
+    list.append(build("dt", "", check.result !== "fail" && name === "seen" ? "why" : label), build("dd", CODE.includes(name) ? "code" : "", value));
+  }
+  return list;
+}
+
+function picture(check) {
+  const data = check.timeline;
+  if (!data) return build("p", "left-out", "No picture: the check was not tried.");
+  if (data.fault) return build("p", "left-out", `No picture: ${data.fault}`);
+  const container = build("div", "timeline");
+  container.style.minHeight = "120px";
+  drawings.set(container, () => {
+    container.style.minHeight = "";
+    drawTimeline(container, data, { result: check.result, label: check.title });
+  });
+  return container;
+}
+
+function draw(container) {
+  const drawing = drawings.get(container);
+  drawings.delete(container);
+  if (drawing) drawing();
+}
+
+const nearby = new IntersectionObserver((entries) => {
+  for (const entry of entries) {
+    if (entry.isIntersecting) {
+      nearby.unobserve(entry.target);
+      draw(entry.target);
+    }
+  }
+}, { rootMargin: "600px" });
+
+function section(check) {
+  const details = build("details", check.result);
+  const summary = build("summary");
+  summary.append(build("span", "result", WORDS[check.result]), check.title + " ", build("span", "seconds", `${check.seconds.toFixed(1)} s`));
+  details.append(summary);
+  details.dataset.check = check.id;
+  details.addEventListener("toggle", () => {
+    if (!details.open || details.childElementCount > 1) return;
+    details.append(facts(check), picture(check));
+    if (drawings.has(details.lastChild)) nearby.observe(details.lastChild);
+  });
+  details.open = check.result === "fail";
+  return details;
+}
+
+function show(report) {
+  const title = `Exercise ${report.exercise}: ${report.passed} of ${report.total} passed`;
+  document.title = title;
+  document.getElementById("title").textContent = title;
+  document.getElementById("summary").textContent = `${report.program}, ${report.seconds.toFixed(1)} s`;
+  const items = document.getElementById("items");
+  for (const item of [...report.items, report.common]) {
+    if (!item.checks.length) continue;
+    const heading = build("h2", item.result, item.item ? `${item.item}. ${item.title} ` : `${item.title} `);
+    heading.append(build("span", "result", WORDS[item.result]));
+    items.append(heading, ...item.checks.map(section));
+  }
+}
+
+document.getElementById("theme").addEventListener("click", () => {
+  const dark = getComputedStyle(document.documentElement).colorScheme === "dark";
+  document.documentElement.dataset.theme = dark ? "light" : "dark";
+});
+addEventListener("beforeprint", () => [...drawings.keys()].forEach(draw));
+show(JSON.parse(document.getElementById("report").textContent));
