@@ -252,7 +252,7 @@ class TestItem5Replacement:
     @check(expected="every REPORT_INTERVAL_MS `health report workers=3 healthy=3` and a line for each worker, with true values",
            likely="the report has another form, or tells what was at the start",
            hint="print it from a timer, bare, one line a worker in logfmt", seconds=3)
-    def test_report(self, lab: Lab) -> None:
+    def test_report_lines(self, lab: Lab) -> None:
         """The report comes every interval and tells the truth"""
         cluster = lab.start()
         workers = dict(cluster.find_workers())
@@ -279,7 +279,7 @@ class TestItem5Replacement:
                     "and lastRestart=crash, with the new pids",
            likely="restarts are counted for the process instead of the slot, or a crash is not counted",
            hint="keep a history for each slot: how often, and why the last time", seconds=4,
-           needs=("test_report", "test_thirty_errors_are_too_many"))
+           needs=("test_report_lines", "test_thirty_errors_are_too_many"))
     def test_report_counts_restarts(self, lab: Lab) -> None:
         """The report counts restarts, and tells the reason of the last"""
         cluster = lab.start()

@@ -23,8 +23,8 @@ ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SOURCES = (".cpp", ".hpp", ".h")
 SETTLED = 0.05
 """Seconds without another event after which a save is complete: editors write, rename and touch."""
-QUICK_PROCESSES = 3
-"""For one item alone: each process more costs its start."""
+QUICK_PROCESSES = 2
+"""For one item alone: each process more delays its first verdict by its own start."""
 CLEARED = 15.0
 """Seconds that a grading which was ended has to clear up; its guardian needs 10 at most."""
 

@@ -19,14 +19,16 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 READMES = sorted(path for folder in (".", "exercises", "exercises/*", "solutions/*", "harness")
                  for path in ROOT.glob(f"{folder}/README.md"))
 BY_HAND = "Try it by hand"
-# Long commands, and the shorter form in which they are run here.
+# Long commands, and one that asks, and the form in which they are run here.
 SHORTER = {
     "make test": "make test ARGS=steps",
     "make bench": "make --dry-run bench",
+    "make ex1-diff": "make ex1-diff FORCE=1",
     "make prove ARGS=--fast": "make prove ARGS='--fast --only 1 --name no-retry-after'",
     "make soak RUNS=10": "make soak ARGS='--only 1 --name no-retry-after --load idle --file build/proof/readme.json'",
     "python3 -m pytest harness/tests": "python3 -m pytest harness/tests -k order",
 }
+UNTIL_CTRL_C = ("-run", "-watch")
 ONE_ITEM = "-p no:cacheprovider -k TestItem1"
 # What the lines of an exercise's "Try it by hand" must bring to light, in this order.
 SEEN_BY_HAND = {
@@ -80,7 +82,7 @@ def environment(shims: Path, **more: str) -> dict[str, str]:
     """That of a person's shell: nothing of the make or the pytest that runs these tests."""
     own = {name: value for name, value in os.environ.items()
            if not name.startswith(("MAKE", "MFLAGS", "PYTEST")) and name != "ARGS"}
-    return {**own, "PATH": f"{shims}:{own['PATH']}", "PYTEST_ADDOPTS": ONE_ITEM, **more}
+    return {**own, "PATH": f"{shims}:{own['PATH']}", "PYTEST_ADDOPTS": ONE_ITEM, "CLUSTER_PROGRESS": str(shims / "progress.json"), **more}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -106,7 +108,7 @@ def test_there_are_commands() -> None:
 
 
 @pytest.mark.xdist_group("build")  # ninja does not guard its tree against another ninja
-@pytest.mark.parametrize("command", [one for one in COMMANDS if not one.endswith("-run")])
+@pytest.mark.parametrize("command", [one for one in COMMANDS if not one.endswith(UNTIL_CTRL_C)])
 def test_command(command: str, shims: Path) -> None:
     done = subprocess.run(["bash", "-c", SHORTER.get(command, command)], cwd=ROOT, env=environment(shims),
                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
@@ -122,14 +124,14 @@ def test_command(command: str, shims: Path) -> None:
 
 
 @pytest.mark.xdist_group("build")
-@pytest.mark.parametrize("command", [one for one in COMMANDS if one.endswith("-run")])
-def test_run_command(command: str, shims: Path) -> None:
+@pytest.mark.parametrize("command", [one for one in COMMANDS if one.endswith(UNTIL_CTRL_C)])
+def test_command_until_ctrl_c(command: str, shims: Path) -> None:
     process = subprocess.Popen(["bash", "-c", f"exec {command}"], cwd=ROOT, env=environment(shims, PORT="0"), text=True,
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                start_new_session=True)
     try:
         assert process.stdout
-        first = next((line for line in process.stdout if "master[" in line), "")
+        first = next((line for line in process.stdout if "master[" in line or "waiting for a save" in line), "")
         os.killpg(process.pid, signal.SIGINT)  # the terminal's Ctrl+C, which the README offers as the end
         rest, _ = process.communicate(timeout=30)
         assert first, rest

@@ -270,6 +270,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     chatter = session.config.pluginmanager.getplugin("terminaldistreporter")
     if chatter is not None:
         chatter.write_line = chatter.rewrite = lambda *args, **options: None
+        session.config.pluginmanager.getplugin("dsession").terminal = None  # its empty line would push the live checklist away
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
@@ -290,6 +291,8 @@ def pytest_terminal_summary(config: pytest.Config) -> None:
 @pytest.hookimpl(hookwrapper=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
     leader = session.config.stash.get(LEADER, None)
+    if leader is not None:
+        leader.display.stop()
     ran = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
     yield
     if leader is not None and ran and leader.checklist.items:
