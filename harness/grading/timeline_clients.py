@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from .events import Event
-from .timeline_parts import Bar, Lane, Note, Outcome, Timeline, evenly
+from .timeline_parts import Bar, Lane, Note, Outcome, Timeline
 
 MOST_LANES = 48
 
@@ -52,17 +52,11 @@ def add_lane(timeline: Timeline, cluster: int, name: str) -> int:
 
 
 def pack(timeline: Timeline, connections: list[Connection], until: float) -> list[list[Connection]]:
-    """As few clients as will do. If that is too many, those whose requests broke are shown first, and no client has two."""
-    connections.sort(key=lambda one: one.start)
-    clients = one_after_another(connections)
-    if len(clients) <= MOST_LANES:
-        return clients
-    order = sorted(range(len(connections)), key=lambda index: not connections[index].broke(until))
-    broke = sum(one.broke(until) for one in connections)
-    chosen = evenly(order[:broke], MOST_LANES)
-    chosen += evenly(order[broke:], MOST_LANES - len(chosen))
-    timeline.leave_out("connections", len(connections) - len(chosen))
-    return one_after_another([connections[index] for index in sorted(chosen)])
+    """As few clients as will do; if that is too many, those with broken requests before others."""
+    clients = one_after_another(sorted(connections, key=lambda one: one.start))
+    ranked = sorted(range(len(clients)), key=lambda index: not any(one.broke(until) for one in clients[index]))
+    timeline.leave_out("connections", sum(len(clients[index]) for index in ranked[MOST_LANES:]))
+    return [clients[index] for index in sorted(ranked[:MOST_LANES])]
 
 
 def one_after_another(connections: list[Connection]) -> list[list[Connection]]:
