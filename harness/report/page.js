@@ -67,7 +67,7 @@ function section(check) {
     details.append(facts(check), picture(check));
     if (drawings.has(details.lastChild)) nearby.observe(details.lastChild);
   });
-  details.open = check.result === "fail";
+  details.open = ["fail", "inconclusive"].includes(check.result);
   return details;
 }
 

@@ -26,7 +26,7 @@ const LISTS = ["lanes", "spans", "bars", "arrows", "notes", "marks"];
 const STATES = { up: "up", starting: "starting", ready: "ready", draining: "draining", stopped: "stopped (SIGSTOP)" };
 const OUTCOMES = { ok: "answered 2xx", error: "answered 4xx or 5xx", broken: "no whole answer", waiting: "no answer yet" };
 const LINE = 14; // pixels of a line of labels
-const SIZES = { master: 20, worker: 20, process: 20, client: 15 };
+const SIZES = { master: 20, worker: 20, process: 20, client: 16 };
 const LETTER = 6.2; // about as wide as a letter
 let drawn = 0;
 
@@ -184,7 +184,7 @@ class Picture {
     this.axis = svg.append("g").attr("class", "axis").attr("transform", "translate(0,18)");
     this.layers = {};
     const plot = svg.append("g").attr("clip-path", `url(#${this.id}-clip)`);
-    for (const name of ["bound", "spans", "hatch", "bars", "blame", "deaths", "inside", "after", "notes", "arrows", "marks", "said"]) {
+    for (const name of ["bound", "spans", "hatch", "bars", "deaths", "inside", "after", "due", "blame", "notes", "arrows", "marks", "said"]) {
       this.layers[name] = plot.append("g");
     }
     this.place();
@@ -316,7 +316,7 @@ class Picture {
       : [["allowed", bound.start, bound.end], ["broken", bound.end, bound.due]];
     layers.bound.selectAll("rect").data(bands).join("rect").attr("class", ([name]) => name).attr("x", ([, start]) => x(start))
       .attr("width", ([, start, end]) => Math.max(0, x(end) - x(start))).attr("y", top).attr("height", layout.bottom - top);
-    layers.bound.selectAll("line").data(bound ? [bound] : []).join("line").attr("class", "due").attr("x1", x(bound ? bound.due : 0))
+    layers.due.selectAll("line").data(bound ? [bound] : []).join("line").attr("class", "due").attr("x1", x(bound ? bound.due : 0))
       .attr("x2", x(bound ? bound.due : 0)).attr("y1", top).attr("y2", layout.bottom);
     const judged = data.judged === null ? [] : [data.judged];
     layers.after.selectAll("rect").data(judged).join("rect").attr("class", "after").attr("x", (t) => x(t)).attr("y", top)
@@ -328,9 +328,10 @@ class Picture {
       labels.push({ t: bound.due, y: top + 2 * LINE - 3, text: late ? `due after ${duration(bound.due - bound.start)}`
         : `not before ${duration(bound.due - bound.start)}` });
     }
+    const before = (label) => x(label.t) + (label.text.length + 1) * LETTER > layout.width - layout.right;
     layers.said.selectAll("text").data(labels).join("text").attr("class", `verdict ${this.options.result}`).attr("y", (label) => label.y)
-      .attr("text-anchor", (label) => (x(label.t) > (layout.left + layout.width) / 2 ? "end" : "start"))
-      .attr("x", (label) => x(label.t) + (x(label.t) > (layout.left + layout.width) / 2 ? -4 : 4)).text((label) => label.text);
+      .attr("text-anchor", (label) => (before(label) ? "end" : "start")).attr("x", (label) => x(label.t) + (before(label) ? -4 : 4))
+      .text((label) => label.text);
   }
 
   // ----- pointing at things
