@@ -1,7 +1,6 @@
 """What a grading leaves behind for reading: the page with the pictures, and the same as a trace."""
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any, Callable
 
@@ -31,4 +30,5 @@ def publish(folder: Path, checklist: Checklist, program: str, seconds: float,
         return f"No pictures were written: {why}"
     except OSError as why:
         return f"No report was written: {why}"
-    return f"What happened in each check, as pictures: {os.path.relpath(folder / PAGE)}"
+    page = (folder / PAGE).resolve()
+    return f"What happened in each check, as pictures: {page.relative_to(Path.cwd()) if page.is_relative_to(Path.cwd()) else page}"

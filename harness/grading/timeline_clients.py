@@ -1,10 +1,13 @@
-"""The lanes of those who ask. A client has one connection after another; connections at the same time are different clients."""
+"""The lanes of those who ask. A client has one connection after another; connections at the same time are different clients.
+
+An answer that came after the verdict (to the clearing up, as a rule) is none: the picture shows what was known when it was judged.
+"""
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from .events import Event
-from .timeline_parts import Bar, Lane, Note, Outcome, Timeline, evenly
+from .timeline_parts import Bar, Lane, Note, Outcome, Timeline
 
 MOST_LANES = 48
 
@@ -22,10 +25,10 @@ class Connection:
             self.notes.append(event)
         else:
             self.requests.append(event)
-            self.end = self.end if event.end is not None else max(self.end, until)
+            self.end = max(self.end, end_of(event, until))
 
-    def broke(self) -> bool:
-        return any(outcome(event) in ("broken", "waiting") for event in self.requests)
+    def broke(self, until: float) -> bool:
+        return any(outcome(event, until) in ("broken", "waiting") for event in self.requests)
 
 
 def add_clients(timeline: Timeline, cluster: int, events: list[Event], until: float) -> None:
@@ -34,7 +37,7 @@ def add_clients(timeline: Timeline, cluster: int, events: list[Event], until: fl
     for event in events:
         if event.conn is not None:
             connections.setdefault(event.conn, Connection(event.t, event.t)).take(event, until)
-    for number, one_after_another in enumerate(pack(timeline, list(connections.values()))):
+    for number, one_after_another in enumerate(pack(timeline, list(connections.values()), until)):
         lane = add_lane(timeline, cluster, f"client {number + 1}")
         for connection in one_after_another:
             timeline.notes += [Note(lane, event.t, "connection opened" if event.kind == "open" else f"connection {event.text}")
@@ -48,18 +51,12 @@ def add_lane(timeline: Timeline, cluster: int, name: str) -> int:
     return len(timeline.lanes) - 1
 
 
-def pack(timeline: Timeline, connections: list[Connection]) -> list[list[Connection]]:
-    """As few clients as will do. If that is too many, those whose requests broke are shown first, and no client has two."""
-    connections.sort(key=lambda one: one.start)
-    clients = one_after_another(connections)
-    if len(clients) <= MOST_LANES:
-        return clients
-    order = sorted(range(len(connections)), key=lambda index: not connections[index].broke())
-    broke = sum(one.broke() for one in connections)
-    chosen = evenly(order[:broke], MOST_LANES)
-    chosen += evenly(order[broke:], MOST_LANES - len(chosen))
-    timeline.leave_out("connections", len(connections) - len(chosen))
-    return one_after_another([connections[index] for index in sorted(chosen)])
+def pack(timeline: Timeline, connections: list[Connection], until: float) -> list[list[Connection]]:
+    """As few clients as will do; if that is too many, those with broken requests before others."""
+    clients = one_after_another(sorted(connections, key=lambda one: one.start))
+    ranked = sorted(range(len(clients)), key=lambda index: not any(one.broke(until) for one in clients[index]))
+    timeline.leave_out("connections", sum(len(clients[index]) for index in ranked[MOST_LANES:]))
+    return [clients[index] for index in sorted(ranked[:MOST_LANES])]
 
 
 def one_after_another(connections: list[Connection]) -> list[list[Connection]]:
@@ -86,8 +83,16 @@ def add_load(timeline: Timeline, cluster: int, events: list[Event], until: float
         timeline.bars.append(drawn)
 
 
-def outcome(event: Event) -> Outcome:
-    if event.end is None or event.text == "no answer":
+def answered(event: Event, until: float) -> bool:
+    return event.end is not None and event.end <= until
+
+
+def end_of(event: Event, until: float) -> float:
+    return event.end if event.end is not None and event.end <= until else max(event.t, until)
+
+
+def outcome(event: Event, until: float) -> Outcome:
+    if not answered(event, until) or event.text == "no answer":
         return "waiting"
     if event.text or not event.status:
         return "broken"
@@ -96,14 +101,13 @@ def outcome(event: Event) -> Outcome:
 
 def bar(timeline: Timeline, event: Event, lane: int, until: float) -> Bar:
     what = f"{event.method} {event.path}" + (", as raw bytes" if event.kind == "raw" else "")
-    end = event.end if event.end is not None else max(event.t, until)
-    told = event.text or (str(event.status) if event.status else "no answer")
-    by = f"worker {event.worker}" if event.worker is not None and event.end is not None else ""
-    return Bar(lane, event.t, end, outcome(event), what, told, by, blamed(event, timeline.seen))
+    told = (event.text or str(event.status)) if answered(event, until) else "no answer"
+    by = f"worker {event.worker}" if event.worker is not None and answered(event, until) else ""
+    return Bar(lane, event.t, end_of(event, until), outcome(event, until), what, told, by, blamed(event, timeline.seen, until))
 
 
-def blamed(event: Event, seen: str) -> bool:
+def blamed(event: Event, seen: str, until: float) -> bool:
     """The verdict has the words in which this request is told; of one without an answer it has the method and the path."""
-    if event.end is None:
+    if not answered(event, until):
         return f"{event.method} {event.path}" in seen
     return bool(event.data.get("told")) and event.data["told"] in seen

@@ -74,7 +74,7 @@ class Processes:
         ready = self._ready_at(pid)
         if ready is None:
             told = any(entry.event == "ready" for entry in self.journal)
-            found: list[tuple[float, State]] = [(born, "starting" if told else "up")]
+            found: list[tuple[float, State]] = [(born, "starting" if told and self.kind(pid) != "process" else "up")]
         else:
             found = [(born, "starting"), (max(born, ready), "ready")]
         drains = [t for t in self._drains(pid) if t >= born]

@@ -8,6 +8,11 @@ function build(tag, className, text) {
   return made;
 }
 
+// Text with `code` in it, as in the titles of checks.
+function spoken(text) {
+  return text.split("`").map((part, index) => (index % 2 ? build("code", "", part) : part));
+}
+
 const WORDS = { pass: "pass", fail: "FAIL", skipped: "skipped", inconclusive: "inconclusive" };
 const LABELS = { expected: "expected", seen: "seen", likely: "likely", hint: "hint", done: "done", notes: "also seen", rerun: "again" };
 const CODE = ["done", "rerun"];
@@ -54,7 +59,7 @@ const nearby = new IntersectionObserver((entries) => {
 function section(check) {
   const details = build("details", check.result);
   const summary = build("summary");
-  summary.append(build("span", "result", WORDS[check.result]), check.title + " ", build("span", "seconds", `${check.seconds.toFixed(1)} s`));
+  summary.append(build("span", "result", WORDS[check.result]), ...spoken(check.title), " ", build("span", "seconds", `${check.seconds.toFixed(1)} s`));
   details.append(summary);
   details.dataset.check = check.id;
   details.addEventListener("toggle", () => {
@@ -62,7 +67,7 @@ function section(check) {
     details.append(facts(check), picture(check));
     if (drawings.has(details.lastChild)) nearby.observe(details.lastChild);
   });
-  details.open = check.result === "fail";
+  details.open = ["fail", "inconclusive"].includes(check.result);
   return details;
 }
 

@@ -26,7 +26,7 @@ const LISTS = ["lanes", "spans", "bars", "arrows", "notes", "marks"];
 const STATES = { up: "up", starting: "starting", ready: "ready", draining: "draining", stopped: "stopped (SIGSTOP)" };
 const OUTCOMES = { ok: "answered 2xx", error: "answered 4xx or 5xx", broken: "no whole answer", waiting: "no answer yet" };
 const LINE = 14; // pixels of a line of labels
-const SIZES = { master: 20, worker: 20, process: 20, client: 15 };
+const SIZES = { master: 20, worker: 20, process: 20, client: 16 };
 const LETTER = 6.2; // about as wide as a letter
 let drawn = 0;
 
@@ -164,8 +164,7 @@ class Picture {
     swatch.append("rect").attr("class", ([name]) => `swatch ${name}`).attr("x", 1).attr("y", 1).attr("width", 20).attr("height", 10);
     swatch.filter(([name]) => name === "state-stopped").append("rect").attr("width", 20).attr("height", 10).attr("x", 1).attr("y", 1)
       .attr("fill", `url(#${this.id}-hatch)`);
-    entries.append("tspan").text(([, text]) => text);
-    entries.each(function ([, text]) { this.lastChild.remove(); this.append(text); });
+    entries.each(function ([, text]) { this.append(text); });
   }
 
   // Everything that does not move: called when the data or the width is new.
@@ -185,7 +184,7 @@ class Picture {
     this.axis = svg.append("g").attr("class", "axis").attr("transform", "translate(0,18)");
     this.layers = {};
     const plot = svg.append("g").attr("clip-path", `url(#${this.id}-clip)`);
-    for (const name of ["bound", "spans", "hatch", "bars", "deaths", "inside", "after", "notes", "arrows", "marks", "said"]) {
+    for (const name of ["bound", "spans", "hatch", "bars", "deaths", "inside", "after", "due", "blame", "notes", "arrows", "marks", "said"]) {
       this.layers[name] = plot.append("g");
     }
     this.place();
@@ -230,6 +229,8 @@ class Picture {
     boxes(layers.spans, spans, 14, (span) => spanClass(span, this.versions));
     boxes(layers.hatch, spans.filter((span) => span.state === "stopped"), 14, "").attr("fill", `url(#${this.id}-hatch)`);
     boxes(layers.bars, bars, 11, (bar) => `bar outcome-${bar.outcome}${bar.blamed ? " blamed" : ""}`);
+    layers.blame.selectAll("path").data(bars.filter((bar) => bar.blamed)).join("path").attr("class", "blame")
+      .attr("d", (bar) => `M${x(bar.start) + Math.min(8, wide(bar) / 2)} ${middle(bar.lane, 9)}l5 -9h-10z`);
     layers.deaths.selectAll("path").data(spans.filter((span) => span.last)).join("path").attr("class", "death")
       .attr("d", (span) => `M${x(span.end) - 4} ${middle(span.lane, 8)}l8 8m0 -8l-8 8`);
     this.placeInside([...spans.map((span) => [span, span.version && span.state === "ready" ? `ready ${span.version}` : span.state]),
@@ -249,7 +250,7 @@ class Picture {
     const left = (part) => Math.max(x(part.start), layout.left);
     const fitting = parts.filter(([part, text]) => Math.min(x(part.end), layout.width) - left(part) > text.length * LETTER + 6);
     this.layers.inside.selectAll("text").data(fitting).join("text").attr("x", ([part]) => left(part) + 4)
-      .attr("class", ([part]) => `inside${part.outcome === "waiting" ? " on-paper" : ""}${
+      .attr("class", ([part]) => `inside${part.outcome === "waiting" ? " on-paper" : ""}${part.state === "stopped" ? " on-hatch" : ""}${
         part.state === "ready" && this.versions.indexOf(part.version) % 3 === 1 ? " on-blue" : ""}`)
       .attr("y", ([part]) => layout.tops[part.lane] + layout.heights[part.lane] / 2 + 4).text(([, text]) => text);
   }
@@ -315,7 +316,7 @@ class Picture {
       : [["allowed", bound.start, bound.end], ["broken", bound.end, bound.due]];
     layers.bound.selectAll("rect").data(bands).join("rect").attr("class", ([name]) => name).attr("x", ([, start]) => x(start))
       .attr("width", ([, start, end]) => Math.max(0, x(end) - x(start))).attr("y", top).attr("height", layout.bottom - top);
-    layers.bound.selectAll("line").data(bound ? [bound] : []).join("line").attr("class", "due").attr("x1", x(bound ? bound.due : 0))
+    layers.due.selectAll("line").data(bound ? [bound] : []).join("line").attr("class", "due").attr("x1", x(bound ? bound.due : 0))
       .attr("x2", x(bound ? bound.due : 0)).attr("y1", top).attr("y2", layout.bottom);
     const judged = data.judged === null ? [] : [data.judged];
     layers.after.selectAll("rect").data(judged).join("rect").attr("class", "after").attr("x", (t) => x(t)).attr("y", top)
@@ -324,12 +325,13 @@ class Picture {
       .attr("x2", (t) => x(t)).attr("y1", top).attr("y2", layout.bottom);
     const labels = judged.map((t) => ({ t, text: `verdict: ${this.options.result || "reached"}`, y: top + LINE - 3 }));
     if (bound) {
-      labels.push({ t: bound.due, y: top + 2 * LINE - 3, text: late ? `due ${duration(bound.due - bound.start)} after the start of the band`
+      labels.push({ t: bound.due, y: top + 2 * LINE - 3, text: late ? `due after ${duration(bound.due - bound.start)}`
         : `not before ${duration(bound.due - bound.start)}` });
     }
+    const before = (label) => x(label.t) + (label.text.length + 1) * LETTER > layout.width - layout.right;
     layers.said.selectAll("text").data(labels).join("text").attr("class", `verdict ${this.options.result}`).attr("y", (label) => label.y)
-      .attr("text-anchor", (label) => (x(label.t) > (layout.left + layout.width) / 2 ? "end" : "start"))
-      .attr("x", (label) => x(label.t) + (x(label.t) > (layout.left + layout.width) / 2 ? -4 : 4)).text((label) => label.text);
+      .attr("text-anchor", (label) => (before(label) ? "end" : "start")).attr("x", (label) => x(label.t) + (before(label) ? -4 : 4))
+      .text((label) => label.text);
   }
 
   // ----- pointing at things
