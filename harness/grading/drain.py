@@ -59,31 +59,46 @@ def expect_whole(answer: Answer) -> None:
         raise CheckFailed(str(answer) + (f", body {answer.body[:200]!r}" if answer.body else ""), expected="a whole 200 with JSON")
 
 
+def expect_finished(exchange: Exchange, work: float) -> None:
+    """A request that takes so many seconds, and was in flight at the signal, is answered in full."""
+    answer = exchange.wait(work + 4)
+    if answer.outcome in ("closed", "reset", "cut") and answer.took >= work:
+        raise CheckFailed(f"{answer}, its work being done after {work * 1000:.0f} ms", expected="a whole 200 with JSON",
+                          likely="the request counts as finished when its work is done: the worker ended before its answer was written",
+                          hint="count a request until its answer was sent, not until its handler returns")
+    expect_whole(answer)
+
+
 def any_ended(held: list[Exchange]) -> bool:
     return any(one.ended.is_set() for one in held)
 
 
-def expect_turned_away(cluster: Cluster, answer: Answer, within: float, signalled: float, held: list[Exchange]) -> None:
+def expect_turned_away(cluster: Cluster, answer: Answer, within: float, signalled: float, held: list[Exchange], kept: bool = False) -> bool:
     """503 with Connection: close and Retry-After, in time, as long as the held requests are under way.
 
-    Once they are not, nothing is judged any more but their own end: expect_held_to_the_end().
+    Once they are not, nothing is judged any more but their own end: expect_held_to_the_end(). `kept`: asked on a connection that
+    was open before. Returns whether it was judged.
     """
     when = f"{answer.started - signalled:.2f} s after the signal"
     if answer.outcome != "answer" or answer.status != 503:
         for exchange in held:
             exchange.ended.wait(0.1 / len(held))
         if any_ended(held) or straddles(cluster, answer.started, signalled):
-            return
-        raise CheckFailed(f"{answer}, {when}, while {held[0].method} {held[0].path} was still being worked on", **why_not_503(answer))
+            return False
+        raise CheckFailed(f"{answer}, {when}, while {held[0].method} {held[0].path} was still being worked on", **why_not_503(answer, kept))
     missing = [] if answer.says_close() else ["Connection: close"]
     missing += [] if "retry-after" in answer.headers else ["Retry-After"]
     if missing:
         raise CheckFailed(f"{answer}, {when}, without {' and '.join(missing)}; its headers: {answer.headers}",
                           likely="the 503 is written without these headers", hint="set them where the 503 is written")
     cluster.expect_within(within, answer.started, answer.ended, f"the 503 to {answer.method} {answer.path}, {when}")
+    return True
 
 
-def why_not_503(answer: Answer) -> dict[str, str]:
+def why_not_503(answer: Answer, kept: bool) -> dict[str, str]:
+    if answer.outcome == "answer" and answer.status == 200 and kept:
+        return {"likely": "the request was served: only new connections are turned away, and a kept-alive one goes on being served",
+                "hint": "ask for each request, not for each connection, whether the worker drains"}
     if answer.outcome == "answer" and answer.status == 200:
         return {"likely": "the request was served: nobody has looked whether the worker drains before it was handled",
                 "hint": "ask for each request, when its last byte was read, whether the worker drains"}
@@ -93,7 +108,7 @@ def why_not_503(answer: Answer) -> dict[str, str]:
     return {}
 
 
-def expect_held_to_the_end(held: list[Exchange]) -> None:
+def expect_held_to_the_end(held: list[Exchange], judged: bool = True) -> None:
     """What kept the drain open was answered in full: else there was no drain in which anybody could be turned away."""
     answers = [exchange.wait(0) for exchange in held if exchange.ended.is_set()]
     for answer in answers:
@@ -105,6 +120,8 @@ def expect_held_to_the_end(held: list[Exchange]) -> None:
                               hint="at the signal only turn new requests away; end when none is in flight any more")
     if len(answers) == len(held) and not any(answer.status == 200 for answer in answers):
         raise Inconclusive("none of the requests that were to be in flight at the signal had been read by then")
+    if not judged:
+        raise Inconclusive("the machine was so far behind that no request can be said to have come after the signal")
 
 
 def expect_gone(cluster: Cluster, since: float, within: float) -> None:
@@ -218,6 +235,12 @@ def expect_one_worker_leaves(cluster: Cluster, lab: Lab, slot: int) -> None:
         time.sleep(0.03)
     expect_whole(held.wait(1))
     unjudged = window(cluster, signalled, 0.25)
+    refused = next((answer for answer in asked if answer.outcome == "refused"), None)
+    if refused is not None:
+        raise CheckFailed(f"{refused}, {refused.started - signalled:.2f} s after SIGTERM to worker {slot}", expected="the others serve",
+                          likely="the worker that leaves has called shutdown() on the listening socket, or the server's stop() has: that ends "
+                                 "it for all processes that share it",
+                          hint="close() the worker's own descriptor, or stop polling it; the socket itself belongs to all")
     for index, answer in enumerate(asked):
         after = answer.started - signalled
         if after < unjudged:

@@ -8,6 +8,7 @@ from typing import Any
 
 from . import processes
 from .cluster import Cluster
+from .common_http import KIB, filler
 from .http_client import Answer, Connection
 from .lab import Lab, read_journal
 from .timing import expect_not_before, overdue
@@ -18,6 +19,7 @@ SLACK = 0.5
 """The contract's: replaced within an interval + 500 ms."""
 PAST, TOO_FAR_BEHIND = 5.0, 0.6
 """A worker that gets no processor for so long may rightly be taken for a silent one."""
+HALVES = 200
 LEAVES_WITHIN = 5.0
 """Seconds for an old worker to finish what it has, once its successor serves."""
 HEADING = re.compile(r"^health report workers=(\d+) healthy=(\d+)$")
@@ -87,6 +89,17 @@ def expect_vitals(answer: Answer) -> dict[str, Any]:
     return answer.json
 
 
+def swell(cluster: Cluster) -> None:
+    """Let the workers hold many requests of which the last byte is missing, and take them back: memory goes up, and where it can, down again."""
+    before = sum(map(processes.resident, cluster.slots.values()))
+    for _ in range(HALVES):
+        cluster.client.connect().send("/health", "POST", b"x" * 63 * KIB, {**filler(14 * KIB), "Content-Length": str(64 * KIB)})
+    deadline = time.monotonic() + 1
+    while sum(map(processes.resident, cluster.slots.values())) < before + HALVES * 64 * KIB and time.monotonic() < deadline:
+        time.sleep(0.02)
+    cluster.client.close()
+
+
 def ask(connection: Connection, path: str, times: int, status: int) -> float:
     """That many requests; when the last one was answered. Ends early when the worker leaves meanwhile."""
     ended = time.monotonic()
@@ -135,8 +148,8 @@ def expect_not_gone_before(cluster: Cluster, pid: int, since: float, least: floa
     expect_not_before(least * 0.98, since, cluster.watcher.gone_at(pid) or since + least, f"the end of process {pid}")
 
 
-def expect_left_alone(cluster: Cluster, before: dict[int, int], seconds: float, why: str) -> None:
-    """For so long the workers are the same processes, and no other is started."""
+def expect_left_alone(cluster: Cluster, before: dict[int, int], seconds: float, why: str, **said: str) -> None:
+    """For so long the workers are the same processes, and no other is started. `said`: the likely cause and the hint."""
     known = {*processes.children(cluster.pid), *before.values()}
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -148,7 +161,7 @@ def expect_left_alone(cluster: Cluster, before: dict[int, int], seconds: float, 
             if behind > TOO_FAR_BEHIND:
                 raise Inconclusive(f"{why}, but one was replaced; in the last {PAST:.0f} s the machine was {behind:.2f} s behind")
             raise CheckFailed(f"{why}, but " + (f"a new process {new[0]} was started" if new else f"worker {gone[0]} has ended"),
-                              expected="no worker is replaced")
+                              expected="no worker is replaced", **said)
         time.sleep(0.02)
 
 

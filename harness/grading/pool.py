@@ -13,7 +13,7 @@ from .cluster import Cluster
 from .common_http import expect_form
 from .http_client import Answer, Connection
 from .timing import expect_within, overdue
-from .verdict import CheckFailed, Inconclusive
+from .verdict import CheckFailed
 
 Body = dict[str, Any]
 AT_ONCE = 1.0
@@ -337,6 +337,21 @@ def expect_result(body: Body) -> None:
         raise CheckFailed(f"{body['type']} of {body['n']} is {body['result']!r}", expected=repr(wanted))
 
 
+def expect_largest_prime(cluster: Cluster) -> None:
+    """The largest n that is prime: twice as many divisions as for 2^61-1. Who needs ten times its processor time will not end."""
+    measured = await_completed(cluster, [submit(cluster, "prime", 2 ** 61 - 1)])[0]
+    name = submit(cluster, "prime", 2 ** 63 - 25)
+    worker = cluster.find_workers()[await_status(cluster, name, "processing", "with a free worker")["worker"]]
+    before = processes.processor_time(worker)
+    while (body := task(cluster, name))["status"] == "processing":
+        if processes.processor_time(worker) - before > measured["durationMs"] / 100 + 5:
+            raise CheckFailed(f"prime of 2^63-25 has not ended after {processes.processor_time(worker) - before:.0f} s of processor time; "
+                              f"prime of 2^61-1 took {measured['durationMs'] / 1000:.1f} s", expected="twice as many divisions, then true",
+                              likely="d * d overflows before it exceeds n, so that the loop does not end", hint="compare d with n / d")
+        time.sleep(0.1)
+    expect_result(body)
+
+
 def expect_results(cluster: Cluster, wanted: Sequence[tuple[str, int]]) -> None:
     """Submit them all, wait, and compare each with the reference."""
     connection = cluster.client.connect()
@@ -348,10 +363,3 @@ def expect_results(cluster: Cluster, wanted: Sequence[tuple[str, int]]) -> None:
         if (body["type"], body["n"]) != (kind, n) or isinstance(body["n"], float):
             raise CheckFailed(f"{kind} of {n} was submitted; shown is {body}", expected="type and n as they were sent")
         expect_result(body)
-
-
-def resident(cluster: Cluster) -> int:
-    found = processes.resident(cluster.pid)
-    if not found:
-        raise Inconclusive("the master's memory cannot be read from /proc")
-    return found

@@ -2,9 +2,11 @@
 from __future__ import annotations
 
 import time
+from signal import SIGKILL
 from typing import Any
 from urllib.parse import quote
 
+from . import processes, restart
 from .cluster import Cluster
 from .http_client import Answer, Connection, Exchange
 from .lab import Lab
@@ -12,6 +14,9 @@ from .timing import expect_not_before, overdue
 from .verdict import CheckFailed, Inconclusive
 
 COUNTS = ("requests", "received", "pending")
+YOUNG_DEATHS = 3
+"""After so many the next process of a slot comes no sooner than after 400 ms."""
+SURELY_READ = 0.2
 QUICK = 1.0
 """Seconds within which what does not involve a stopped worker is answered."""
 
@@ -30,6 +35,17 @@ def timeout(lab: Lab) -> float:
 
 def pinned(cluster: Cluster, slot: int) -> Connection:
     return cluster.connections_to(1, [slot])[slot][0]
+
+
+def empty_slot(cluster: Cluster, slot: int) -> float:
+    """Kill the slot's worker and its successors, until the next one has to wait; when the last of them was killed."""
+    known = set(processes.children(cluster.pid))
+    killed = cluster.signal_worker(slot, SIGKILL)
+    for _ in range(YOUNG_DEATHS):
+        _, successor = restart.next_newcomer(cluster, known, 1.0)
+        killed = restart.send(cluster, successor, SIGKILL)
+        known.add(successor)
+    return killed
 
 
 def expect_json(answer: Answer, status: int) -> dict[str, Any]:
@@ -74,6 +90,14 @@ def await_nothing_pending(cluster: Cluster, within: float, missing: list[int] | 
 
 
 # ----- messages
+
+
+def broadcast_often(senders: list[Connection], times: int) -> None:
+    """That many broadcasts, one from each of the senders at a time."""
+    for number in range(0, times, len(senders)):
+        under_way = [one.send(broadcast_path(f"{number} x" + "y" * 200)) for one in senders]
+        for exchange in under_way:
+            expect_json(exchange.wait(10), 200)
 
 
 def mailbox(connection: Connection) -> list[dict[str, Any]]:

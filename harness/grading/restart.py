@@ -172,7 +172,7 @@ def next_newcomer(cluster: Cluster, known: set[int], patience: float) -> tuple[f
             if pid not in known and processes.alive(pid):
                 return time.monotonic(), pid
         if overdue(began, patience):
-            cluster.refuse_late(patience, began, "a new worker process after SIGUSR2 (none came)")
+            cluster.refuse_late(patience, began, "a new worker process (none came)")
         time.sleep(0.002)
 
 
@@ -228,21 +228,33 @@ class Sampler(threading.Thread):
         before = len(self.samples[0].children)
         most = max(self.samples, key=lambda sample: len(sample.children))
         least = min(self.samples, key=lambda sample: len(sample.children))
-        if len(most.children) > before + 1:
-            raise CheckFailed(f"{len(most.children)} worker processes at once: {sorted(most.children)}",
-                              expected=f"never more than {before} + 1")
-        if len(least.children) < before:
-            raise CheckFailed(f"only {len(least.children)} worker processes at one moment: {sorted(least.children)}",
-                              expected=f"never fewer than {before}")
         known = self.samples[0].children
         new = sorted((self.first_seen(pid), pid) for pid in {pid for one in self.samples for pid in one.children} - known)
+        if len(most.children) > before + 1:
+            raise CheckFailed(f"{len(most.children)} worker processes at once: {sorted(most.children)}",
+                              expected=f"never more than {before} + 1", **why_too_many(new, startup))
+        if len(least.children) < before:
+            raise CheckFailed(f"only {len(least.children)} worker processes at one moment: {sorted(least.children)}",
+                              expected=f"never fewer than {before}",
+                              likely="the old worker is ended first, and its successor started afterwards",
+                              hint="start the successor first; the old one goes when the successor is ready")
         gone = sorted((self.cluster.watcher.gone_at(pid) or 0.0, pid) for pid in old.values())
         for number, ((came, successor), (left, former)) in enumerate(zip(new, gone), start=1):
             if left - came < startup / 2:
                 if self.widest_gap() > startup / 4:
                     raise Inconclusive(f"the harness did not look for {self.widest_gap():.2f} s: too long to tell the order")
                 raise CheckFailed(f"the old process {former}, the {number}. to leave, left {(left - came) * 1000:.0f} ms after its "
-                                  f"successor {successor} had appeared, which needs {startup * 1000:.0f} ms to be ready")
+                                  f"successor {successor} had appeared, which needs {startup * 1000:.0f} ms to be ready",
+                                  likely="the old worker is told to go when its successor was started: nobody waits until that is ready",
+                                  hint="wait until the successor itself says that it is ready")
+
+
+def why_too_many(new: list[tuple[float, int]], startup: float) -> dict[str, str]:
+    """`new`: when each newcomer was first seen, and its pid."""
+    if new[1][0] - new[0][0] < startup / 2:
+        return {"likely": "all successors are started at once", "hint": "one slot after another: start, wait for `ready`, drain the old one"}
+    return {"likely": "the next slot's turn comes while the old worker of the last still drains: nobody waits until it is gone",
+            "hint": "wait until the old worker is gone before the next slot"}
 
 
 def expect_killed_at(cluster: Cluster, pid: int, since: float, bound: float, what: str) -> None:
