@@ -20,8 +20,9 @@ grades := $(numbers:%=ex%-grade)
 solutions := $(numbers:%=ex%-solution)
 hints := $(numbers:%=ex%-hint)
 watches := $(numbers:%=ex%-watch)
+plays := $(numbers:%=ex%-play)
 diffs := $(numbers:%=ex%-diff)
-.PHONY: help $(starters) $(runs) $(grades) $(solutions) $(hints) $(watches) $(diffs) progress grade test prove soak bench clean
+.PHONY: help $(starters) $(runs) $(grades) $(solutions) $(hints) $(watches) $(plays) $(diffs) progress grade test prove soak bench clean
 
 help:
 	@echo 'make ex1             build the starter of exercise 1 (there are: $(present:%=ex%))'
@@ -29,6 +30,7 @@ help:
 	@echo 'make ex1-grade       build it and grade it (the full waiting times: ARGS=--real-time)'
 	@echo 'make ex1-hint        the next hint for what failed last'
 	@echo 'make ex1-watch       build it and grade it whenever you save; Ctrl+C ends it'
+	@echo 'make ex1-play        build it and run it with a live picture of it in the browser, and buttons (the solution: SOLUTION=1)'
 	@echo 'make ex1-diff        what the solution does differently (asks before you have 5 of 5, unless FORCE=1)'
 	@echo 'make ex1-solution    build the solution and grade it'
 	@echo 'make progress        how far you are with each exercise'
@@ -73,6 +75,12 @@ $(watches): ex%-watch:
 	@$(call need,$*)
 	@$(packages) learner
 	@exec .ci/python harness/watch.py $*
+
+$(plays): ex%-play:
+	@$(call need,$*)
+	@$(packages) learner
+	@$(call build,ex$*$(if $(SOLUTION),-solution))
+	@exec .ci/python harness/play.py $* $(if $(SOLUTION),--solution)
 
 $(diffs): ex%-diff:
 	@$(call need,$*)

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 Kind = Literal["spawn", "ready", "output", "child", "open", "raw", "request", "close", "signal", "death", "note", "load", "judged"]
+ASKED = ("raw", "request", "load")
+PASSING = (*ASKED, "open", "close", "output")
 
 
 @dataclass
@@ -49,6 +51,12 @@ class EventLog:
         with self._guard:
             self._events.append(event)
         return event
+
+    def forget(self, before: float) -> None:
+        """Requests, connections and output that were over before that moment."""
+        with self._guard:
+            self._events = [event for event in self._events if event.kind not in PASSING or (event.end or event.t) >= before
+                            or event.kind in ASKED and event.end is None]
 
     def all(self) -> list[Event]:
         with self._guard:

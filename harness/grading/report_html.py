@@ -29,16 +29,18 @@ def write(path: Path, report: dict[str, Any]) -> None:
 
 
 def page(report: dict[str, Any]) -> str:
+    fit(report)
+    return filled("page.html", {"report": embedded(report)}, ("style.css", "timeline.js", "page.js"))
+
+
+def filled(template: str, parts: dict[str, str], assets: tuple[str, ...]) -> str:
+    """A page with its parts, assets and D3 in their places; `parts` are markup."""
     try:
-        parts = {"d3": D3.read_text(encoding="utf-8")}
+        found = {**parts, "d3": D3.read_text(encoding="utf-8")}
     except FileNotFoundError:
         raise NoLibrary(f"there is no {D3} (Debian's package node-d3)") from None
-    for name in ("style.css", "timeline.js", "page.js"):
-        parts[name] = (ASSETS / name).read_text(encoding="utf-8")
-    fit(report)
-    parts["report"] = embedded(report)
-    template = (ASSETS / "page.html").read_text(encoding="utf-8")
-    return re.sub(r"\{\{([a-z0-9.]+)\}\}", lambda found: parts[found.group(1)], template)
+    found.update((name, (ASSETS / name).read_text(encoding="utf-8")) for name in assets)
+    return re.sub(r"\{\{([a-z0-9.]+)\}\}", lambda place: found[place.group(1)], (ASSETS / template).read_text(encoding="utf-8"))
 
 
 def embedded(data: object) -> str:

@@ -1,7 +1,9 @@
 """From what was done and seen in a check, and the journals of its clusters, to the parts of its picture."""
 from __future__ import annotations
 
-from .events import EventLog
+from typing import Any
+
+from .events import Event, EventLog
 from .timeline_clients import add_clients
 from .timeline_journal import entries
 from .timeline_parts import Mark, Timeline
@@ -19,16 +21,31 @@ def picture(log: EventLog, seen: str = "", bound: Bound | None = None) -> Timeli
     moments = [event.t for event in events] + [event.end for event in events if event.end is not None]
     start, end = min(moments, default=0.0), max(moments, default=0.0)
     timeline = Timeline(start, end, judged, seen, bound)
-    for cluster in sorted({event.cluster for event in events if event.cluster}):
-        mine = [event for event in events if event.cluster == cluster]
-        known = Processes(cluster, mine, entries(log.journals.get(cluster, []), start, end), end)
-        lanes = add_processes(timeline, known)
-        add_messages(timeline, known, lanes)
-        add_notes(timeline, known, lanes)
-        add_clients(timeline, cluster, mine, judged if judged is not None else end)
-        timeline.marks += [Mark(cluster, event.t, f"{event.text} → {event.data.get('to', event.pid)}", lanes.get(event.pid or 0))
-                           for event in mine if event.kind == "signal"]
+    add_clusters(timeline, events, log.journals, judged if judged is not None else end)
     timeline.thin(MOST)
     if bound is not None:
         timeline.end = max(timeline.end, bound.due, bound.end)
     return timeline
+
+
+def window(log: EventLog, events: list[Event], start: float, end: float) -> Timeline:
+    """What goes on between two moments; processes that were gone before are left out. `events`: some more than the log's."""
+    timeline = Timeline(start, end)
+    gone = {event.pid for event in log.all() if event.kind == "death" and event.t < start}
+    journals = {cluster: [entry for entry in journal if entry.get("pid") not in gone and entry.get("child") not in gone]
+                for cluster, journal in log.journals.items()}
+    add_clusters(timeline, [event for event in (*log.all(), *events) if event.pid not in gone], journals, end)
+    timeline.thin(MOST)
+    return timeline
+
+
+def add_clusters(timeline: Timeline, events: list[Event], journals: dict[int, list[dict[str, Any]]], until: float) -> None:
+    for cluster in sorted({event.cluster for event in events if event.cluster}):
+        mine = [event for event in events if event.cluster == cluster]
+        known = Processes(cluster, mine, entries(journals.get(cluster, []), timeline.start, timeline.end), timeline.end)
+        lanes = add_processes(timeline, known)
+        add_messages(timeline, known, lanes)
+        add_notes(timeline, known, lanes)
+        add_clients(timeline, cluster, mine, until)
+        timeline.marks += [Mark(cluster, event.t, f"{event.text} → {event.data.get('to', event.pid)}", lanes.get(event.pid or 0))
+                           for event in mine if event.kind == "signal"]

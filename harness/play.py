@@ -1,0 +1,126 @@
+"""Starts a program, says what can be tried with it, and shows what it does, live, in the browser.
+
+Usage: play.py N [--solution]      (make ex1-play, settings as for make ex1-run; the page can also send signals and requests)
+Ctrl+C ends the program as a terminal's Ctrl+C would, a second one kills it. Exit code 0, or 1 if the program did not become ready.
+"""
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import re
+import sys
+import threading
+import time
+from pathlib import Path
+from signal import SIGINT, SIGKILL
+
+from grading import processes
+from grading.lab import Lab
+from grading.program import COMMON_VARIABLES, NoProgram, Program
+from grading.report_html import NoLibrary, filled
+from grading.run import LeadingRun
+from grading.verdict import CheckFailed, Exercise, Inconclusive
+from playing.server import PlayServer
+from playing.session import Session
+
+ROOT = Path(__file__).resolve().parent.parent
+BY_HAND = re.compile(r"^## Try it by hand\n.*?^```sh\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make exN-play", description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("number", type=int, choices=range(1, 6), help="of the exercise")
+    parser.add_argument("--solution", action="store_true", help="the solution instead of the starter")
+    return parser.parse_args()
+
+
+def exercise_of(number: int) -> Exercise:
+    module = next((ROOT / "harness").glob(f"test_ex{number}_*.py")).stem
+    found: Exercise = importlib.import_module(module).EXERCISE
+    return found
+
+
+def settings_of(exercise: Exercise) -> dict[str, str]:
+    """Those in the environment, as for the program itself; its journal is ours."""
+    return {name: os.environ[name] for name in (*COMMON_VARIABLES, *exercise.variables, *exercise.real)
+            if name in os.environ and name != "JOURNAL"}
+
+
+def advice(exercise: Exercise, url: str, address: str) -> str:
+    found = BY_HAND.search((ROOT / exercise.folder / "README.md").read_text(encoding="utf-8"))
+    lines = found.group(1).replace("http://127.0.0.1:8000", url).rstrip().splitlines() if found else []
+    return "\n".join(["", "In another terminal:", "", *(f"  {line}" for line in lines), "",
+                      f"In the browser, with buttons: {address}", "Ctrl+C ends it.", ""])
+
+
+class Echo(threading.Thread):
+    """Shows what the program writes, as if it had been started here."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(daemon=True, name="echo")
+        self.session, self.cluster, self.shown = session, session.cluster, 0
+
+    def run(self) -> None:
+        while True:
+            time.sleep(0.05)
+            self.catch_up()
+
+    def catch_up(self) -> None:
+        if self.cluster is not self.session.cluster:
+            self.cluster, self.shown = self.session.cluster, 0
+        lines = self.cluster.lines[self.shown:]
+        self.shown += len(lines)
+        for line in lines:
+            print(line.text, file=sys.stderr if line.error else sys.stdout, flush=True)
+
+
+def play(session: Session, server: PlayServer) -> None:
+    """Until Ctrl+C, and until the program has ended then."""
+    threading.Thread(target=server.serve_forever, daemon=True, name="page").start()
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        session.load.end()
+    try:
+        if session.running():
+            session.cluster.signal_group(SIGINT)
+            while session.running():
+                time.sleep(0.05)
+    except KeyboardInterrupt:
+        session.cluster.signal_group(SIGKILL)
+    except CheckFailed:
+        pass  # it had ended by itself
+
+
+def main() -> int:
+    wanted = options()
+    exercise = exercise_of(wanted.number)
+    command = f"build/bin/ex{wanted.number}{'-solution' if wanted.solution else ''}"
+    processes.adopt_orphans()
+    run = LeadingRun()
+    session: Session | None = None
+    try:
+        page = filled("play.html", {"title": f"Exercise {exercise.number}: {exercise.name}"}, ("style.css", "timeline.js", "play.js"))
+        lab = Lab(exercise, Program.find(command, ROOT, f"Build it first: make ex{wanted.number}"), run, real_time=True)
+        session = Session(lab, settings_of(exercise))
+        session.start()
+        with PlayServer(session, page) as server:
+            echo = Echo(session)
+            echo.catch_up()
+            print(advice(exercise, session.cluster.url, server.address), flush=True)
+            echo.start()
+            play(session, server)
+            echo.catch_up()
+    except (CheckFailed, Inconclusive, NoProgram, NoLibrary) as why:
+        print(f"error: {why.seen if isinstance(why, CheckFailed) else why}", file=sys.stderr)
+        return 1
+    finally:
+        if session is not None:
+            session.end()
+        run.end()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""Clients that ask the program all the time: gently, heavily, or for what takes long. Half of them keep their connections."""
+from __future__ import annotations
+
+import json
+import threading
+import time
+from dataclasses import dataclass
+
+from grading.cluster import Cluster
+from grading.http_client import Connection
+from grading.verdict import CheckFailed, Inconclusive
+
+LONGEST = 300.0
+"""Seconds after which a load ends by itself: it is easily forgotten."""
+PATIENCE = 30.0
+
+
+@dataclass(frozen=True)
+class Ask:
+    method: str
+    path: str
+    body: bytes = b""
+
+
+@dataclass(frozen=True)
+class Kind:
+    clients: int
+    pause: float
+    """Seconds between an answer and the next request of the same client."""
+    slow: bool = False
+
+
+KINDS = {"gentle": Kind(2, 0.5), "heavy": Kind(16, 0.12), "slow": Kind(4, 0.2, slow=True)}
+
+
+def task(kind: str, n: int) -> Ask:
+    return Ask("POST", "/task", json.dumps({"type": kind, "n": n}).encode())
+
+
+QUICK_ASK = {1: Ask("GET", "/fast"), 2: Ask("GET", "/"), 3: Ask("GET", "/"), 4: Ask("GET", "/send/2?message=hello"), 5: task("prime", 1_000_003)}
+SLOW_ASK = {1: Ask("GET", "/slow"), 3: Ask("GET", "/leak"), 4: Ask("GET", "/stats"), 5: task("fibonacci", 36)}
+"""Exercise → the request. What is slow there needs time, memory, all workers, or a worker for a while; in exercise 2 WORK_MS says it."""
+
+
+class Load:
+    """Any thread may call it; one load at a time."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.kind = ""
+        self._guard = threading.Lock()
+        self._end = threading.Event()
+
+    def begin(self, name: str) -> None:
+        """Ends the load that goes on, if there is one. Raises KeyError for an unknown name."""
+        kind, number = KINDS[name], self.cluster.exercise.number
+        ask = SLOW_ASK.get(number, QUICK_ASK[number]) if kind.slow else QUICK_ASK[number]
+        self.end()
+        with self._guard:
+            self.kind, self._end = name, threading.Event()
+            for client in range(kind.clients):
+                threading.Thread(target=self._run, args=(ask, kind, client % 2 == 0, self._end), daemon=True, name=f"load-{client}").start()
+
+    def end(self) -> None:
+        with self._guard:
+            self.kind = ""
+            self._end.set()
+
+    def _run(self, ask: Ask, kind: Kind, keeps: bool, ended: threading.Event) -> None:
+        until = time.monotonic() + LONGEST
+        connection: Connection | None = None
+        while not ended.wait(kind.pause):
+            if time.monotonic() > until:
+                self.end()
+            elif keeps:
+                connection = self._on_kept(ask, connection)
+            else:
+                self._on_fresh(ask)
+        if connection is not None:
+            connection.close()
+
+    def _on_fresh(self, ask: Ask) -> None:
+        try:
+            self.cluster.client.ask(ask.path, ask.method, ask.body, patience=PATIENCE)
+        except Inconclusive:
+            time.sleep(1)  # no more connections can be opened just now
+
+    def _on_kept(self, ask: Ask, connection: Connection | None) -> Connection | None:
+        """Returns the connection to go on with, if it still can be used."""
+        try:
+            connection = connection or self.cluster.client.connect()
+        except (CheckFailed, Inconclusive):
+            self._on_fresh(ask)  # which shows in the picture how it was turned away
+            return None
+        answer = connection.send(ask.path, ask.method, ask.body).wait(PATIENCE)
+        if answer.outcome == "answer" and connection.usable:
+            return connection
+        connection.close()
+        return None

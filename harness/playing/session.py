@@ -1,0 +1,104 @@
+"""A program that is played with: started, signalled, asked, started again. What is told of it goes to the page."""
+from __future__ import annotations
+
+import threading
+from signal import Signals
+from typing import Any
+
+from grading import processes
+from grading.cluster import Cluster
+from grading.lab import Lab
+from grading.verdict import CheckFailed, Inconclusive
+
+from .load import KINDS, Load
+from .minute import Minute
+
+TO_MASTER = ("SIGTERM", "SIGINT", "SIGUSR2", "SIGKILL")
+TO_WORKER = ("SIGTERM", "SIGSTOP", "SIGCONT", "SIGKILL")
+
+
+class Refused(Exception):
+    """It cannot be done now; the text says why."""
+
+
+class Session:
+    """Any thread may call it; one thing is done at a time."""
+
+    def __init__(self, lab: Lab, settings: dict[str, str]) -> None:
+        self.lab = lab
+        self.settings: dict[str, int | str | None] = {"PORT": None, **settings}
+        self.minute = Minute(lab.log)
+        self._guard = threading.RLock()
+
+    @property
+    def cluster(self) -> Cluster:
+        """The newest."""
+        return self.lab.clusters[-1]
+
+    def start(self) -> None:
+        """Raises CheckFailed or Inconclusive when it does not become ready."""
+        with self._guard:
+            if self.lab.clusters and self.running():
+                raise Refused("it runs already")
+            self.end()
+            self.load = Load(self.lab.start(self.settings, wait=False))
+        self.cluster.wait_ready()
+
+    def end(self) -> None:
+        """Whatever it still does."""
+        if self.lab.clusters:
+            self.load.end()
+            self.cluster.tear_down()
+
+    def running(self) -> bool:
+        return processes.alive(self.cluster.pid)
+
+    def exit_code(self) -> int | None:
+        """As a shell counts it, negative for a signal; None while it runs."""
+        with self._guard:
+            return None if self.running() else self.cluster.wait_exit(5)
+
+    def workers(self) -> dict[int, int]:
+        """Slot → pid of those that live."""
+        slots: dict[int, int] = dict(self.cluster.slots)
+        for entry in self.lab.log.journals.get(self.cluster.number, []):
+            if entry.get("event") == "spawn" and isinstance(entry.get("peer"), int) and isinstance(entry.get("child"), int):
+                slots[entry["peer"]] = entry["child"]
+        return {slot: pid for slot, pid in sorted(slots.items()) if processes.alive(pid)}
+
+    def signal(self, to: int, name: str) -> None:
+        """`to`: a worker's slot, 0 for the master."""
+        if name not in (TO_WORKER if to else TO_MASTER):
+            raise Refused(f"no button sends {name} there")
+        with self._guard:
+            if not self.running():
+                raise Refused("the program has ended")
+            workers = self.workers()
+            if to and to not in workers:
+                raise Refused(f"worker {to} has no process now")
+            try:
+                if to:
+                    self.cluster.slots[to] = workers[to]
+                    self.cluster.signal_worker(to, Signals[name])
+                else:
+                    self.cluster.signal(Signals[name])
+            except (CheckFailed, Inconclusive) as why:
+                raise Refused(str(why)) from None
+
+    def ask(self, kind: str) -> None:
+        """A kind of load, or "stop"."""
+        with self._guard:
+            if kind == "stop":
+                self.load.end()
+            elif kind not in KINDS:
+                raise Refused(f"no load is called {kind!r}; there are: {', '.join(KINDS)}, stop")
+            else:
+                self.load.begin(kind)
+
+    def state(self) -> dict[str, Any]:
+        """What the page shows, as JSON."""
+        with self._guard:
+            picture = self.minute.picture(self.cluster)
+            workers = [{"slot": slot, "pid": pid, "stopped": processes.stopped(pid)} for slot, pid in self.workers().items()]
+            return {"picture": picture, "running": self.running(), "exitCode": self.exit_code(), "workers": workers, "pid": self.cluster.pid,
+                    "url": self.cluster.url, "load": self.load.kind}
