@@ -55,7 +55,7 @@ def test_an_older_trace_of_the_same_check_goes(tmp_path: Path) -> None:
 
 def test_nothing_is_kept_unasked(tmp_path: Path) -> None:
     graded = grade(tmp_path, CHECKS)
-    assert not (tmp_path / "build").exists() and "kept what" not in graded.output
+    assert not (tmp_path / "build/trace").exists() and "kept what" not in graded.output
 
 
 def test_the_command_that_runs_it_again_keeps_the_settings(tmp_path: Path) -> None:
