@@ -114,6 +114,8 @@ def main() -> int:
             echo.catch_up()
     except (CheckFailed, Inconclusive, NoProgram, NoLibrary) as why:
         print(f"error: {why.seen if isinstance(why, CheckFailed) else why}", file=sys.stderr)
+        if not wanted.solution:
+            print(f"The solution can be played with, too: make ex{wanted.number}-play SOLUTION=1", file=sys.stderr)
         return 1
     finally:
         if session is not None:

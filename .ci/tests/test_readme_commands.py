@@ -28,7 +28,7 @@ SHORTER = {
     "make soak RUNS=10": "make soak ARGS='--only 1 --name no-retry-after --load idle --file build/proof/readme.json'",
     "python3 -m pytest harness/tests": "python3 -m pytest harness/tests -k order",
 }
-UNTIL_CTRL_C = ("-run", "-watch")
+UNTIL_CTRL_C = ("-run", "-watch", "-play SOLUTION=1")
 ONE_ITEM = "-p no:cacheprovider -k TestItem1"
 # What the lines of an exercise's "Try it by hand" must bring to light, in this order.
 SEEN_BY_HAND = {
