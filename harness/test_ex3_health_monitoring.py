@@ -29,7 +29,6 @@ EXERCISE = Exercise(
 )
 GATE = ("test_first_heartbeat_comes_at_once",)
 NO_LIMIT_MB = 100_000
-CREDITED = "the heartbeats of the process that was replaced are taken for those of its successor, or the slot's old figures live on"
 MIB = health.MIB
 
 
@@ -53,7 +52,7 @@ class TestItem1Heartbeats:
             cluster.expect_within(0.5, ready or cluster.started, first, f"the first heartbeat of worker {slot} after its ready")
 
     @check(expected="heartbeats of each worker one interval apart, within 10 % + 50 ms, while it serves load",
-           likely="only one is sent, or every second one, or they are sent by the threads that serve requests, or each wait starts only after the work",
+           likely="only one is sent, or they come too rarely, or they are sent by the threads that serve requests, or each wait starts only after the work",
            hint="send them from a timer of the main line's loop, which does nothing else", seconds=4, heavy=True)
     def test_interval_is_kept_under_load(self, lab: Lab) -> None:
         """Heartbeats come every interval, also while the worker serves load"""
@@ -102,7 +101,7 @@ class TestItem2Silence:
             raise CheckFailed(f"(slot: pid) {before} before, {after} after", expected="only worker 1 is replaced")
 
     @check(expected="a worker that is stopped for half of the timeout and goes on then is left alone",
-           likely="the time is counted from something else than the last heartbeat, or the timeout is too short",
+           likely="silence is judged too early: the timeout is too short, or the time is counted from something else than the last heartbeat",
            hint="each heartbeat starts the time anew", needs=("test_stopped_worker_is_replaced",), seconds=3)
     def test_short_silence_is_forgiven(self, lab: Lab) -> None:
         """A worker that is silent for less than the timeout is left alone"""
@@ -174,8 +173,6 @@ class TestItem3Memory:
         health.expect_gone(cluster, before[2], leaked, health.bound(lab, cluster) + health.LEAVES_WITHIN, "memory")
         health.expect_successor_first(cluster, before[2], new)
         health.expect_reason(cluster, "memory")
-        health.expect_left_alone(cluster, {**before, 2: new}, health.interval_of(lab, cluster) * 1.5, "all are healthy again",
-                                 likely=CREDITED, hint="note heartbeats by pid, not by slot; ignore those of who was replaced")
 
 
 class TestItem4Errors:
@@ -216,7 +213,8 @@ class TestItem4Errors:
         if seen["requests"] != 0 or seen["errors"] != 0:
             raise CheckFailed(f"the successor tells requests {seen['requests']}, errors {seen['errors']}", expected="0 and 0")
         health.expect_left_alone(cluster, {**before, 3: new}, health.interval_of(lab, cluster) * 1.5, "all are healthy again",
-                                 likely=CREDITED, hint="note heartbeats by pid, not by slot; ignore those of who was replaced")
+                                 likely="the heartbeats of the process that was replaced are taken for those of its successor",
+                                 hint="note heartbeats by pid, not by slot; ignore those of who was replaced")
 
     @check(expected="nine errors of nine requests, and ten of ten, are too few to judge: the worker is left alone",
            likely="the rate is judged from the first request on: 1 of 1 is 100 %", seconds=2.5,
@@ -273,7 +271,8 @@ class TestItem5Replacement:
 
     @check(expected="every REPORT_INTERVAL_MS `health report workers=3 healthy=3` and a line for each worker, with true values",
            likely="the report has another form, or tells what was at the start",
-           hint="print it from a timer, bare, one line a worker in logfmt", seconds=3)
+           hint="print it from a timer, bare, one line a worker in logfmt", seconds=3,
+           needs=("test_requests_and_errors_are_counted", "test_memory_bytes_is_the_resident_set"))
     def test_report(self, lab: Lab) -> None:
         """The report comes every interval and tells the truth"""
         cluster = lab.start()
@@ -282,7 +281,7 @@ class TestItem5Replacement:
         health.ask(connection, "/", 4, 200)
         failed = health.ask(connection, "/error", 1, 500)
         period = lab.figure("REPORT_INTERVAL_MS")
-        report = health.next_report(cluster, failed + health.interval_of(lab, cluster) * 1.1 + 0.3, period * 1.1 + 1)
+        report = health.next_report(cluster, failed + health.interval_of(lab, cluster) * 2.2 + 0.3, period * 1.1 + 1)
         following = health.next_report(cluster, report.t + period * 0.5, period * 1.1 + 0.5)
         cluster.expect_within(period * 1.1 + 0.05, report.t, following.t, "the next report")
         if (report.workers, report.healthy, sorted(report.rows)) != (3, 3, [1, 2, 3]):
@@ -291,7 +290,7 @@ class TestItem5Replacement:
             wanted = {"pid": str(workers[slot]), "status": "healthy", "restarts": "0", "lastRestart": "none",
                       "requests": "5" if slot == 2 else "0", "errors": "1" if slot == 2 else "0"}
             bad = {name: row[name] for name, value in wanted.items() if row[name] != value}
-            if bad or float(row["heartbeatAge"]) > health.interval_of(lab, cluster) * 1.1 + 0.15:
+            if bad or float(row["heartbeatAge"]) > health.interval_of(lab, cluster) * 2.2 + 0.15:
                 raise CheckFailed(f"worker {slot}: {row}", expected=str(wanted))
             expect_close(int(float(row["memoryMb"]) * MIB), processes.resident(workers[slot]), 6 * MIB)
             if float(row["errorRate"]) != (20.0 if slot == 2 else 0.0):

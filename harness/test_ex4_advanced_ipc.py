@@ -43,6 +43,7 @@ class TestItem1Stats:
         workers = cluster.find_workers()
         for answer in (cluster.client.get("/stats", patience=5) for _ in range(8)):
             rows = post.expect_stats(cluster, answer, [])
+            post.expect_sums(answer, rows)
             if {slot: row["pid"] for slot, row in rows.items()} != workers:
                 raise CheckFailed(f"pids {({slot: row['pid'] for slot, row in rows.items()})}", expected=f"the workers' own: {workers}")
 
@@ -58,7 +59,9 @@ class TestItem1Stats:
         for _ in range(5):
             post.expect_json(connections[2].get("/", patience=5), 200)
         post.expect_json(connections[3].get(post.send_path(2, "count me"), patience=5), 200)
-        after = post.expect_stats(cluster, connections[1].get("/stats", patience=5), [])
+        answer = connections[1].get("/stats", patience=5)
+        after = post.expect_stats(cluster, answer, [])
+        post.expect_sums(answer, after)
         moved = {slot: after[slot]["requests"] - before[slot]["requests"] for slot in (2, 3)}
         if moved != {2: 5, 3: 1} or after[2]["received"] - before[2]["received"] != 1 or after[3]["received"] != before[3]["received"]:
             raise CheckFailed(f"requests moved by {moved}; received went from {({slot: row['received'] for slot, row in before.items()})} "

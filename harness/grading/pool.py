@@ -148,14 +148,11 @@ def await_completed(cluster: Cluster, names: Sequence[str], what: str = "the tas
 def expect_shown(cluster: Cluster, names: Sequence[str], count: int) -> None:
     """Just so many of these finished tasks can still be asked for; the others are 404."""
     answers = [cluster.client.get(f"/task/{name}") for name in names]
-    known = [(answer, name) for answer, name in zip(answers, names) if answer.status != 404]
-    if len(known) != count:
-        raise CheckFailed(f"of {len(names)} finished tasks {len(known)} are not 404", expected=f"{count}: the last that were finished")
-    for answer, name in known:
-        expect_result(shown(answer, name))
-    for answer in answers:
-        if answer.status == 404:
-            expect_error(answer, 404, identified=False)
+    known = sum(answer.status != 404 for answer in answers)
+    if known != count:
+        raise CheckFailed(f"of {len(names)} finished tasks {known} are not 404", expected=f"{count}: the last that were finished")
+    for answer, name in zip(answers, names):
+        shown(answer, name) if answer.status != 404 else expect_error(answer, 404, identified=False)
 
 
 def expect_order(tasks: Sequence[Body], what: str) -> None:
