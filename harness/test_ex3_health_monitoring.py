@@ -77,7 +77,7 @@ class TestItem2Silence:
     needs = GATE
 
     @check(expected="a stopped worker is replaced after HEARTBEAT_TIMEOUT_MS, counted from its last heartbeat, not before and no "
-                    "later than an interval + 500 ms; the stopped process is gone, the others are the same",
+                    "later than an interval + 500 ms; the stopped process is gone",
            likely="nobody looks whether heartbeats stay away, or too early, or the stopped process is sent SIGTERM, which it cannot heed",
            hint="judge at least once an interval, by the age of the last heartbeat; end a silent worker with SIGKILL", seconds=3.5)
     def test_stopped_worker_is_replaced(self, lab: Lab) -> None:
@@ -91,14 +91,10 @@ class TestItem2Silence:
         timeout = lab.pace(1.5, 10.0)
         latest = timeout + health.bound(lab, cluster)
         health.expect_left_alone(cluster, before, last + timeout * 0.95 - time.monotonic(), "the timeout is not over")
-        new = health.await_successor(cluster, 1, before[1], last, latest, "silent")
+        health.await_successor(cluster, 1, before[1], last, latest, "silent")
         health.expect_gone(cluster, before[1], last, latest, "silent")
         health.expect_not_gone_before(cluster, before[1], last, timeout)
-        health.expect_successor_first(cluster, before[1], new)
         health.expect_reason(cluster, "silent")
-        after = cluster.find_workers()
-        if {slot: after[slot] for slot in (2, 3)} != {slot: before[slot] for slot in (2, 3)}:
-            raise CheckFailed(f"(slot: pid) {before} before, {after} after", expected="only worker 1 is replaced")
 
     @check(expected="a worker that is stopped for half of the timeout and goes on then is left alone",
            likely="silence is judged too early: the timeout is too short, or the time is counted from something else than the last heartbeat",
@@ -169,9 +165,8 @@ class TestItem3Memory:
         health.expect_left_alone(cluster, before, health.interval_of(lab, cluster) * 2.2,
                                  f"worker 2 has about {base + 40} MiB of {base + 60}")
         leaked = health.ask(connection, "/leak", 2, 200)
-        new = health.await_successor(cluster, 2, before[2], leaked, health.bound(lab, cluster), "memory")
+        health.await_successor(cluster, 2, before[2], leaked, health.bound(lab, cluster), "memory")
         health.expect_gone(cluster, before[2], leaked, health.bound(lab, cluster) + health.LEAVES_WITHIN, "memory")
-        health.expect_successor_first(cluster, before[2], new)
         health.expect_reason(cluster, "memory")
 
 
@@ -207,7 +202,6 @@ class TestItem4Errors:
         failed = health.ask(health.pinned(cluster, 3), "/error", 30, 500)
         new = health.await_successor(cluster, 3, before[3], failed, health.bound(lab, cluster), "errors")
         health.expect_gone(cluster, before[3], failed, health.bound(lab, cluster) + health.LEAVES_WITHIN, "errors")
-        health.expect_successor_first(cluster, before[3], new)
         health.expect_reason(cluster, "errors")
         seen = health.vitals(health.pinned(cluster, 3))
         if seen["requests"] != 0 or seen["errors"] != 0:
@@ -250,7 +244,7 @@ class TestItem5Replacement:
     needs = GATE
 
     @check(expected="only the sick worker is replaced, its successor first: meanwhile every request on a fresh connection gets 200",
-           likely="the old worker is ended before its successor serves, or all workers are replaced",
+           likely="the old worker is ended before its successor serves, or a healthy worker is replaced with the sick one",
            hint="start the successor, wait until it is ready, then let the old one drain", seconds=4,
            needs=("test_thirty_errors_are_too_many",), heavy=True)
     def test_only_the_sick_one_and_service_goes_on(self, lab: Lab) -> None:
@@ -298,7 +292,7 @@ class TestItem5Replacement:
 
     @check(expected="after a replacement for errors and a crash in another slot the report says so: restarts=1, lastRestart=errors "
                     "and lastRestart=crash, with the new pids",
-           likely="restarts are counted for the process instead of the slot, or a crash is not counted",
+           likely="restarts are counted for the process instead of the slot, or a crash is not counted, or a healthy worker was replaced, too",
            hint="keep a history for each slot: how often, and why the last time", seconds=4,
            needs=("test_report", "test_thirty_errors_are_too_many"))
     def test_report_counts_restarts(self, lab: Lab) -> None:

@@ -42,9 +42,9 @@ WRONG = (
           (("    patient.successor = master.start(patient.worker.slot, {});",
             "    master.retire(patient.worker.pid);\n    master.kill(patient.worker.pid, SIGKILL);\n"
             "    master.wait_until([&] { return !master.find(patient.worker.pid); });\n    patient.successor = master.start(patient.worker.slot, {});"),),
-          "before"),
+          "ended before its successor"),
     Wrong("healthy-ones-too", "workers that come after a sick one are replaced with it", 5,
           (("      if (!reason.empty()) {\n        const auto last", "      if (worker && (!reason.empty() || !sick.empty())) {\n        const auto last"),),
-          "all workers"),
+          "healthy worker"),
     Wrong("restarts-not-counted", "the report says 0 restarts for ever", 5, (('" restarts=" << history.restarts', '" restarts=" << 0'),), "count"),
 )
