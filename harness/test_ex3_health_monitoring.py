@@ -29,7 +29,6 @@ EXERCISE = Exercise(
 )
 GATE = ("test_first_heartbeat_comes_at_once",)
 NO_LIMIT_MB = 100_000
-CREDITED = "the heartbeats of the process that was replaced are taken for those of its successor, or the slot's old figures live on"
 MIB = health.MIB
 
 
@@ -53,7 +52,7 @@ class TestItem1Heartbeats:
             cluster.expect_within(0.5, ready or cluster.started, first, f"the first heartbeat of worker {slot} after its ready")
 
     @check(expected="heartbeats of each worker one interval apart, within 10 % + 50 ms, while it serves load",
-           likely="only one is sent, or every second one, or they are sent by the threads that serve requests, or each wait starts only after the work",
+           likely="only one is sent, or they come too rarely, or they are sent by the threads that serve requests, or each wait starts only after the work",
            hint="send them from a timer of the main line's loop, which does nothing else", seconds=4, heavy=True)
     def test_interval_is_kept_under_load(self, lab: Lab) -> None:
         """Heartbeats come every interval, also while the worker serves load"""
@@ -78,7 +77,7 @@ class TestItem2Silence:
     needs = GATE
 
     @check(expected="a stopped worker is replaced after HEARTBEAT_TIMEOUT_MS, counted from its last heartbeat, not before and no "
-                    "later than an interval + 500 ms; the stopped process is gone, the others are the same",
+                    "later than an interval + 500 ms; the stopped process is gone",
            likely="nobody looks whether heartbeats stay away, or too early, or the stopped process is sent SIGTERM, which it cannot heed",
            hint="judge at least once an interval, by the age of the last heartbeat; end a silent worker with SIGKILL", seconds=3.5)
     def test_stopped_worker_is_replaced(self, lab: Lab) -> None:
@@ -92,17 +91,13 @@ class TestItem2Silence:
         timeout = lab.pace(1.5, 10.0)
         latest = timeout + health.bound(lab, cluster)
         health.expect_left_alone(cluster, before, last + timeout * 0.95 - time.monotonic(), "the timeout is not over")
-        new = health.await_successor(cluster, 1, before[1], last, latest, "silent")
+        health.await_successor(cluster, 1, before[1], last, latest, "silent")
         health.expect_gone(cluster, before[1], last, latest, "silent")
         health.expect_not_gone_before(cluster, before[1], last, timeout)
-        health.expect_successor_first(cluster, before[1], new)
         health.expect_reason(cluster, "silent")
-        after = cluster.find_workers()
-        if {slot: after[slot] for slot in (2, 3)} != {slot: before[slot] for slot in (2, 3)}:
-            raise CheckFailed(f"(slot: pid) {before} before, {after} after", expected="only worker 1 is replaced")
 
     @check(expected="a worker that is stopped for half of the timeout and goes on then is left alone",
-           likely="the time is counted from something else than the last heartbeat, or the timeout is too short",
+           likely="silence is judged too early: the timeout is too short, or the time is counted from something else than the last heartbeat",
            hint="each heartbeat starts the time anew", needs=("test_stopped_worker_is_replaced",), seconds=3)
     def test_short_silence_is_forgiven(self, lab: Lab) -> None:
         """A worker that is silent for less than the timeout is left alone"""
@@ -170,12 +165,9 @@ class TestItem3Memory:
         health.expect_left_alone(cluster, before, health.interval_of(lab, cluster) * 2.2,
                                  f"worker 2 has about {base + 40} MiB of {base + 60}")
         leaked = health.ask(connection, "/leak", 2, 200)
-        new = health.await_successor(cluster, 2, before[2], leaked, health.bound(lab, cluster), "memory")
+        health.await_successor(cluster, 2, before[2], leaked, health.bound(lab, cluster), "memory")
         health.expect_gone(cluster, before[2], leaked, health.bound(lab, cluster) + health.LEAVES_WITHIN, "memory")
-        health.expect_successor_first(cluster, before[2], new)
         health.expect_reason(cluster, "memory")
-        health.expect_left_alone(cluster, {**before, 2: new}, health.interval_of(lab, cluster) * 1.5, "all are healthy again",
-                                 likely=CREDITED, hint="note heartbeats by pid, not by slot; ignore those of who was replaced")
 
 
 class TestItem4Errors:
@@ -210,13 +202,13 @@ class TestItem4Errors:
         failed = health.ask(health.pinned(cluster, 3), "/error", 30, 500)
         new = health.await_successor(cluster, 3, before[3], failed, health.bound(lab, cluster), "errors")
         health.expect_gone(cluster, before[3], failed, health.bound(lab, cluster) + health.LEAVES_WITHIN, "errors")
-        health.expect_successor_first(cluster, before[3], new)
         health.expect_reason(cluster, "errors")
         seen = health.vitals(health.pinned(cluster, 3))
         if seen["requests"] != 0 or seen["errors"] != 0:
             raise CheckFailed(f"the successor tells requests {seen['requests']}, errors {seen['errors']}", expected="0 and 0")
         health.expect_left_alone(cluster, {**before, 3: new}, health.interval_of(lab, cluster) * 1.5, "all are healthy again",
-                                 likely=CREDITED, hint="note heartbeats by pid, not by slot; ignore those of who was replaced")
+                                 likely="the heartbeats of the process that was replaced are taken for those of its successor",
+                                 hint="note heartbeats by pid, not by slot; ignore those of who was replaced")
 
     @check(expected="nine errors of nine requests, and ten of ten, are too few to judge: the worker is left alone",
            likely="the rate is judged from the first request on: 1 of 1 is 100 %", seconds=2.5,
@@ -252,7 +244,7 @@ class TestItem5Replacement:
     needs = GATE
 
     @check(expected="only the sick worker is replaced, its successor first: meanwhile every request on a fresh connection gets 200",
-           likely="the old worker is ended before its successor serves, or all workers are replaced",
+           likely="the old worker is ended before its successor serves, or a healthy worker is replaced with the sick one",
            hint="start the successor, wait until it is ready, then let the old one drain", seconds=4,
            needs=("test_thirty_errors_are_too_many",), heavy=True)
     def test_only_the_sick_one_and_service_goes_on(self, lab: Lab) -> None:
@@ -273,7 +265,8 @@ class TestItem5Replacement:
 
     @check(expected="every REPORT_INTERVAL_MS `health report workers=3 healthy=3` and a line for each worker, with true values",
            likely="the report has another form, or tells what was at the start",
-           hint="print it from a timer, bare, one line a worker in logfmt", seconds=3)
+           hint="print it from a timer, bare, one line a worker in logfmt", seconds=3,
+           needs=("test_requests_and_errors_are_counted", "test_memory_bytes_is_the_resident_set"))
     def test_report_lines(self, lab: Lab) -> None:
         """The report comes every interval and tells the truth"""
         cluster = lab.start()
@@ -282,7 +275,7 @@ class TestItem5Replacement:
         health.ask(connection, "/", 4, 200)
         failed = health.ask(connection, "/error", 1, 500)
         period = lab.figure("REPORT_INTERVAL_MS")
-        report = health.next_report(cluster, failed + health.interval_of(lab, cluster) * 1.1 + 0.3, period * 1.1 + 1)
+        report = health.next_report(cluster, failed + health.interval_of(lab, cluster) * 2.2 + 0.3, period * 1.1 + 1)
         following = health.next_report(cluster, report.t + period * 0.5, period * 1.1 + 0.5)
         cluster.expect_within(period * 1.1 + 0.05, report.t, following.t, "the next report")
         if (report.workers, report.healthy, sorted(report.rows)) != (3, 3, [1, 2, 3]):
@@ -291,7 +284,7 @@ class TestItem5Replacement:
             wanted = {"pid": str(workers[slot]), "status": "healthy", "restarts": "0", "lastRestart": "none",
                       "requests": "5" if slot == 2 else "0", "errors": "1" if slot == 2 else "0"}
             bad = {name: row[name] for name, value in wanted.items() if row[name] != value}
-            if bad or float(row["heartbeatAge"]) > health.interval_of(lab, cluster) * 1.1 + 0.15:
+            if bad or float(row["heartbeatAge"]) > health.interval_of(lab, cluster) * 2.2 + 0.15:
                 raise CheckFailed(f"worker {slot}: {row}", expected=str(wanted))
             expect_close(int(float(row["memoryMb"]) * MIB), processes.resident(workers[slot]), 6 * MIB)
             if float(row["errorRate"]) != (20.0 if slot == 2 else 0.0):
@@ -299,7 +292,7 @@ class TestItem5Replacement:
 
     @check(expected="after a replacement for errors and a crash in another slot the report says so: restarts=1, lastRestart=errors "
                     "and lastRestart=crash, with the new pids",
-           likely="restarts are counted for the process instead of the slot, or a crash is not counted",
+           likely="restarts are counted for the process instead of the slot, or a crash is not counted, or a healthy worker was replaced, too",
            hint="keep a history for each slot: how often, and why the last time", seconds=4,
            needs=("test_report_lines", "test_thirty_errors_are_too_many"))
     def test_report_counts_restarts(self, lab: Lab) -> None:

@@ -91,7 +91,11 @@ def expect_turned_away(cluster: Cluster, answer: Answer, within: float, signalle
     if missing:
         raise CheckFailed(f"{answer}, {when}, without {' and '.join(missing)}; its headers: {answer.headers}",
                           likely="the 503 is written without these headers", hint="set them where the 503 is written")
-    cluster.expect_within(within, answer.started, answer.ended, f"the 503 to {answer.method} {answer.path}, {when}")
+    try:
+        cluster.expect_within(within, answer.started, answer.ended, f"the 503 to {answer.method} {answer.path}, {when}")
+    except CheckFailed as late:
+        raise CheckFailed(late.seen, likely="the 503 waits: for a thread that slow requests keep busy, or as if it were work itself",
+                          hint="say 503 where the request was read, before anything that takes time") from None
     return True
 
 

@@ -10,7 +10,7 @@ from typing import Any, Callable, Iterable, Sequence
 
 from . import processes
 from .cluster import Cluster
-from .common_http import expect_form
+from .common_http import expect_error, expect_form
 from .http_client import Answer, Connection
 from .timing import expect_within, overdue
 from .verdict import CheckFailed
@@ -145,6 +145,16 @@ def await_completed(cluster: Cluster, names: Sequence[str], what: str = "the tas
     return [over[name] for name in names]
 
 
+def expect_shown(cluster: Cluster, names: Sequence[str], count: int) -> None:
+    """Just so many of these finished tasks can still be asked for; the others are 404."""
+    answers = [cluster.client.get(f"/task/{name}") for name in names]
+    known = sum(answer.status != 404 for answer in answers)
+    if known != count:
+        raise CheckFailed(f"of {len(names)} finished tasks {known} are not 404", expected=f"{count}: the last that were finished")
+    for answer, name in zip(answers, names):
+        shown(answer, name) if answer.status != 404 else expect_error(answer, 404, identified=False)
+
+
 def expect_order(tasks: Sequence[Body], what: str) -> None:
     """They were started in this order."""
     for former, latter in zip(tasks, tasks[1:]):
@@ -176,7 +186,7 @@ def expect_times(body: Body) -> None:
 
 
 def stats(cluster: Cluster) -> Body:
-    """The statistics; whole, and without a contradiction."""
+    """The statistics, whole."""
     answer = cluster.client.get("/stats", patience=5)
     body = answer.json
     wanted = {"workers": ("total", "available", "busy"), "queue": ("size", "max"), "tasks": COUNTS}
@@ -189,10 +199,13 @@ def stats(cluster: Cluster) -> Body:
     wanted_slots = [slot for slot in range(1, cluster.workers + 1) if slot in slots]  # one without a process may be left out
     if slots != wanted_slots or any(not isinstance(row.get("busy"), bool) for row in rows):
         raise CheckFailed(f"perWorker is {rows}", expected=f"one object for each worker from 1 to {cluster.workers}, with `busy`")
-    busy = sum(row["busy"] for row in rows)
-    if body["workers"]["busy"] != busy or body["workers"]["total"] != cluster.workers or body["workers"]["available"] > cluster.workers - busy:
-        raise CheckFailed(f"workers {body['workers']}, but {busy} of perWorker are busy", expected="numbers that fit together")
     return body
+
+
+def expect_no_contradiction(cluster: Cluster, body: Body) -> None:
+    workers, busy = body["workers"], sum(row["busy"] for row in body["perWorker"])
+    if workers["busy"] != busy or workers["total"] != cluster.workers or workers["available"] > cluster.workers - busy:
+        raise CheckFailed(f"workers {workers}, but {busy} of perWorker are busy", expected="numbers that fit together")
 
 
 def whole(value: object) -> bool:
@@ -262,6 +275,13 @@ def await_successor(cluster: Cluster, slot: int, old: int, since: float, within:
         if time.monotonic() > since + within + 2:
             cluster.refuse_late(within, since, f"a successor of worker {slot} (none came)")
         time.sleep(0.01)
+
+
+def await_reaped(pid: int) -> None:
+    """Until the master has noticed the death of a child, or for a second: whether it is replaced in time is judged elsewhere."""
+    deadline = time.monotonic() + 1
+    while processes.state(pid) and time.monotonic() < deadline:
+        time.sleep(0.005)
 
 
 # ----- the end

@@ -113,9 +113,9 @@ def await_replaced(lab: Lab, cluster: Cluster, old: dict[int, int], since: float
     return max(cluster.watcher.gone_at(pid) or since for pid in old.values())
 
 
-def expect_all_new(cluster: Cluster, old: dict[int, int], wanted: str) -> dict[int, int]:
-    """Every slot has another process than before, of the wanted version."""
-    new = expect_version(cluster, wanted)
+def expect_all_new(cluster: Cluster, old: dict[int, int], wanted: str = "") -> dict[int, int]:
+    """Every slot has another process than before, of the wanted version if one is given."""
+    new = expect_version(cluster, wanted) if wanted else pids(survey(cluster))
     same = [slot for slot in new if new[slot] in old.values()]
     if same:
         raise CheckFailed(f"the workers {same} are still the same processes: {old} before, {new} after (slot: pid)")

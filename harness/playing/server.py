@@ -29,7 +29,6 @@ class PlayServer(ThreadingHTTPServer):
 
 class Handler(BaseHTTPRequestHandler):
     server: PlayServer
-    protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
         what = self._wanted()
@@ -68,7 +67,6 @@ class Handler(BaseHTTPRequestHandler):
         """JSON that says so: a form of another page cannot."""
         length = self.headers.get("Content-Length", "0")
         if not length.isascii() or not length.isdigit() or int(length) > LONGEST_BODY or self.headers.get("Content-Type") != "application/json":
-            self.close_connection = True
             return {}
         try:
             found = json.loads(self.rfile.read(int(length)))

@@ -5,9 +5,10 @@ from .wrong import Wrong
 
 WRONG = (
     Wrong("one-id-for-all", "every call has the same id, so there is room for one", 5,
-          (("  return prefix_ + std::to_string(++last_id_);", "  return prefix_ + std::to_string(last_id_.load());"),), "collide"),
+          (("  return prefix_ + std::to_string(++last_id_);", "  return prefix_ + std::to_string(last_id_.load());"),), "collide",
+          also={4: "calls that one worker has under way at the same time have the same id, and get each other's answers"}),
     Wrong("received-is-not-summed", "`total` lacks what was received", 1,
-          (('    for (const auto* key : {"requests", "received", "pending"}) {', '    for (const auto* key : {"requests", "pending"}) {'),), "numbers"),
+          (('    for (const auto* key : {"requests", "received", "pending"}) {', '    for (const auto* key : {"requests", "pending"}) {'),), "not the sum"),
     Wrong("counts-are-kept", "statistics are asked for once, and the answer is kept for ever", 1,
           (("    response = rounds->join(ask)->response;", "    static const auto first = rounds->join(ask);\n    response = first->response;"),), "kept"),
     Wrong("broadcast-without-the-sender", "a broadcast goes to the others only", 2,
@@ -39,8 +40,9 @@ WRONG = (
           (("  if (sent == cluster::Channel::Sent::queued) {", "  if (sent != cluster::Channel::Sent::full) {"),), "no process"),
     Wrong("first-in-first-out-matching", "an answer goes to whoever has waited longest", 5,
           (('pending_.find(message.value("id", "")); found != pending_.end()', "pending_.begin(); !message.empty() && found != pending_.end()"),), "matched"),
-    Wrong("one-global-pending", "a worker has room for one call: a later one takes the place of an earlier", 5,
-          (("  pending_.emplace(id, &pending);\n", "  pending_.clear();\n  pending_.emplace(id, &pending);\n"),), "room for one"),
+    Wrong("one-global-pending", "a worker has room for one pending message: a later one takes the place of an earlier", 5,
+          (("  pending_.emplace(id, &pending);\n", "  if (request[\"what\"] == \"send\") {\n    pending_.clear();\n  }\n  pending_.emplace(id, &pending);\n"),),
+          "room for one", also={4: "a message that waits for a stopped worker loses its place to the next one"}),
     Wrong("write-blocks", "the master waits until a worker that does not read takes its message", 5,
           (("  const auto sent = master_.send(pid, request);",
             "  auto sent = master_.send(pid, request);\n  while (sent == cluster::Channel::Sent::full) {\n"
