@@ -133,13 +133,14 @@ class Picture {
     this.zoom = d3.zoom().on("zoom", () => { this.transform = d3.event.transform; this.place(); })
       .filter(() => d3.event.type !== "wheel" || d3.event.ctrlKey || d3.event.metaKey || document.activeElement === this.svg.node());
     this.transform = d3.zoomIdentity;
+    this.pointer = this.picked = null;
     this.update(data);
     this.listen(element);
   }
 
   listen(element) {
     this.svg.call(this.zoom).on("dblclick.zoom", null);
-    this.svg.on("mousemove", () => this.hover(...d3.mouse(this.svg.node()))).on("mouseleave", () => this.pick(null));
+    this.svg.on("mousemove", () => this.hover(d3.mouse(this.svg.node()))).on("mouseleave", () => this.hover(null));
     this.svg.on("keydown", () => this.key(d3.event)).on("blur", () => this.pick(null));
     new ResizeObserver(() => {
       if (Math.abs(element.clientWidth - this.layout.width) > 1) this.lay();
@@ -154,6 +155,7 @@ class Picture {
     this.steps = null;
     this.drawLegend();
     this.lay();
+    this.hover(this.pointer);
   }
 
   drawLegend() {
@@ -336,9 +338,9 @@ class Picture {
 
   // ----- pointing at things
 
-  hover(px, py) {
-    if (px < this.layout.left) return this.pick(null);
-    return this.pick(this.under(px, py), [px, py]);
+  hover(pointer) {
+    this.pointer = pointer;
+    this.pick(pointer && pointer[0] >= this.layout.left ? this.under(...pointer) : null, pointer);
   }
 
   // What is at that place: what is small goes before what is large.
