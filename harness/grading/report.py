@@ -19,7 +19,7 @@ def publish(folder: Path, checklist: Checklist, program: str, seconds: float,
     for group in (*found["items"], found["common"]):
         for check in group["checks"]:
             record = records.get(check["id"])
-            check["done"], check["notes"] = (record.done, record.notes) if record else ([], [])
+            check["done"], check["notes"], check["trace"] = (record.done, record.notes, record.trace) if record else ([], [], "")
             check["timeline"] = timeline(check["id"])
     try:
         folder.mkdir(parents=True, exist_ok=True)
