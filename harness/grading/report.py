@@ -19,7 +19,7 @@ def publish(folder: Path, checklist: Checklist, program: str, seconds: float,
     for group in (*found["items"], found["common"]):
         for check in group["checks"]:
             record = records.get(check["id"])
-            check["done"], check["notes"] = (record.done, record.notes) if record else ([], [])
+            check["done"], check["notes"], check["trace"] = (record.done, record.notes, record.trace) if record else ([], [], "")
             check["timeline"] = timeline(check["id"])
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -28,7 +28,7 @@ def publish(folder: Path, checklist: Checklist, program: str, seconds: float,
         report_html.write(folder / PAGE, found)
     except report_html.NoLibrary as why:
         return f"No pictures were written: {why}"
-    except OSError as why:
-        return f"No report was written: {why}"
+    except Exception as fault:  # the verdict stands without a report
+        return f"No report was written: {type(fault).__name__}: {fault}"
     page = (folder / PAGE).resolve()
     return f"What happened in each check, as pictures: {page.relative_to(Path.cwd()) if page.is_relative_to(Path.cwd()) else page}"

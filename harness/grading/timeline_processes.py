@@ -38,7 +38,7 @@ class Processes:
         for event in self.events:
             if event.pid is None:
                 continue
-            if event.kind in ("spawn", "child"):
+            if event.kind in ("spawn", "child") or event.text == "start":
                 self.births.setdefault(event.pid, event.t)
             elif event.kind == "death":
                 self.deaths.setdefault(event.pid, event.t)

@@ -26,6 +26,7 @@ const LISTS = ["lanes", "spans", "bars", "arrows", "notes", "marks"];
 const STATES = { up: "up", starting: "starting", ready: "ready", draining: "draining", stopped: "stopped (SIGSTOP)" };
 const OUTCOMES = { ok: "answered 2xx", error: "answered 4xx or 5xx", broken: "no whole answer", waiting: "no answer yet" };
 const LINE = 14; // pixels of a line of labels
+const MOST_LINES = 5; // of a cluster's signals
 const SIZES = { master: 20, worker: 20, process: 20, client: 16 };
 const LETTER = 6.2; // about as wide as a letter
 let drawn = 0;
@@ -50,14 +51,16 @@ function layOut(data, width) {
   const many = new Set(data.lanes.map((lane) => lane.cluster)).size > 1;
   const longest = d3.max(data.lanes, (lane) => laneLabel(lane).length) || 0;
   const left = Math.min(longest * LETTER + 14, width * 0.34);
-  const layout = { left, right: 12, width, groups: [], tops: [], heights: [], top: 22 + LINE * (1 + (data.bound ? 1 : 0)) };
-  let y = layout.top;
+  const layout = { left, right: 12, width, groups: [], tops: [], heights: [] };
+  const scale = d3.scaleLinear().domain([data.begin, Math.max(data.end, data.begin + 1)]).range([left, width - layout.right]);
+  let y = 22 + LINE * (data.bound ? 2 : 1);
   data.lanes.forEach((lane, index) => {
     const before = data.lanes[index - 1];
     if (!before || before.cluster !== lane.cluster) {
-      const lines = Math.min(3, data.marks.filter((mark) => mark.cluster === lane.cluster).length);
-      layout.groups.push({ cluster: lane.cluster, name: many ? `cluster ${lane.cluster}` : "", y, lines: Math.max(lines, many ? 1 : 0), marks: [] });
-      y += LINE * Math.max(lines, many ? 1 : 0) + 4;
+      const labels = labelsOf(data.marks.filter((mark) => mark.cluster === lane.cluster), scale, layout, MOST_LINES);
+      const lines = Math.max(many ? 1 : 0, ...labels.map((label) => label.line + 1));
+      layout.groups.push({ cluster: lane.cluster, name: many ? `cluster ${lane.cluster}` : "", y, lines });
+      y += LINE * lines + 4;
     } else if (lane.kind === "client" && before.kind !== "client") {
       y += 8;
     }
@@ -68,7 +71,21 @@ function layOut(data, width) {
   });
   layout.bottom = y;
   layout.height = y + 6;
-  return layout;
+  return { ...layout, scale };
+}
+
+// The labels of signals, each in the first line where there is room; if there is none in so many lines it has no label.
+function labelsOf(marks, x, layout, lines) {
+  const right = layout.width - layout.right;
+  const ends = new Array(lines).fill(-Infinity);
+  return marks.flatMap((mark) => {
+    const width = mark.what.length * LETTER + 8;
+    const left = x(mark.t) + 4 + width > right ? x(mark.t) - width : x(mark.t) + 4;
+    const line = ends.findIndex((end) => end <= left);
+    if (line < 0) return [];
+    ends[line] = left + width;
+    return [{ text: mark.what, left, line }];
+  });
 }
 
 function laneLabel(lane) {
@@ -133,13 +150,14 @@ class Picture {
     this.zoom = d3.zoom().on("zoom", () => { this.transform = d3.event.transform; this.place(); })
       .filter(() => d3.event.type !== "wheel" || d3.event.ctrlKey || d3.event.metaKey || document.activeElement === this.svg.node());
     this.transform = d3.zoomIdentity;
+    this.pointer = this.picked = null;
     this.update(data);
     this.listen(element);
   }
 
   listen(element) {
     this.svg.call(this.zoom).on("dblclick.zoom", null);
-    this.svg.on("mousemove", () => this.hover(...d3.mouse(this.svg.node()))).on("mouseleave", () => this.pick(null));
+    this.svg.on("mousemove", () => this.hover(d3.mouse(this.svg.node()))).on("mouseleave", () => this.hover(null));
     this.svg.on("keydown", () => this.key(d3.event)).on("blur", () => this.pick(null));
     new ResizeObserver(() => {
       if (Math.abs(element.clientWidth - this.layout.width) > 1) this.lay();
@@ -154,6 +172,7 @@ class Picture {
     this.steps = null;
     this.drawLegend();
     this.lay();
+    this.hover(this.pointer);
   }
 
   drawLegend() {
@@ -171,7 +190,7 @@ class Picture {
   lay() {
     const { data, svg } = this;
     const layout = this.layout = layOut(data, Math.max(280, this.root.node().clientWidth));
-    this.scale = d3.scaleLinear().domain([data.begin, Math.max(data.end, data.begin + 1)]).range([layout.left, layout.width - layout.right]);
+    this.scale = layout.scale;
     const area = [[layout.left, 0], [layout.width - layout.right, layout.height]];
     this.zoom.extent(area).translateExtent(area).scaleExtent([1, Math.max(1, (data.end - data.begin) / 2)]);
     svg.selectAll("*").remove();
@@ -232,7 +251,7 @@ class Picture {
     layers.blame.selectAll("path").data(bars.filter((bar) => bar.blamed)).join("path").attr("class", "blame")
       .attr("d", (bar) => `M${x(bar.start) + Math.min(8, wide(bar) / 2)} ${middle(bar.lane, 9)}l5 -9h-10z`);
     layers.deaths.selectAll("path").data(spans.filter((span) => span.last)).join("path").attr("class", "death")
-      .attr("d", (span) => `M${x(span.end) - 4} ${middle(span.lane, 8)}l8 8m0 -8l-8 8`);
+      .attr("d", (span) => `M${x(span.end) + 1} ${middle(span.lane, 8)}l8 8m0 -8l-8 8`);
     this.placeInside([...spans.map((span) => [span, span.version && span.state === "ready" ? `ready ${span.version}` : span.state]),
       ...bars.map((bar) => [bar, bar.told])]);
     layers.notes.selectAll("line").data(data.notes.filter((note) => insight(note.t, note.t))).join("line").attr("class", "note")
@@ -286,24 +305,10 @@ class Picture {
       .classed("picked", (mark) => this.picked && mark === this.picked.thing)
       .attr("x1", (mark) => x(mark.t)).attr("x2", (mark) => x(mark.t))
       .attr("y1", (mark) => group(mark).y + 2).attr("y2", (mark) => group(mark).bottom);
-    const labels = [];
-    const taken = new Map();
-    for (const mark of marks) {
-      const at = group(mark);
-      const width = mark.what.length * LETTER + 8;
-      const right = layout.width - layout.right;
-      const left = x(mark.t) + 4 + width > right ? x(mark.t) - width : x(mark.t) + 4;
-      for (let line = 0; line < at.lines; line += 1) {
-        const key = `${at.cluster}/${line}`;
-        if ((taken.get(key) || -Infinity) <= left) {
-          taken.set(key, left + width);
-          labels.push({ text: mark.what, x: left, y: at.y + LINE * (line + 1) - 2 });
-          break;
-        }
-      }
-    }
-    this.layers.marks.selectAll("text").data(labels).join("text").attr("x", (label) => label.x).attr("y", (label) => label.y)
-      .text((label) => label.text);
+    const labels = layout.groups.flatMap((at) => labelsOf(marks.filter((mark) => group(mark) === at), x, layout, at.lines)
+      .map((label) => ({ ...label, y: at.y + LINE * (label.line + 1) - 2 })));
+    this.layers.marks.selectAll("text").data(labels).join("text").attr("class", "mark-label").attr("x", (label) => label.left)
+      .attr("y", (label) => label.y).text((label) => label.text);
   }
 
   // The bound that was not kept as a band, the moment of the verdict as a line; what came later is paler.
@@ -336,9 +341,9 @@ class Picture {
 
   // ----- pointing at things
 
-  hover(px, py) {
-    if (px < this.layout.left) return this.pick(null);
-    return this.pick(this.under(px, py), [px, py]);
+  hover(pointer) {
+    this.pointer = pointer;
+    this.pick(pointer && pointer[0] >= this.layout.left ? this.under(...pointer) : null, pointer);
   }
 
   // What is at that place: what is small goes before what is large.

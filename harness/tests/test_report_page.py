@@ -3,9 +3,11 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, Iterator
+from xml.etree import ElementTree
 
 import pytest
 from browser import browser
+from picture import svg_of
 from selenium.webdriver import ActionChains, Chrome, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
@@ -159,6 +161,15 @@ def test_dark_and_light(page: Chrome) -> None:
     before = page.execute_script(paper)
     one(page, "#theme").click()
     assert page.execute_script(paper) != before
+
+
+def test_a_picture_as_a_file(page: Chrome, graded: tuple[Graded, Path]) -> None:
+    found = svg_of(page, graded[1] / "index.html", "test_late")
+    assert len(found) < 60_000 and "<script" not in found and "http://" not in found.replace('xmlns="http://www.w3.org/2000/svg"', "")
+    root = ElementTree.fromstring(found)
+    texts = {"".join(text.itertext()) for text in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"It ends in `time`", "SIGTERM → master", "verdict: fail", "no answer", "starting"} <= texts
+    assert svg_of(page, graded[1] / "index.html", "test_nothing") == ""
 
 
 def test_a_page_with_many_events_opens_quickly(chrome: Chrome, tmp_path: Path) -> None:
