@@ -123,7 +123,7 @@ class TestItem1Waiting:
         victim = max(workers, key=lambda slot: pool.completed_by(cluster, slot))
         before = pool.completed_by(cluster, victim)
         killed = cluster.signal_worker(victim, SIGKILL)
-        pool.await_reaped(workers[victim])
+        processes.await_reaped(workers[victim])
         more = pool.submit_all(cluster, 12)
         pool.await_successor(cluster, victim, workers[victim], killed)
         if (after := pool.completed_by(cluster, victim)) < before:

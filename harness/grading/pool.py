@@ -277,13 +277,6 @@ def await_successor(cluster: Cluster, slot: int, old: int, since: float, within:
         time.sleep(0.01)
 
 
-def await_reaped(pid: int) -> None:
-    """Until the master has noticed the death of a child, or for a second: whether it is replaced in time is judged elsewhere."""
-    deadline = time.monotonic() + 1
-    while processes.state(pid) and time.monotonic() < deadline:
-        time.sleep(0.005)
-
-
 # ----- the end
 
 

@@ -44,6 +44,7 @@ def empty_slot(cluster: Cluster, slot: int) -> float:
     for _ in range(YOUNG_DEATHS):
         _, successor = restart.next_newcomer(cluster, known, 1.0)
         killed = restart.send(cluster, successor, SIGKILL)
+        processes.await_reaped(successor)
         known.add(successor)
     return killed
 

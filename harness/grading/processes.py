@@ -4,6 +4,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import time
 from pathlib import Path
 
 import psutil
@@ -90,6 +91,13 @@ def resident(pid: int) -> int:
         return int(psutil.Process(pid).memory_info().rss)
     except psutil.Error:
         return 0
+
+
+def await_reaped(pid: int) -> None:
+    """Until a killed process's parent has noticed its death, or for a second: whether that is in time is judged elsewhere."""
+    deadline = time.monotonic() + 1
+    while state(pid) and time.monotonic() < deadline:
+        time.sleep(0.005)
 
 
 def state(pid: int) -> str:
