@@ -15,7 +15,7 @@ from contextlib import suppress
 from datetime import datetime
 
 from grading import processes, progress
-from learner import folder_of
+from learner import folder_of, name_of
 from watchdog.events import EVENT_TYPE_CLOSED, EVENT_TYPE_CREATED, EVENT_TYPE_MOVED, FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
@@ -85,9 +85,8 @@ def grade(number: int, saves: Saves) -> bool:
         return True
     whole = [sys.executable, "-m", "pytest", f"harness/test_{folder_of(number).name}.py"]
     if failed := progress.of(number).failed:
-        item = failed[0].check.partition("::")[0]
-        print("\nfirst what failed last, then everything", flush=True)
-        if run([*whole, f"-n{QUICK_PROCESSES}", "-k", item], saves) is None:
+        print(f"\nfirst {name_of(failed[0].item)}, which failed last; then everything", flush=True)
+        if run([*whole, f"-n{QUICK_PROCESSES}", "-k", failed[0].check.partition("::")[0]], saves) is None:
             return False
     return run(whole, saves) is not None
 
