@@ -94,7 +94,10 @@ def grade(number: int, saves: Saves) -> bool:
 def watch(number: int) -> None:
     saves, observer = Saves(), Observer()
     observer.schedule(saves, str(folder_of(number)))
-    observer.start()
+    try:
+        observer.start()
+    except OSError as why:
+        sys.exit(f"error: the system does not tell of saves: {why}")
     try:
         while True:
             print(f"\n{datetime.now():%H:%M:%S} building and grading ex{number}", flush=True)
