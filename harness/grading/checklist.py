@@ -23,6 +23,8 @@ class Item:
     title: str
     planned: dict[str, str] = field(default_factory=dict)
     """Id → title of each chosen check."""
+    needs: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Id → names of the checks that it builds on."""
     records: dict[str, Record] = field(default_factory=dict)
 
     @property
@@ -43,7 +45,7 @@ class Checklist:
     @staticmethod
     def of_module(name: str) -> Checklist:
         module = importlib.import_module(name)
-        items = [Item(number, sentence(cls), planned_of(cls)) for cls, number in classes(module)]
+        items = [Item(number, sentence(cls), planned_of(cls), needs_in(cls)) for cls, number in classes(module)]
         return Checklist(module.EXERCISE, sorted(items, key=lambda item: item.number or 1000))
 
     def choose(self, ids: set[str]) -> None:
@@ -88,6 +90,16 @@ def classes(module: types.ModuleType) -> list[tuple[type, int]]:
 def planned_of(cls: type) -> dict[str, str]:
     names = [name for base in reversed(cls.__mro__) for name in vars(base) if name.startswith("test_")]
     return {f"{cls.__name__}::{name}": sentence(getattr(cls, name)) for name in dict.fromkeys(names)}
+
+
+def needs_in(cls: type) -> dict[str, tuple[str, ...]]:
+    return {id_: needs_of(cls, getattr(cls, id_.rpartition("::")[2])) for id_ in planned_of(cls)}
+
+
+def needs_of(cls: type, function: object) -> tuple[str, ...]:
+    """The checks that this one builds on, by the names of their functions."""
+    names = (*getattr(cls, "needs", ()), *declaration_of(function).needs)
+    return tuple(name for name in names if name != getattr(function, "__name__", ""))
 
 
 def declaration_of(function: object) -> Declaration:

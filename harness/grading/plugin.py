@@ -16,14 +16,14 @@ from typing import Any, Generator
 import pytest
 
 from . import processes, progress
-from .checklist import Checklist, declaration_of, sentence
+from .checklist import Checklist, declaration_of, needs_of, sentence
 from .lab import Lab
 from .order import arrange
 from .program import NoProgram, Program
 from .report import publish
 from .report_json import write
 from .run import LeadingRun, Run
-from .runner import needs_of, run_check
+from .runner import run_check
 from .trace import Trace, folder_for
 from .verdict import Declaration, Exercise, Record
 

@@ -16,12 +16,6 @@ from .verdict import Bound, BoundBroken, CheckFailed, Inconclusive, Record
 PATIENCE = 90.0
 
 
-def needs_of(cls: type, function: object) -> tuple[str, ...]:
-    """The checks that this one builds on, by the names of their functions."""
-    names = (*getattr(cls, "needs", ()), *declaration_of(function).needs)
-    return tuple(name for name in names if name != getattr(function, "__name__", ""))
-
-
 def blocked(run: Run, needed: dict[str, str]) -> tuple[str, str] | None:
     """Wait for the checks that this one needs (id → title); the first that did not hold, and how it ended."""
     for id_, title in needed.items():

@@ -63,8 +63,9 @@ class Display:
                     self.explain(item, record)
                 failed += [record] if record.result == "fail" else []
         self.score(seconds)
-        for folder in {str(Path(record.trace).parent) for item in self.checklist.items for record in in_order(item) if record.trace}:
-            out.print(f"kept what each check did: {folder}")
+        traced = [record.trace for item in self.checklist.items for record in in_order(item) if record.trace]
+        if traced:
+            out.print(f"kept what each check did: {escape(str(Path(traced[0]).parent))}")
         self.advise(failed)
 
     def explain(self, item: Item, record: Record) -> None:

@@ -137,6 +137,8 @@ def test_the_common_ground_comes_last() -> None:
 
 
 def test_what_was_earned_stays_earned() -> None:
+    graded("pass", "pass", "pass", "pass", "inconclusive")
+    assert not progress.of(1).earned
     graded("pass", "pass", "pass", "pass", "pass")
     graded("fail", "pass", "pass", "pass", "pass")
     assert progress.of(1).earned and progress.of(1).passed == 4

@@ -7,6 +7,7 @@ import pty
 import re
 import subprocess
 from pathlib import Path
+from typing import Callable
 
 import pytest
 from rich.console import Console
@@ -25,6 +26,15 @@ class TestItem1:
     def test_bad(self, lab: Lab) -> None:
         """It fails"""
         raise CheckFailed("seen clouds")
+'''
+GATED = '''
+class TestItem2:
+    """The second item"""
+    item = 2
+    def test_gate(self, lab: Lab) -> None:
+        """It ends when the first item is on the screen"""
+        while not os.path.exists("GATE"):
+            time.sleep(0.02)
 '''
 TITLE = "A check whose title is longer than a narrow terminal is wide"
 
@@ -63,6 +73,17 @@ def test_what_takes_longest_is_named_first() -> None:
     assert shown(drawn, 120, 24)[-3].strip() == f"100 s   {TITLE} 1d"
 
 
+def test_what_waits_for_another_check_is_told_apart() -> None:
+    drawn = picture(running=3)
+    drawn.checklist.items[0].needs = {"1c": ("1b",), "1d": ("1b", "elsewhere")}
+    assert [line.strip() for line in shown(drawn, 120, 24)[-2:]] == [
+        f"0 s   {TITLE} 1b", "2 more will go on when what they build on has passed"]
+    passed = Record("1b", 1, "", "pass")
+    drawn.checklist.add(passed)
+    drawn.end(passed)
+    assert [line.strip() for line in shown(drawn, 120, 24)[-2:]] == [f"0 s   {TITLE} 1c", f"0 s   {TITLE} 1d"]
+
+
 @pytest.mark.parametrize("width", [40, 80, 120])
 @pytest.mark.parametrize("height", [14, 24, 50])
 def test_it_fits_the_terminal(width: int, height: int) -> None:
@@ -77,8 +98,15 @@ def test_without_a_terminal_there_are_no_control_codes(tmp_path: Path) -> None:
     assert "\x1b" not in output and "\r" not in output and "under way" not in output
 
 
-def on_a_terminal(folder: Path, **variables: str) -> str:
-    write_exercise(folder, CHECKS)
+def test_forced_colours_do_not_make_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    output = grade(tmp_path, CHECKS).output
+    assert "\x1b[31m" in output and "\x1b[?25l" not in output and "checks done" not in output
+
+
+def on_a_terminal(folder: Path, checks: str = CHECKS, seen: Callable[[str], None] = lambda output: None, **variables: str) -> str:
+    """All that a terminal is sent; `seen` is told what that is so far."""
+    write_exercise(folder, checks)
     leader, follower = pty.openpty()
     process = subprocess.Popen(command(folder, server(folder)), cwd=folder, stdin=follower, stdout=follower, stderr=follower,
                                env={**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "30", **variables})
@@ -87,6 +115,7 @@ def on_a_terminal(folder: Path, **variables: str) -> str:
     try:
         while piece := os.read(leader, 65536):
             output += piece
+            seen(output.decode(errors="replace"))
     except OSError:  # so a terminal tells that nobody has it open any more
         pass
     os.close(leader)
@@ -105,5 +134,9 @@ def test_no_color_is_heeded(tmp_path: Path) -> None:
     assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", on_a_terminal(tmp_path, NO_COLOR="1"))
 
 
-def test_a_dumb_terminal_gets_lines(tmp_path: Path) -> None:
-    assert "checks done" not in on_a_terminal(tmp_path, TERM="dumb")
+def test_a_dumb_terminal_gets_each_item_when_it_is_complete(tmp_path: Path) -> None:
+    def open_gate(output: str) -> None:
+        if "[ ] 1. The first item   FAIL" in output:
+            (tmp_path / "gate").touch()
+
+    assert "checks done" not in on_a_terminal(tmp_path, CHECKS + GATED.replace("GATE", str(tmp_path / "gate")), open_gate, TERM="dumb")

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,8 @@ from typing import Callable, Iterator
 
 import pytest
 from toys import EXERCISE, HARNESS, SERVER
+from watch import Saves
+from watchdog.events import FileClosedEvent, FileModifiedEvent, FileMovedEvent, FileSystemEvent
 
 from grading import processes
 from grading.processes import RUN_MARKER
@@ -140,20 +143,26 @@ def test_an_error_of_the_compiler_is_shown_as_it_is(kit: Kit) -> None:
     assert kit.end() == 0
 
 
-def test_other_files_are_none_of_its_business(kit: Kit) -> None:
-    kit.await_text("waiting for a save")
-    kit.source.with_name(".main.cpp.swp").write_text("an editor's own")
-    kit.source.with_name("README.md").write_text("notes")
-    kit.source.read_text()
-    kit.save("good")
-    assert kit.await_text("2 of 2 passed").count("building and grading") == 1
+@pytest.mark.parametrize(("event", "counts"), [
+    (FileClosedEvent("ex/main.cpp"), True),
+    (FileClosedEvent("ex/queue.hpp"), True),
+    (FileMovedEvent("ex/4913", "ex/main.cpp"), True),
+    (FileMovedEvent("ex/main.cpp", "ex/main.cpp~"), False),
+    (FileClosedEvent("ex/.main.cpp.swp"), False),
+    (FileClosedEvent("ex/README.md"), False),
+    (FileModifiedEvent("ex/main.cpp"), False),
+], ids=str)
+def test_what_counts_as_a_save(event: FileSystemEvent, counts: bool) -> None:
+    saves = Saves()
+    saves.on_any_event(event)
+    assert bool(select.select([saves.ready], [], [], 0)[0]) == counts
 
 
 @pytest.mark.parametrize("how", ["a save", "Ctrl+C"])
 def test_a_grading_under_way_is_ended(kit: Kit, how: str) -> None:
     kit.await_text("waiting for a save")
     kit.save("endless")
-    kit.await_text("first what failed last")
+    kit.await_text("first item 2, which failed last")
     await_true(lambda: any("build/bin/ex1" in processes.command_line(pid) for pid in kit.running()))
     if how == "Ctrl+C":
         assert kit.end() == 0
