@@ -15,9 +15,10 @@ from typing import Any, Generator
 
 import pytest
 
-from .checklist import Checklist, declaration_of, sentence
+from .checklist import INCONCLUSIVE_EXIT, Checklist, declaration_of, sentence
 from .lab import Lab
 from .order import arrange
+from .preflight import problems
 from .program import NoProgram, Program
 from .report_json import write
 from .run import LeadingRun, Run
@@ -83,7 +84,11 @@ class Leader:
             self.program = find_program(config, self.checklist.exercise)
         except NoProgram as why:
             raise pytest.UsageError(str(why)) from None
+        lacking = problems()
+        if lacking:
+            pytest.exit("nothing can be graded on this machine: " + "; ".join(lacking), INCONCLUSIVE_EXIT)
         self.run = LeadingRun()
+        self.unreported = False
         own = option(config, "program") is None and not option(config, "solution")
         self.display = Display(self.checklist, self.program.shown, starter=own)
         if report := option(config, "report_json"):
@@ -127,7 +132,11 @@ class Leader:
         seconds = time.monotonic() - self.began
         self.display.end(seconds)
         if option(self.config, "report_json"):
-            write(Path(option(self.config, "report_json")), self.checklist, self.program.shown, seconds)
+            try:
+                write(Path(option(self.config, "report_json")), self.checklist, self.program.shown, seconds)
+            except OSError as why:
+                self.unreported = True
+                self.display.console.print(f"The report could not be written: {why}")
 
 
 def refuse_unwritable(file: Path) -> None:
@@ -256,13 +265,13 @@ def pytest_terminal_summary(config: pytest.Config) -> None:
         leader.finish()
 
 
-@pytest.hookimpl(hookwrapper=True)
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
     leader = session.config.stash.get(LEADER, None)
     ran = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
     yield
     if leader is not None and ran and leader.checklist.items:
-        session.exitstatus = leader.checklist.exit_code()
+        session.exitstatus = INCONCLUSIVE_EXIT if leader.unreported else leader.checklist.exit_code()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

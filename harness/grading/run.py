@@ -11,13 +11,13 @@ import sys
 import tempfile
 import time
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Iterator, cast
 
 from .events import EventLog
 from .folders import remove
-from .limits import ENOUGH_ROOM
+from .limits import ENOUGH_ROOM, nearly_full
 from .processes import RUN_MARKER
 from .verdict import Result
 
@@ -48,24 +48,26 @@ class Run:
     def put_result(self, check: str, result: Result) -> None:
         target = self._file(check)
         partial = target.with_suffix(f".{os.getpid()}")
-        partial.write_text(json.dumps(result))
-        partial.rename(target)
+        with suppress(OSError):  # a full disk, which who waits for the result notices, too
+            partial.write_text(json.dumps(result))
+            partial.rename(target)
 
     def result(self, check: str, patience: float) -> Result | None:
-        """The result of a check that another process may still be at; None if it does not come."""
+        """The result of a check that another process may still be at; None if it does not come, as on a full disk."""
         deadline = time.monotonic() + patience
         while True:
             try:
                 return cast(Result, json.loads(self._file(check).read_text()))
             except FileNotFoundError:
-                if time.monotonic() > deadline:
+                if time.monotonic() > deadline or nearly_full(self.folder):
                     return None
                 time.sleep(0.02)
 
     def put_events(self, check: str, log: EventLog) -> None:
         """Keep what was done and seen in a check, with the journals, for whoever draws it later."""
         kept = {"check": check, "events": log.as_json(), "journals": log.journals}
-        (self.folder / "events" / f"{self._file(check).name}.json").write_text(json.dumps(kept))
+        with suppress(OSError):
+            (self.folder / "events" / f"{self._file(check).name}.json").write_text(json.dumps(kept))
 
     @contextmanager
     def alone(self) -> Iterator[None]:
