@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import signal
 import subprocess
@@ -11,11 +12,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import soak
 from proof import build, choose, grade, machine, tally
 from proof.wrong import Wrong
+
+from grading import processes
 
 EXERCISE = build.Exercise(1, "ex1_graceful_shutdown", ())
 SOLUTION = grade.Subject(EXERCISE, "solution", "the solution", "build/bin/ex1-solution")
@@ -109,20 +111,23 @@ def test_each_program_is_graded_as_often_as_was_asked_and_half_of_it_without_loa
 
 
 def test_the_load_is_there_meanwhile_and_ends() -> None:
-    before = psutil.Process().children()
+    me = os.getpid()
+    before = processes.children(me)
     with machine.loaded("cpu"):
-        [stress] = [child for child in psutil.Process().children() if child not in before]
-        while len(stress.children()) < 2:
-            assert stress.status() != psutil.STATUS_ZOMBIE
+        [stress] = [pid for pid in processes.children(me) if pid not in before]
+        while len(burners := processes.children(stress)) < 2:
+            assert processes.alive(stress)
             time.sleep(0.01)
-        burners = stress.children()
-    assert not psutil.wait_procs([stress, *burners], timeout=5)[1]
+    until = time.monotonic() + 5
+    while any(map(processes.alive, (stress, *burners))):
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def test_no_load_starts_nothing() -> None:
-    children = psutil.Process().children()
+    before = processes.children(os.getpid())
     with machine.loaded("idle"):
-        assert psutil.Process().children() == children
+        assert processes.children(os.getpid()) == before
 
 
 def test_a_word_that_is_not_known_is_refused_with_those_that_are(capsys: pytest.CaptureFixture[str]) -> None:
