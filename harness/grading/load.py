@@ -32,6 +32,8 @@ FRESH_PAUSE = (0.02, 0.06)
 KEPT_PAUSES = ((0.01, 0.05), (0.30, 0.42))
 """Half of the kept-alive clients ask quickly, half nearly as slowly as the contract lets them (500 ms)."""
 LONGEST_GAP = 0.5
+UNASKED = 1.0
+"""Seconds after which the contract lets a draining program close an idle connection."""
 PATIENCE = 6.0
 ENOUGH = 30
 """Requests of each kind that must have been under way during what is judged."""
@@ -48,7 +50,10 @@ class Asked:
     pid: int | None = None
     version: str | None = None
     idle: float = 0.0
-    """How long the connection had been idle before."""
+    """How long the connection had been idle before, as the client saw it."""
+    quiet: float = 0.0
+    """From the request before, whose answer may have been read late, until this one was surely sent: for the program the connection was
+    idle no longer than that."""
     client: int = 0
     """Which client of its kind asked."""
 
@@ -58,8 +63,9 @@ class Asked:
 
     @property
     def excused(self) -> bool:
-        """The client, not the program, was late: the connection had been idle for longer than is promised."""
-        return self.kind == "kept" and self.idle > LONGEST_GAP and self.outcome in ("closed", "reset")
+        """The client, not the program, was late: the connection may have been idle for longer than is promised."""
+        late = self.idle > LONGEST_GAP or self.quiet > UNASKED
+        return self.kind == "kept" and late and self.outcome in ("closed", "reset")
 
     def __str__(self) -> str:
         how = SAID.get(self.outcome, str(self.status))
@@ -176,6 +182,8 @@ class LoadConnection:
         self.load, self.kind, self.client = load, kind, client
         self.socket: socket.socket | None = None
         self.last: float | None = None
+        self.before: float | None = None
+        self.sent = 0.0
         self.ended = False
 
     def close(self) -> None:
@@ -188,6 +196,7 @@ class LoadConnection:
         started = time.monotonic()
         idle = started - self.last if self.last is not None else 0.0
         self.found: dict[str, Any] = {}
+        self.sent = 0.0
         try:
             usable = await asyncio.wait_for(self._exchange(loop), PATIENCE)
             outcome: Outcome = "answered"
@@ -202,7 +211,9 @@ class LoadConnection:
         except OSError:
             usable, outcome = False, "cut" if self.found else "reset"
         ended = self.last = time.monotonic()
-        self.load.asked.append(Asked(self.kind, started, ended, outcome, idle=idle, client=self.client, **self.found))
+        quiet = (self.sent or ended) - self.before if self.before is not None else 0.0
+        self.before = started
+        self.load.asked.append(Asked(self.kind, started, ended, outcome, idle=idle, quiet=quiet, client=self.client, **self.found))
         return usable
 
     async def _exchange(self, loop: asyncio.AbstractEventLoop) -> bool:
@@ -216,6 +227,7 @@ class LoadConnection:
         data = self.parser.send(h11.Request(method="GET", target=self.load.path, headers=[("Host", self.load.host)]))
         self.parser.send(h11.EndOfMessage())
         await loop.sock_sendall(self.socket, data or b"")
+        self.sent = time.monotonic()
         body = b""
         while not isinstance(event := self._next_event(), h11.EndOfMessage):
             if event is h11.NEED_DATA:
