@@ -20,6 +20,7 @@ AT_ONCE = 1.0
 """Seconds for what needs no computing."""
 QUIET = 5.0
 """Seconds without processor time after which nobody is computing any more."""
+LOOKS_EVERY = 0.1
 LONGEST = 300.0
 STATUSES = ("queued", "processing", "completed", "failed")
 COUNTS = ("submitted", "completed", "failed", "rejected", "requeued")
@@ -118,10 +119,13 @@ class Progress:
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster, self.used = cluster, -1.0
-        self.began = self.last = time.monotonic()
+        self.began = self.last = self.looked = time.monotonic()
 
     def refuse_if_none(self, what: str) -> None:
-        now, workers = time.monotonic(), processes.children(self.cluster.pid)
+        now = time.monotonic()
+        if now < self.looked + LOOKS_EVERY:
+            return
+        self.looked, workers = now, processes.children(self.cluster.pid)
         total = sum(map(processes.processor_time, workers))
         if total != self.used or any(map(processes.ready_threads, workers)):
             self.last, self.used = now, total
