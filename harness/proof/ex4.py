@@ -4,8 +4,8 @@ from __future__ import annotations
 from .wrong import Wrong
 
 WRONG = (
-    Wrong("one-id-for-all", "every call has the same id, so there is room for one", 5,
-          (("  return prefix_ + std::to_string(++last_id_);", "  return prefix_ + std::to_string(last_id_.load());"),), "collide",
+    Wrong("one-id-for-all", "all messages of a worker have the same id", 5,
+          (("  const std::string id = next_id();", "  const std::string id = request[\"what\"] == \"stats\" ? next_id() : prefix_;"),), "collide",
           also={4: "calls that one worker has under way at the same time have the same id, and get each other's answers"}),
     Wrong("received-is-not-summed", "`total` lacks what was received", 1,
           (('    for (const auto* key : {"requests", "received", "pending"}) {', '    for (const auto* key : {"requests", "pending"}) {'),), "not the sum"),
