@@ -406,7 +406,8 @@ class TestItem5AllEndpoints:
             under_way = [one.send(post.send_path(2, message)) for one in crowd if one.usable]
             quick = connections[1][0].get(post.send_path(3, f"quick {turn}"), patience=5)
             post.expect_reply(cluster, quick, 3, f"quick {turn}")
-            cluster.expect_within(max(post.QUICK, post.timeout(lab)), quick.started, quick.ended, "a reply of worker 3 while worker 2 is flooded")
+            cluster.expect_within(max(post.QUICK, post.timeout(lab)), quick.started, quick.ended, "a reply of worker 3 while worker 2 is flooded",
+                                  due=quick.started)
             for exchange in under_way:
                 answer = exchange.wait(post.timeout(lab) + 5)
                 if answer.outcome != "answer" or answer.status < 500:

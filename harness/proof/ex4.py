@@ -4,8 +4,8 @@ from __future__ import annotations
 from .wrong import Wrong
 
 WRONG = (
-    Wrong("one-id-for-all", "every call has the same id, so there is room for one", 5,
-          (("  return prefix_ + std::to_string(++last_id_);", "  return prefix_ + std::to_string(last_id_.load());"),), "collide",
+    Wrong("one-id-for-all", "all messages of a worker have the same id", 5,
+          (("  const std::string id = next_id();", "  const std::string id = request[\"what\"] == \"stats\" ? next_id() : prefix_;"),), "collide",
           also={4: "calls that one worker has under way at the same time have the same id, and get each other's answers"}),
     Wrong("received-is-not-summed", "`total` lacks what was received", 1,
           (('    for (const auto* key : {"requests", "received", "pending"}) {', '    for (const auto* key : {"requests", "pending"}) {'),), "not the sum"),
@@ -51,9 +51,11 @@ WRONG = (
             "    std::this_thread::sleep_for(milliseconds(1));\n    sent = master_.send(pid, request);\n  }"),
            ("#include <string>\n", "#include <string>\n#include <thread>\n")), "blocks the master"),
     Wrong("keeps-one-message-too-few", "99 messages are kept, not 100", 3,
-          (("  if (messages_.size() > limit_) {", "  if (messages_.size() >= limit_) {"),), "kept"),
+          (("  if (messages_.size() > limit_) {", "  if (messages_.size() >= limit_) {"),), "kept",
+          also={5: "of 10,000 messages, too, one too few is kept"}),
     Wrong("mailbox-without-a-limit", "every message is kept for ever", 3,
-          (("  if (messages_.size() > limit_) {", "  if (messages_.size() > limit_ * 1000) {"),), "kept"),
+          (("  if (messages_.size() > limit_) {", "  if (messages_.size() > limit_ * 1000) {"),), "kept",
+          also={5: "memory grows with every message"}),
     Wrong("router-never-forgets", "the master keeps every call for ever", 5,
           (('{"missing", std::move(pending.missing)}});\n  pending_.erase(entry);', '{"missing", std::move(pending.missing)}});'),), "pile up"),
     Wrong("keeps-all-and-shows-the-last", "every message is kept for ever; /messages shows the last 100", 5,
