@@ -4,21 +4,20 @@ from __future__ import annotations
 import os
 import re
 import resource
-import shutil
-import subprocess
-import threading
 import time
-from dataclasses import dataclass
 from signal import SIGCONT, SIGSTOP, Signals, pidfd_send_signal
-from typing import IO, Callable, NoReturn
+from typing import Callable, NoReturn
 
-from . import processes
+from . import limits, processes
 from .events import EventLog
+from .folders import remove, text_of
 from .http_client import Client, Connection
+from .output import Line, Output
 from .program import Program
 from .run import Run
 from .timing import ABSURD, DelayMeter, expect_within, overdue, refuse_late
 from .verdict import CheckFailed, Exercise, Inconclusive
+from .ward import Ward
 from .watcher import Watcher
 
 READY = re.compile(r"^ready url=(http://(\[[0-9a-fA-F:.%]+\]|[^:/\s]+):(\d+)) workers=(\d+) pid=(\d+)$")
@@ -26,19 +25,20 @@ QUIET_SECONDS = 6.0
 START_SECONDS = 30.0
 PAUSE = 0.005
 """Between fresh connections that did not reach the worker that is still wanted."""
+LONGEST_SHOWN = 500
+"""Characters of a line of output in a message."""
 CHILD_AGE = 0.06
 """A child younger than 50 ms may still be inside its parent's spawn: it must not be stopped."""
 
 
-@dataclass(frozen=True)
-class Line:
-    t: float
-    text: str
-    error: bool
+MOST_WORKERS, MOST_PORT = 64, 65535
+"""What a ready line may claim."""
+ENDING_SECONDS = 12.0
+"""Longer than a keeper tries."""
 
 
 class Cluster:
-    """A program under test, in a session and a folder of its own."""
+    """A program under test, below a keeper and in a session and a folder of its own."""
 
     def __init__(self, program: Program, exercise: Exercise, run: Run, log: EventLog, number: int,
                  settings: dict[str, str], prefix: list[str]) -> None:
@@ -47,39 +47,44 @@ class Cluster:
         self.cwd, self.tmp, self.journal = self.folder / "cwd", self.folder / "tmp", self.folder / "journal.jsonl"
         for folder in (self.cwd, self.tmp):
             folder.mkdir(parents=True)
-        self.marker = f"{run.token}-{self.folder.name}"
-        environment = program.environment(exercise) | {
-            "TMPDIR": str(self.tmp), processes.MARKER: self.marker, "JOURNAL": str(self.journal), **settings}
+        environment = program.environment(exercise) | {"TMPDIR": str(self.tmp), "JOURNAL": str(self.journal), **settings}
         self.started = time.monotonic()
-        self.process = subprocess.Popen(prefix + program.words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, cwd=self.cwd, env=environment, start_new_session=True)
-        self.pid = self.process.pid
-        run.note_session(self.pid)
-        self.lines: list[Line] = []
-        self._line_came = threading.Condition()
-        self.watcher = Watcher(self.pid, log, number)
+        self.ward = Ward(run.address, prefix + program.words, environment, self.folder, self.cwd)
+        self.pid = self.ward.pid
+        self.excess = ""
+        """What the program did beyond all limits."""
+        self.disk_was_full = False
+        self.exit_code: int | None = None
+        self.written = Output(log, number)
+        self.watcher = Watcher(self.pid, self.ward.keeper, log, number, self._look)
         self.meter = DelayMeter(self.watcher.pids)
         log.add("note", cluster=number, pid=self.pid, text="start",
                 data={"settings": settings, "program": " ".join([*prefix, program.shown])})
-        self._readers = [threading.Thread(target=self._read, args=(stream, error), daemon=True)
-                         for stream, error in ((self.process.stdout, False), (self.process.stderr, True))]
-        for thread in (*self._readers, self.watcher, self.meter):
-            thread.start()
+        self.written.read(self.ward.output, error=False)
+        self.written.read(self.ward.error, error=True)
+        self.watcher.start()
+        self.meter.start()
         self.ready_at: float | None = None
         self.url, self.workers = "", 0
         self.slots: dict[int, int] = {}
         """Which pid was last seen in which slot."""
         self.client = Client("http://127.0.0.1:1", log, number, self.meter.allowance)
 
-    def _read(self, stream: IO[bytes] | None, error: bool) -> None:
-        """Always take what the program writes: a full pipe would block it."""
-        assert stream is not None
-        for raw in stream:
-            line = Line(time.monotonic(), raw.decode(errors="replace").rstrip("\n"), error)
-            with self._line_came:
-                self.lines.append(line)
-                self._line_came.notify_all()
-            self.log.add("output", cluster=self.number, t=line.t, text=line.text, data={"stderr": True} if error else {})
+    @property
+    def lines(self) -> list[Line]:
+        """What the program wrote so far."""
+        return self.written.lines()
+
+    def _look(self, count: int) -> None:
+        """Once in a while, with the number of its processes: end it if it goes beyond the limits."""
+        self.disk_was_full = self.disk_was_full or limits.nearly_full(self.run.folder)
+        if self.excess:
+            return
+        self.excess = (limits.too_many_processes(count) or limits.too_much_output(self.written.size)
+                       or limits.too_much_stored(self.folder) or ("the program killed its parent" if self.ward.lost else ""))
+        if self.excess:
+            self.log.add("note", cluster=self.number, text=self.excess)
+            self.ward.end()
 
     # ----- starting
 
@@ -97,6 +102,8 @@ class Cluster:
             raise CheckFailed(what + self.said(), expected="a line `ready url=http://127.0.0.1:8000 workers=N pid=1234`",
                               likely="the master starts no worker, or a worker never tells it that it is ready")
         self.url, self.workers = match.group(1), int(match.group(4))
+        if int(match.group(3)) > MOST_PORT or not 1 <= self.workers <= MOST_WORKERS:
+            raise CheckFailed(f"the ready line says {match.group()}", expected=f"a port up to {MOST_PORT}, 1 to {MOST_WORKERS} workers")
         self.client = Client(self.url, self.log, self.number, self.meter.allowance)
 
     def wait_started(self) -> int | None:
@@ -116,12 +123,12 @@ class Cluster:
             quiet = now - quiet_since
             if quiet > QUIET_SECONDS and quiet > QUIET_SECONDS + self.meter.allowance(quiet_since, now):
                 return code
-            with self._line_came:
-                self._line_came.wait(0.05)
+            with self.written.came:
+                self.written.came.wait(0.05)
         return None
 
     def _ready_line(self) -> re.Match[str] | None:
-        for line in list(self.lines):
+        for line in self.lines:
             match = None if line.error else READY.match(line.text)
             if match:
                 if self.ready_at is None:
@@ -132,16 +139,15 @@ class Cluster:
 
     def said(self) -> str:
         """What the program wrote, for a message."""
-        if not self.lines:
+        shown = [line.text[:LONGEST_SHOWN] for line in self.lines[-8:]]
+        if not shown:
             return "; it wrote nothing"
-        shown = [line.text for line in self.lines[-8:]]
         return "; the last that it wrote:\n" + "\n".join(f"    {text}" for text in shown)
 
     def output(self, *, error: bool = False) -> list[str]:
         """The lines so far; all of them if the program has ended."""
         if not processes.alive(self.pid):
-            for thread in self._readers:
-                thread.join(1)
+            self.written.join(1)
         return [line.text for line in self.lines if line.error == error]
 
     # ----- its workers
@@ -241,7 +247,7 @@ class Cluster:
         moment = time.monotonic()
         self.log.add("signal", cluster=self.number, pid=pid, t=moment, text=number.name, data={"to": whom})
         try:
-            if self.process.returncode is not None:
+            if self.exit_code is not None:
                 raise ProcessLookupError
             action()
         except ProcessLookupError:
@@ -261,11 +267,7 @@ class Cluster:
         time.sleep(min(0.3, self.meter.allowance(start, time.monotonic())))
 
     def _journalled(self, needle: str) -> int:
-        try:
-            lines = self.journal.read_text(errors="replace").splitlines()
-        except OSError:
-            return 0
-        return sum('"request"' in line and needle in line for line in lines)
+        return sum('"request"' in line and needle in line for line in text_of(self.journal).splitlines())
 
     # ----- its end
 
@@ -279,7 +281,8 @@ class Cluster:
         """The exit code as a shell counts it, but negative for a signal; None if it has not ended in time."""
         if self.watcher.wait_gone([self.pid], patience):
             return None
-        return self.process.wait(5)
+        self.exit_code = self.ward.wait(5)
+        return self.exit_code
 
     def expect_exit(self, code: int, since: float, within: float) -> float:
         """The master ends with that code, no later than `within` seconds after the moment `since`; returns when."""
@@ -304,7 +307,7 @@ class Cluster:
         """No process of the cluster is there any more, wherever it has gone to."""
         self.watcher.scan()
         self.watcher.wait_gone(list(self.watcher.seen), since + within * 1.5 + 2 - time.monotonic())
-        left = [pid for pid in self._belongings() if processes.alive(pid)]
+        left = [pid for pid in self.watcher.below() if processes.alive(pid)]
         if left:
             self.refuse_late(within, since, f"no process may be left, but there is {describe(left)}")
 
@@ -324,44 +327,20 @@ class Cluster:
             left = self.watcher.wait_gone(self.watcher.pids(), 1.0)
             if left:
                 left = self.watcher.wait_gone(left, min(5.0, self.meter.allowance(began, began + 1.0)))
-            left += [pid for pid in self._belongings() if processes.alive(pid) and pid not in left]
+            left += [pid for pid in self.watcher.below() if processes.alive(pid) and pid not in left]
             found = [f"left behind after the master's end: {describe(left)}"] if left else []
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            rest = [pid for pid in self._belongings() if processes.alive(pid)]
-            if not rest:
-                break
-            for pid in rest:
-                processes.kill(pid)
-            time.sleep(0.005)
-        self.process.wait(5)
+        self.ward.end()
+        if not self.ward.wait_over(ENDING_SECONDS):
+            found.append(f"the kernel does not end {describe(self.watcher.below())}")
         self.client.close()
-        for pid in self.watcher.seen:
-            if pid != self.pid:
-                processes.reap(pid)
-        for pid in processes.children(os.getpid()):
-            if processes.state(pid) == "Z" and pid in self.watcher.seen:
-                processes.reap(pid)
-        for thread in self._readers:
-            thread.join(2)
-        for stream in (self.process.stdout, self.process.stderr):
-            if stream is not None:
-                stream.close()
+        self.written.join(2)
         self.meter.stop()
         self.watcher.stop()
-        (self.run.folder / "sessions" / str(self.pid)).unlink(missing_ok=True)
-        return found
-
-    def _belongings(self) -> set[int]:
-        """Everything that may be the cluster's: by descent, by session, by the mark in the environment."""
-        found = {*self.watcher.pids(), *processes.in_session(self.pid)}
-        found.update(processes.marked(processes.MARKER, self.marker))
-        for pid in list(found):
-            found.update(processes.descendants(pid))
+        self.ward.close()
         return found
 
     def remove_folder(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove(self.folder)
 
 
 def describe(pids: list[int]) -> str:

@@ -1,59 +1,91 @@
-"""A small process of its own that clears up behind a run, also when the run was killed.
+"""A process of its own that starts the clusters of a run, and clears up behind the run, also when that was killed.
 
-Usage: guardian.py TOKEN FOLDER [FOLDER...]. It waits for end of file on its standard input, whose other end only the run holds.
-Then it kills every process that bears the run's token in its environment, lives in a session that the run noted in
-the first FOLDER's `sessions`, or descends from one of those; and it removes the folders.
+Usage: guardian.py LISTENER TOKEN FOLDER [FOLDER...]. LISTENER is the descriptor of a listening socket: for each connection there it
+forks a keeper, which starts one cluster (see keeper.py). It waits for end of file on its standard input, whose other end only the run holds.
+Then it kills what bears the run's token in its environment, pytest's processes above all, so that the keepers end their
+clusters, and removes the folders. A cluster that has killed its keeper falls to the guardian, which kills it at once.
 """
 from __future__ import annotations
 
 import os
-import shutil
+import select
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from grading import processes  # noqa: E402
+from grading.folders import remove  # noqa: E402
+from grading.keeper import LOOK_MS, keep  # noqa: E402
 
-def belongings(folder: Path, token: str) -> set[int]:
-    from grading.processes import RUN_MARKER, descendants, in_session, marked
-    found = set(marked(RUN_MARKER, token))
-    try:
-        sessions = [int(name) for name in os.listdir(folder / "sessions")]
-    except OSError:
-        sessions = []
-    for session in sessions:
-        found.update(in_session(session))
-    for pid in list(found):
-        found.update(descendants(pid))
-    return found - {os.getpid()}
+END_SECONDS = 15.0
+LET_END_SECONDS = 11.0
+"""Longer than a keeper tries to kill its cluster."""
 
 
-def clear(token: str, folders: list[Path]) -> None:
-    from grading.processes import alive
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        left = [pid for pid in belongings(folders[0], token) if alive(pid)]
-        if not left:
-            break
-        for pid in left:
+def serve(listener: socket.socket, keepers: set[int]) -> None:
+    """Fork keepers until the run is over."""
+    poll = select.poll()
+    for one in (0, listener.fileno()):
+        poll.register(one, select.POLLIN)
+    while True:
+        ready = {number for number, _ in poll.poll(LOOK_MS)}
+        if listener.fileno() in ready:
+            connection, _ = listener.accept()
+            keepers.add(fork_keeper(listener, connection))
+        collect(keepers)
+        if 0 in ready and not os.read(0, 4096):
+            return
+
+
+def fork_keeper(listener: socket.socket, connection: socket.socket) -> int:
+    with connection:
+        pid = os.fork()
+        if pid == 0:
+            listener.close()
             try:
-                os.kill(pid, signal.SIGKILL)
-            except OSError:
-                continue
+                keep(connection)
+            finally:
+                os._exit(0)
+    return pid
+
+
+def collect(keepers: set[int]) -> None:
+    """Keepers that have ended, and what falls to this process because its keeper was killed."""
+    for pid in processes.children(os.getpid()):
+        if pid not in keepers:
+            processes.kill_all([pid, *processes.descendants(pid)])
+        if processes.reap(pid):
+            keepers.discard(pid)
+
+
+def clear(token: str, folders: list[Path], keepers: set[int]) -> None:
+    began = time.monotonic()
+    while time.monotonic() < began + END_SECONDS:
+        for pid in processes.marked(processes.RUN_MARKER, token):
+            processes.kill(pid)
+        collect(keepers)
+        if not keepers and not processes.children(os.getpid()):
+            break
+        if time.monotonic() > began + LET_END_SECONDS:
+            processes.kill_all(processes.descendants(os.getpid()))
         time.sleep(0.02)
     for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove(folder)
 
 
 def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    token, folders = sys.argv[1], [Path(name) for name in sys.argv[2:]]
-    while os.read(0, 4096):
-        pass
-    clear(token, folders)
+        signal.signal(number, lambda *_: None)  # not ignored: that would be handed down to the programs
+    listener, token, folders = socket.socket(fileno=int(sys.argv[1])), sys.argv[2], [Path(name) for name in sys.argv[3:]]
+    processes.adopt_orphans()
+    keepers: set[int] = set()
+    serve(listener, keepers)
+    listener.close()
+    clear(token, folders, keepers)
 
 
 if __name__ == "__main__":

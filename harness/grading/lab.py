@@ -7,10 +7,11 @@ from typing import Any, Mapping
 
 from .cluster import Cluster
 from .events import EventLog
+from .folders import text_of
 from .program import Program
 from .run import Run
 from .trace import Trace
-from .verdict import Exercise
+from .verdict import CheckFailed, Exercise, Inconclusive
 
 
 class Lab:
@@ -43,6 +44,18 @@ class Lab:
             cluster.wait_ready()
         return cluster
 
+    def refuse_excess(self) -> None:
+        """Fail if a program went beyond all limits: whatever else was seen may come of that."""
+        for cluster in self.clusters:
+            cluster.watcher.scan()
+            if cluster.excess:
+                raise CheckFailed(cluster.excess, expected="a program that leaves the machine in order",
+                                  likely="a loop that starts, writes or stores something has no end")
+
+    def doubt_full_disk(self) -> None:
+        if any(cluster.disk_was_full for cluster in self.clusters):
+            raise Inconclusive(f"the disk was full where programs write their journals ({self.run.folder})")
+
     def finish(self) -> list[str]:
         """End all clusters; returns what they left behind."""
         notes: list[str] = []
@@ -58,14 +71,10 @@ class Lab:
 def read_journal(path: Path) -> list[dict[str, Any]]:
     """The entries that can be read; a check of its own judges the rest."""
     entries = []
-    try:
-        lines = path.read_text(errors="replace").splitlines()
-    except OSError:
-        return []
-    for line in lines:
+    for line in text_of(path).splitlines():
         try:
             entry = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(entry, dict):
             entries.append(entry)

@@ -15,7 +15,7 @@ from typing import Any, Generator
 
 import pytest
 
-from . import processes, progress
+from . import progress
 from .checklist import Checklist, declaration_of, needs_of, sentence
 from .lab import Lab
 from .order import arrange
@@ -203,7 +203,6 @@ def class_of(item: pytest.Function) -> type:
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool:
     item, cls = pyfuncitem, class_of(pyfuncitem)
-    processes.adopt_orphans()
     arguments = {name: item.funcargs[name] for name in item._fixtureinfo.argnames}
     names = needs_of(cls, item.function)
     needed = {short_id(other.nodeid): sentence(other.function) for other in item.session.items

@@ -10,7 +10,6 @@ from pathlib import Path
 import psutil
 
 PR_SET_CHILD_SUBREAPER = 36
-MARKER = "CLUSTER_HARNESS_CLUSTER"
 RUN_MARKER = "CLUSTER_HARNESS_RUN"
 
 
@@ -43,13 +42,13 @@ def psutil_children(pid: int) -> list[int]:
 
 
 def descendants(pid: int) -> list[int]:
-    found: list[int] = []
+    found: dict[int, None] = {}
     queue = [pid]
     while queue:
         below = [one for one in children(queue.pop()) if one not in found]
-        found += below
+        found.update(dict.fromkeys(below))
         queue += below
-    return found
+    return list(found)
 
 
 def run_queue_wait(pid: int) -> dict[int, tuple[float, float]]:
@@ -136,18 +135,6 @@ def marked(name: str, value: str) -> list[int]:
     return found
 
 
-def in_session(session: int) -> list[int]:
-    found = []
-    for text in os.listdir("/proc"):
-        if text.isdigit():
-            try:
-                if os.getsid(int(text)) == session:
-                    found.append(int(text))
-            except OSError:
-                continue
-    return found
-
-
 def command_line(pid: int) -> str:
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
@@ -163,9 +150,22 @@ def kill(pid: int) -> None:
         pass
 
 
-def reap(pid: int) -> None:
-    """Collect an adopted orphan, if it is one and has ended."""
+def kill_all(pids: list[int]) -> None:
+    """Kill these descendants of the calling process, their groups first: nothing that is being forked in a group escapes its signal."""
+    own = os.getpgrp()
+    for pid in pids:
+        try:
+            if (group := os.getpgid(pid)) != own:
+                os.killpg(group, signal.SIGKILL)
+        except OSError:
+            pass
+    for pid in pids:
+        kill(pid)
+
+
+def reap(pid: int) -> bool:
+    """Collect a child if it has ended."""
     try:
-        os.waitpid(pid, os.WNOHANG)
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
     except ChildProcessError:
-        pass
+        return True

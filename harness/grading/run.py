@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -14,14 +15,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Iterator, cast
 
+from .folders import remove
+from .limits import ENOUGH_ROOM
 from .processes import RUN_MARKER
 from .verdict import Result
 
+GUARDIAN_SECONDS = 20.0
 FOLDER, DISK = "CLUSTER_HARNESS_FOLDER", "CLUSTER_HARNESS_DISK"
 TIMELINES = "timelines"
 MEMORY = Path("/dev/shm")
-ENOUGH_MEMORY = 256 * 1024 * 1024
-"""Bytes that must be free there: journals and what programs write."""
 
 
 class Run:
@@ -35,8 +37,10 @@ class Run:
     def of_environment() -> Run:
         return Run(Path(os.environ[FOLDER]), Path(os.environ[DISK]), os.environ[RUN_MARKER])
 
-    def note_session(self, session: int) -> None:
-        (self.folder / "sessions" / str(session)).touch()
+    @property
+    def address(self) -> str:
+        """Where the guardian waits for programs to start: a name that is no file, so that it may be as long as it likes."""
+        return f"\0cluster-harness-{self.token}"
 
     def _file(self, check: str) -> Path:
         return self.folder / "results" / hashlib.sha1(check.encode()).hexdigest()
@@ -90,12 +94,16 @@ class LeadingRun(Run):
     def __init__(self, keep_timelines: bool = False) -> None:
         folder, disk = (Path(tempfile.mkdtemp(prefix="cluster-harness-", dir=where)) for where in (in_memory(), None))
         super().__init__(folder, disk, uuid.uuid4().hex)
-        for name in ("sessions", "results", "clusters", *([TIMELINES] if keep_timelines else [])):
+        for name in ("results", "clusters", *([TIMELINES] if keep_timelines else [])):
             (self.folder / name).mkdir()
         clean = {key: value for key, value in os.environ.items() if key != RUN_MARKER}
-        self._guardian = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("guardian.py")), self.token, str(self.folder), str(self.disk)],
-            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True, env=clean)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(self.address)
+            listener.listen(64)
+            self._guardian = subprocess.Popen(
+                [sys.executable, str(Path(__file__).with_name("guardian.py")), str(listener.fileno()), self.token, str(self.folder),
+                 str(self.disk)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True, env=clean,
+                pass_fds=(listener.fileno(),))
         os.environ.update({FOLDER: str(self.folder), DISK: str(self.disk), RUN_MARKER: self.token})
 
     def end(self) -> None:
@@ -103,9 +111,11 @@ class LeadingRun(Run):
         assert self._guardian.stdin is not None
         self._guardian.stdin.close()
         try:
-            self._guardian.wait(15)
+            self._guardian.wait(GUARDIAN_SECONDS)
         except subprocess.TimeoutExpired:
             self._guardian.kill()
+        for folder in (self.folder, self.disk):  # the guardian itself may have been killed
+            remove(folder)
 
 
 def in_memory() -> Path | None:
@@ -115,4 +125,4 @@ def in_memory() -> Path | None:
     except OSError:
         return None
     free = found.f_bavail * found.f_frsize
-    return MEMORY if os.access(MEMORY, os.W_OK | os.X_OK) and free >= ENOUGH_MEMORY else None
+    return MEMORY if os.access(MEMORY, os.W_OK | os.X_OK) and free >= ENOUGH_ROOM else None

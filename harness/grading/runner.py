@@ -42,7 +42,7 @@ def run_check(record: Record, cls: type, function: Callable[..., None], lab: Lab
             one_at_a_time: ContextManager[None] = lab.run.alone() if declared.heavy else nullcontext()
             with one_at_a_time:
                 began = time.monotonic()
-                call()
+                call_within_limits(lab, call)
                 record.result = "pass"
     except CheckFailed as failure:
         record.result, record.seen = "fail", failure.seen
@@ -74,6 +74,17 @@ def keep_timeline(lab: Lab, record: Record, bound: Bound | None) -> None:
     except Exception as fault:
         kept = {"fault": harness_fault(fault)}
     lab.run.put_timeline(record.id, kept)
+
+
+def call_within_limits(lab: Lab, call: Callable[[], object]) -> None:
+    """Call the check. Whatever comes of it, that a program went beyond all limits is what counts; a failure on a full disk is none."""
+    try:
+        call()
+    except Exception:
+        lab.refuse_excess()
+        lab.doubt_full_disk()
+        raise
+    lab.refuse_excess()
 
 
 def harness_fault(fault: BaseException) -> str:

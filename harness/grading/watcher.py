@@ -6,9 +6,11 @@ import select
 import threading
 import time
 from dataclasses import dataclass
+from typing import Callable
 
 from . import processes
 from .events import EventLog
+from .limits import MOST_PROCESSES
 
 SCAN_SECONDS = 0.04
 
@@ -18,7 +20,6 @@ class Seen:
     """A process of the cluster. The descriptor refers to just this process even if its number is used again."""
 
     pid: int
-    parent: int
     first: float
     handle: int
     last: float = 0.0
@@ -28,17 +29,19 @@ class Seen:
 class Watcher(threading.Thread):
     """Looks at the process tree again and again, and is told by the kernel at once when one of them ends."""
 
-    def __init__(self, master: int, log: EventLog, cluster: int) -> None:
+    def __init__(self, master: int, keeper: int, log: EventLog, cluster: int, look: Callable[[int], None]) -> None:
+        """`look` is called at each scan with the number of processes."""
         super().__init__(daemon=True, name="watcher")
-        self.master, self.log, self.cluster = master, log, cluster
+        self.master, self.keeper, self.log, self.cluster = master, keeper, log, cluster
+        self._look = look
         self.seen: dict[int, Seen] = {}
         self.changed = threading.Condition()
         self._poll = select.poll()
         self._guard = threading.RLock()
         self._ending = False
-        self._note(master, os.getpid())
+        self._note(master)
 
-    def _note(self, pid: int, parent: int) -> None:
+    def _note(self, pid: int) -> None:
         with self._guard:
             known = self.seen.get(pid)
             if known is not None and known.gone is None:
@@ -49,17 +52,20 @@ class Watcher(threading.Thread):
             except OSError:
                 return
             now = time.monotonic()
-            self.seen[pid] = Seen(pid, parent, now, handle, now)
+            self.seen[pid] = Seen(pid, now, handle, now)
             self._poll.register(handle, select.POLLIN)
         self.log.add("child" if pid != self.master else "spawn", pid=pid, cluster=self.cluster, t=now)
 
     def scan(self) -> None:
-        """Look at the tree now: the master's descendants, and those of processes that it has left behind."""
-        roots = [self.master] + [one.pid for one in self.living() if one.pid != self.master]
-        for root in roots:
-            for pid in processes.children(root):
-                if processes.alive(pid):
-                    self._note(pid, root)
+        """Look at the tree now: everything below the keeper. Beyond the bound there is no point in knowing each process."""
+        found = [pid for pid in self.below() if processes.alive(pid)]
+        for pid in found[:MOST_PROCESSES]:
+            self._note(pid)
+        self._look(len(found))
+
+    def below(self) -> list[int]:
+        """What descends from the keeper; should that be gone, what was seen and descends from it."""
+        return processes.descendants(self.keeper) or [one for pid in self.pids() for one in (pid, *processes.descendants(pid))]
 
     def living(self) -> list[Seen]:
         with self._guard:

@@ -7,7 +7,6 @@ from typing import Callable, Iterator
 import pytest
 from toys import server
 
-from grading import processes
 from grading.lab import Lab
 from grading.program import Program
 from grading.run import LeadingRun
@@ -17,7 +16,6 @@ from grading.verdict import Exercise
 @pytest.fixture
 def make_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Lab]]:
     """A lab whose program is the toy server with some more lines of Python in it."""
-    processes.adopt_orphans()
     for name in ("CLUSTER_HARNESS_RUN", "CLUSTER_HARNESS_FOLDER", "CLUSTER_HARNESS_DISK"):
         monkeypatch.delenv(name, raising=False)
     run = LeadingRun()

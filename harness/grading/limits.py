@@ -1,0 +1,74 @@
+"""What a program may use while it is graded. Each figure is far above what a right program in any language needs.
+
+A program that goes beyond is ended, and the check fails: its neighbours, the harness and the machine must not suffer from it.
+"""
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+MIB = 1024 * 1024
+MOST_PROCESSES = 500
+"""Of one cluster at once. The contract allows 64 workers; a runtime that adds some helpers to each stays far below. (Threads do not count.)"""
+MOST_OUTPUT = 512 * MIB
+"""Bytes on standard output and error in one check. Four lines for each of 1,000 requests a second are 12 MiB in half a minute."""
+MOST_BYTES = 128 * MIB
+"""In the cluster's folder: its working directory, its TMPDIR, its journal, which needs about 1 KiB a request."""
+MOST_FILES = 10_000
+"""In the same folder. The contract wants none but the journal."""
+SIDE_BY_SIDE = 8
+"""Checks that run at once (see pytest.ini)."""
+ENOUGH_ROOM = SIDE_BY_SIDE * MOST_BYTES
+"""Bytes that must be free where clusters write: so that a program reaches its own limit before the disk's."""
+NEARLY_FULL = MIB
+"""Bytes left on the disk with which nothing that is written there can be relied upon."""
+
+
+def too_many_processes(count: int) -> str:
+    return f"the program had {count} processes at once; it was ended at {MOST_PROCESSES}" if count > MOST_PROCESSES else ""
+
+
+def too_much_output(count: int) -> str:
+    return f"the program wrote {count // MIB} MiB to its output; it was ended at {MOST_OUTPUT // MIB} MiB" if count > MOST_OUTPUT else ""
+
+
+def too_much_stored(folder: Path) -> str:
+    count, size = usage(folder)
+    if size > MOST_BYTES:
+        return f"the program wrote {size // MIB} MiB into its TMPDIR, working directory and journal; it was ended at {MOST_BYTES // MIB} MiB"
+    return f"the program made more than {MOST_FILES} files; it was ended then" if count > MOST_FILES else ""
+
+
+def usage(folder: Path) -> tuple[int, int]:
+    """How many files there are below, and how many bytes they take on the disk. It stops counting beyond the limit."""
+    count, size = 0, 0
+    folders = [str(folder)]
+    while folders and count <= MOST_FILES:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    count += 1
+                    size += entry.stat(follow_symlinks=False).st_blocks * 512
+                    if count > MOST_FILES:
+                        break
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+        except OSError:
+            continue
+    return count, size
+
+
+def largest_file(folder: Path) -> int:
+    """RLIMIT_FSIZE of a program: no single file can fill the disk between two looks. (Some runtimes map a sparse file as
+    large as their heap, so it may not be small.)"""
+    return max(free_bytes(folder) // 2, MOST_BYTES)
+
+
+def free_bytes(folder: Path) -> int:
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize
+
+
+def nearly_full(folder: Path) -> bool:
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize < NEARLY_FULL or 0 < found.f_files and found.f_favail < 16

@@ -1,0 +1,98 @@
+"""A program that was started by a keeper, as the check sees it: its pid, how it ended, and the way to end it."""
+from __future__ import annotations
+
+import errno
+import json
+import os
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+
+from .limits import largest_file
+from .verdict import CheckFailed, Inconclusive
+
+START_SECONDS = 20.0
+MACHINES = (errno.EAGAIN, errno.ENOMEM, errno.ENOSPC, errno.EMFILE, errno.ENFILE)
+"""Errors of a start that say nothing about the program."""
+
+
+class Ward:
+    def __init__(self, address: str, words: list[str], environment: dict[str, str], folder: Path, cwd: Path) -> None:
+        self.status: int | None = None
+        """The exit code, negative for a signal; None while it runs."""
+        self.over = self._ended = False
+        self._told = threading.Condition()
+        self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._connection.settimeout(START_SECONDS)
+        try:
+            self._connection.connect(address)
+        except OSError as why:
+            raise Inconclusive(f"the run's guardian, which starts the programs, is gone: {why}") from None
+        request = {"words": words, "environment": environment, "folder": str(folder), "cwd": str(cwd), "largest_file": largest_file(folder)}
+        self.output, self.error = self._ask(json.dumps(request).encode() + b"\n")
+        self._messages = self._connection.makefile("r", encoding="ascii")
+        answer = json.loads(self._messages.readline() or "{}")
+        if "pid" not in answer:
+            self._refuse(words[0], answer)
+        self.pid, self.keeper = int(answer["pid"]), int(answer["keeper"])
+        self._connection.settimeout(None)
+        threading.Thread(target=self._listen, daemon=True, name="ward").start()
+
+    def _ask(self, request: bytes) -> tuple[int, int]:
+        """Send the request with the writing ends of two pipes; returns the reading ends."""
+        (output, output_end), (error, error_end) = os.pipe(), os.pipe()
+        try:
+            sent = socket.send_fds(self._connection, [request], [output_end, error_end])
+            self._connection.sendall(request[sent:])
+        finally:
+            os.close(output_end)
+            os.close(error_end)
+        return output, error
+
+    def _refuse(self, name: str, answer: dict[str, Any]) -> None:
+        for one in (self.output, self.error):
+            os.close(one)
+        self._connection.close()
+        if "error" not in answer or answer["error"] in MACHINES:
+            raise Inconclusive(f"the program could not be started: {answer.get('text', 'its keeper is gone')}")
+        raise CheckFailed(f"{name} cannot be started: {answer['text']}", expected="a program that can be started",
+                          likely="it is not executable, or a script without a first line that names its interpreter")
+
+    def _listen(self) -> None:
+        try:
+            for line in self._messages:
+                with self._told:
+                    message = json.loads(line)
+                    self.status = message.get("status", self.status)
+                    self._ended = self._ended or "ended" in message
+                    self._told.notify_all()
+        except (OSError, ValueError):
+            pass
+        with self._told:
+            self.over = True
+            self._told.notify_all()
+
+    @property
+    def lost(self) -> bool:
+        """The keeper is gone without having been asked to end: nobody but the program does that."""
+        return self.over and not self._ended
+
+    def wait(self, patience: float) -> int | None:
+        with self._told:
+            self._told.wait_for(lambda: self.status is not None or self.over, patience)
+            return self.status
+
+    def end(self) -> None:
+        """Let the keeper kill everything that is left; not waited for."""
+        try:
+            self._connection.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def wait_over(self, patience: float) -> bool:
+        with self._told:
+            return self._told.wait_for(lambda: self.over, patience)
+
+    def close(self) -> None:
+        self._connection.close()
