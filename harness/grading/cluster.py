@@ -81,7 +81,7 @@ class Cluster:
         if self.excess:
             return
         self.excess = (limits.too_many_processes(count) or limits.too_much_output(self.written.size)
-                       or limits.too_much_stored(self.folder) or ("the program killed its parent" if self.ward.lost else ""))
+                       or limits.too_much_stored(self.folder) or self.ward.harmed())
         if self.excess:
             self.log.add("note", cluster=self.number, text=self.excess)
             self.ward.end()

@@ -10,6 +10,7 @@ from typing import Any
 from . import processes
 from .cluster import CHILD_AGE, Cluster
 from .common_start import end_gracefully
+from .folders import text_of
 from .http_client import Connection
 from .lab import Lab
 from .verdict import CheckFailed, Inconclusive, check
@@ -140,15 +141,14 @@ def next_child(cluster: Cluster, known: set[int], died: float) -> tuple[float, i
 
 
 def expect_journal(cluster: Cluster, began: float, killed: int) -> None:
-    try:
-        lines = cluster.journal.read_text().splitlines()
-    except OSError as why:
-        raise CheckFailed(f"no journal: {why}") from None
+    lines = text_of(cluster.journal).splitlines()
+    if not lines:
+        raise CheckFailed("no journal, or nothing in it")
     entries: list[dict[str, Any]] = []
     for line in lines:
         try:
             entry = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise CheckFailed(f"not a JSON object: {line[:300]}") from None
         if not isinstance(entry, dict):
             raise CheckFailed(f"not a JSON object: {line[:300]}")

@@ -24,6 +24,8 @@ from .verdict import CheckFailed, Inconclusive
 Outcome = Literal["answer", "refused", "reset", "closed", "cut", "malformed", "waiting"]
 Delay = Callable[[float, float], float]
 MOST_PATIENCE = 20.0
+MOST_HEAD, MOST_BODY = 64 * 1024, 8 * 1024 * 1024
+"""Bytes of an answer that are read. The longest that the contract knows, 100 messages of 1 KiB, takes less than 1 MiB."""
 OWN_FAULTS = (errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM)
 SAID = {"refused": "connection refused", "reset": "connection reset without an answer",
         "closed": "connection closed without an answer", "cut": "cut in the middle of the answer"}
@@ -52,7 +54,7 @@ class Answer:
     def json(self) -> dict[str, Any]:
         try:
             value = json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return {}
         return value if isinstance(value, dict) else {}
 
@@ -75,7 +77,7 @@ class Answer:
             by = f" from worker {self.worker}" if self.worker is not None else ""
             return f"{self.method} {self.path}: {self.status}{by} after {took}"
         if self.outcome == "waiting":
-            return f"{self.method} {self.path}: no answer within {took}"
+            return f"{self.method} {self.path}: no {'whole ' if self.problem else ''}answer within {took}{self.problem}"
         return f"{self.method} {self.path}: {SAID.get(self.outcome, self.problem)} after {took}"
 
 
@@ -85,7 +87,7 @@ class Exchange:
     def __init__(self, event: Event, method: str, path: str, conn: int, delay: Delay) -> None:
         self.event, self.method, self.path, self.conn = event, method, path, conn
         self.started, self.delay = event.t, delay
-        self.parser = h11.Connection(h11.CLIENT)
+        self.parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=MOST_HEAD)
         self.parser.send(h11.Request(method=method, target=path, headers=[("Host", "x")]))
         self.parser.send(h11.EndOfMessage())
         self.ended = threading.Event()
@@ -113,16 +115,27 @@ class Exchange:
                     self.headers = {name.decode().lower(): value.decode("latin-1") for name, value in event.headers}
                 elif isinstance(event, h11.Data):
                     self.body += bytes(event.data)
+                    if len(self.body) > MOST_BODY:
+                        return self.finish("malformed", now, f"a body of more than {MOST_BODY // 1024 // 1024} MiB")
                 elif isinstance(event, h11.EndOfMessage):
-                    return self.finish("answer", now)
+                    return self.finish_whole(now)
                 elif event is h11.NEED_DATA:
                     return None
                 elif isinstance(event, h11.ConnectionClosed) or event is h11.PAUSED:
                     return self.finish("cut" if self.status else "closed", now)
         except h11.RemoteProtocolError as why:
+            if data and why.error_status_hint == 431:
+                return self.finish("malformed", now, f"the head of the answer is longer than {MOST_HEAD // 1024} KiB: {data[:200]!r}")
             if data:
                 return self.finish("malformed", now, f"not valid HTTP ({why}): {data[:200]!r}")
             return self.finish("cut" if self.status else "closed", now)
+
+    def finish_whole(self, now: float) -> None:
+        """It has ended as its length says. What follows may be another answer, but not more of this one."""
+        rest = self.parser.trailing_data[0]
+        if rest and not rest.startswith(b"HTTP/"):
+            return self.finish("malformed", now, f"the body is longer than its Content-Length says; what follows is {rest[:200]!r}")
+        return self.finish("answer", now)
 
     def wait(self, patience: float) -> Answer:
         """The answer, or one with outcome `waiting` if none came in time. A slow machine makes it more patient."""
@@ -135,7 +148,8 @@ class Exchange:
         if behind > ABSURD:
             raise Inconclusive(f"no answer to {self.method} {self.path} within {time.monotonic() - began:.1f} s, but the machine was "
                                f"{behind:.1f} s behind then")
-        return Answer("waiting", self.method, self.path, self.started, time.monotonic(), conn=self.conn)
+        begun = f"; it began with status {self.status} and {len(self.body)} bytes" if self.status else ""
+        return Answer("waiting", self.method, self.path, self.started, time.monotonic(), conn=self.conn, problem=begun)
 
 
 class Reader(threading.Thread):
@@ -192,7 +206,6 @@ class Connection:
         self.told_to_close = False
         self.guard = threading.Lock()
         self.exchange: Exchange | None = None
-        self.unasked = b""
         self.socket: socket.socket = socket.create_connection(client.address, timeout=5)
         self.opened = time.monotonic()
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -222,8 +235,9 @@ class Connection:
                 if exchange.ended.is_set():
                     self.exchange = None
                     self._learn(exchange.answer)
-            else:
-                self.unasked += data
+        if exchange is not None and exchange.answer is not None and exchange.answer.outcome == "malformed":
+            self.ended_at, self.ended_how = now, "reset"
+            return self.close()  # nothing that still comes is of use, and it may have no end
         if not data and not self.over.is_set():
             Reader.shared().remove(self)
             self.ended_at, self.ended_how = now, how

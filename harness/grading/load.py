@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import h11
 
 from .cluster import Cluster
+from .http_client import MOST_BODY
 from .verdict import CheckFailed, Inconclusive
 
 Kind = Literal["fresh", "kept"]
@@ -225,6 +226,8 @@ class LoadConnection:
                 self.found["status"] = event.status_code
             elif isinstance(event, h11.Data):
                 body += bytes(event.data)
+                if len(body) > MOST_BODY:
+                    raise h11.RemoteProtocolError("a body without end")
             else:
                 raise EOFError
         self._read_body(body)
@@ -244,7 +247,7 @@ class LoadConnection:
     def _read_body(self, body: bytes) -> None:
         try:
             value = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return
         if isinstance(value, dict):
             for key, kind in (("worker", int), ("pid", int), ("version", str)):

@@ -16,9 +16,10 @@ from typing import Any, Generator
 import pytest
 
 from . import progress
-from .checklist import Checklist, declaration_of, needs_of, sentence
+from .checklist import INCONCLUSIVE_EXIT, Checklist, declaration_of, needs_of, sentence
 from .lab import Lab
 from .order import arrange
+from .preflight import problems
 from .program import NoProgram, Program
 from .report import publish
 from .report_json import write
@@ -93,8 +94,12 @@ class Leader:
             self.program = find_program(config, self.checklist.exercise)
         except NoProgram as why:
             raise pytest.UsageError(str(why)) from None
+        lacking = problems()
+        if lacking:
+            pytest.exit("nothing can be graded on this machine: " + "; ".join(lacking), INCONCLUSIVE_EXIT)
         self.report_folder = report_folder(config, self.checklist.exercise)
         self.run = LeadingRun(keep_timelines=self.report_folder is not None)
+        self.unreported = False
         self.starter = option(config, "program") is None and not option(config, "solution") and config.rootpath == HARNESS
         self.display = Display(self.checklist, self.program.shown, self.starter)
         if report := option(config, "report_json"):
@@ -143,7 +148,11 @@ class Leader:
             said = publish(self.report_folder, self.checklist, self.program.shown, seconds, self.run.timeline)
             self.display.console.print(said, markup=False)
         if option(self.config, "report_json"):
-            write(Path(option(self.config, "report_json")), self.checklist, self.program.shown, seconds)
+            try:
+                write(Path(option(self.config, "report_json")), self.checklist, self.program.shown, seconds)
+            except OSError as why:
+                self.unreported = True
+                self.display.console.print(f"The report could not be written: {why}")
 
 
 def report_folder(config: pytest.Config, exercise: Exercise) -> Path | None:
@@ -287,7 +296,7 @@ def pytest_terminal_summary(config: pytest.Config) -> None:
         leader.finish()
 
 
-@pytest.hookimpl(hookwrapper=True)
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
     leader = session.config.stash.get(LEADER, None)
     if leader is not None:
@@ -295,7 +304,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
     ran = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
     yield
     if leader is not None and ran and leader.checklist.items:
-        session.exitstatus = leader.checklist.exit_code()
+        session.exitstatus = INCONCLUSIVE_EXIT if leader.unreported else leader.checklist.exit_code()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -11,12 +11,12 @@ import sys
 import tempfile
 import time
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Iterator, cast
 
 from .folders import remove
-from .limits import ENOUGH_ROOM
+from .limits import ENOUGH_ROOM, nearly_full
 from .processes import RUN_MARKER
 from .verdict import Result
 
@@ -48,17 +48,18 @@ class Run:
     def put_result(self, check: str, result: Result) -> None:
         target = self._file(check)
         partial = target.with_suffix(f".{os.getpid()}")
-        partial.write_text(json.dumps(result))
-        partial.rename(target)
+        with suppress(OSError):  # a full disk, which who waits for the result notices, too
+            partial.write_text(json.dumps(result))
+            partial.rename(target)
 
     def result(self, check: str, patience: float) -> Result | None:
-        """The result of a check that another process may still be at; None if it does not come."""
+        """The result of a check that another process may still be at; None if it does not come, as on a full disk."""
         deadline = time.monotonic() + patience
         while True:
             try:
                 return cast(Result, json.loads(self._file(check).read_text()))
             except FileNotFoundError:
-                if time.monotonic() > deadline:
+                if time.monotonic() > deadline or nearly_full(self.folder):
                     return None
                 time.sleep(0.02)
 
@@ -71,13 +72,14 @@ class Run:
 
     def put_timeline(self, check: str, timeline: dict[str, Any]) -> None:
         """Keep a check's picture for the process that writes the report."""
-        self._timeline(check).write_text(json.dumps(timeline))
+        with suppress(OSError):
+            self._timeline(check).write_text(json.dumps(timeline))
 
     def timeline(self, check: str) -> dict[str, Any] | None:
-        """None if the check did not come so far."""
+        """None if the check did not come so far, or the disk was full then."""
         try:
             return cast(dict[str, Any], json.loads(self._timeline(check).read_text()))
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError):
             return None
 
     @contextmanager

@@ -21,7 +21,7 @@ def blocked(run: Run, needed: dict[str, str]) -> tuple[str, str] | None:
     for id_, title in needed.items():
         result = run.result(id_, PATIENCE)
         if result is None:
-            raise Inconclusive(f"the check \"{title}\", which this one builds on, did not end")
+            raise Inconclusive(f"the check \"{title}\", which this one builds on, did not end, or the disk is full")
         if result in ("fail", "skipped"):
             return title, result
     return None

@@ -4,11 +4,13 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import socket
 import threading
 from pathlib import Path
 from typing import Any
 
+from . import processes
 from .limits import largest_file
 from .verdict import CheckFailed, Inconclusive
 
@@ -73,10 +75,11 @@ class Ward:
             self.over = True
             self._told.notify_all()
 
-    @property
-    def lost(self) -> bool:
-        """The keeper is gone without having been asked to end: nobody but the program does that."""
-        return self.over and not self._ended
+    def harmed(self) -> str:
+        """What has been done to the keeper, in a session of its own: nobody but the program does that."""
+        if self.over and not self._ended:
+            return "the program killed its parent"
+        return "the program stopped its parent" if processes.state(self.keeper) == "T" else ""
 
     def wait(self, patience: float) -> int | None:
         with self._told:
@@ -84,8 +87,9 @@ class Ward:
             return self.status
 
     def end(self) -> None:
-        """Let the keeper kill everything that is left; not waited for."""
+        """Let the keeper kill everything that is left, even if the program has stopped it; not waited for."""
         try:
+            os.kill(self.keeper, signal.SIGCONT)
             self._connection.shutdown(socket.SHUT_WR)
         except OSError:
             pass

@@ -1,0 +1,49 @@
+"""A program that harms its neighbours fails for what it did, in bounded time; nothing of it stays, and the next one is graded right."""
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+import pytest
+from hostile import PROGRAMS, Hostile
+from toys import grade, server
+
+from grading import processes
+
+CHECKS = '''
+from pathlib import Path
+from signal import Signals
+from grading.program import Program
+
+class TestItem1:
+    """A hostile program"""
+    item = 1
+    def test_hostile(self, lab: Lab) -> None:
+        """It behaves"""
+        Path("folders").write_text(f"{lab.run.folder}\\n{lab.run.disk}")
+        STEPS
+
+class TestItem2:
+    """The next program"""
+    item = 2
+    def test_next(self, lab: Lab) -> None:
+        """It answers"""
+        assert lab.start(program=Program.find("GOOD", Path("/"), "")).client.get("/").status == 200
+'''
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=[program.name for program in PROGRAMS])
+def test_a_hostile_program_fails_and_leaves_nothing(tmp_path: Path, program: Hostile) -> None:
+    (tmp_path / "good").mkdir()
+    checks = CHECKS.replace("STEPS", program.steps).replace("GOOD", server(tmp_path / "good"))
+    began = time.monotonic()
+    graded = grade(tmp_path, checks, "-n0", program=server(tmp_path, program.extra))
+    took = time.monotonic() - began
+    hostile = graded.check("test_hostile")
+    assert (graded.code, hostile["result"], graded.result("test_next")) == (1, "fail", "pass"), graded.output
+    assert re.search(program.reason, hostile["seen"]), hostile["seen"]
+    assert took < program.seconds, graded.output
+    assert [pid for pid in map(int, filter(str.isdigit, (one.name for one in Path("/proc").iterdir())))
+            if str(tmp_path) in processes.command_line(pid)] == []
+    assert not any(Path(folder).exists() for folder in (tmp_path / "folders").read_text().split())
