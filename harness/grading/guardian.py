@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from grading import processes  # noqa: E402
 from grading.folders import remove  # noqa: E402
-from grading.keeper import LOOK_MS, keep  # noqa: E402
+from grading.keeper import LOOK_MS, keep, tell  # noqa: E402
 
 END_SECONDS = 15.0
 LET_END_SECONDS = 11.0
@@ -48,6 +48,8 @@ def fork_keeper(listener: socket.socket, connection: socket.socket) -> int:
             listener.close()
             try:
                 keep(connection)
+            except BaseException as why:  # the harness's own fault, not the program's
+                tell(connection, fault=f"{type(why).__name__}: {why}")
             finally:
                 os._exit(0)
     return pid

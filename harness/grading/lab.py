@@ -52,9 +52,13 @@ class Lab:
                 raise CheckFailed(cluster.excess, expected="a program that leaves the machine in order",
                                   likely="a loop that starts, writes or stores something has no end")
 
-    def doubt_full_disk(self) -> None:
-        if any(cluster.disk_was_full for cluster in self.clusters):
-            raise Inconclusive(f"the disk was full where programs write their journals ({self.run.folder})")
+    def doubt_harness(self) -> None:
+        """What a program is not to be blamed for, whatever was seen."""
+        for cluster in self.clusters:
+            if cluster.ward.fault:
+                raise Inconclusive(f"the harness itself failed: the keeper of a program: {cluster.ward.fault}")
+            if cluster.disk_was_full:
+                raise Inconclusive(f"the disk was full where programs write their journals ({self.run.folder})")
 
     def finish(self) -> list[str]:
         """End all clusters; returns what they left behind."""

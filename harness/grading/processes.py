@@ -121,17 +121,20 @@ def alive(pid: int) -> bool:
     return state(pid) not in ("", "Z", "X")
 
 
+def everyone() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
 def marked(name: str, value: str) -> list[int]:
     """Processes that were started with this variable in their environment."""
     entry = f"{name}={value}".encode()
     found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                if entry in (folder / "environ").read_bytes().split(b"\0"):
-                    found.append(int(folder.name))
-            except OSError:
-                continue
+    for pid in everyone():
+        try:
+            if entry in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                found.append(pid)
+        except OSError:
+            continue
     return found
 
 
@@ -139,6 +142,14 @@ def command_line(pid: int) -> str:
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
         return b" ".join(words).decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def folder_of(pid: int) -> str:
+    """Where it works, empty if that is not known."""
+    try:
+        return os.readlink(f"/proc/{pid}/cwd")
     except OSError:
         return ""
 

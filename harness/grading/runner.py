@@ -82,7 +82,7 @@ def call_within_limits(lab: Lab, call: Callable[[], object]) -> None:
         call()
     except Exception:
         lab.refuse_excess()
-        lab.doubt_full_disk()
+        lab.doubt_harness()
         raise
     lab.refuse_excess()
 

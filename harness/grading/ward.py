@@ -23,18 +23,20 @@ class Ward:
     def __init__(self, address: str, words: list[str], environment: dict[str, str], folder: Path, cwd: Path) -> None:
         self.status: int | None = None
         """The exit code, negative for a signal; None while it runs."""
+        self.fault = ""
+        """What went wrong in the keeper itself."""
         self.over = self._ended = False
         self._told = threading.Condition()
         self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._connection.settimeout(START_SECONDS)
+        request = {"words": words, "environment": environment, "folder": str(folder), "cwd": str(cwd), "largest_file": largest_file(folder)}
+        self._messages = self._connection.makefile("r", encoding="ascii")
         try:
             self._connection.connect(address)
+            self.output, self.error = self._ask(json.dumps(request).encode() + b"\n")
+            answer = json.loads(self._messages.readline() or "{}")
         except OSError as why:
-            raise Inconclusive(f"the run's guardian, which starts the programs, is gone: {why}") from None
-        request = {"words": words, "environment": environment, "folder": str(folder), "cwd": str(cwd), "largest_file": largest_file(folder)}
-        self.output, self.error = self._ask(json.dumps(request).encode() + b"\n")
-        self._messages = self._connection.makefile("r", encoding="ascii")
-        answer = json.loads(self._messages.readline() or "{}")
+            raise Inconclusive(f"the run's guardian, which starts the programs, does not answer: {why}") from None
         if "pid" not in answer:
             self._refuse(words[0], answer)
         self.pid, self.keeper = int(answer["pid"]), int(answer["keeper"])
@@ -46,7 +48,8 @@ class Ward:
         (output, output_end), (error, error_end) = os.pipe(), os.pipe()
         try:
             sent = socket.send_fds(self._connection, [request], [output_end, error_end])
-            self._connection.sendall(request[sent:])
+            if sent < len(request):
+                self._connection.sendall(request[sent:])
         finally:
             os.close(output_end)
             os.close(error_end)
@@ -57,7 +60,7 @@ class Ward:
             os.close(one)
         self._connection.close()
         if "error" not in answer or answer["error"] in MACHINES:
-            raise Inconclusive(f"the program could not be started: {answer.get('text', 'its keeper is gone')}")
+            raise Inconclusive(f"the program could not be started: {answer.get('text') or answer.get('fault', 'its keeper is gone')}")
         raise CheckFailed(f"{name} cannot be started: {answer['text']}", expected="a program that can be started",
                           likely="it is not executable, or a script without a first line that names its interpreter")
 
@@ -67,6 +70,7 @@ class Ward:
                 with self._told:
                     message = json.loads(line)
                     self.status = message.get("status", self.status)
+                    self.fault = message.get("fault", self.fault)
                     self._ended = self._ended or "ended" in message
                     self._told.notify_all()
         except (OSError, ValueError):
@@ -77,7 +81,7 @@ class Ward:
 
     def harmed(self) -> str:
         """What has been done to the keeper, in a session of its own: nobody but the program does that."""
-        if self.over and not self._ended:
+        if self.over and not self._ended and not self.fault:
             return "the program killed its parent"
         return "the program stopped its parent" if processes.state(self.keeper) == "T" else ""
 

@@ -2,11 +2,12 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Sequence
 
 HARNESS = Path(__file__).resolve().parent.parent
 
@@ -71,10 +72,11 @@ def command(folder: Path, program: str, *more: str) -> list[str]:
     return [sys.executable, "-m", "pytest", str(folder / "test_ex9_toy.py"), "--program", program, *more]
 
 
-def grade(folder: Path, checks: str, *more: str, program: str = "") -> Graded:
+def grade(folder: Path, checks: str, *more: str, program: str = "", prefix: Sequence[str] = (), **environment: str) -> Graded:
+    """Grade a toy exercise. `prefix` stands before the command, `environment` is added to the environment."""
     write_exercise(folder, checks)
     report = folder / "report.json"
-    done = subprocess.run(command(folder, program or server(folder), "--report-json", str(report), *more), cwd=folder,
-                          capture_output=True, text=True, timeout=60)
+    words = [*prefix, *command(folder, program or server(folder), "--report-json", str(report), *more)]
+    done = subprocess.run(words, cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60)
     found = json.loads(report.read_text()) if report.exists() else {"items": [], "common": {"checks": []}}
     return Graded(done.returncode, done.stdout + done.stderr, found)
