@@ -85,6 +85,7 @@ def main() -> None:
     listener, token, folders = socket.socket(fileno=int(sys.argv[1])), sys.argv[2], [Path(name) for name in sys.argv[3:]]
     processes.adopt_orphans()
     keepers: set[int] = set()
+    import gc; gc.collect(); gc.freeze(); gc.disable()
     serve(listener, keepers)
     listener.close()
     clear(token, folders, keepers)

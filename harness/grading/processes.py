@@ -7,8 +7,6 @@ import signal
 import time
 from pathlib import Path
 
-import psutil
-
 PR_SET_CHILD_SUBREAPER = 36
 RUN_MARKER = "CLUSTER_HARNESS_RUN"
 
@@ -27,18 +25,25 @@ def children(pid: int) -> list[int]:
             found += map(int, Path(f"/proc/{pid}/task/{task}/children").read_text().split())
     except FileNotFoundError:
         if not Path(f"/proc/self/task/{os.getpid()}/children").exists():
-            return psutil_children(pid)
+            return [one for one in everyone() if parent(one) == pid]  # the slow way, for kernels without the `children` files
     except (ProcessLookupError, PermissionError):
         pass
     return found
 
 
-def psutil_children(pid: int) -> list[int]:
-    """The slow way, for kernels without the `children` files."""
+def fields(pid: int, thread: int | None = None) -> list[str]:
+    """What /proc/PID/stat says from the state on (the third field); empty if there is no such process or thread."""
     try:
-        return [one.pid for one in psutil.Process(pid).children()]
-    except psutil.Error:
+        stat = Path(f"/proc/{pid}/stat" if thread is None else f"/proc/{pid}/task/{thread}/stat").read_bytes()
+    except OSError:
         return []
+    return stat.rpartition(b")")[2].decode().split()
+
+
+def parent(pid: int) -> int:
+    """0 if there is no such process."""
+    stat = fields(pid)
+    return int(stat[1]) if stat else 0
 
 
 def descendants(pid: int) -> list[int]:
@@ -65,10 +70,7 @@ def run_queue_wait(pid: int) -> dict[int, tuple[float, float]]:
 
 def thread_state(pid: int, thread: int) -> str:
     """One letter as in /proc/PID/stat (R: it runs, or waits for a processor), empty if there is no such thread."""
-    try:
-        return Path(f"/proc/{pid}/task/{thread}/stat").read_text().rpartition(")")[2].split()[0]
-    except (OSError, IndexError):
-        return ""
+    return (fields(pid, thread) or [""])[0]
 
 
 def ready_threads(pid: int) -> dict[int, tuple[float, float]]:
@@ -77,18 +79,16 @@ def ready_threads(pid: int) -> dict[int, tuple[float, float]]:
 
 
 def processor_time(pid: int) -> float:
-    try:
-        times = psutil.Process(pid).cpu_times()
-        return float(times.user + times.system)
-    except psutil.Error:
-        return 0.0
+    """Seconds that it has run, for itself and in the kernel; 0 if it is gone."""
+    stat = fields(pid)
+    return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK") if stat else 0.0
 
 
 def resident(pid: int) -> int:
     """Bytes of its resident set; 0 if it is gone."""
     try:
-        return int(psutil.Process(pid).memory_info().rss)
-    except psutil.Error:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError):
         return 0
 
 
@@ -101,10 +101,7 @@ def await_reaped(pid: int) -> None:
 
 def state(pid: int) -> str:
     """One letter as in /proc/PID/stat (T: stopped, Z: zombie), empty if there is no such process."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (OSError, IndexError):
-        return ""
+    return (fields(pid) or [""])[0]
 
 
 def stopped(pid: int) -> bool:
