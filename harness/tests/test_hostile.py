@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import re
-import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,8 @@ from toys import grade, server
 
 from grading import processes
 
+MOST_SECONDS = 30.0
+"""Even on a machine that does much else. Nearly all of it is patience with a program that does nothing."""
 CHECKS = '''
 from pathlib import Path
 from signal import Signals
@@ -37,12 +38,10 @@ class TestItem2:
 def test_a_hostile_program_fails_and_leaves_nothing(tmp_path: Path, program: Hostile) -> None:
     (tmp_path / "good").mkdir()
     checks = CHECKS.replace("STEPS", program.steps).replace("GOOD", server(tmp_path / "good"))
-    began = time.monotonic()
     graded = grade(tmp_path, checks, "-n0", program=server(tmp_path, program.extra))
-    took = time.monotonic() - began
     hostile = graded.check("test_hostile")
     assert (graded.code, hostile["result"], graded.result("test_next")) == (1, "fail", "pass"), graded.output
     assert re.search(program.reason, hostile["seen"]), hostile["seen"]
-    assert took < program.seconds, graded.output
+    assert hostile["seconds"] < MOST_SECONDS
     assert [pid for pid in processes.everyone() if str(tmp_path) in processes.command_line(pid)] == []
     assert not any(Path(folder).exists() for folder in (tmp_path / "folders").read_text().split())
