@@ -9,7 +9,7 @@ GET = START + '''
         if answer.outcome != "answer" or not answer.json:
             raise CheckFailed(str(answer))'''
 LINGER = START + '''
-        cluster.wait_exit(20)'''
+        cluster.wait_exit(45)'''
 END = START + '''
         signalled = cluster.signal(Signals.SIGTERM)
         cluster.expect_exit(0, signalled, 1)
@@ -64,20 +64,20 @@ import tempfile
 for _ in range(64):
     with tempfile.NamedTemporaryFile(delete=False) as file:
         file.write(bytes(8 << 20))
-time.sleep(20)
+time.sleep(50)
 '''
 MANY_FILES = '''
 for number in range(40000):
     open(f"file{number}", "w").close()
-time.sleep(20)
+time.sleep(50)
 '''
 HEAD = "HTTP/1.1 200 OK\\r\\nContent-Type: application/json\\r\\n"
 BODY = '{"worker": 1, "pid": 1}'
 
 PROGRAMS = [
-    Hostile("prints-a-gigabyte", once_ready("for _ in range(1024): os.write(1, (b'x' * 1023 + b'\\n') * 1024)\ntime.sleep(20)"), LINGER,
+    Hostile("prints-a-gigabyte", once_ready("for _ in range(1024): os.write(1, (b'x' * 1023 + b'\\n') * 1024)\ntime.sleep(50)"), LINGER,
             r"wrote 5\d\d MiB to its output"),
-    Hostile("prints-a-line-without-end", once_ready("for _ in range(1024): os.write(2, b'x' * (1 << 20))\ntime.sleep(20)"), LINGER,
+    Hostile("prints-a-line-without-end", once_ready("for _ in range(1024): os.write(2, b'x' * (1 << 20))\ntime.sleep(50)"), LINGER,
             r"wrote 5\d\d MiB to its output"),
     Hostile("forks-in-a-loop", once_ready(FORKS.replace("DETACH", "pass")), LINGER, r"had \d+ processes at once"),
     Hostile("forks-in-a-loop-each-on-its-own", once_ready(FORKS.replace("DETACH", "os.setsid()")), LINGER, r"had \d+ processes at once"),
@@ -87,8 +87,8 @@ PROGRAMS = [
     Hostile("leaves-a-daemon", DAEMON, END, r"no process may be left, but there is \d+ .*time\.sleep\(60\)"),
     Hostile("fills-its-folder", once_ready(FILES), LINGER, r"wrote \d+ MiB into its TMPDIR"),
     Hostile("makes-many-files", once_ready(MANY_FILES), LINGER, "made more than 10000 files"),
-    Hostile("kills-its-parents-group", once_ready("os.killpg(os.getpgid(os.getppid()), 9)\ntime.sleep(20)"), LINGER, "killed its parent"),
-    Hostile("stops-its-parent", once_ready("os.kill(os.getppid(), signal.SIGSTOP)\ntime.sleep(20)"), LINGER, "stopped its parent"),
+    Hostile("kills-its-parents-group", once_ready("os.killpg(os.getpgid(os.getppid()), 9)\ntime.sleep(50)"), LINGER, "killed its parent"),
+    Hostile("stops-its-parent", once_ready("os.kill(os.getppid(), signal.SIGSTOP)\ntime.sleep(50)"), LINGER, "stopped its parent"),
     Hostile("claims-a-port-that-cannot-be", "print('ready url=http://127.0.0.1:99999 workers=1 pid=1', flush=True)", GET, "the ready line says"),
     Hostile("answers-without-end", answers(f"b'{HEAD}\\r\\n'", "while True: self.wfile.write(b'x' * 65536)"), GET, "a body of more than 8 MiB"),
     Hostile("answers-without-end-slowly", answers(f"b'{HEAD}\\r\\n'", "while True: self.wfile.write(b'x'); time.sleep(0.05)"), GET,

@@ -11,7 +11,7 @@ from toys import grade, server
 from grading import processes
 
 MOST_SECONDS = 30.0
-"""Even on a machine that does much else. Nearly all of it is patience with a program that does nothing."""
+"""Less than the programs last by themselves, and much even on a machine that does much else."""
 CHECKS = '''
 from pathlib import Path
 from signal import Signals
