@@ -1,7 +1,8 @@
 """In which order checks run, given that pytest-xdist deals them out in pairs and each process keeps its order.
 
-The check that all build on comes first, and very long ones right behind it; then the others that are built upon. Then each process gets a long check and a short one; the rest follows, longest
-first, to whoever is free. A check only ever waits for one that stands before it, so that nothing waits for ever.
+Checks that others build on come first, and very long ones right behind what they build on. Then each process gets a long check and a
+short one; the rest follows, longest first, to whoever is free. A check only ever waits for one that stands before it, so that nothing
+waits for ever.
 """
 from __future__ import annotations
 
@@ -12,14 +13,17 @@ VERY_LONG = 8.0
 """Seconds from which on a check decides how long the whole takes."""
 
 
-def arrange(checks: list[Check], seconds: Callable[[Check], float], needed: Callable[[Check], bool],
+def arrange(checks: list[Check], seconds: Callable[[Check], float], needs: Callable[[Check], list[Check]],
             processes: int) -> list[Check]:
-    """`needed` says whether another check builds on this one."""
-    first = [one for one in checks if needed(one)]
-    rest = sorted((one for one in checks if not needed(one)), key=seconds, reverse=True)
+    """`needs` says which others a check builds on; among these they stand before those that build on them."""
+    needed = [need for one in checks for need in needs(one)]
+    first = [one for one in checks if one in needed]
+    rest = sorted((one for one in checks if one not in needed), key=seconds, reverse=True)
     if first:
         very_long = [one for one in rest if seconds(one) >= VERY_LONG]
-        first[1:1], rest = very_long, rest[len(very_long):]
+        rest = rest[len(very_long):]
+        for one in reversed(very_long):
+            first.insert(1 + max((first.index(need) for need in needs(one)), default=0), one)
     places = max(0, 2 * processes - len(first))
     if len(rest) <= places:
         return first + rest

@@ -196,9 +196,10 @@ def lab(request: pytest.FixtureRequest) -> Lab:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Function]) -> None:
-    needed = {name for item in items for name in needs_of(class_of(item), item.function)}
+    named = {item.name: item for item in items}
+    needs = {item.name: [named[name] for name in needs_of(class_of(item), item.function) if name in named] for item in items}
     count = config.workerinput["workercount"] if hasattr(config, "workerinput") else 1
-    items[:] = arrange(items, lambda item: declaration(item).seconds, lambda item: item.name in needed, count)
+    items[:] = arrange(items, lambda item: declaration(item).seconds, lambda item: needs[item.name], count)
 
 
 def declaration(item: pytest.Function) -> Declaration:
