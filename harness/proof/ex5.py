@@ -6,9 +6,9 @@ from .wrong import Wrong
 FULL = "  if (waiting_.size() >= static_cast<std::size_t>(settings_.max_queue)) {"
 
 WRONG = (
-    Wrong("nobody-hands-out-after-a-result", "a worker that has finished gets no further task", 1,
-          (("  finish(task, Status::completed);\n  assign();", "  finish(task, Status::completed);"),), "although a worker is free",
-          also={number: "tasks that wait are not begun when a worker becomes free" for number in (2, 3, 4, 5)}),
+    Wrong("never-free-again", "a worker that has finished its task is never free again", 1,
+          (("  from.task.clear();\n  ++from.completed;", "  ++from.completed;"),), "although a worker is free",
+          also={number: "tasks that wait are not begun when a worker has finished" for number in (2, 3, 4, 5)}),
     Wrong("two-tasks-at-once", "a worker is given a task although it has one", 1,
           (("    if (free.pid == 0 || !free.task.empty()) {", "    if (free.pid == 0 || (!free.task.empty() && index > 0)) {"),), "second task",
           also={2: "no task ever waits", 3: "no task is ever queued", 4: "the queue is never full", 5: "the result of the task that was overwritten is dropped"}),
