@@ -136,7 +136,8 @@ def judge_wrong(verdict: Verdict, wrong: Wrong, report: dict[str, Any], how: How
                      f"{shown(wrong.item)}: {own}, should fail{reasons(report, wrong.item, own)}")
     elif not any(wrong.word.lower() in check["likely"].lower() for check in those(report, wrong.item, "fail")):
         causes = " | ".join(check["likely"] for check in those(report, wrong.item, "fail"))
-        verdict.note("unexplained", f"no likely cause names {wrong.word!r}: {causes}")
+        unsaid = those(report, wrong.item, "inconclusive")
+        verdict.note("inconclusive" if unsaid else "unexplained", f"no likely cause names {wrong.word!r}: {causes}")
     for number in () if how.item_only else ITEMS:
         other = results.get(number, "no result")
         if number == wrong.item or (other == "fail") == (number in wrong.also) or (other == "skipped" and own == "fail"):
