@@ -39,7 +39,7 @@ help:
 	@echo 'make prove           grade wrong programs: is each caught where it should be? (quicker: ARGS=--fast)'
 	@echo 'make soak RUNS=10    grade programs again and again, on an idle and a loaded machine: is a verdict ever wrong?'
 	@echo 'make bench           compare its speed with Node, gunicorn and nginx'
-	@echo 'make clean           remove everything that was built (your progress stays: build/progress.json)'
+	@echo 'make clean           remove everything that was built (your progress and the counts of make soak stay)'
 
 $(starters): ex%:
 	@$(call need,$*)
@@ -115,8 +115,9 @@ bench:
 	@.ci/python common/bench/bench.py $(ARGS)
 
 clean:
-	@[ ! -d build ] || find build -mindepth 1 -maxdepth 1 ! -name progress.json -exec rm -rf {} +
+	@[ ! -d build ] || find build -mindepth 1 -maxdepth 1 ! -name progress.json ! -name soak -exec rm -rf {} +
 	@[ ! -f build/progress.json ] || echo 'kept: build/progress.json, what you have reached (remove it to begin anew)'
+	@[ ! -d build/soak ] || echo 'kept: build/soak, the counts of make soak'
 
 # Anything else: say what there is. (Make looks for a way to remake this file, too.)
 Makefile: ;

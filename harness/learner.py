@@ -57,8 +57,8 @@ def next_hint(number: int, standing: Standing, failure: Failure) -> None:
     print(f"Exercise {number}, {name_of(failure.item)} failed when it was last tried: {failure.title}")
     if given < len(there):
         show(f"Hint {given + 1} of {len(there)}, {lowered(there[given].title)}", there[given].text)
-        standing.hints[str(failure.item)] = given + 1
-        progress.save(number, standing)
+        with progress.changing(number) as standing:
+            standing.hints[str(failure.item)] = given + 1
         print(f"\nTry it, then: make ex{number}-grade   The next hint: make ex{number}-hint")
         return
     for index, one in enumerate(there, 1):
@@ -92,12 +92,13 @@ def may_see(number: int) -> bool:
         print(f"{why}\nA hint: make ex{number}-hint   The solution all the same: make ex{number}-diff FORCE=1", file=sys.stderr)
         return False
     print(why)
-    standing.agreed = asked("Show it all the same? [y/N] ")
-    if standing.agreed:
-        progress.save(number, standing)
+    agreed = asked("Show it all the same? [y/N] ")
+    if agreed:
+        with progress.changing(number) as standing:
+            standing.agreed = True
     else:
         print(f"Not shown. A hint: make ex{number}-hint")
-    return standing.agreed
+    return agreed
 
 
 def asked(question: str) -> bool:

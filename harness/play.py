@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 from signal import SIGINT, SIGKILL
 
-from grading import processes
 from grading.lab import Lab
+from grading.output import Line
 from grading.program import COMMON_VARIABLES, NoProgram, Program
 from grading.report_html import NoLibrary, filled
 from grading.run import LeadingRun
@@ -54,25 +54,9 @@ def advice(exercise: Exercise, url: str, address: str) -> str:
                       f"In the browser, with buttons: {address}", "Ctrl+C ends it.", ""])
 
 
-class Echo(threading.Thread):
-    """Shows what the program writes, as if it had been started here."""
-
-    def __init__(self, session: Session) -> None:
-        super().__init__(daemon=True, name="echo")
-        self.session, self.cluster, self.shown = session, session.cluster, 0
-
-    def run(self) -> None:
-        while True:
-            time.sleep(0.05)
-            self.catch_up()
-
-    def catch_up(self) -> None:
-        if self.cluster is not self.session.cluster:
-            self.cluster, self.shown = self.session.cluster, 0
-        lines = self.cluster.lines[self.shown:]
-        self.shown += len(lines)
-        for line in lines:
-            print(line.text, file=sys.stderr if line.error else sys.stdout, flush=True)
+def echo(line: Line) -> None:
+    """As if the program had been started here."""
+    print(line.text, file=sys.stderr if line.error else sys.stdout, flush=True)
 
 
 def play(session: Session, server: PlayServer) -> None:
@@ -97,29 +81,28 @@ def main() -> int:
     wanted = options()
     exercise = exercise_of(wanted.number)
     command = f"build/bin/ex{wanted.number}{'-solution' if wanted.solution else ''}"
-    processes.adopt_orphans()
     run = LeadingRun()
     session: Session | None = None
     try:
         page = filled("play.html", {"title": f"Exercise {exercise.number}: {exercise.name}"}, ("style.css", "timeline.js", "play.js"))
         lab = Lab(exercise, Program.find(command, ROOT, f"Build it first: make ex{wanted.number}"), run, real_time=True)
-        session = Session(lab, settings_of(exercise))
+        session = Session(lab, settings_of(exercise), echo)
         session.start()
         with PlayServer(session, page) as server:
-            echo = Echo(session)
-            echo.catch_up()
             print(advice(exercise, session.cluster.url, server.address), flush=True)
-            echo.start()
             play(session, server)
-            echo.catch_up()
     except (CheckFailed, Inconclusive, NoProgram, NoLibrary) as why:
         print(f"error: {why.seen if isinstance(why, CheckFailed) else why}", file=sys.stderr)
         if not wanted.solution:
             print(f"The solution can be played with, too: make ex{wanted.number}-play SOLUTION=1", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130  # before it was ready
     finally:
         if session is not None:
             session.end()
+            if session.lab.clusters and session.cluster.excess:
+                print(f"it was ended here: {session.cluster.excess}", file=sys.stderr)
         run.end()
     return 0
 

@@ -11,9 +11,11 @@ import argparse
 import random
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Callable
 
 from proof import build, choose, machine, tally
 from proof.grade import How, Subject, Verdict, grade
@@ -21,7 +23,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-FILE = build.ROOT / "build/proof/soak.json"
+FILE = build.ROOT / "build/soak/soak.json"
 ROUND = 12
 """Gradings in a row with the same load: to start and end it takes time."""
 
@@ -40,7 +42,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--load", default="", metavar="idle,cpu", help=f"loads, of {', '.join(machine.LOADS)} (default: all)")
     parser.add_argument("--jobs", type=positive, default=2, help="gradings at the same time (default: 2)")
     parser.add_argument("--minutes", type=positive, help="begin no round after that time")
-    parser.add_argument("--file", type=Path, default=FILE, help="where the counts are kept (default: build/proof/soak.json)")
+    parser.add_argument("--file", type=Path, default=FILE, help="where the counts are kept (default: build/soak/soak.json)")
     return parser.parse_args()
 
 
@@ -70,12 +72,23 @@ class Series:
             self.places.put(place)
 
     def round(self, load: str, gradings: list[tuple[Subject, machine.State]]) -> None:
-        with machine.loaded(load), ThreadPoolExecutor(self.jobs) as pool:
+        with machine.loaded(load) as there, ThreadPoolExecutor(self.jobs) as pool:
+            waiting = deque(pool.submit(self.one, grading) for grading in gradings)
             try:
-                for verdict, state in pool.map(self.one, gradings):
-                    self.take(verdict, state)
-            finally:
-                pool.shutdown(cancel_futures=True)
+                self.take_all(waiting, there)
+            except KeyboardInterrupt:
+                begun = deque(future for future in waiting if not future.cancel())
+                print(f"waiting for {len(begun)} gradings that have begun", flush=True)
+                self.take_all(begun, there)
+                raise
+
+    def take_all(self, waiting: deque[Future[tuple[Verdict, machine.State]]], there: Callable[[], bool]) -> None:
+        while waiting:
+            verdict, state = waiting[0].result()
+            waiting.popleft()
+            if not there():
+                sys.exit("error: the load has ended by itself; what was graded meanwhile is not counted")
+            self.take(verdict, state)
 
     def one(self, grading: tuple[Subject, machine.State]) -> tuple[Verdict, machine.State]:
         subject, state = grading
@@ -111,9 +124,14 @@ def main() -> int:
     loads = choose.listed(wanted.load, list(machine.LOADS), "load")
     machine.need_tools()
     try:
-        tally.read(wanted.file)
+        with tally.kept_in(wanted.file):
+            return soak(wanted, loads)
     except ValueError as why:
         sys.exit(f"error: {why}")
+
+
+def soak(wanted: argparse.Namespace, loads: list[str]) -> int:
+    tally.read(wanted.file)  # before anything is built
     rounds = plan(choose.choose(wanted), wanted.runs, loads)
     series = Series(wanted.file, wanted.jobs, sum(len(gradings) for _, gradings in rounds))
     end = time.monotonic() + 60 * wanted.minutes if wanted.minutes else float("inf")

@@ -15,6 +15,7 @@ from contextlib import suppress
 from datetime import datetime
 
 from grading import processes, progress
+from grading.run import GUARDIAN_SECONDS
 from grading.checklist import COMMON
 from learner import folder_of, name_of
 from watchdog.events import EVENT_TYPE_CLOSED, EVENT_TYPE_CREATED, EVENT_TYPE_MOVED, FileSystemEvent, FileSystemEventHandler
@@ -26,8 +27,8 @@ SETTLED = 0.05
 """Seconds without another event after which a save is complete: editors write, rename and touch."""
 QUICK_PROCESSES = 2
 """For one item alone: each process more delays its first verdict by its own start."""
-CLEARED = 15.0
-"""Seconds that a grading which was ended has to clear up; its guardian needs 10 at most."""
+CLEARED = GUARDIAN_SECONDS
+"""Seconds that a grading which was ended has to clear up."""
 
 
 class Saves(FileSystemEventHandler):
@@ -38,7 +39,8 @@ class Saves(FileSystemEventHandler):
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         if event.event_type in (EVENT_TYPE_CLOSED, EVENT_TYPE_MOVED, EVENT_TYPE_CREATED):
-            if getattr(event, "dest_path", event.src_path).endswith(SOURCES):
+            name = os.path.basename(os.fsdecode(getattr(event, "dest_path", "") or event.src_path))
+            if name.endswith(SOURCES) and not name.startswith("."):  # Emacs locks a file by a link .#main.cpp
                 os.write(self._told, b".")
 
     def wait(self) -> None:

@@ -25,7 +25,7 @@ SHORTER = {
     "make bench": "make --dry-run bench",
     "make ex1-diff": "make ex1-diff FORCE=1",
     "make prove ARGS=--fast": "make prove ARGS='--fast --only 1 --name no-retry-after'",
-    "make soak RUNS=10": "make soak ARGS='--only 1 --name no-retry-after --load idle --file build/proof/readme.json'",
+    "make soak RUNS=10": "make soak ARGS='--only 1 --name no-retry-after --load idle --file build/proof/soak.json'",
     "python3 -m pytest harness/tests": "python3 -m pytest harness/tests -k order",
 }
 UNTIL_CTRL_C = ("-run", "-watch", "-play SOLUTION=1")

@@ -1,4 +1,4 @@
-"""Folders that programs have written to: they are removed whatever the program did to them, and files there read with care."""
+"""Files and folders with care: what programs have written to is removed whatever they did to it, and read; files are written whole."""
 from __future__ import annotations
 
 import os
@@ -25,3 +25,22 @@ def text_of(path: Path) -> str:
             return file.read() if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else ""
     except OSError:
         return ""
+
+
+def write_whole(path: Path, text: str) -> None:
+    """All of it or nothing, also for who reads meanwhile: a new file takes the place of an old one."""
+    if not replaceable(path):
+        path.write_text(text, encoding="utf-8")
+        return
+    partial = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def replaceable(path: Path) -> bool:
+    """Not a device, a pipe or a link (`/dev/stdout` is one), which must stay what it is."""
+    return not path.is_symlink() and (path.is_file() or not path.exists())

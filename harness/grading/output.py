@@ -5,6 +5,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass
+from typing import Callable
 
 from .events import EventLog
 
@@ -43,6 +44,14 @@ class Output:
         self._tail: deque[Piece] = deque()
         self._tail_size = self._dropped = 0
         self._threads: list[threading.Thread] = []
+        self._hear: Callable[[Line], None] | None = None
+
+    def listen(self, hear: Callable[[Line], None]) -> None:
+        """Tell every line, those so far and those to come, one after another from whichever thread."""
+        with self.came:
+            for line in self.lines():
+                hear(line)
+            self._hear = hear
 
     def read(self, source: int, *, error: bool) -> None:
         """Read from this descriptor until its end, and close it."""
@@ -77,6 +86,9 @@ class Output:
     def _take(self, piece: Piece) -> None:
         with self.came:
             self.size += len(piece.data) + 1
+            if self._hear is not None:
+                for text in shown(piece.data).split("\n"):
+                    self._hear(Line(piece.t, text, piece.error))
             if len(self._head) < HEAD_LINES and self.size < HEAD_BYTES:
                 lines = [Line(piece.t, text, piece.error) for text in shown(piece.data).split("\n")]
                 self._head += lines

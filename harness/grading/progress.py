@@ -13,15 +13,18 @@ CLUSTER_PROGRESS names another file; tests use it.
 """
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import sys
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterator
 
 from .checklist import COMMON, Checklist
+from .folders import write_whole
 from .verdict import Record
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -68,30 +71,39 @@ def of(number: int) -> Standing:
     return load().get(str(number), Standing())
 
 
-def save(number: int, standing: Standing) -> None:
-    """All or nothing: another process sees the old file or the new one."""
-    everything = {**load(), str(number): standing}
+@contextmanager
+def changing(number: int) -> Iterator[Standing]:
+    """A standing that is kept when it has been changed. Others who want to change the file wait meanwhile."""
     target = place()
-    partial = target.with_suffix(f".{os.getpid()}")
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial.write_text(json.dumps({key: asdict(one) for key, one in everything.items()}, indent=1) + "\n", encoding="utf-8")
-    partial.replace(target)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        everything = load()
+        yield everything.setdefault(str(number), Standing())
+        write_whole(target, json.dumps({key: asdict(one) for key, one in everything.items()}, indent=1) + "\n")
+    finally:
+        os.close(folder)
 
 
 def record(checklist: Checklist) -> None:
     """Take a grading of the learner's own program into account. Only a whole one changes what counts."""
-    standing = of(checklist.exercise.number)
+    try:
+        with changing(checklist.exercise.number) as standing:
+            take(standing, checklist)
+    except OSError as why:
+        print(f"your progress is not kept: {why}", file=sys.stderr)
+
+
+def take(standing: Standing, checklist: Checklist) -> None:
     tried = [one for item in checklist.items for one in item.records.values()]
     if checklist.whole:
         standing.graded = datetime.now().strftime("%Y-%m-%d %H:%M")
         standing.results = {str(item.number): str(item.result) for item in checklist.counted}
         standing.earned = standing.earned or checklist.passed == len(checklist.counted)
-        standing.failed = []
+        there = {id_ for item in checklist.items for id_ in item.planned}
+        standing.failed = [one for one in standing.failed if one.check in there]
     standing.failed = still_failed(standing.failed, tried)
-    try:
-        save(checklist.exercise.number, standing)
-    except OSError as why:
-        print(f"your progress is not kept: {why}", file=sys.stderr)
 
 
 def still_failed(before: list[Failure], tried: list[Record]) -> list[Failure]:

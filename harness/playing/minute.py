@@ -15,6 +15,8 @@ from grading.timeline_journal import Entry, entries
 
 SPAN = 60.0
 """Seconds that are shown."""
+MOST = 20_000
+"""Entries of a journal that are kept: somebody may ask as quickly as the machine can."""
 LASTING = ("spawn", "exit", "ready")
 """Events of the journal that say what a process is; the others are forgotten when they are out of sight."""
 
@@ -36,7 +38,9 @@ class Tail:
             return self.kept
         self.position += len(text) + len(end)
         self.kept += [entry for line in text.splitlines() if (entry := parsed(line))]
-        self.kept = [entry for entry in self.kept if entry.get("event") in LASTING or entry.get("t", 0.0) >= since]
+        lasting = [entry for entry in self.kept if entry.get("event") in LASTING]
+        passing = [entry for entry in self.kept if entry.get("event") not in LASTING and entry.get("t", 0.0) >= since]
+        self.kept = lasting + passing[-MOST:]
         return self.kept
 
 

@@ -42,6 +42,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         what, order = self._wanted(), self._body()
         session = self.server.session
+        if order is None:
+            self._tell(HTTPStatus.BAD_REQUEST, {"error": f"a JSON object of at most {LONGEST_BODY} bytes is wanted"})
+            return
         try:
             if what == "signal" and isinstance(order.get("to"), int) and isinstance(order.get("name"), str):
                 session.signal(order["to"], order["name"])
@@ -63,16 +66,16 @@ class Handler(BaseHTTPRequestHandler):
         known = secrets.compare_digest(token.encode(), self.server.token.encode()) and slash and self.headers.get("Host") in self.server.hosts
         return what if known else None
 
-    def _body(self) -> dict[str, Any]:
+    def _body(self) -> dict[str, Any] | None:
         """JSON that says so: a form of another page cannot."""
         length = self.headers.get("Content-Length", "0")
         if not length.isascii() or not length.isdigit() or int(length) > LONGEST_BODY or self.headers.get("Content-Type") != "application/json":
-            return {}
+            return None
         try:
             found = json.loads(self.rfile.read(int(length)))
         except ValueError:
-            return {}
-        return found if isinstance(found, dict) else {}
+            return None
+        return found if isinstance(found, dict) else None
 
     def _tell(self, status: HTTPStatus, value: dict[str, Any]) -> None:
         self._answer(status, "application/json", json.dumps(value, separators=(",", ":")).encode())

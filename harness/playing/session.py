@@ -3,11 +3,12 @@ from __future__ import annotations
 
 import threading
 from signal import Signals
-from typing import Any
+from typing import Any, Callable
 
 from grading import processes
 from grading.cluster import Cluster
 from grading.lab import Lab
+from grading.output import Line
 from grading.verdict import CheckFailed, Inconclusive
 
 from .load import KINDS, Load
@@ -24,11 +25,13 @@ class Refused(Exception):
 class Session:
     """Any thread may call it; one thing is done at a time."""
 
-    def __init__(self, lab: Lab, settings: dict[str, str]) -> None:
-        self.lab = lab
+    def __init__(self, lab: Lab, settings: dict[str, str], hear: Callable[[Line], None]) -> None:
+        """`hear` is told every line that the program writes."""
+        self.lab, self.hear = lab, hear
         self.settings: dict[str, int | str | None] = {"PORT": None, **settings}
         self.minute = Minute(lab.log)
         self._guard = threading.RLock()
+        self._open: Cluster | None = None
 
     @property
     def cluster(self) -> Cluster:
@@ -41,14 +44,18 @@ class Session:
             if self.lab.clusters and self.running():
                 raise Refused("it runs already")
             self.end()
-            self.load = Load(self.lab.start(self.settings, wait=False))
+            self._open = self.lab.start(self.settings, wait=False)
+            self._open.written.listen(self.hear)
+            self.load = Load(self._open)
         self.cluster.wait_ready()
 
     def end(self) -> None:
         """Whatever it still does."""
-        if self.lab.clusters:
-            self.load.end()
-            self.cluster.tear_down()
+        with self._guard:
+            if self._open is not None:
+                self.load.end()
+                self._open.tear_down()
+                self._open = None
 
     def running(self) -> bool:
         return processes.alive(self.cluster.pid)
@@ -101,4 +108,4 @@ class Session:
             picture = self.minute.picture(self.cluster)
             workers = [{"slot": slot, "pid": pid, "stopped": processes.stopped(pid)} for slot, pid in self.workers().items()]
             return {"picture": picture, "running": self.running(), "exitCode": self.exit_code(), "workers": workers, "pid": self.cluster.pid,
-                    "url": self.cluster.url, "load": self.load.kind}
+                    "url": self.cluster.url, "load": self.load.kind, "excess": self.cluster.excess}

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Iterator
+from typing import Callable, Iterable, Iterator
 
 LOADS: dict[str, tuple[str, ...]] = {
     "idle": (),
@@ -29,9 +29,15 @@ class State:
 
     def prefix(self, place: int) -> tuple[str, ...]:
         """Words that keep a grading to that many cores; `place` numbers gradings that go on at the same time."""
-        allowed = sorted(os.sched_getaffinity(0))
-        chosen = [allowed[(place + index) % len(allowed)] for index in range(self.cores)]
-        return ("taskset", "--cpu-list", ",".join(map(str, sorted(set(chosen)))))
+        return kept_to({CORES[(place + index) % len(CORES)] for index in range(self.cores)})
+
+
+CORES = sorted(os.sched_getaffinity(0))[:2]
+"""Two, on which the gradings run, and the load: on a machine with more of them they would not meet."""
+
+
+def kept_to(cores: Iterable[int]) -> tuple[str, ...]:
+    return ("taskset", "--cpu-list", ",".join(map(str, sorted(cores))))
 
 
 STATES = tuple(State(load, cores) for cores in (2, 1) for load in LOADS)
@@ -53,17 +59,15 @@ def need_tools() -> None:
 
 
 @contextmanager
-def loaded(load: str) -> Iterator[None]:
-    """Keeps the machine busy meanwhile; the load ends with this process, however that ends."""
+def loaded(load: str) -> Iterator[Callable[[], bool]]:
+    """Keeps the machine busy meanwhile, and tells whether it still does; the load ends with this process, however that ends."""
     if not LOADS[load]:
-        yield
+        yield lambda: True
         return
-    words = ["setpriv", "--pdeathsig", "TERM", "stress-ng", "--quiet", *LOADS[load]]
+    words = [*kept_to(CORES), "setpriv", "--pdeathsig", "TERM", "stress-ng", "--quiet", *LOADS[load]]
     with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True) as stress:
         try:
-            yield
+            yield lambda: stress.poll() is None
         finally:
-            if stress.poll() is not None:
-                sys.exit("error: stress-ng ended early: the load was not there")
-            os.killpg(stress.pid, signal.SIGTERM)
-            stress.wait()
+            if stress.poll() is None:
+                os.killpg(stress.pid, signal.SIGTERM)

@@ -6,13 +6,17 @@
 """
 from __future__ import annotations
 
+import fcntl
 import json
 import math
 import os
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterator
+
+from grading.folders import write_whole
 
 from .grade import Verdict
 
@@ -64,10 +68,21 @@ def read(file: Path) -> Tally:
 
 def write(tally: Tally, file: Path) -> None:
     """Whole or not at all: a series may be ended at any moment."""
+    write_whole(file, json.dumps(vars(tally), indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+@contextmanager
+def kept_in(file: Path) -> Iterator[None]:
+    """Only one series at a time counts in a folder. Raises ValueError if there is one already."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    new = file.with_suffix(".new")
-    new.write_text(json.dumps(vars(tally), indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(new, file)
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise ValueError(f"another series keeps its counts in {file.parent} just now") from None
+    finally:
+        os.close(folder)
 
 
 def upper_bound(events: int, tries: int) -> float:
@@ -78,9 +93,14 @@ def upper_bound(events: int, tries: int) -> float:
     low, high = 0.0, 1.0
     while high - low > 1e-9:
         rate = (low + high) / 2
-        at_most = math.fsum(math.comb(tries, k) * rate**k * (1 - rate) ** (tries - k) for k in range(events + 1))
-        low, high = (rate, high) if at_most > 1 - CERTAINTY else (low, rate)
+        low, high = (rate, high) if at_most(events, tries, rate) > 1 - CERTAINTY else (low, rate)
     return high
+
+
+def at_most(events: int, tries: int, rate: float) -> float:
+    """How likely so few events are in so many tries. By logarithms: the coefficients alone are beyond any float."""
+    ways = [math.lgamma(tries + 1) - math.lgamma(k + 1) - math.lgamma(tries - k + 1) for k in range(events + 1)]
+    return math.fsum(math.exp(way + k * math.log(rate) + (tries - k) * math.log1p(-rate)) for k, way in enumerate(ways))
 
 
 def rows(tally: Tally) -> list[list[str]]:

@@ -48,7 +48,7 @@ function showWorkers(workers) {
 
 function show(state) {
   const ended = state.exitCode === null ? "" : state.exitCode < 0 ? `ended by signal ${-state.exitCode}` : `ended with exit code ${state.exitCode}`;
-  at("summary").textContent = ended || `${state.url || "starting …"}, master ${state.pid}`;
+  at("summary").textContent = [ended, state.excess].filter(Boolean).join(": ") || `${state.url || "starting …"}, master ${state.pid}`;
   at("start").disabled = state.running;
   for (const [, kind] of LOADS) at(`load-${kind}`).setAttribute("aria-pressed", String(state.load === kind));
   showWorkers(state.workers);

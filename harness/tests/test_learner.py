@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import hints
+import learner as module
 import pytest
 from toys import HARNESS
 
@@ -129,6 +130,25 @@ def test_what_was_not_judged_stays_failed() -> None:
     graded("skipped", chosen=2)
     graded("inconclusive", chosen=1)
     assert [one.item for one in progress.of(1).failed] == [1, 2]
+
+
+def test_a_whole_grading_that_could_not_judge_forgets_no_failure() -> None:
+    graded("pass", "fail", "pass", "pass", "pass")
+    graded("pass", "inconclusive", "pass", "pass", "pass")
+    assert [one.item for one in progress.of(1).failed] == [2]
+
+
+def test_what_is_earned_while_the_question_is_asked_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    graded("pass", "fail", "pass", "pass", "pass")
+
+    def earn_and_say_yes(_: str) -> bool:
+        graded("pass", "pass", "pass", "pass", "pass")
+        return True
+
+    monkeypatch.setattr(module, "asked", earn_and_say_yes)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    assert module.may_see(1)
+    assert progress.of(1).earned and progress.of(1).agreed and not progress.of(1).failed
 
 
 def test_the_common_ground_comes_last() -> None:

@@ -32,6 +32,7 @@ def told(self):
     note("response", method="GET", path=self.path, status=200, conn=self.client_address[1])
 Handler.do_GET = told
 '''
+heard: list[str] = []
 
 
 class Page:
@@ -69,7 +70,8 @@ def await_true(condition: Callable[[], object]) -> None:
 
 @pytest.fixture
 def page(make_lab: Callable[[str], Lab]) -> Iterator[Page]:
-    session = Session(make_lab(JOURNAL), {"PORT": "0"})
+    heard.clear()
+    session = Session(make_lab(JOURNAL), {"PORT": "0"}, lambda line: heard.append(line.text))
     session.start()
     html = filled("play.html", {"title": "toy"}, ("style.css", "timeline.js", "play.js"))
     with PlayServer(session, html) as server:
@@ -107,7 +109,8 @@ def test_nobody_else_presses_the_buttons(page: Page) -> None:
     root = page.server.address.rsplit("/", 2)[0]
     right = page.server.address + "signal"
     assert page.ask(f"{root}/signal", order)[0] == page.ask(f"{root}/guessed/signal", order)[0] == 404
-    assert page.ask(right, order, Host="evil.example")[0] == page.ask(right, order, **{"Content-Type": "text/plain"})[0] == 404
+    assert page.ask(right, order, Host="evil.example")[0] == 404
+    assert page.ask(right, order, **{"Content-Type": "text/plain"})[0] == 400
     assert page.ask(f"{root}/guessed/state")[0] == 404
     assert page.state()["running"] and page.server.server_address[0] == "127.0.0.1"
 
@@ -138,6 +141,30 @@ def test_what_is_a_minute_old_is_forgotten(page: Page, monkeypatch: pytest.Monke
     monkeypatch.setattr("playing.minute.SPAN", 0.2)
     await_true(lambda: not page.rows("bars"))
     assert [lane["kind"] for lane in page.rows("lanes")] == ["master"]
+
+
+def test_every_line_is_told_once(page: Page) -> None:
+    page.press("signal", to=0, name="SIGTERM")
+    await_true(lambda: not page.session.running())
+    page.press("start")
+    assert [line.partition("=")[0] for line in heard] == ["ready url", "ready url"]
+
+
+def test_a_program_that_cannot_be_started_again_is_said(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "server.py").unlink()
+    page.press("signal", to=0, name="SIGTERM")
+    await_true(lambda: not page.session.running())
+    for _ in range(2):
+        code, answer = page.press("start")
+        assert code == 409 and "before its ready line" in answer["error"]
+
+
+def test_of_many_requests_the_newest_are_kept(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("playing.minute.MOST", 6)
+    for _ in range(5):
+        with urllib.request.urlopen(f"{page.session.cluster.url}/theirs", timeout=PATIENCE) as answer:
+            answer.read()
+    await_true(lambda: len(page.rows("bars")) == 3)
 
 
 def test_one_thing_at_a_time(page: Page) -> None:

@@ -90,6 +90,18 @@ def test_series_add_up(tmp_path: Path) -> None:
     assert [row[:6] for row in tally.rows(counts)][-1] == ["all", "all", "3", "0", "63.16%", "1"]
 
 
+def test_the_upper_bound_of_many() -> None:
+    assert 0.12 < tally.upper_bound(240, 2000) < 0.14 and tally.upper_bound(0, 100_000) < 0.00004
+
+
+def test_two_series_do_not_write_to_the_same_place(tmp_path: Path) -> None:
+    with tally.kept_in(tmp_path / "soak.json"):
+        with pytest.raises(ValueError, match="another series"), tally.kept_in(tmp_path / "other.json"):
+            pass
+    with tally.kept_in(tmp_path / "soak.json"):
+        pass
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"other": 1}'])
 def test_a_file_of_something_else_is_not_overwritten(text: str, tmp_path: Path) -> None:
     file = tmp_path / "soak.json"
@@ -113,11 +125,12 @@ def test_each_program_is_graded_as_often_as_was_asked_and_half_of_it_without_loa
 def test_the_load_is_there_meanwhile_and_ends() -> None:
     me = os.getpid()
     before = processes.children(me)
-    with machine.loaded("cpu"):
+    with machine.loaded("cpu") as there:
         [stress] = [pid for pid in processes.children(me) if pid not in before]
         while len(burners := processes.children(stress)) < 2:
-            assert processes.alive(stress)
+            assert there()
             time.sleep(0.01)
+    assert not there()
     until = time.monotonic() + 5
     while any(map(processes.alive, (stress, *burners))):
         assert time.monotonic() < until
@@ -126,8 +139,8 @@ def test_the_load_is_there_meanwhile_and_ends() -> None:
 
 def test_no_load_starts_nothing() -> None:
     before = processes.children(os.getpid())
-    with machine.loaded("idle"):
-        assert processes.children(os.getpid()) == before
+    with machine.loaded("idle") as there:
+        assert there() and processes.children(os.getpid()) == before
 
 
 def test_a_word_that_is_not_known_is_refused_with_those_that_are(capsys: pytest.CaptureFixture[str]) -> None:

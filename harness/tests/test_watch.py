@@ -15,7 +15,7 @@ from typing import Callable, Iterator
 import pytest
 from toys import EXERCISE, HARNESS, SERVER
 from watch import Saves
-from watchdog.events import FileClosedEvent, FileModifiedEvent, FileMovedEvent, FileSystemEvent
+from watchdog.events import FileClosedEvent, FileCreatedEvent, FileModifiedEvent, FileMovedEvent, FileSystemEvent
 
 from grading import processes
 from grading.processes import RUN_MARKER
@@ -149,6 +149,7 @@ def test_an_error_of_the_compiler_is_shown_as_it_is(kit: Kit) -> None:
     (FileMovedEvent("ex/4913", "ex/main.cpp"), True),
     (FileMovedEvent("ex/main.cpp", "ex/main.cpp~"), False),
     (FileClosedEvent("ex/.main.cpp.swp"), False),
+    (FileCreatedEvent("ex/.#main.cpp"), False),
     (FileClosedEvent("ex/README.md"), False),
     (FileModifiedEvent("ex/main.cpp"), False),
 ], ids=str)
