@@ -25,7 +25,7 @@ FAST = How(item_only=True, processes=0)
 
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make prove", description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--fast", action="store_true", help="wrong programs only, and of each only the item that must fail")
+    parser.add_argument("--fast", action="store_true", help="wrong programs only (those that need --real-time left out), and of each only the item that must fail")
     choose.add_options(parser)
     parser.add_argument("--jobs", type=int, help="programs that are graded at the same time (default: 2, or 6 with --fast)")
     return parser.parse_args()
