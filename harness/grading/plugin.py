@@ -17,6 +17,7 @@ import pytest
 
 from . import progress
 from .checklist import INCONCLUSIVE_EXIT, Checklist, declaration_of, needs_of, sentence
+from .folders import replaceable
 from .lab import Lab
 from .order import arrange
 from .preflight import problems
@@ -161,12 +162,13 @@ def report_folder(config: pytest.Config, exercise: Exercise) -> Path | None:
     if given is not None:
         return Path(given) if given else None
     which = "-solution" if option(config, "solution") else "-program" if option(config, "program") is not None else ""
-    return (ROOT if config.rootpath == HARNESS else config.rootpath) / f"build/reports/ex{exercise.number}{which}"
+    return root(config) / f"build/reports/ex{exercise.number}{which}"
 
 
 def refuse_unwritable(file: Path) -> None:
     """Before the run, not after it."""
-    if not os.access(file if file.exists() else file.parent, os.W_OK) or file.is_dir():
+    needed = [file] * file.exists() + [file.parent] * replaceable(file)
+    if file.is_dir() or not all(os.access(one, os.W_OK) for one in needed):
         raise pytest.UsageError(f"--report-json {file}: no file can be written there")
 
 
@@ -226,7 +228,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool:
         record.trace = os.path.relpath(bench.trace.folder)
     run_check(record, cls, item.function, bench, needed, lambda: item.obj(**arguments))
     if bench.trace is not None:
-        bench.trace.keep_events(bench.log)
+        record.notes += bench.trace.keep_events(bench.log)
     record.hint = hint(item.module.EXERCISE, number, record.hint) if record.result == "fail" else ""
     item.user_properties.append((RECORD, vars(record)))
     if record.result == "fail":

@@ -12,8 +12,10 @@ import pytest
 from toys import command, server, write_exercise
 
 from grading import processes
+from grading.cluster import Cluster
+from grading.common_start import end_gracefully
 from grading.lab import Lab
-from grading.verdict import CheckFailed
+from grading.verdict import CheckFailed, Inconclusive
 
 RUNAWAY = '''
 import subprocess
@@ -75,6 +77,34 @@ def test_a_clean_end_has_no_findings(make_lab: Callable[[str], Lab]) -> None:
     cluster.expect_exit(0, signalled, 5)
     cluster.expect_nothing_left(signalled, 5)
     assert lab.finish() == []
+
+
+@pytest.mark.parametrize("end", [lambda cluster, since: cluster.expect_exit(0, since, 5), lambda cluster, _: end_gracefully(cluster)])
+def test_a_keeper_that_is_slow_to_tell_is_no_fault(make_lab: Callable[[str], Lab], monkeypatch: pytest.MonkeyPatch,
+                                                   end: Callable[[Cluster, float], object]) -> None:
+    lab = make_lab("")
+    cluster = lab.start()
+    monkeypatch.setattr(cluster.ward, "wait", lambda patience: None)
+    with pytest.raises(Inconclusive, match="its keeper has not told"):
+        end(cluster, cluster.signal(signal.SIGTERM))
+    lab.finish()
+
+
+def test_a_program_gets_three_descriptors_and_no_more(make_lab: Callable[[str], Lab]) -> None:
+    lab = make_lab("print('inherited', [one for one in range(64) if os.path.exists(f'/proc/self/fd/{one}')], flush=True)")
+    assert "inherited [0, 1, 2]" in lab.start().output()
+    lab.finish()
+
+
+def test_the_number_of_a_keeper_that_is_gone_is_not_signalled(make_lab: Callable[[str], Lab], monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = make_lab("")
+    ward = lab.start().ward
+    os.kill(ward.keeper, signal.SIGKILL)
+    assert ward.wait_over(10)
+    signalled: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda pid, number: signalled.append(pid))
+    lab.finish()
+    assert ward.keeper not in signalled
 
 
 def test_a_stopped_cluster_is_ended(make_lab: Callable[[str], Lab]) -> None:
