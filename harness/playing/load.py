@@ -23,14 +23,15 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class Kind:
-    clients: int
+class Clients:
+    count: int
     pause: float
     """Seconds between an answer and the next request of the same client."""
     slow: bool = False
 
 
-KINDS = {"gentle": Kind(2, 0.5), "heavy": Kind(16, 0.12), "slow": Kind(4, 0.2, slow=True)}
+KINDS = {"gentle": (Clients(2, 0.5),), "heavy": (Clients(16, 0.12),), "slow": (Clients(4, 0.2, slow=True), Clients(2, 0.5))}
+"""With what is slow there are always some who see what a new request meets meanwhile."""
 
 
 def task(kind: str, n: int) -> Ask:
@@ -54,23 +55,24 @@ class Load:
 
     def begin(self, name: str) -> None:
         """Ends the load that goes on, if there is one. Raises KeyError for an unknown name."""
-        kind, number = KINDS[name], self.cluster.exercise.number
-        ask = (SLOW_ASK if kind.slow else QUICK_ASK).get(number, PLAIN)
+        groups, number = KINDS[name], self.cluster.exercise.number
         self.end()
         with self._guard:
             self.kind, self._end = name, threading.Event()
-            for client in range(kind.clients):
-                threading.Thread(target=self._run, args=(ask, kind, client % 2 == 0, self._end), daemon=True, name=f"load-{client}").start()
+            for clients in groups:
+                ask = (SLOW_ASK if clients.slow else QUICK_ASK).get(number, PLAIN)
+                for client in range(clients.count):
+                    threading.Thread(target=self._run, args=(ask, clients.pause, client % 2 == 0, self._end), daemon=True, name=f"load-{client}").start()
 
     def end(self) -> None:
         with self._guard:
             self.kind = ""
             self._end.set()
 
-    def _run(self, ask: Ask, kind: Kind, keeps: bool, ended: threading.Event) -> None:
+    def _run(self, ask: Ask, pause: float, keeps: bool, ended: threading.Event) -> None:
         until = time.monotonic() + LONGEST
         connection: Connection | None = None
-        while not ended.wait(kind.pause):
+        while not ended.wait(pause):
             if time.monotonic() > until:
                 self.end()
             elif keeps:

@@ -14,7 +14,9 @@ from grading.verdict import CheckFailed, Inconclusive
 from .load import KINDS, Load
 from .minute import Minute
 
-TO_MASTER = ("SIGTERM", "SIGINT", "SIGUSR2", "SIGKILL")
+TO_MASTER = ("SIGTERM", "SIGINT", "SIGKILL")
+RESTARTS = {2: ("SIGUSR2",)}
+"""Exercise → what it knows beside these; the others would die of it."""
 TO_WORKER = ("SIGTERM", "SIGSTOP", "SIGCONT", "SIGKILL")
 
 
@@ -73,9 +75,12 @@ class Session:
                 slots[entry["peer"]] = entry["child"]
         return {slot: pid for slot, pid in sorted(slots.items()) if processes.alive(pid)}
 
+    def to_master(self) -> tuple[str, ...]:
+        return TO_MASTER + RESTARTS.get(self.lab.exercise.number, ())
+
     def signal(self, to: int, name: str) -> None:
         """`to`: a worker's slot, 0 for the master."""
-        if name not in (TO_WORKER if to else TO_MASTER):
+        if name not in (TO_WORKER if to else self.to_master()):
             raise Refused(f"no button sends {name} there")
         with self._guard:
             if not self.running():
@@ -105,7 +110,10 @@ class Session:
     def state(self) -> dict[str, Any]:
         """What the page shows, as JSON."""
         with self._guard:
+            if not self.running():
+                self.load.end()
             picture = self.minute.picture(self.cluster)
             workers = [{"slot": slot, "pid": pid, "stopped": processes.stopped(pid)} for slot, pid in self.workers().items()]
             return {"picture": picture, "running": self.running(), "exitCode": self.exit_code(), "workers": workers, "pid": self.cluster.pid,
-                    "url": self.cluster.url, "load": self.load.kind, "excess": self.cluster.excess}
+                    "url": self.cluster.url, "load": self.load.kind, "excess": self.cluster.excess,
+                    "toMaster": self.to_master(), "toWorker": TO_WORKER}

@@ -2,12 +2,10 @@
 "use strict";
 
 const PAUSE = 400; // milliseconds between two pictures
-const LOADS = [["gentle", "gentle"], ["heavy", "heavy"], ["slow", "slow"], ["stop", "stop"]];
-const TO_MASTER = [["TERM", "SIGTERM"], ["USR2", "SIGUSR2"], ["INT", "SIGINT"], ["KILL", "SIGKILL"]];
-const TO_WORKER = [["STOP", "SIGSTOP"], ["CONT", "SIGCONT"], ["TERM", "SIGTERM"], ["KILL", "SIGKILL"]];
+const LOADS = ["gentle", "heavy", "slow", "stop"];
 const at = (id) => document.getElementById(id);
 let picture = null;
-let shownWorkers = "";
+let shownButtons = "";
 
 async function press(what, order) {
   const answer = await fetch(what, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(order) });
@@ -23,24 +21,31 @@ function button(text, label, action) {
   return made;
 }
 
-function row(parent, buttons, to) {
-  for (const [text, name] of buttons) parent.append(button(text, `${name} to ${to ? `worker ${to}` : "the master"}`, () => press("signal", { to, name })));
+// A line of buttons that send signals to a worker's slot, or to the master (0).
+function line(title, signals, to) {
+  const made = document.createElement("p");
+  made.className = "buttons";
+  const name = document.createElement("b");
+  name.textContent = title;
+  made.append(name, ...signals.map((signal) => button(signal.replace("SIG", ""), `${signal} to ${title}`, () => press("signal", { to, name: signal }))));
+  return made;
 }
 
-function showWorkers(workers) {
-  const told = JSON.stringify(workers);
-  if (told === shownWorkers) return; // a row that is made anew would lose the keyboard's focus
-  shownWorkers = told;
+function showButtons(state) {
+  const told = JSON.stringify([state.running, state.workers]);
+  if (told === shownButtons) return; // a row that is made anew would lose the keyboard's focus
+  shownButtons = told;
   const focused = document.activeElement && document.activeElement.getAttribute("aria-label");
-  at("workers").replaceChildren(...workers.map(({ slot, pid, stopped }) => {
-    const line = document.createElement("p");
-    line.className = "buttons";
-    const name = document.createElement("b");
-    name.textContent = `worker ${slot}`;
-    line.append(name);
-    row(line, TO_WORKER, slot);
-    line.append(` pid ${pid}${stopped ? ", stopped" : ""}`);
-    return line;
+  const master = line("master", state.toMaster, 0);
+  for (const one of master.querySelectorAll("button")) one.disabled = !state.running;
+  const start = button("start again", "start the program again", () => press("start", {}));
+  start.id = "start";
+  start.disabled = state.running;
+  master.append(start);
+  at("signals").replaceChildren(master, ...state.workers.map(({ slot, pid, stopped }) => {
+    const made = line(`worker ${slot}`, state.toWorker, slot);
+    made.append(` pid ${pid}${stopped ? ", stopped" : ""}`);
+    return made;
   }));
   const again = focused && document.querySelector(`[aria-label="${focused}"]`);
   if (again) again.focus();
@@ -49,11 +54,10 @@ function showWorkers(workers) {
 function show(state) {
   const ended = state.exitCode === null ? "" : state.exitCode < 0 ? `ended by signal ${-state.exitCode}` : `ended with exit code ${state.exitCode}`;
   at("summary").textContent = [ended, state.excess].filter(Boolean).join(": ") || `${state.url || "starting …"}, master ${state.pid}`;
-  at("start").disabled = state.running;
-  for (const [, kind] of LOADS) at(`load-${kind}`).setAttribute("aria-pressed", String(state.load === kind));
-  showWorkers(state.workers);
+  for (const kind of LOADS) at(`load-${kind}`).setAttribute("aria-pressed", String(state.load === kind));
+  showButtons(state);
   if (picture) picture.update(state.picture);
-  else picture = drawTimeline(at("picture"), state.picture, { label: "the last minute" });
+  else picture = drawTimeline(at("picture"), state.picture, { label: "the last minute", untilNow: true });
 }
 
 async function look() {
@@ -69,14 +73,9 @@ async function look() {
   setTimeout(look, document.hidden ? 5 * PAUSE : PAUSE);
 }
 
-for (const [text, kind] of LOADS) {
-  const made = button(text, `load: ${kind}`, () => press("load", { kind }));
+for (const kind of LOADS) {
+  const made = button(kind, `load: ${kind}`, () => press("load", { kind }));
   made.id = `load-${kind}`;
   at("load").append(made);
 }
-row(at("master"), TO_MASTER, 0);
-const start = button("start again", "start the program again", () => press("start", {}));
-start.id = "start";
-start.disabled = true;
-at("master").append(start);
 look();

@@ -16,7 +16,7 @@
 //   judged, seen  when a verdict was reached (or null), and what it says
 //   bound         null or {start, due, end, what}: something was due at `due`, counted from `start`, and came, or was given up, at `end`
 //   leftOut       {what: how many}: what is not in the lists
-// options: result ("pass", "fail", …; the verdict), label (for screen readers)
+// options: result ("pass", "fail", …; the verdict), label (for screen readers), untilNow (the end of the axis is now)
 //
 // Returns {update(data)}: draws other data in the same place, with the same zoom; for a picture that is fed as things happen.
 // Needs D3 5, and style.css for the colours.
@@ -138,7 +138,7 @@ function legendOf(data, versions) {
 
 class Picture {
   constructor(element, data, options) {
-    this.options = { result: "", label: "", ...options };
+    this.options = { result: "", label: "", untilNow: false, ...options };
     this.root = d3.select(element).classed("timeline", true);
     this.legend = this.root.append("div").attr("class", "legend");
     this.svg = this.root.append("svg").attr("tabindex", 0).attr("role", "application").attr("aria-label", `Timeline: ${this.options.label}`);
@@ -237,7 +237,7 @@ class Picture {
     const [from, to] = x.domain();
     const insight = (start, end) => start <= to && end >= from;
     this.axis.call(d3.axisTop(x).ticks(Math.max(2, (layout.width - layout.left) / 90)).tickSize(-layout.bottom + 18)
-      .tickFormat((ms) => `${+(ms / 1000).toFixed(4)} s`));
+      .tickFormat((ms) => this.tick(this.options.untilNow ? ms - data.end : ms)));
     const middle = (lane, high) => layout.tops[lane] + (layout.heights[lane] - high) / 2;
     const wide = (part) => Math.max(1.5, x(part.end) - x(part.start));
     const boxes = (layer, parts, high, name) => layer.selectAll("rect").data(parts).join("rect").attr("class", name)
@@ -261,6 +261,10 @@ class Picture {
     this.placeArrows(data.arrows.filter((arrow) => insight(arrow.sent, arrow.received === null ? arrow.sent : arrow.received)));
     this.placeMarks(data.marks.filter((mark) => insight(mark.t, mark.t)));
     this.placeVerdict();
+  }
+
+  tick(ms) {
+    return this.options.untilNow && ms === 0 ? "now" : `${+(ms / 1000).toFixed(4)} s`;
   }
 
   // Words inside of what is wide enough for them.

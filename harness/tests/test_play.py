@@ -115,6 +115,17 @@ def test_nobody_else_presses_the_buttons(page: Page) -> None:
     assert page.state()["running"] and page.server.server_address[0] == "127.0.0.1"
 
 
+def test_a_load_ends_with_the_program(page: Page) -> None:
+    page.press("load", kind="slow")
+    page.press("signal", to=0, name="SIGTERM")
+    await_true(lambda: not page.state()["running"])
+    assert page.state()["load"] == ""
+
+
+def test_sigusr2_is_for_the_exercise_that_knows_it(page: Page) -> None:
+    assert page.press("signal", to=0, name="SIGUSR2")[0] == 409 and "SIGUSR2" not in page.state()["toMaster"]
+
+
 def test_a_load_asks_until_it_is_stopped(page: Page) -> None:
     assert page.press("load", kind="heavy") == (200, {})
     await_true(lambda: len(page.rows("bars")) > 30)
@@ -180,13 +191,13 @@ def test_the_page_in_a_browser(page: Page, tmp_path: Path) -> None:
         chrome.find_element(By.ID, "load-gentle").click()
         wait.until(lambda _: len(chrome.find_elements(By.CSS_SELECTOR, "#picture .bar")) >= 4)
         assert chrome.find_element(By.ID, "load-gentle").get_attribute("aria-pressed") == "true"
-        chrome.find_element(By.CSS_SELECTOR, '[aria-label="SIGKILL to the master"]').click()
+        chrome.find_element(By.CSS_SELECTOR, '[aria-label="SIGKILL to master"]').click()
         wait.until(lambda _: "ended by signal 9" in chrome.find_element(By.ID, "summary").text)
         wait.until(lambda _: chrome.find_elements(By.CSS_SELECTOR, "#picture .death") and chrome.find_elements(By.CSS_SELECTOR, "#picture .mark"))
         assert chrome.find_element(By.ID, "start").is_enabled()
         chrome.find_element(By.ID, "start").click()
         wait.until(lambda _: page.session.running() and "http://127" in chrome.find_element(By.ID, "summary").text)
+        assert not chrome.get_log("browser")
         page.server.shutdown()
         page.server.server_close()
         wait.until(lambda _: "has ended" in chrome.find_element(By.ID, "summary").text)
-        assert not [entry for entry in chrome.get_log("browser") if "ERR_CONNECTION_" not in entry["message"]]
