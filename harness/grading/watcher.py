@@ -92,8 +92,11 @@ class Watcher(threading.Thread):
                     self.changed.notify_all()
 
     def wait_gone(self, pids: list[int], patience: float) -> list[int]:
-        """Wait until these have ended; those still there when patience ends are returned."""
+        """Wait until these have ended; those still there when patience ends are returned. One that no look has found yet is looked for now."""
         deadline = time.monotonic() + patience
+        for pid in pids:
+            if pid not in self.seen and processes.alive(pid):
+                self._note(pid)
         with self.changed:
             while True:
                 left = [pid for pid in pids if pid in self.seen and self.seen[pid].gone is None]

@@ -140,10 +140,9 @@ def judge_wrong(verdict: Verdict, wrong: Wrong, report: dict[str, Any], how: How
         verdict.note("inconclusive" if unsaid else "unexplained", f"no likely cause names {wrong.word!r}: {causes}")
     for number in () if how.item_only else ITEMS:
         other = results.get(number, "no result")
-        if number == wrong.item or (other == "fail") == (number in wrong.also) or (other == "skipped" and own == "fail"):
+        if number == wrong.item or other == "pass" or (other == "fail" and number in wrong.also) or (other == "skipped" and own == "fail"):
             continue
-        outcome = {"fail": "false refusal", "pass": "false acceptance"}.get(other, "inconclusive")
-        verdict.note(outcome, f"{shown(number)}: {other}, which the table does not say{reasons(report, number, other)}")
+        verdict.note("false refusal" if other == "fail" else "inconclusive", f"{shown(number)}: {other}, which the table does not say{reasons(report, number, other)}")
 
 
 def those(report: dict[str, Any], item: int, result: str) -> list[dict[str, Any]]:

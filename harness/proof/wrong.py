@@ -16,7 +16,7 @@ class Wrong:
     word: str
     """Must occur in the likely cause that is printed with a failed check of the item."""
     also: dict[int, str] = field(default_factory=dict)
-    """Other items that truly fail with this mistake, and why."""
+    """Other items that can fail with this mistake, and why."""
     real_time: bool = False
     """Only the contract's own figures bring it to light."""
 

@@ -46,7 +46,8 @@ def report(results: dict[int, str], likely: str = "no timer") -> dict[str, Any]:
     (WRONG, {4: "fail", 5: "skipped"}, "right"),
     (WRONG, {5: "fail"}, "false acceptance"),
     (WRONG, {4: "inconclusive", 5: "fail"}, "inconclusive"),
-    (WRONG, {4: "fail"}, "false acceptance"),
+    (WRONG, {4: "fail"}, "right"),
+    (WRONG, {4: "fail", 5: "inconclusive"}, "inconclusive"),
     (WRONG, {1: "fail", 4: "fail", 5: "fail"}, "false refusal"),
 ])
 def test_an_outcome_is_called_by_its_name(subject: grade.Subject, results: dict[int, str], outcome: str) -> None:
