@@ -17,6 +17,7 @@ import pytest
 
 from . import progress
 from .checklist import INCONCLUSIVE_EXIT, Checklist, declaration_of, needs_of, sentence
+from .folders import replaceable
 from .lab import Lab
 from .order import arrange
 from .preflight import problems
@@ -166,7 +167,8 @@ def report_folder(config: pytest.Config, exercise: Exercise) -> Path | None:
 
 def refuse_unwritable(file: Path) -> None:
     """Before the run, not after it."""
-    if not os.access(file if file.exists() else file.parent, os.W_OK) or file.is_dir():
+    needed = [file] * file.exists() + [file.parent] * replaceable(file)
+    if file.is_dir() or not all(os.access(one, os.W_OK) for one in needed):
         raise pytest.UsageError(f"--report-json {file}: no file can be written there")
 
 

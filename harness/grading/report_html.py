@@ -5,11 +5,11 @@ What the program under test said is data here: it stands in a script element of 
 from __future__ import annotations
 
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
 
+from .folders import write_whole
 from .timeline_parts import halve
 
 ASSETS = Path(__file__).resolve().parent.parent / "report"
@@ -23,9 +23,7 @@ class NoLibrary(Exception):
 
 
 def write(path: Path, report: dict[str, Any]) -> None:
-    partial = path.with_suffix(f".{os.getpid()}")
-    partial.write_text(page(report), encoding="utf-8")
-    partial.rename(path)
+    write_whole(path, page(report))
 
 
 def page(report: dict[str, Any]) -> str:

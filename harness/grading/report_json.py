@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from .checklist import COMMON, Checklist, Item
+from .folders import write_whole
 from .verdict import Record
 
 KEYS = ("id", "title", "result", "seconds", "expected", "seen", "likely", "hint", "rerun")
@@ -36,4 +37,4 @@ def check_json(record: Record) -> dict[str, Any]:
 
 
 def write(path: Path, checklist: Checklist, program: str, seconds: float) -> None:
-    path.write_text(json.dumps(as_json(checklist, program, seconds), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(as_json(checklist, program, seconds), indent=2, ensure_ascii=False) + "\n")

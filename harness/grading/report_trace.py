@@ -9,11 +9,13 @@ import json
 from pathlib import Path
 from typing import Any, Iterator
 
+from .folders import write_whole
+
 Event = dict[str, Any]
 
 
 def write(path: Path, report: dict[str, Any]) -> None:
-    path.write_text(json.dumps(trace(report), separators=(",", ":")), encoding="utf-8")
+    write_whole(path, json.dumps(trace(report), separators=(",", ":")))
 
 
 def trace(report: dict[str, Any]) -> dict[str, Any]:

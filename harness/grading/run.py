@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Iterator, cast
 
-from .folders import remove
+from .folders import remove, write_whole
 from .limits import ENOUGH_ROOM, nearly_full
 from .processes import RUN_MARKER
 from .verdict import Result
@@ -46,11 +46,8 @@ class Run:
         return self.folder / "results" / hashlib.sha1(check.encode()).hexdigest()
 
     def put_result(self, check: str, result: Result) -> None:
-        target = self._file(check)
-        partial = target.with_suffix(f".{os.getpid()}")
         with suppress(OSError):  # a full disk, which who waits for the result notices, too
-            partial.write_text(json.dumps(result))
-            partial.rename(target)
+            write_whole(self._file(check), json.dumps(result))
 
     def result(self, check: str, patience: float) -> Result | None:
         """The result of a check that another process may still be at; None if it does not come, as on a full disk."""
