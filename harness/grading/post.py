@@ -15,7 +15,8 @@ from .verdict import CheckFailed, Inconclusive
 
 COUNTS = ("requests", "received", "pending")
 YOUNG_DEATHS = 3
-"""After so many the next process of a slot comes no sooner than after 400 ms."""
+STAYS_EMPTY = 0.4
+"""After so many deaths the next process of a slot comes no sooner than after so many seconds."""
 SURELY_READ = 0.2
 QUICK = 1.0
 """Seconds within which what does not involve a stopped worker is answered."""
@@ -47,6 +48,15 @@ def empty_slot(cluster: Cluster, slot: int) -> float:
         processes.await_reaped(successor)
         known.add(successor)
     return killed
+
+
+def may_be_filled(cluster: Cluster, emptied: float, answer: Answer) -> bool:
+    """Whether the emptied slot may have had a process again when the request was read: the watcher may have been as late as all else."""
+    filled = emptied + STAYS_EMPTY
+    read = answer.started + SURELY_READ
+    cluster.watcher.scan()
+    return (read + cluster.meter.allowance(answer.started, filled) > filled
+            or any(one.first < min(answer.ended, read) for one in cluster.watcher.newcomers(emptied)))
 
 
 def expect_json(answer: Answer, status: int) -> dict[str, Any]:
