@@ -19,11 +19,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from grading import processes  # noqa: E402
 from grading.folders import remove  # noqa: E402
-from grading.keeper import LOOK_MS, keep, tell  # noqa: E402
+from grading.keeper import LOOK_MS, keep, receive, tell  # noqa: E402
 
 END_SECONDS = 15.0
 LET_END_SECONDS = 11.0
 """Longer than a keeper tries to kill its cluster."""
+PATIENCE = 2.0
+"""Seconds for a request that has been begun."""
 
 
 def serve(listener: socket.socket, keepers: set[int]) -> None:
@@ -34,24 +36,47 @@ def serve(listener: socket.socket, keepers: set[int]) -> None:
     while True:
         ready = {number for number, _ in poll.poll(LOOK_MS)}
         if listener.fileno() in ready:
-            connection, _ = listener.accept()
-            keepers.add(fork_keeper(listener, connection))
+            answer(listener, keepers)
         collect(keepers)
         if 0 in ready and not os.read(0, 4096):
             return
 
 
-def fork_keeper(listener: socket.socket, connection: socket.socket) -> int:
+def answer(listener: socket.socket, keepers: set[int]) -> None:
+    """A keeper for who has asked for one; the run outlives what the machine refuses for a while."""
+    try:
+        connection, _ = listener.accept()
+    except OSError:
+        time.sleep(LOOK_MS / 1000)  # who asks still waits in the queue, and may be let in then
+        return
     with connection:
-        pid = os.fork()
-        if pid == 0:
+        try:
+            keepers.add(fork_keeper(listener, connection))
+        except OSError as why:
+            refuse(connection, why)
+
+
+def refuse(connection: socket.socket, why: OSError) -> None:
+    """What is closed before all was read takes the answer with it: so the request is read first."""
+    connection.settimeout(PATIENCE)
+    try:
+        for descriptor in receive(connection)[1]:
+            os.close(descriptor)
+    except (OSError, ValueError):  # who asked is gone
+        return
+    tell(connection, error=why.errno, text=why.strerror)
+
+
+def fork_keeper(listener: socket.socket, connection: socket.socket) -> int:
+    pid = os.fork()
+    if pid == 0:
+        try:
             listener.close()
-            try:
-                keep(connection)
-            except BaseException as why:  # the harness's own fault, not the program's
-                tell(connection, fault=f"{type(why).__name__}: {why}")
-            finally:
-                os._exit(0)
+            keep(connection)
+        except BaseException as why:  # the harness's own fault, not the program's
+            tell(connection, fault=f"{type(why).__name__}: {why}")
+        finally:
+            os._exit(0)
     return pid
 
 
@@ -86,9 +111,11 @@ def main() -> None:
     processes.adopt_orphans()
     keepers: set[int] = set()
     import gc; gc.collect(); gc.freeze(); gc.disable()
-    serve(listener, keepers)
-    listener.close()
-    clear(token, folders, keepers)
+    try:
+        serve(listener, keepers)
+    finally:
+        listener.close()
+        clear(token, folders, keepers)
 
 
 if __name__ == "__main__":
