@@ -117,8 +117,8 @@ def await_status(cluster: Cluster, name: str, status: str, why: str, within: flo
 class Progress:
     """Whether anybody computes: tasks may take as long as the workers use processor time, or stand ready to."""
 
-    def __init__(self, cluster: Cluster) -> None:
-        self.cluster, self.used = cluster, -1.0
+    def __init__(self, cluster: Cluster, longest: float = LONGEST) -> None:
+        self.cluster, self.used, self.longest = cluster, -1.0, longest
         self.began = self.last = self.looked = time.monotonic()
 
     def refuse_if_none(self, what: str) -> None:
@@ -129,7 +129,7 @@ class Progress:
         total = sum(map(processes.processor_time, workers))
         if total != self.used or any(map(processes.ready_threads, workers)):
             self.last, self.used = now, total
-        if overdue(self.last, QUIET) or now - self.began > LONGEST:
+        if overdue(self.last, QUIET) or now - self.began > self.longest:
             self.cluster.refuse_late(QUIET, self.last, what)
 
 
@@ -373,11 +373,13 @@ def expect_largest_prime(cluster: Cluster) -> None:
     name = submit(cluster, "prime", 2 ** 63 - 25)
     worker = cluster.find_workers()[await_status(cluster, name, "processing", "with a free worker")["worker"]]
     before = processes.processor_time(worker)
+    progress = Progress(cluster, LONGEST + 4 * measured["durationMs"] / 1000)
     while (body := task(cluster, name))["status"] == "processing":
         if processes.processor_time(worker) - before > measured["durationMs"] / 250 + 5:
             raise CheckFailed(f"prime of 2^63-25 has not ended after {processes.processor_time(worker) - before:.0f} s of processor time; "
                               f"prime of 2^61-1 took {measured['durationMs'] / 1000:.1f} s", expected="twice as many divisions, then true",
                               likely="d * d overflows before it exceeds n, so that the loop does not end", hint="compare d with n / d")
+        progress.refuse_if_none(f"prime of 2^63-25 is not finished, and nobody computes: {body}")
         time.sleep(0.1)
     expect_result(body)
 

@@ -1,0 +1,34 @@
+"""Waiting for a computation ends when nobody computes."""
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from grading import pool
+from grading.verdict import CheckFailed
+
+
+def refuse_late(bound: float, since: float, what: str) -> None:
+    raise CheckFailed(what)
+
+
+def test_a_prime_that_nobody_computes_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its worker sleeps: its processor time, which bounds a loop without end, does not grow."""
+    began = time.monotonic()
+
+    def processing(*_: Any) -> dict[str, Any]:
+        assert time.monotonic() < began + 10, "it is waited for without end"
+        return {"status": "processing", "worker": 1}
+
+    monkeypatch.setattr(pool, "QUIET", 0.1)
+    for name, value in {"submit": "task", "await_completed": [{"durationMs": 1000}], "await_status": {"worker": 1}}.items():
+        monkeypatch.setattr(pool, name, lambda *_, value=value: value)
+    monkeypatch.setattr(pool, "task", processing)
+    monkeypatch.setattr(pool, "processes", SimpleNamespace(
+        children=lambda pid: [1], processor_time=lambda pid: 1.5, ready_threads=lambda pid: {}))
+    cluster: Any = SimpleNamespace(pid=0, find_workers=lambda: {1: 1}, refuse_late=refuse_late)
+    with pytest.raises(CheckFailed, match="2.63-25 .*nobody computes"):
+        pool.expect_largest_prime(cluster)
