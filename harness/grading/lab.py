@@ -66,8 +66,8 @@ class Lab:
         for cluster in self.clusters:
             notes += cluster.tear_down()
             self.log.journals[cluster.number] = read_journal(cluster.journal)
-            if self.trace is not None:
-                self.trace.keep_cluster(cluster)
+        for cluster in self.clusters:
+            notes += self.trace.keep_cluster(cluster) if self.trace is not None else []
             cluster.remove_folder()
         return notes
 

@@ -228,7 +228,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool:
         record.trace = os.path.relpath(bench.trace.folder)
     run_check(record, cls, item.function, bench, needed, lambda: item.obj(**arguments))
     if bench.trace is not None:
-        bench.trace.keep_events(bench.log)
+        record.notes += bench.trace.keep_events(bench.log)
     record.hint = hint(item.module.EXERCISE, number, record.hint) if record.result == "fail" else ""
     item.user_properties.append((RECORD, vars(record)))
     if record.result == "fail":

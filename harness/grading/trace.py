@@ -12,25 +12,35 @@ from pathlib import Path
 
 from .cluster import Cluster
 from .events import EventLog
+from .folders import text_of
 
 
 class Trace:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
 
-    def keep_cluster(self, cluster: Cluster) -> None:
-        for name, error in (("stdout", False), ("stderr", True)):
-            lines = "".join(f"{line}\n" for line in cluster.output(error=error))
-            (self.folder / f"{name}-{cluster.number}.log").write_text(lines, encoding="utf-8")
-        if cluster.journal.exists():
-            shutil.copy(cluster.journal, self.folder / f"journal-{cluster.number}.jsonl")
+    def keep_cluster(self, cluster: Cluster) -> list[str]:
+        texts = {f"{name}-{cluster.number}.log": "".join(f"{line}\n" for line in cluster.output(error=error))
+                 for name, error in (("stdout", False), ("stderr", True))}
+        if journal := text_of(cluster.journal):
+            texts[f"journal-{cluster.number}.jsonl"] = journal
+        return self._keep(texts)
 
-    def keep_events(self, log: EventLog) -> None:
+    def keep_events(self, log: EventLog) -> list[str]:
         """One event a line within one list: for grep and for programs."""
         events = ",\n".join(json.dumps(event, ensure_ascii=False) for event in log.as_json())
-        (self.folder / "events.json").write_text(f"[\n{events}\n]\n", encoding="utf-8")
+        return self._keep({"events.json": f"[\n{events}\n]\n"})
+
+    def _keep(self, texts: dict[str, str]) -> list[str]:
+        """Write these files; returns what is to be said if that is not possible, which no verdict depends on."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for name, text in texts.items():
+                (self.folder / name).write_text(text, encoding="utf-8", errors="replace")
+        except OSError as why:
+            return [f"the trace could not be kept: {why}"]
+        return []
 
 
 def folder_for(root: Path, exercise: int, check: str) -> Path:

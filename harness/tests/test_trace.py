@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from toys import HARNESS, grade, server
 
+from grading import processes
 from grading.checklist import Checklist
 
 CHECKS = '''
@@ -42,6 +43,27 @@ def test_logs_journal_and_events_are_kept(tmp_path: Path) -> None:
     assert [event["path"] for event in events if event["kind"] == "request"] == ["/bad"] and events[-1]["kind"] != "request"
     assert (kept / "test_good/events.json").exists()
     assert "    trace     build/trace/ex9/test_bad\n" in graded.output and "kept what each check did: build/trace/ex9\n" in graded.output
+
+
+def test_what_is_no_plain_file_is_not_kept_and_hinders_nothing(tmp_path: Path) -> None:
+    """The journal is a link to a pipe: who follows it waits without end."""
+    pipes = "os.mkfifo(os.environ['JOURNAL'] + '.pipe'); os.symlink(os.environ['JOURNAL'] + '.pipe', os.environ['JOURNAL'])"
+    program = server(tmp_path, pipes)
+    graded = grade(tmp_path, CHECKS, "--trace", "-n0", "-k", "test_bad", program=program)
+    bad = graded.check("test_bad")
+    assert (bad["result"], bad["seen"]) == ("fail", "seen clouds") and "clearing up" not in graded.output, graded.output
+    assert sorted(one.name for one in (tmp_path / "build/trace/ex9/test_bad").glob("*-*")) == [
+        "stderr-1.log", "stderr-2.log", "stdout-1.log", "stdout-2.log"]
+
+
+def test_a_trace_that_cannot_be_kept_spoils_nothing(tmp_path: Path) -> None:
+    taken = f"first, second = lab.start(), lab.start(); open({str(tmp_path / 'pids')!r}, 'w').write(f'{{first.pid}} {{second.pid}}')"
+    blocked = f"{taken}; lab.trace.folder.parent.mkdir(parents=True, exist_ok=True); lab.trace.folder.touch()"
+    graded = grade(tmp_path, CHECKS.replace("first, second = lab.start(), lab.start()", blocked), "--trace", "-n0", "-k", "test_bad")
+    bad = graded.check("test_bad")
+    assert (graded.code, bad["result"], bad["seen"]) == (1, "fail", "seen clouds"), graded.output
+    assert "the trace could not be kept: " in graded.output and "clearing up" not in graded.output
+    assert not any(processes.alive(int(pid)) for pid in (tmp_path / "pids").read_text().split())
 
 
 def test_an_older_trace_of_the_same_check_goes(tmp_path: Path) -> None:
