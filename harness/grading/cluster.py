@@ -284,9 +284,15 @@ class Cluster:
         self.exit_code = self.ward.wait(5)
         return self.exit_code
 
+    def doubt_keeper(self) -> None:
+        """After a wait: a master that has ended is not blamed for a keeper that is slow to tell how."""
+        if self.exit_code is None and not self.watcher.wait_gone([self.pid], 0):
+            raise Inconclusive("the master has ended, but its keeper has not told its exit code")
+
     def expect_exit(self, code: int, since: float, within: float) -> float:
         """The master ends with that code, no later than `within` seconds after the moment `since`; returns when."""
         seen = self.wait_exit(since + within * 1.5 + 3 - time.monotonic())
+        self.doubt_keeper()
         at = self.watcher.gone_at(self.pid)
         if seen is None or at is None:
             self.refuse_late(within, since, "the end of the master (still there)")

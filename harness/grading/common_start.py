@@ -152,6 +152,7 @@ class StartChecks:
 def end_gracefully(cluster: Cluster) -> None:
     timeout = int(cluster.settings.get("SHUTDOWN_TIMEOUT_MS", 10000)) / 1000
     if cluster.wait_exit(timeout * 1.1 + STOP_PATIENCE) is None:
+        cluster.doubt_keeper()
         raise CheckFailed("the program has not ended long after its timeout" + cluster.said())
 
 
@@ -163,6 +164,7 @@ def early_signal(lab: Lab, number: Signals) -> None:
         time.sleep(0.002)
     sent = cluster.signal(number)
     if cluster.wait_exit(STOP_PATIENCE) is None:
+        cluster.doubt_keeper()
         what = f"the end after {number.name}, sent {sent - cluster.started:.3f} s after the start" + cluster.said()
         cluster.refuse_late(STOP_PATIENCE, sent, what)
     cluster.expect_processes_gone(time.monotonic(), 1.0)

@@ -80,9 +80,12 @@ class Ward:
             self._told.notify_all()
 
     def harmed(self) -> str:
-        """What has been done to the keeper, in a session of its own: nobody but the program does that."""
-        if self.over and not self._ended and not self.fault:
-            return "the program killed its parent"
+        """What has been done to the keeper, in a session of its own: nobody but the program does that.
+
+        (A kernel out of memory could. It takes the largest process, and a keeper is among the smallest.)
+        """
+        if self.over:
+            return "" if self._ended or self.fault else "the program killed its parent"
         return "the program stopped its parent" if processes.state(self.keeper) == "T" else ""
 
     def wait(self, patience: float) -> int | None:

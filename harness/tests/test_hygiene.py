@@ -12,8 +12,10 @@ import pytest
 from toys import command, server, write_exercise
 
 from grading import processes
+from grading.cluster import Cluster
+from grading.common_start import end_gracefully
 from grading.lab import Lab
-from grading.verdict import CheckFailed
+from grading.verdict import CheckFailed, Inconclusive
 
 RUNAWAY = '''
 import subprocess
@@ -75,6 +77,17 @@ def test_a_clean_end_has_no_findings(make_lab: Callable[[str], Lab]) -> None:
     cluster.expect_exit(0, signalled, 5)
     cluster.expect_nothing_left(signalled, 5)
     assert lab.finish() == []
+
+
+@pytest.mark.parametrize("end", [lambda cluster, since: cluster.expect_exit(0, since, 5), lambda cluster, _: end_gracefully(cluster)])
+def test_a_keeper_that_is_slow_to_tell_is_no_fault(make_lab: Callable[[str], Lab], monkeypatch: pytest.MonkeyPatch,
+                                                   end: Callable[[Cluster, float], object]) -> None:
+    lab = make_lab("")
+    cluster = lab.start()
+    monkeypatch.setattr(cluster.ward, "wait", lambda patience: None)
+    with pytest.raises(Inconclusive, match="its keeper has not told"):
+        end(cluster, cluster.signal(signal.SIGTERM))
+    lab.finish()
 
 
 def test_a_stopped_cluster_is_ended(make_lab: Callable[[str], Lab]) -> None:
