@@ -51,6 +51,8 @@ def keep(connection: socket.socket) -> None:
 def receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
     """The request, one line of JSON, and with its first bytes the descriptors for the program's output."""
     data, descriptors, _, _ = socket.recv_fds(connection, 65536, 2)
+    for descriptor in descriptors:  # the program gets its copies as 1 and 2, and no others
+        os.set_inheritable(descriptor, False)
     while not data.endswith(b"\n") and len(data) < LONGEST_REQUEST and (more := connection.recv(65536)):
         data += more
     return json.loads(data), descriptors

@@ -96,7 +96,8 @@ class Ward:
     def end(self) -> None:
         """Let the keeper kill everything that is left, even if the program has stopped it; not waited for."""
         try:
-            os.kill(self.keeper, signal.SIGCONT)
+            if not self.over:  # afterwards its number may be somebody else's
+                os.kill(self.keeper, signal.SIGCONT)
             self._connection.shutdown(socket.SHUT_WR)
         except OSError:
             pass

@@ -90,6 +90,23 @@ def test_a_keeper_that_is_slow_to_tell_is_no_fault(make_lab: Callable[[str], Lab
     lab.finish()
 
 
+def test_a_program_gets_three_descriptors_and_no_more(make_lab: Callable[[str], Lab]) -> None:
+    lab = make_lab("print('inherited', [one for one in range(64) if os.path.exists(f'/proc/self/fd/{one}')], flush=True)")
+    assert "inherited [0, 1, 2]" in lab.start().output()
+    lab.finish()
+
+
+def test_the_number_of_a_keeper_that_is_gone_is_not_signalled(make_lab: Callable[[str], Lab], monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = make_lab("")
+    ward = lab.start().ward
+    os.kill(ward.keeper, signal.SIGKILL)
+    assert ward.wait_over(10)
+    signalled: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda pid, number: signalled.append(pid))
+    lab.finish()
+    assert ward.keeper not in signalled
+
+
 def test_a_stopped_cluster_is_ended(make_lab: Callable[[str], Lab]) -> None:
     lab = make_lab("")
     cluster = lab.start()
