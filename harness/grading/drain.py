@@ -9,7 +9,7 @@ from .cluster import Cluster
 from .http_client import Answer, Connection, Exchange
 from .lab import Lab
 from .timing import expect_not_before
-from .verdict import CheckFailed, Inconclusive
+from .verdict import BoundBroken, CheckFailed, Inconclusive
 
 STRADDLE = 0.15
 """A request within so many seconds of a signal is judged neither by the rules before nor by those after it."""
@@ -93,9 +93,10 @@ def expect_turned_away(cluster: Cluster, answer: Answer, within: float, signalle
                           likely="the 503 is written without these headers", hint="set them where the 503 is written")
     try:
         cluster.expect_within(within, answer.started, answer.ended, f"the 503 to {answer.method} {answer.path}, {when}")
-    except CheckFailed as late:
-        raise CheckFailed(late.seen, likely="the 503 waits: for a thread that slow requests keep busy, or as if it were work itself",
-                          hint="say 503 where the request was read, before anything that takes time") from None
+    except BoundBroken as late:
+        late.likely = "the 503 waits: for a thread that slow requests keep busy, or as if it were work itself"
+        late.hint = "say 503 where the request was read, before anything that takes time"
+        raise
     return True
 
 
