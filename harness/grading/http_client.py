@@ -133,7 +133,7 @@ class Exchange:
     def finish_whole(self, now: float) -> None:
         """It has ended as its length says. What follows may be another answer, but not more of this one."""
         rest = self.parser.trailing_data[0]
-        if rest and not rest.startswith(b"HTTP/"):
+        if not b"HTTP/".startswith(rest[:5]):
             return self.finish("malformed", now, f"the body is longer than its Content-Length says; what follows is {rest[:200]!r}")
         return self.finish("answer", now)
 

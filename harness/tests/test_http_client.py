@@ -46,6 +46,12 @@ def test_a_whole_answer(listener: socket.socket) -> None:
     assert (answer.outcome, answer.status, answer.worker, answer.pid) == ("answer", 200, 1, 77)
 
 
+@pytest.mark.parametrize(("more", "outcome"), [(b"H", "answer"), (b"HTT", "answer"), (b"HTTP/1.1 2", "answer"), (b"HTX", "malformed")])
+def test_what_follows_an_answer_may_be_the_beginning_of_another(listener: socket.socket, more: bytes, outcome: str) -> None:
+    answer_with(listener, WHOLE + more)
+    assert client(listener).get("/").outcome == outcome
+
+
 def test_an_answer_without_length_ends_with_the_connection(listener: socket.socket) -> None:
     answer_with(listener, b"HTTP/1.1 503 -\r\nConnection: close\r\n\r\n{}")
     answer = client(listener).get("/")
