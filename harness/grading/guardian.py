@@ -110,7 +110,6 @@ def main() -> None:
     listener, token, folders = socket.socket(fileno=int(sys.argv[1])), sys.argv[2], [Path(name) for name in sys.argv[3:]]
     processes.adopt_orphans()
     keepers: set[int] = set()
-    import gc; gc.collect(); gc.freeze(); gc.disable()
     try:
         serve(listener, keepers)
     finally:
