@@ -162,7 +162,7 @@ def report_folder(config: pytest.Config, exercise: Exercise) -> Path | None:
     if given is not None:
         return Path(given) if given else None
     which = "-solution" if option(config, "solution") else "-program" if option(config, "program") is not None else ""
-    return (ROOT if config.rootpath == HARNESS else config.rootpath) / f"build/reports/ex{exercise.number}{which}"
+    return root(config) / f"build/reports/ex{exercise.number}{which}"
 
 
 def refuse_unwritable(file: Path) -> None:
