@@ -1,7 +1,7 @@
 // drawTimeline(element, data, options): draws what a cluster's processes and its clients did, on one axis of time.
 //
 // data, with all moments in milliseconds; every list may also be a table {keys: [names], rows: [[values]]}:
-//   begin, end    the axis (begin: 0 if left out)
+//   end           of the axis, which begins at 0
 //   lanes         [{cluster, kind: "master" | "worker" | "process" | "client", name, pid, slot, fate}], from top to bottom;
 //                 the lanes of one cluster (1, 2, …) are neighbours; pid, slot and fate (how it ended) may be null or ""
 //   spans         [{lane, start, end, state, version, last}]: a process was up | starting | ready | draining | stopped;
@@ -16,7 +16,7 @@
 //   judged, seen  when a verdict was reached (or null), and what it says
 //   bound         null or {start, due, end, what}: something was due at `due`, counted from `start`, and came, or was given up, at `end`
 //   leftOut       {what: how many}: what is not in the lists
-// options: result ("pass", "fail", …; the verdict), label (for screen readers), legend and keys (false: without)
+// options: result ("pass", "fail", …; the verdict), label (for screen readers)
 //
 // Returns {update(data)}: draws other data in the same place, with the same zoom; for a picture that is fed as things happen.
 // Needs D3 5, and style.css for the colours.
@@ -52,7 +52,7 @@ function layOut(data, width) {
   const longest = d3.max(data.lanes, (lane) => laneLabel(lane).length) || 0;
   const left = Math.min(longest * LETTER + 14, width * 0.34);
   const layout = { left, right: 12, width, groups: [], tops: [], heights: [] };
-  const scale = d3.scaleLinear().domain([data.begin, Math.max(data.end, data.begin + 1)]).range([left, width - layout.right]);
+  const scale = d3.scaleLinear().domain([0, Math.max(data.end, 1)]).range([left, width - layout.right]);
   let y = 22 + LINE * (data.bound ? 2 : 1);
   data.lanes.forEach((lane, index) => {
     const before = data.lanes[index - 1];
@@ -138,13 +138,13 @@ function legendOf(data, versions) {
 
 class Picture {
   constructor(element, data, options) {
-    this.options = { result: "", label: "", legend: true, keys: true, ...options };
+    this.options = { result: "", label: "", ...options };
     this.root = d3.select(element).classed("timeline", true);
     this.legend = this.root.append("div").attr("class", "legend");
     this.svg = this.root.append("svg").attr("tabindex", 0).attr("role", "application").attr("aria-label", `Timeline: ${this.options.label}`);
     this.tip = this.root.append("div").attr("class", "tip").attr("role", "status").attr("aria-live", "polite").attr("hidden", "");
-    this.keys = this.root.append("p").attr("class", "keys").text(this.options.keys
-      ? "Drag or ← → to move, + − or Ctrl+wheel to zoom (after a click the wheel alone), 0 shows all, ↑ ↓ go from event to event." : "");
+    this.root.append("p").attr("class", "keys")
+      .text("Drag or ← → to move, + − or Ctrl+wheel to zoom (after a click the wheel alone), 0 shows all, ↑ ↓ go from event to event.");
     this.leftOut = this.root.append("p").attr("class", "left-out");
     this.id = `timeline-${++drawn}`;
     this.zoom = d3.zoom().on("zoom", () => { this.transform = d3.event.transform; this.place(); })
@@ -165,7 +165,7 @@ class Picture {
   }
 
   update(data) {
-    this.data = { begin: 0, judged: null, seen: "", bound: null, leftOut: {}, ...data };
+    this.data = { judged: null, seen: "", bound: null, leftOut: {}, ...data };
     for (const name of LISTS) this.data[name] = rowsOf(data[name]);
     this.versions = versionsOf(this.data);
     this.picked = null;
@@ -178,7 +178,7 @@ class Picture {
   drawLegend() {
     const left = Object.entries(this.data.leftOut).map(([what, count]) => `${count} ${what}`);
     this.leftOut.text(left.length ? `Not drawn, because there are so many: ${left.join(", ")}.` : "");
-    const entries = this.legend.selectAll("span").data(this.options.legend ? legendOf(this.data, this.versions) : []).join("span").text("");
+    const entries = this.legend.selectAll("span").data(legendOf(this.data, this.versions)).join("span").text("");
     const swatch = entries.append("svg").attr("aria-hidden", "true");
     swatch.append("rect").attr("class", ([name]) => `swatch ${name}`).attr("x", 1).attr("y", 1).attr("width", 20).attr("height", 10);
     swatch.filter(([name]) => name === "state-stopped").append("rect").attr("width", 20).attr("height", 10).attr("x", 1).attr("y", 1)
@@ -192,7 +192,7 @@ class Picture {
     const layout = this.layout = layOut(data, Math.max(280, this.root.node().clientWidth));
     this.scale = layout.scale;
     const area = [[layout.left, 0], [layout.width - layout.right, layout.height]];
-    this.zoom.extent(area).translateExtent(area).scaleExtent([1, Math.max(1, (data.end - data.begin) / 2)]);
+    this.zoom.extent(area).translateExtent(area).scaleExtent([1, Math.max(1, data.end / 2)]);
     svg.selectAll("*").remove();
     svg.attr("viewBox", `0 0 ${layout.width} ${layout.height}`);
     this.define();
