@@ -28,13 +28,14 @@ def text_of(path: Path) -> str:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """All of it or nothing, also for who reads meanwhile: a new file takes the place of an old one."""
+    """All of it or nothing, also for who reads meanwhile: a new file takes the place of an old one. Half of a surrogate pair, which a program's
+    JSON may hold, becomes a question mark."""
     if not replaceable(path):
-        path.write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8", errors="replace")
         return
     partial = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_text(text, encoding="utf-8", errors="replace")
         os.replace(partial, path)
     except BaseException:
         partial.unlink(missing_ok=True)

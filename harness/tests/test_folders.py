@@ -35,3 +35,8 @@ def test_a_pipe_and_a_link_stay_what_they_are(tmp_path: Path) -> None:
     assert os.read(reading, 100) == b"through" and pipe.is_fifo()
     assert link.is_symlink() and (tmp_path / "target").read_text() == "behind"
     os.close(reading)
+
+
+def test_half_of_a_surrogate_pair_is_no_crash(tmp_path: Path) -> None:
+    write_whole(tmp_path / "report.json", "a\ud800b")
+    assert (tmp_path / "report.json").read_text() == "a?b"
