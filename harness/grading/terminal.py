@@ -84,6 +84,7 @@ class Display:
         if record.result == "fail":
             self.part("expected", record.expected)
             self.part("seen", record.seen)
+            self.part("wrote", "\n".join(record.wrote), wrap=False)
             self.part("likely", record.likely)
             self.part("hint", record.hint)
         else:

@@ -100,6 +100,8 @@ class Record:
     seconds: float = 0.0
     expected: str = ""
     seen: str = ""
+    wrote: list[str] = field(default_factory=list)
+    """The last lines of the program's output that `seen` does not show."""
     likely: str = ""
     hint: str = ""
     rerun: str = ""

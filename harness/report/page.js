@@ -14,8 +14,8 @@ function spoken(text) {
 }
 
 const WORDS = { pass: "pass", fail: "FAIL", skipped: "skipped", inconclusive: "inconclusive" };
-const LABELS = { expected: "expected", seen: "seen", likely: "likely", hint: "hint", done: "done", notes: "also seen", rerun: "again", trace: "trace" };
-const CODE = ["done", "rerun", "trace"];
+const LABELS = { expected: "expected", seen: "seen", wrote: "wrote", likely: "likely", hint: "hint", done: "done", notes: "also seen", rerun: "again", trace: "trace" };
+const CODE = ["done", "wrote", "rerun", "trace"];
 const drawings = new Map(); // container → what draws it, until it is drawn
 
 function facts(check) {
