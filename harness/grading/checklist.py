@@ -74,6 +74,13 @@ class Checklist:
     def passed(self) -> int:
         return sum(item.result == "pass" for item in self.counted)
 
+    @property
+    def stuck(self) -> bool:
+        """The check that all others build on failed, so that none of them could be tried."""
+        tried = [id_ for item in self.counted for id_, record in item.records.items() if record.result != "skipped" and item.needs.get(id_)]
+        first = [record for item in self.counted for id_, record in item.records.items() if not item.needs.get(id_)]
+        return not tried and any(record.result == "fail" for record in first)
+
     def exit_code(self) -> int:
         """0 all items pass, 1 some fail, 3 only inconclusive ones are missing. Common ground counts if alone."""
         results = {item.result for item in self.counted or self.items}

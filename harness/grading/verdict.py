@@ -49,7 +49,7 @@ class Exercise:
     name: str
     folder: str
     start_first: str
-    """What somebody should do first whose program passes nothing."""
+    """What somebody should do first whose program fails the check that all others build on."""
     probe: str = "/"
     """A path that a worker (or the master, if it serves) answers at once."""
     master_serves: bool = False
