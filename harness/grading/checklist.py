@@ -40,7 +40,8 @@ class Item:
 class Checklist:
     def __init__(self, exercise: Exercise, items: list[Item]) -> None:
         self.exercise, self.items = exercise, items
-        self._all = sum(len(item.planned) for item in items)
+        self.order = [id_ for item in items for id_ in item.planned]
+        """All checks of the exercise, whichever are chosen."""
 
     @staticmethod
     def of_module(name: str) -> Checklist:
@@ -64,7 +65,7 @@ class Checklist:
     @property
     def whole(self) -> bool:
         """Every check of the exercise was chosen, and has run."""
-        return sum(len(item.records) for item in self.items) == self._all
+        return sum(len(item.records) for item in self.items) == len(self.order)
 
     @property
     def counted(self) -> list[Item]:
