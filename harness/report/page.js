@@ -75,7 +75,7 @@ function show(report) {
   const title = `Exercise ${report.exercise}: ${report.passed} of ${report.total} passed`;
   document.title = title;
   document.getElementById("title").textContent = title;
-  document.getElementById("summary").textContent = `${report.program}, ${report.seconds.toFixed(1)} s`;
+  document.getElementById("summary").textContent = `${report.part ? "a part of the checklist, " : ""}${report.program}, ${report.seconds.toFixed(1)} s`;
   const items = document.getElementById("items");
   for (const item of [...report.items, report.common]) {
     if (!item.checks.length) continue;
