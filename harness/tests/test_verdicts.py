@@ -101,7 +101,7 @@ def test_a_failure_shows_what_the_program_wrote_last(tmp_path: Path) -> None:
     wrote = [line if "ready url" not in line else "ready" for line in graded.check("test_known")["wrote"]]
     cut = f"standard error: {'*' * 300}…"
     assert sorted(wrote) == sorted([*(f"line {number}" for number in range(4, 8)), cut, "ready"]), "not what is seen anyway"
-    assert f"\n              {cut}\n" in graded.output and "    wrote     line 4\n" in graded.output
+    assert f" {cut}\n" in graded.output and "\n    wrote     " in graded.output, "which of the two outputs is read first is left to chance"
     both = graded.check("test_two")["wrote"]
     assert [sum(line.startswith(f"cluster {number} standard error: *") for line in both) for number in (1, 2)] == [1, 1]
     assert graded.check("test_good")["wrote"] == []
