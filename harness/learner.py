@@ -59,7 +59,8 @@ def next_hint(number: int, standing: Standing, failure: Failure) -> None:
         show(f"Hint {given + 1} of {len(there)}, {lowered(there[given].title)}", there[given].text)
         with progress.changing(number) as standing:
             standing.hints[str(failure.item)] = given + 1
-        print(f"\nTry it, then: make ex{number}-grade   The next hint: make ex{number}-hint")
+        more = f"The next hint: make ex{number}-hint" if given + 1 < len(there) else f"That was the last hint for {name_of(failure.item)}."
+        print(f"\nTry it, then: make ex{number}-grade   {more}")
         return
     for index, one in enumerate(there, 1):
         show(f"Hint {index} of {len(there)}, {lowered(one.title)}", one.text)

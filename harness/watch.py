@@ -1,4 +1,4 @@
-"""Builds and grades an exercise whenever a file in its folder is saved: first the item that failed last, then everything.
+"""Builds and grades an exercise whenever a file in its folder is saved: first the item that failed last, then, if that passes, everything.
 
 Usage: watch.py N      (make ex1-watch)
 A save while it is at work ends that and begins anew. Ctrl+C ends it: nothing is left running, exit code 0.
@@ -16,7 +16,7 @@ from datetime import datetime
 
 from grading import processes, progress
 from grading.run import GUARDIAN_SECONDS
-from grading.checklist import COMMON
+from grading.checklist import COMMON, FAIL_EXIT
 from learner import folder_of, name_of
 from watchdog.events import EVENT_TYPE_CLOSED, EVENT_TYPE_CREATED, EVENT_TYPE_MOVED, FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
@@ -78,8 +78,8 @@ def clear() -> None:
         print("\x1b[?25h", end="", flush=True)  # a live checklist that was ended had hidden the cursor
 
 
-def grade(number: int, saves: Saves) -> bool:
-    """Build, then grade; False if a save came first."""
+def grade(number: int, saves: Saves, narrow: bool) -> bool:
+    """Build, then grade, with `narrow` at first only the item that failed last; False if a save came first."""
     built = run([".ci/build", "dev", f"ex{number}"], saves)
     if built is None:
         return False
@@ -88,15 +88,20 @@ def grade(number: int, saves: Saves) -> bool:
         return True
     whole = [sys.executable, "-m", "pytest", f"harness/test_{folder_of(number).name}.py"]
     failed = progress.of(number).failed
-    if failed and failed[0].item != COMMON:  # the common ground alone takes as long as everything
-        print(f"\nfirst {name_of(failed[0].item)}, which failed last; then everything", flush=True)
-        if run([*whole, f"-n{QUICK_PROCESSES}", "-k", failed[0].check.partition("::")[0]], saves) is None:
-            return False
+    if narrow and failed and failed[0].item != COMMON:  # the common ground alone takes as long as everything
+        item = name_of(failed[0].item)
+        print(f"\nfirst {item}, which failed last; if it passes, everything", flush=True)
+        code = run([*whole, f"-n{QUICK_PROCESSES}", "-k", failed[0].check.partition("::")[0]], saves)
+        if code == FAIL_EXIT:
+            print(f"the rest is graded when {item} passes; everything now: make ex{number}-grade", flush=True)
+        if code in (None, FAIL_EXIT):
+            return code is not None
     return run(whole, saves) is not None
 
 
 def watch(number: int) -> None:
     saves, observer = Saves(), Observer()
+    narrow = False  # the first time everything is to be seen
     observer.schedule(saves, str(folder_of(number)))
     try:
         observer.start()
@@ -105,8 +110,9 @@ def watch(number: int) -> None:
     try:
         while True:
             print(f"\n{datetime.now():%H:%M:%S} building and grading ex{number}", flush=True)
-            if grade(number, saves):
+            if grade(number, saves, narrow):
                 print(f"waiting for a save in {folder_of(number).relative_to(progress.ROOT)}/; Ctrl+C ends this", flush=True)
+            narrow = True
             saves.wait()
     finally:
         observer.stop()

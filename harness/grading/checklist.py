@@ -40,7 +40,8 @@ class Item:
 class Checklist:
     def __init__(self, exercise: Exercise, items: list[Item]) -> None:
         self.exercise, self.items = exercise, items
-        self._all = sum(len(item.planned) for item in items)
+        self.order = [id_ for item in items for id_ in item.planned]
+        """All checks of the exercise, whichever are chosen."""
 
     @staticmethod
     def of_module(name: str) -> Checklist:
@@ -64,7 +65,7 @@ class Checklist:
     @property
     def whole(self) -> bool:
         """Every check of the exercise was chosen, and has run."""
-        return sum(len(item.records) for item in self.items) == self._all
+        return sum(len(item.records) for item in self.items) == len(self.order)
 
     @property
     def counted(self) -> list[Item]:
@@ -73,6 +74,13 @@ class Checklist:
     @property
     def passed(self) -> int:
         return sum(item.result == "pass" for item in self.counted)
+
+    @property
+    def stuck(self) -> bool:
+        """The check that all others build on failed, so that none of them could be tried."""
+        tried = [id_ for item in self.counted for id_, record in item.records.items() if record.result != "skipped" and item.needs.get(id_)]
+        first = [record for item in self.counted for id_, record in item.records.items() if not item.needs.get(id_)]
+        return not tried and any(record.result == "fail" for record in first)
 
     def exit_code(self) -> int:
         """0 all items pass, 1 some fail, 3 only inconclusive ones are missing. Common ground counts if alone."""

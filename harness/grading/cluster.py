@@ -145,10 +145,13 @@ class Cluster:
         return "; the last that it wrote:\n" + "\n".join(f"    {text}" for text in shown)
 
     def output(self, *, error: bool = False) -> list[str]:
+        return [line.text for line in self.whole_lines() if line.error == error]
+
+    def whole_lines(self) -> list[Line]:
         """The lines so far; all of them if the program has ended."""
         if not processes.alive(self.pid):
             self.written.join(1)
-        return [line.text for line in self.lines if line.error == error]
+        return self.lines
 
     # ----- its workers
 

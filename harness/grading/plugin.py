@@ -239,8 +239,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool:
 
 
 def hint(exercise: Exercise, number: int, first: str) -> str:
-    section = f"hints-item-{number}" if number else "hints-common-ground"
-    where = f"{exercise.folder}/README.md#{section}"
+    where = f"the hints for {f'item {number}' if number else 'the common ground'} in {exercise.folder}/README.md"
     return f"{first} (more: {where})" if first else where
 
 

@@ -103,15 +103,16 @@ def take(standing: Standing, checklist: Checklist) -> None:
         standing.earned = standing.earned or checklist.passed == len(checklist.counted)
         there = {id_ for item in checklist.items for id_ in item.planned}
         standing.failed = [one for one in standing.failed if one.check in there]
-    standing.failed = still_failed(standing.failed, tried)
+    standing.failed = still_failed(standing.failed, tried, checklist.order)
 
 
-def still_failed(before: list[Failure], tried: list[Record]) -> list[Failure]:
-    """What was not judged now stays as it was."""
+def still_failed(before: list[Failure], tried: list[Record], order: list[str]) -> list[Failure]:
+    """What was not judged now stays as it was. `order` is that of the checklist, in which all are listed."""
     judged = {one.id for one in tried if one.result in ("pass", "fail")}
     found = [one for one in before if one.check not in judged]
     found += [Failure(one.id, one.item, one.title) for one in tried if one.result == "fail"]
-    return sorted(found, key=lambda one: one.item if one.item != COMMON else sys.maxsize)
+    place_of = {check: number for number, check in enumerate(order)}
+    return sorted(found, key=lambda one: (one.item if one.item != COMMON else sys.maxsize, place_of.get(one.check, sys.maxsize)))
 
 
 # ----- reading what an older kit, or a hand, may have written

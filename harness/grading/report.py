@@ -15,6 +15,7 @@ def publish(folder: Path, checklist: Checklist, program: str, seconds: float,
             timeline: Callable[[str], dict[str, Any] | None]) -> str:
     """Write both; returns the line that says where they are, or why not."""
     found = as_json(checklist, program, seconds)
+    found["part"] = not checklist.whole
     records = {id_: record for item in checklist.items for id_, record in item.records.items()}
     for group in (*found["items"], found["common"]):
         for check in group["checks"]:

@@ -9,7 +9,7 @@ from .checklist import COMMON, Checklist, Item
 from .folders import write_whole
 from .verdict import Record
 
-KEYS = ("id", "title", "result", "seconds", "expected", "seen", "likely", "hint", "rerun")
+KEYS = ("id", "title", "result", "seconds", "expected", "seen", "wrote", "likely", "hint", "rerun")
 
 
 def as_json(checklist: Checklist, program: str, seconds: float) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from .run import Run
 from .story import lines
 from .timeline import picture
 from .verdict import Bound, BoundBroken, CheckFailed, Inconclusive, Record
+from .wrote import last_lines
 
 PATIENCE = 90.0
 
@@ -57,6 +58,8 @@ def run_check(record: Record, cls: type, function: Callable[..., None], lab: Lab
     lab.log.add("judged")
     lab.run.put_result(record.id, record.result)
     try:
+        if record.result == "fail":
+            record.wrote = last_lines([cluster.whole_lines() for cluster in lab.clusters], record.seen)
         record.notes = lab.finish()
     except Exception as fault:
         record.notes = [f"clearing up: {harness_fault(fault)}"]

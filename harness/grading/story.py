@@ -5,6 +5,8 @@ import shlex
 from dataclasses import dataclass
 
 from .events import Event, EventLog
+from .timeline_journal import entries
+from .timeline_processes import Processes
 
 LIMIT = 40
 PAUSE = 0.2
@@ -36,10 +38,12 @@ def lines(log: EventLog) -> list[str]:
     if not events:
         return []
     start = events[0].t
+    endings = told_endings(log, everything)
     masters = {event.cluster: event.pid or 0 for event in events if event.text == "start"}
     steps: list[Step] = []
     for event in events:
         line, outcome = tell(event, masters, len(masters) > 1, verdict)
+        line = endings.get((event.cluster, event.pid), line) if event.kind == "death" else line
         if not line:
             continue
         outcome = f"{event.t - start:6.2f} s" + (f"  {outcome}" if outcome else "")
@@ -60,6 +64,19 @@ def lines(log: EventLog) -> list[str]:
         left = len(shown) - LIMIT
         shown = shown[:LIMIT - 10] + [f"# … {left} more steps …"] + shown[-10:]
     return shown
+
+
+def told_endings(log: EventLog, events: list[Event]) -> dict[tuple[int, int | None], str]:
+    """(cluster, pid) → what the master's journal says of that process and its end."""
+    found: dict[tuple[int, int | None], str] = {}
+    for cluster, journal in log.journals.items():
+        known = Processes(cluster, [event for event in events if event.cluster == cluster],
+                          entries(journal, events[0].t, events[-1].t), events[-1].t)
+        for pid, fate in known.fates.items():
+            if pid != known.master:
+                whom = f"worker {known.slots[pid]} (pid {pid})" if known.slots.get(pid) else f"pid {pid}"
+                found[cluster, pid] = f"# {whom} ended: {fate if fate.startswith('exit code') else f'killed by {fate}'}"
+    return found
 
 
 def tell(event: Event, masters: dict[int, int], many: bool, verdict: float) -> tuple[str, str]:

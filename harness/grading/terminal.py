@@ -84,6 +84,7 @@ class Display:
         if record.result == "fail":
             self.part("expected", record.expected)
             self.part("seen", record.seen)
+            self.part("wrote", "\n".join(record.wrote), wrap=False)
             self.part("likely", record.likely)
             self.part("hint", record.hint)
         else:
@@ -115,8 +116,7 @@ class Display:
     def advise(self, failed: list[Record]) -> None:
         """One line about the first failure, which may have scrolled away."""
         out = self.console
-        nothing = self.checklist.passed == 0 and any(item.number == 1 and item.result == "fail" for item in self.checklist.counted)
-        if self.starter and nothing:
+        if self.starter and self.checklist.stuck:
             out.print(f"\nWhat to do first: {escape(self.checklist.exercise.start_first)}")
         elif len(failed) > 1:
             out.print(f"\nThe first of {len(failed)} failures: {escape(failed[0].title)}. Just that again:")

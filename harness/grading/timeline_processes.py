@@ -57,7 +57,8 @@ class Processes:
                 self.slots[child] = slot or 0
             elif entry.event == "exit" and child is not None and entry.pid == self.master:
                 self.deaths.setdefault(child, entry.t)
-                self.fates[child] = entry.signal or f"exit code {entry.text('status')}"
+                if (status := entry.whole("status")) is not None or entry.whole("signal") is not None:
+                    self.fates[child] = entry.signal or f"exit code {status}"
             elif entry.slot > 0 and entry.pid in self.births:
                 self.slots.setdefault(entry.pid, entry.slot)
 

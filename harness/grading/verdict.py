@@ -49,7 +49,7 @@ class Exercise:
     name: str
     folder: str
     start_first: str
-    """What somebody should do first whose program passes nothing."""
+    """What somebody should do first whose program fails the check that all others build on."""
     probe: str = "/"
     """A path that a worker (or the master, if it serves) answers at once."""
     master_serves: bool = False
@@ -100,6 +100,8 @@ class Record:
     seconds: float = 0.0
     expected: str = ""
     seen: str = ""
+    wrote: list[str] = field(default_factory=list)
+    """The last lines of the program's output that `seen` does not show."""
     likely: str = ""
     hint: str = ""
     rerun: str = ""

@@ -14,8 +14,8 @@ function spoken(text) {
 }
 
 const WORDS = { pass: "pass", fail: "FAIL", skipped: "skipped", inconclusive: "inconclusive" };
-const LABELS = { expected: "expected", seen: "seen", likely: "likely", hint: "hint", done: "done", notes: "also seen", rerun: "again", trace: "trace" };
-const CODE = ["done", "rerun", "trace"];
+const LABELS = { expected: "expected", seen: "seen", wrote: "wrote", likely: "likely", hint: "hint", done: "done", notes: "also seen", rerun: "again", trace: "trace" };
+const CODE = ["done", "wrote", "rerun", "trace"];
 const drawings = new Map(); // container → what draws it, until it is drawn
 
 function facts(check) {
@@ -75,7 +75,7 @@ function show(report) {
   const title = `Exercise ${report.exercise}: ${report.passed} of ${report.total} passed`;
   document.title = title;
   document.getElementById("title").textContent = title;
-  document.getElementById("summary").textContent = `${report.program}, ${report.seconds.toFixed(1)} s`;
+  document.getElementById("summary").textContent = `${report.part ? "a part of the checklist, " : ""}${report.program}, ${report.seconds.toFixed(1)} s`;
   const items = document.getElementById("items");
   for (const item of [...report.items, report.common]) {
     if (!item.checks.length) continue;

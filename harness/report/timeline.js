@@ -124,6 +124,7 @@ function tell(data, kind, thing) {
   }
 }
 
+// [class, what it means, path in a box of 22 to 12 (none: a filled box)] of what occurs in the picture.
 function legendOf(data, versions) {
   const states = [...new Set(data.spans.map((span) => span.state))].filter((state) => state !== "ready" || !versions.length);
   const outcomes = [...new Set(data.bars.map((bar) => bar.outcome))];
@@ -131,7 +132,21 @@ function legendOf(data, versions) {
     ...Object.keys(STATES).filter((state) => states.includes(state)).map((state) => [`state-${state}`, STATES[state]]),
     ...versions.map((version, index) => [`state-ready version-${index % 3}`, `ready, version ${version}`]),
     ...Object.keys(OUTCOMES).filter((outcome) => outcomes.includes(outcome)).map((outcome) => [`outcome-${outcome}`, OUTCOMES[outcome]]),
+    ...marksOf(data),
   ];
+}
+
+function marksOf({ bars, arrows, spans, notes, bound }) {
+  const late = bound && bound.end > bound.due;
+  return [
+    [bars.some((bar) => bar.blamed), "blame", "the request that the verdict speaks of", "M11 11l5 -9h-10z"],
+    [arrows.some((arrow) => arrow.received !== null), "arrow", "message", "M2 6L20 6m-5 -3L20 6l-5 3"],
+    [arrows.some((arrow) => arrow.received === null), "arrow lost", "message that nobody took", "M2 6L20 6m-5 -3L20 6l-5 3"],
+    [spans.some((span) => span.last), "death", "a process ended", "M7 2l8 8m0 -8l-8 8"],
+    [notes.length > 0, "note", "output, connection or journal", "M11 3v6"],
+    [bound, "allowed", late ? "time allowed" : "time that passed"],
+    [bound, "broken", late ? "time after the bound" : "too early by this"],
+  ].filter(([occurs]) => occurs).map(([, ...entry]) => entry);
 }
 
 // ----- the drawing
@@ -180,7 +195,8 @@ class Picture {
     this.leftOut.text(left.length ? `Not drawn, because there are so many: ${left.join(", ")}.` : "");
     const entries = this.legend.selectAll("span").data(legendOf(this.data, this.versions)).join("span").text("");
     const swatch = entries.append("svg").attr("aria-hidden", "true");
-    swatch.append("rect").attr("class", ([name]) => `swatch ${name}`).attr("x", 1).attr("y", 1).attr("width", 20).attr("height", 10);
+    swatch.filter(([, , path]) => path).append("path").attr("class", ([name]) => name).attr("d", ([, , path]) => path);
+    swatch.filter(([, , path]) => !path).append("rect").attr("class", ([name]) => `swatch ${name}`).attr("x", 1).attr("y", 1).attr("width", 20).attr("height", 10);
     swatch.filter(([name]) => name === "state-stopped").append("rect").attr("width", 20).attr("height", 10).attr("x", 1).attr("y", 1)
       .attr("fill", `url(#${this.id}-hatch)`);
     entries.each(function ([, text]) { this.append(text); });

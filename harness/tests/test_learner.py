@@ -87,6 +87,7 @@ def test_hints_come_one_by_one_and_are_remembered() -> None:
         said = " ".join(output.split())
         assert code == 0 and "item 2 failed" in said and "check 2" in said and f"Hint {level} of 3" in said
         assert [one.text in said for one in there] == [one is wanted for one in there]
+        assert ("The next hint: make ex1-hint" in said, "the last hint for item 2" in said) == (level < 3, level == 3)
     for _ in range(2):
         code, output = learner("hint", "1")
         said = " ".join(output.split())
@@ -152,8 +153,19 @@ def test_what_is_earned_while_the_question_is_asked_is_not_lost(monkeypatch: pyt
 
 
 def test_the_common_ground_comes_last() -> None:
-    failed = progress.still_failed([Failure("a", 0, ""), Failure("b", 3, "")], [Record("c", 1, "", "fail")])
+    failed = progress.still_failed([Failure("a", 0, ""), Failure("b", 3, "")], [Record("c", 1, "", "fail")], ["c", "b", "a"])
     assert [one.item for one in failed] == [1, 3, 0]
+
+
+def test_the_failures_of_an_item_are_in_the_checklists_order() -> None:
+    before, tried = [Failure(check, 2, "") for check in ("gone", "c", "a")], [Record("d", 2, "", "fail"), Record("b", 2, "", "fail")]
+    assert [one.check for one in progress.still_failed(before, tried, ["a", "b", "c", "d"])] == ["a", "b", "c", "d", "gone"]
+    items = [Item(1, "item 1", {f"TestItem1::test_{name}": name for name in ("first", "second")})]
+    checklist = Checklist(Exercise(number=1, name="toy", folder="", start_first=""), items)
+    for name in ("second", "first"):
+        checklist.add(Record(f"TestItem1::test_{name}", 1, name, "fail"))
+    progress.record(checklist)
+    assert "item 1 failed when it was last tried: first" in learner("hint", "1")[1]
 
 
 def test_what_was_earned_stays_earned() -> None:

@@ -15,7 +15,10 @@ from selenium.webdriver.support.wait import WebDriverWait
 from toys import Graded, grade, server
 
 from grading import report_html
+from grading.checklist import Checklist, Item
+from grading.report import publish
 from grading.timeline_parts import Arrow, Bar, Lane, Span, Timeline
+from grading.verdict import Exercise, Record
 
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
 STUBBORN = f'''
@@ -92,11 +95,20 @@ def test_the_page_is_named_and_written_with_a_trace(graded: tuple[Graded, Path])
 
 def test_the_checklist_with_the_failure_open(page: Chrome) -> None:
     assert one(page, "h1").text == "Exercise 9: 0 of 1 passed" and page.title == "Exercise 9: 0 of 1 passed"
-    assert one(page, "h2").text == "1. The first item FAIL"
+    assert one(page, "h2").text == "1. The first item FAIL" and "a part of the checklist" not in one(page, "#summary").text
     assert [details.get_attribute("open") for details in page.find_elements(By.TAG_NAME, "details")] == ["true", None]
     told = one(page, "details.fail dl").text
-    for part in ("not yet after", "the bound is 200 ms", "kill -TERM $master", "test_late", "#hints-item-1"):
+    for part in ("not yet after", "the bound is 200 ms", "kill -TERM $master", "test_late", "the hints for item 1 in", "\nwrote\n</script>"):
         assert part in told, part
+
+
+def test_a_part_says_that_it_is_one(chrome: Chrome, tmp_path: Path) -> None:
+    chosen = Checklist(Exercise(number=9, name="toy", folder="", start_first=""), [Item(1, "First", {"a": "It starts", "b": "It ends"})])
+    chosen.choose({"a"})
+    chosen.add(Record("a", 1, "It starts", "pass"))
+    publish(tmp_path, chosen, "x", 1.0, lambda _: None)
+    chrome.get((tmp_path / "index.html").as_uri())
+    assert one(chrome, "#summary").text == "a part of the checklist, x, 1.0 s"
 
 
 def test_what_a_program_says_is_text(page: Chrome) -> None:
@@ -112,11 +124,18 @@ def test_the_network_is_left_alone(page: Chrome) -> None:
 
 def test_the_failure_is_seen(page: Chrome) -> None:
     bar, band, due, judged = (one(page, f"details.fail {selector}")
-                              for selector in (".bar.blamed.outcome-waiting", ".broken", ".due", ".judged.fail"))
+                              for selector in (".bar.blamed.outcome-waiting", ".timeline > svg .broken", ".due", ".judged.fail"))
     assert width(bar) > width(band) > 100, "nearly all of the time was too late"
     assert number(due, "x1") == pytest.approx(number(band, "x")) and number(judged, "x1") >= number(band, "x") + width(band) - 1
     labels = {text.text for text in page.find_elements(By.CSS_SELECTOR, "details.fail svg text")}
     assert {"SIGTERM → master", "verdict: fail", "due after 200 ms", "no answer", "draining"} <= labels
+
+
+def test_the_legend_explains_what_occurs(page: Chrome) -> None:
+    told = {entry.text for entry in page.find_elements(By.CSS_SELECTOR, "details.fail .legend > span")}
+    assert {"no answer yet", "the request that the verdict speaks of", "time allowed", "time after the bound", "a process ended",
+            "output, connection or journal"} <= told and "message" not in told
+    assert len(page.find_elements(By.CSS_SELECTOR, "details.fail .legend path")) == 3
 
 
 def test_pointing_at_things_tells_about_them(page: Chrome) -> None:
@@ -130,7 +149,7 @@ def test_pointing_at_things_tells_about_them(page: Chrome) -> None:
 
 def test_the_keyboard_zooms_moves_and_steps(page: Chrome) -> None:
     svg, tip = one(page, "details.fail .timeline > svg"), one(page, "details.fail .tip")
-    bound = one(page, "details.fail .broken")
+    bound = one(page, "details.fail .timeline > svg .broken")
     before = width(bound)
     svg.send_keys("+", "+")
     assert width(bound) == pytest.approx(before * 1.5 * 1.5, rel=0.01)
@@ -168,7 +187,7 @@ def test_a_picture_as_a_file(page: Chrome, graded: tuple[Graded, Path]) -> None:
     assert len(found) < 60_000 and "<script" not in found and "http://" not in found.replace('xmlns="http://www.w3.org/2000/svg"', "")
     root = ElementTree.fromstring(found)
     texts = {"".join(text.itertext()) for text in root.iter("{http://www.w3.org/2000/svg}text")}
-    assert {"It ends in `time`", "SIGTERM → master", "verdict: fail", "no answer", "starting"} <= texts
+    assert {"It ends in `time`", "SIGTERM → master", "verdict: fail", "no answer", "starting", "time after the bound"} <= texts
     assert svg_of(page, graded[1] / "index.html", "test_nothing") == ""
 
 

@@ -53,6 +53,17 @@ DOUBTFUL = PASSING + '''
         """The machine was slow"""
         raise Inconclusive("too slow")
 '''
+TALKATIVE = PASSING + '''
+    def test_known(self, lab: Lab) -> None:
+        """It says what it wrote"""
+        lab.start()
+        raise CheckFailed("it said:\\n    line 8")
+    def test_two(self, lab: Lab) -> None:
+        """Two programs"""
+        lab.start(), lab.start()
+        raise CheckFailed("seen clouds")
+'''
+TALK = "print(*[f'line {number}' for number in range(9)], sep='\\n', flush=True); print('*' * 999, file=sys.stderr, flush=True)"
 DYING = PASSING + '''
     def test_dies(self, lab: Lab) -> None:
         """The process that runs the check dies"""
@@ -78,11 +89,22 @@ def test_failures_skips_and_what_they_say(tmp_path: Path, processes: str) -> Non
     assert [item["result"] for item in graded.report["items"]] == ["fail", "skipped"]
     bad = graded.check("test_bad")
     assert (bad["expected"], bad["seen"], bad["likely"]) == ("the sky", "seen clouds", "the weather")
-    assert bad["hint"] == "look up (more: exercises/ex9_toy/README.md#hints-item-1)"
+    assert bad["hint"] == "look up (more: the hints for item 1 in exercises/ex9_toy/README.md)"
     for part in ("PORT=8000", "curl -si http://127.0.0.1:8000/bad", "the sky", "seen clouds", "the weather", "look up", "-n0"):
         assert part in graded.output, part
     assert "start with the toy" not in graded.output, "that is advice for who works on the starter"
     assert "Traceback" not in graded.output
+
+
+def test_a_failure_shows_what_the_program_wrote_last(tmp_path: Path) -> None:
+    graded = grade(tmp_path, TALKATIVE, program=server(tmp_path, TALK))
+    wrote = [line if "ready url" not in line else "ready" for line in graded.check("test_known")["wrote"]]
+    cut = f"standard error: {'*' * 300}…"
+    assert sorted(wrote) == sorted([*(f"line {number}" for number in range(4, 8)), cut, "ready"]), "not what is seen anyway"
+    assert f" {cut}\n" in graded.output and "\n    wrote     " in graded.output, "which of the two outputs is read first is left to chance"
+    both = graded.check("test_two")["wrote"]
+    assert [sum(line.startswith(f"cluster {number} standard error: *") for line in both) for number in (1, 2)] == [1, 1]
+    assert graded.check("test_good")["wrote"] == []
 
 
 def test_the_rerun_line_runs_just_that_check(tmp_path: Path) -> None:

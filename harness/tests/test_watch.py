@@ -131,6 +131,9 @@ def test_each_save_is_graded_and_the_end_is_clean(kit: Kit) -> None:
     kit.await_text("building and grading ex1")
     assert "1 of 1" not in kit.await_text("1 of 2 passed"), "nothing had failed: there is nothing to begin with"
     kit.await_text("waiting for a save")
+    kit.save("bad again")
+    assert "0 of 1 passed" in kit.await_text("the rest is graded when item 2 passes; everything now: make ex1-grade")
+    assert "passed" not in kit.await_text("waiting for a save"), "each failure is shown once"
     assert kit.end() == 0 and "Traceback" not in kit.output and kit.running() == []
 
 
