@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <stdexcept>
+
 #include "cluster/worker.hpp"
 #include "http_engine.hpp"
 
@@ -34,9 +36,15 @@ void HttpServer::del(const std::string& path, Handler handler) {
 }
 
 void HttpServer::reply(Response& response, int status, const Json& body) const {
-  std::string text = to_text(body);
+  if (!body.is_object() && !body.is_null()) {
+    throw std::invalid_argument(
+        R"(the body of a reply is a JSON object, as in {{"status", "ok"}} with two pairs of braces, not )" +
+        to_text(body));
+  }
+  std::string text = body.empty() ? "{}" : to_text(body);
   if (!identity_.empty()) {
-    text.back() = body.empty() ? ' ' : ',';
+    text.pop_back();
+    text += body.empty() ? "" : ",";
     text.append(identity_, 1);
   }
   response.status = status;

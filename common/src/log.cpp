@@ -5,6 +5,8 @@
 #include <array>
 #include <ctime>
 
+#include "log_line.hpp"
+
 namespace cluster {
 
 namespace {
@@ -31,8 +33,12 @@ void print_line(std::string_view line) {
   [[maybe_unused]] const auto written = ::write(STDOUT_FILENO, text.data(), text.size());
 }
 
+std::string log_line(const std::string& name, std::string_view text) {
+  return time_of_day() + ' ' + name + '[' + std::to_string(::getpid()) + "] " + std::string(text);
+}
+
 void Log::write(std::string_view text) const {
-  print_line(time_of_day() + ' ' + name_ + '[' + std::to_string(::getpid()) + "] " + std::string(text));
+  print_line(log_line(name_, text));
 }
 
 }  // namespace cluster

@@ -142,9 +142,11 @@ void Master::handle_message(pid_t pid, const Json& message, std::size_t bytes) {
     info.ready = true;
     log("worker ", info.slot, " is ready, pid ", pid);
   }
-  const auto handler = message_handlers_.find(*type);
-  if (handler != message_handlers_.end()) {
+  const auto [handler, first] = message_handlers_.try_emplace(*type);  // empty: nobody handles the type
+  if (handler->second) {
     handler->second(WorkerInfo(info), message);
+  } else if (first && *type != "ready") {
+    log("no handler for a message of type \"", *type, "\" (from worker ", info.slot, ", pid ", pid, ")");
   }
 }
 
@@ -250,6 +252,7 @@ pid_t Master::current(int number) const {
 }
 
 Channel::Sent Master::send(pid_t pid, const Json& message) {
+  check_message(message);
   const auto found = members_.find(pid);
   if (found == members_.end()) {
     return Channel::Sent::closed;
@@ -263,6 +266,7 @@ Channel::Sent Master::send(pid_t pid, const Json& message) {
 }
 
 void Master::broadcast(const Json& message) {
+  check_message(message);  // also when no worker lives
   for (const auto& worker : workers()) {
     send(worker.pid, message);
   }

@@ -5,7 +5,10 @@
 #include <exception>
 #include <string>
 
+#include "cluster/listener.hpp"
 #include "cluster/settings.hpp"
+#include "handover.hpp"
+#include "log_line.hpp"
 
 namespace cluster {
 
@@ -25,12 +28,16 @@ int run_program(int argc, char** argv, const std::function<int()>& body) {
     return fail(2, std::string(argv[0]) +
                        " takes no arguments: settings are environment variables, as in PORT=8080 " + argv[0]);
   }
+  const auto handover = Handover::from_environment();  // the worker clears it
   try {
     return body();
   } catch (const SettingError& error) {
     return fail(2, error.what());
-  } catch (const std::exception& error) {
+  } catch (const ListenError& error) {
     return fail(1, error.what());
+  } catch (const std::exception& error) {
+    const std::string name = handover ? "worker" + std::to_string(handover->number) : "master";
+    return fail(1, log_line(name, std::string("ended by an exception: ") + error.what()));
   }
 }
 

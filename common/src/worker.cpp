@@ -73,6 +73,7 @@ void Worker::ready() {
 }
 
 void Worker::send(Json message) {
+  check_message(message);
   if (std::this_thread::get_id() == thread_) {
     send_now(message);
   } else {
@@ -104,9 +105,11 @@ void Worker::handle_message(const Json& message, std::size_t bytes) {
   if (journal_) {
     journal_.write("recv", journal_fields(message, "master", bytes));
   }
-  const auto handler = message_handlers_.find(*type);
-  if (handler != message_handlers_.end()) {
+  const auto [handler, first] = message_handlers_.try_emplace(*type);  // empty: nobody handles the type
+  if (handler->second) {
     handler->second(message);
+  } else if (first) {
+    log("no handler for a message of type \"", *type, "\" (from the master)");
   }
 }
 

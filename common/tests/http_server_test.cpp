@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,24 @@ TEST_F(HttpServerTest, AnswersWithJsonAndItsIdentity) {
   EXPECT_EQ(answer->header("Content-Type"), "application/json");
   EXPECT_EQ(answer->json(), Json::parse(R"({"path":"/","query":"grün 1","worker":"one"})"));
   EXPECT_EQ(client.ask(get("/empty")).value().json(), Json::parse(R"({"worker":"one"})"));
+}
+
+TEST_F(HttpServerTest, ABodyIsAnObjectThatMayBeEmpty) {
+  const HttpServer named(listener.fd.get(), {{"worker", "one"}}, journal, limits);
+  const HttpServer nameless(listener.fd.get(), Json::object(), journal, limits);
+  for (const Json& empty : {Json(), Json::object()}) {
+    HttpServer::Response response;
+    named.reply(response, 200, empty);
+    EXPECT_EQ(response.body, R"({"worker":"one"})");
+    nameless.reply(response, 200, empty);
+    EXPECT_EQ(response.body, "{}");
+  }
+  for (const Json& wrong : {Json{"status", "ok"}, Json("text"), Json(7), Json::array()}) {
+    HttpServer::Response response;
+    EXPECT_THROW(named.reply(response, 200, wrong), std::invalid_argument) << wrong;
+    EXPECT_THROW(nameless.reply(response, 200, wrong), std::invalid_argument) << wrong;
+    EXPECT_EQ(response.status, -1) << "nothing was answered";
+  }
 }
 
 TEST_F(HttpServerTest, KeepsAConnectionForManyRequests) {

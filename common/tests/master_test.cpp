@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <csignal>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <set>
 #include <stdexcept>
@@ -22,6 +23,16 @@ namespace {
 using namespace std::chrono_literals;
 using test::MasterTest;
 using test::patience;
+
+// The text of the refusal; empty when nothing was refused.
+std::string refusal_of(const std::function<void()>& act) {
+  try {
+    act();
+  } catch (const std::invalid_argument& error) {
+    return error.what();
+  }
+  return "";
+}
 
 struct MasterWithListener : MasterTest {
   MasterWithListener() : MasterTest(1, listen_on({"127.0.0.1", 0})) {}
@@ -87,7 +98,7 @@ TEST_F(MasterTest, AllThatAWorkerSaidComesBeforeItsDeathIsTold) {
 TEST_F(MasterTest, AWorkerThatSendsGarbageIsDisconnectedAndTheMasterLives) {
   start();
   const auto pid = master.current(1);
-  master.send(pid, {{"type", "garbage"}});
+  master.send(pid, {{"type", "raw"}, {"text", "this is no JSON"}});
   EXPECT_TRUE(await_deaths(1)) << "a worker whose channel is closed ends";
   EXPECT_NE(output.text().find("sent a message that is not JSON; its channel is closed"), std::string::npos);
   EXPECT_EQ(deaths[0].worker.pid, pid);
@@ -98,7 +109,7 @@ TEST_F(MasterTest, AWorkerThatSendsGarbageIsDisconnectedAndTheMasterLives) {
 
 TEST_F(MasterTest, AMessageWithoutATypeIsDropped) {
   start();
-  master.send(master.current(1), {{"type", "untyped"}});
+  master.send(master.current(1), {{"type", "raw"}, {"text", R"({"no":"type"})"}});
   EXPECT_EQ(ask(master.current(1), {{"type", "echo"}, {"id", 2}})["id"], 2);
   EXPECT_NE(output.text().find("without a type"), std::string::npos);
 }
@@ -146,13 +157,66 @@ TEST(MasterWithIgnoredChildren, NoticesTheirDeathsAllTheSame) {
   Master master(1, std::nullopt, "");
   master.start_workers({{"TEST_ROLE", "obey"}});
   ASSERT_TRUE(master.wait_until([&] { return master.all_ready(); }, patience));
+  EXPECT_EQ(output.text().find("no handler"), std::string::npos) << "`ready` is the library's own";
   const auto old = master.current(1);
   master.kill(old, SIGKILL);
   EXPECT_TRUE(master.wait_until([&] { return !master.find(old); }, patience));
   std::signal(SIGCHLD, before);
 }
 
+TEST_F(MasterTest, WhatIsNoMessageIsRefusedWithAndWithoutAJournal) {
+  start();
+  Master bare(1, std::nullopt, "");
+  const std::string wanted = R"(a message is a JSON object with a "type", as in {{"type", "drained"}})";
+  for (const Json& wrong : {Json{"type", "drained"}, Json{{"no", "type"}}, Json{{"type", 7}}, Json()}) {
+    EXPECT_TRUE(refusal_of([&] { master.send(master.current(1), wrong); }).starts_with(wanted)) << wrong;
+    EXPECT_TRUE(refusal_of([&] { master.broadcast(wrong); }).starts_with(wanted)) << wrong;
+    EXPECT_TRUE(refusal_of([&] { bare.send(1, wrong); }).starts_with(wanted)) << wrong;
+    EXPECT_TRUE(refusal_of([&] { bare.broadcast(wrong); }).starts_with(wanted)) << wrong;
+  }
+}
+
+TEST_F(MasterTest, AWorkerIsRefusedWhatIsNoMessageWithAndWithoutAJournal) {
+  start();
+  const auto bare = master.start(1, {{"TEST_ROLE", "obey"}});
+  ASSERT_TRUE(await([&] { return master.find(bare)->ready; }));
+  for (const auto pid : {master.current(1), bare}) {
+    for (const Json& wrong : {Json{"type", "drained"}, Json{{"no", "type"}}}) {
+      const auto answer = ask(pid, {{"type", "try to send"}, {"what", wrong}});
+      ASSERT_TRUE(answer.contains("refusal")) << "the worker has died of " << wrong;
+      EXPECT_TRUE(answer["refusal"].get<std::string>().ends_with("two pairs of braces, not " + wrong.dump()))
+          << answer;
+    }
+  }
+}
+
 // What it says.
+
+TEST_F(MasterTest, ATypeThatNobodyHandlesIsToldOnceOnBothSides) {
+  start();
+  const auto pid = master.current(1);
+  for (int i = 0; i < 2; ++i) {
+    master.send(pid, {{"type", "drayn"}});
+    master.send(pid, {{"type", "raw"}, {"text", R"({"type":"draind"})"}});
+    ask(pid, {{"type", "echo"}, {"id", i}});
+  }
+  std::vector<std::string> told;
+  for (const auto& line : test::lines_of(output.text())) {
+    if (line.find("no handler") != std::string::npos) told.push_back(line.substr(line.find(' ') + 1));
+  }
+  const auto number = std::to_string(pid);
+  const std::set<std::string> wanted{
+      "worker1[" + number + R"(] no handler for a message of type "drayn" (from the master))",
+      "master[" + std::to_string(::getpid()) +
+          R"(] no handler for a message of type "draind" (from worker 1, pid )" + number + ")"};
+  EXPECT_EQ(told.size(), 2U);
+  EXPECT_EQ(std::set<std::string>(told.begin(), told.end()), wanted);
+
+  master.on_message("draind", [&](const auto& from, const Json& message) {
+    received.push_back({from, message});
+  });
+  EXPECT_EQ(ask(pid, {{"type", "raw"}, {"text", R"({"type":"draind"})"}})["type"], "draind");
+}
 
 TEST_F(MasterTest, TheJournalTellsSpawnReadySendRecvAndExit) {
   start();

@@ -6,11 +6,15 @@
 #include <array>
 #include <csignal>
 #include <functional>
+#include <regex>
 #include <stdexcept>
 #include <string>
 
+#include "cluster/listener.hpp"
 #include "cluster/settings.hpp"
 #include "cluster/system.hpp"
+#include "handover.hpp"
+#include "support.hpp"
 
 namespace cluster {
 namespace {
@@ -29,6 +33,11 @@ Run run(const std::function<int()>& body,
   return {code, testing::internal::GetCapturedStderr()};
 }
 
+bool is_log_line(const std::string& line, const std::string& name, const std::string& text) {
+  return std::regex_match(line.substr(0, line.find(' ')), std::regex(R"(\d\d:\d\d:\d\d\.\d{3})")) &&
+         line.substr(line.find(' ') + 1) == name + '[' + std::to_string(::getpid()) + "] " + text + '\n';
+}
+
 TEST(Program, EndsWithTheCodeOfItsBody) {
   EXPECT_EQ(run([] { return 0; }).code, 0);
   EXPECT_EQ(run([] { return 1; }).code, 1);
@@ -41,10 +50,25 @@ TEST(Program, ABadSettingIsOneLineAndCode2) {
   EXPECT_EQ(error, "PORT='x' is not allowed: it must be a port\n");
 }
 
-TEST(Program, AnyOtherFailureIsOneLineAndCode1) {
+TEST(Program, AnAddressThatIsRefusedIsOneLineAndCode1) {
+  const auto [code, error] = run([]() -> int { throw ListenError("cannot listen"); });
+  EXPECT_EQ(code, 1);
+  EXPECT_EQ(error, "cannot listen\n");
+}
+
+TEST(Program, AnyOtherFailureIsALineOfTheLogAndCode1) {
   const auto [code, error] = run([]() -> int { throw std::runtime_error("no luck"); });
   EXPECT_EQ(code, 1);
-  EXPECT_EQ(error, "no luck\n");
+  EXPECT_TRUE(is_log_line(error, "master", "ended by an exception: no luck")) << error;
+}
+
+TEST(Program, AWorkerThatFailsSaysWhichItWas) {
+  const test::Variable handed("CLUSTER_WORKER", "2 1 -1 -1");
+  const auto error = run([]() -> int {
+                       Handover::clear_environment();  // as a Worker does
+                       throw std::runtime_error("no luck");
+                     }).error;
+  EXPECT_TRUE(is_log_line(error, "worker2", "ended by an exception: no luck")) << error;
 }
 
 TEST(Program, ArgumentsAreRefusedBeforeAnythingStarts) {

@@ -4,6 +4,7 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <stdexcept>
 #include <string>
 #include <thread>
 
@@ -53,12 +54,20 @@ int obey() {
       for (int i = 0; i < count; ++i) worker.send({{"type", "threaded"}, {"number", i}});
     }).join();
   });
-  worker.on_message("garbage", [&](const Json&) {
+  worker.on_message("raw", [&](const Json& message) {
     // Below the channel's own bookkeeping: the descriptor is the one that was handed down.
     const auto channel = handed.find(' ', handed.find(' ') + 1) + 1;
-    write_all(std::stoi(handed.substr(channel)), frame("this is no JSON"));
+    write_all(std::stoi(handed.substr(channel)), frame(message["text"].get<std::string>()));
   });
-  worker.on_message("untyped", [&](const Json&) { worker.send({{"no", "type"}}); });
+  worker.on_message("try to send", [&](const Json& message) {
+    std::string refusal;
+    try {
+      worker.send(message["what"]);
+    } catch (const std::invalid_argument& error) {
+      refusal = error.what();
+    }
+    worker.send({{"type", "said"}, {"refusal", refusal}});
+  });
   worker.on_message("exit", [](const Json& message) { std::_Exit(message["code"]); });
   worker.ready();
   worker.wait_until(never);

@@ -29,7 +29,8 @@ struct Settings {
   milliseconds sigint_timeout = cluster::settings::duration("SIGINT_TIMEOUT_MS", timeout);
 };
 
-// A worker that was told to go has this long before it is killed.
+// After `cut` a worker has this long before it is killed; after `finish` it has what is left of the timeout (and
+// at least this).
 [[maybe_unused]] constexpr milliseconds kill_grace{100};
 
 // What the master's handlers have noted, for its main line to act on.

@@ -100,7 +100,8 @@ class HttpServer {
   void post(const std::string& path, Handler handler);
   void del(const std::string& path, Handler handler);
 
-  // Answers with a JSON object, to which `identity` is added (it must not have the same keys).
+  // Answers with a JSON object, to which `identity` is added (it must not have the same keys). {} is the empty one; a body
+  // that is no object is refused (std::invalid_argument).
   void reply(Response& response, int status, const Json& body) const;
 
   void start();

@@ -71,12 +71,13 @@ class Master {
   std::optional<WorkerInfo> find(pid_t pid) const;
   pid_t current(int slot) const;  // 0 when the slot has none now
 
-  // Messages are objects with a "type". `Sent::closed` for a worker that is gone.
+  // A message is a JSON object with a "type", as in {{"type", "drain"}}; anything else is refused (std::invalid_argument).
+  // `Sent::closed` for a worker that is gone.
   Channel::Sent send(pid_t pid, const Json& message);
   void broadcast(const Json& message);  // to every worker that lives
   bool kill(pid_t pid, int signal);     // false when it is gone; never reaches another process
 
-  // Handlers. A later one for the same type or signal replaces the earlier.
+  // Handlers. A later one for the same type or signal replaces the earlier. A type without one is logged once.
   void on_message(const std::string& type, MessageHandler handler);
   void on_death(DeathHandler handler);  // after everything that the worker had sent was handled
   void on_signal(std::initializer_list<int> signals, const EventLoop::SignalHandler& handler);

@@ -41,11 +41,13 @@ class Worker {
   const Journal& journal() const { return journal_; }
   EventLoop& loop() { return loop_; }
 
-  void ready();             // tells the master that this worker accepts work
-  void send(Json message);  // any thread; an object with a "type"
-  void flush();             // what was sent leaves now, not at the end of the turn
+  void ready();  // tells the master that this worker accepts work
+  // Any thread. A message is a JSON object with a "type", as in {{"type", "drained"}}; anything else is refused
+  // (std::invalid_argument).
+  void send(Json message);
+  void flush();  // what was sent leaves now, not at the end of the turn
   void post(EventLoop::Handler handler) { loop_.post(std::move(handler)); }  // any thread
-  void on_message(const std::string& type, MessageHandler handler);
+  void on_message(const std::string& type, MessageHandler handler);  // a type without one is logged once
   void on_signal(std::initializer_list<int> signals, const EventLoop::SignalHandler& handler);
   bool wait_until(const std::function<bool()>& condition,
                   std::optional<std::chrono::nanoseconds> timeout = std::nullopt);
