@@ -476,7 +476,10 @@ class TestItem5Types:
         """The task of a killed worker is done by another"""
         cluster = lab.start()
         at_work, _ = pool.occupy(cluster)
-        name = pool.with_worker(cluster, at_work)[3]
+        held = pool.with_worker(cluster, at_work)
+        if 3 not in held:
+            raise CheckFailed(f"of four tasks none is with worker 3; (worker: task) {held}", expected="one task on each worker")
+        name = held[3]
         cluster.signal_worker(1, SIGCONT)
         cluster.signal_worker(3, SIGKILL)
         body = pool.await_completed(cluster, [name])[0]

@@ -29,7 +29,7 @@ WRONG = (
           "as if it were work"),
     Wrong("idle-connections-hold-it-up", "the drain waits until every connection is closed, idle ones too", 2,
           (("in_flight.count() == 0 && server.activity().half_sent == 0", "server.activity().connections == 0"),), "active requests only",
-          also={5: "a connection that was used before the signal holds up the end, however that is asked for"}),
+          also={3: "a connection that is idle after its answer holds up the end", 5: "so does one when the end is asked for with Ctrl+C"}),
     Wrong("ends-before-the-answers", "the worker leaves at once, with requests in flight", 3,
           (("  worker.wait_until(\n      [&] { return orders.cut || (in_flight.count() == 0 && server.activity().half_sent == 0); });\n", ""),),
           "end at the signal",
