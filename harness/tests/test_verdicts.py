@@ -56,12 +56,15 @@ DOUBTFUL = PASSING + '''
 TALKATIVE = PASSING + '''
     def test_known(self, lab: Lab) -> None:
         """It says what it wrote"""
-        lab.start()
+        self.heard(lab.start())
         raise CheckFailed("it said:\\n    line 8")
     def test_two(self, lab: Lab) -> None:
         """Two programs"""
-        lab.start(), lab.start()
+        self.heard(lab.start()), self.heard(lab.start())
         raise CheckFailed("seen clouds")
+    def heard(self, cluster):
+        while not cluster.output(error=True):
+            time.sleep(0.01)
 '''
 TALK = "print(*[f'line {number}' for number in range(9)], sep='\\n', flush=True); print('*' * 999, file=sys.stderr, flush=True)"
 DYING = PASSING + '''
