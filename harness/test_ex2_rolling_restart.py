@@ -337,7 +337,7 @@ class TestItem5NothingDropped:
 
     @check(expected="the same with WORK_MS=200, so that requests are in flight whenever a worker is told to go",
            likely="a worker that drains ends while requests are in flight, or answers them with an error",
-           hint="wait until every request that was read is answered in full", seconds=5, heavy=True)
+           hint="wait until every request that was read is answered in full", seconds=5)
     def test_requests_that_take_time(self, lab: Lab) -> None:
         """Nothing is dropped when requests take 200 ms"""
         cluster = lab.start({"WORK_MS": 200})

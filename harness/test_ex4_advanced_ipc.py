@@ -397,13 +397,13 @@ class TestItem5AllEndpoints:
         """5,000 messages to a stopped worker block nobody"""
         if not raise_own_limit(1300):
             raise Inconclusive("the harness itself may not open that many files here (ulimit -Hn)")
-        cluster = lab.start()
+        cluster = lab.start({"REQUEST_TIMEOUT_MS": int(lab.pace(1000, 5000))})  # it is waited for again and again
         connections = cluster.connections_to(1)
         cluster.signal_worker(2, SIGSTOP)
         crowd = [cluster.client.connect() for _ in range(1000)]  # a stopped worker takes none of them
         for turn in range(5):
-            message = f"{turn} " + "z" * 1000
-            under_way = [one.send(post.send_path(2, message)) for one in crowd if one.usable]
+            path = post.send_path(2, f"{turn} " + "z" * 1000)
+            under_way = [one.send(path) for one in crowd if one.usable]
             quick = connections[1][0].get(post.send_path(3, f"quick {turn}"), patience=5)
             post.expect_reply(cluster, quick, 3, f"quick {turn}")
             cluster.expect_within(max(post.QUICK, post.timeout(lab)), quick.started, quick.ended, "a reply of worker 3 while worker 2 is flooded",

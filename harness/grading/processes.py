@@ -17,12 +17,21 @@ def adopt_orphans() -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
+def read(path: str) -> bytes:
+    """A small file below /proc, at a third of what pathlib takes: the watching threads read thousands of them in a second."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(handle, 65536)
+    finally:
+        os.close(handle)
+
+
 def children(pid: int) -> list[int]:
     """The direct children, those started by any of its threads. Empty if it is gone."""
     found: list[int] = []
     try:
         for task in os.listdir(f"/proc/{pid}/task"):
-            found += map(int, Path(f"/proc/{pid}/task/{task}/children").read_text().split())
+            found += map(int, read(f"/proc/{pid}/task/{task}/children").split())
     except FileNotFoundError:
         if not Path(f"/proc/self/task/{os.getpid()}/children").exists():
             return [one for one in everyone() if parent(one) == pid]  # the slow way, for kernels without the `children` files
@@ -34,7 +43,7 @@ def children(pid: int) -> list[int]:
 def fields(pid: int, thread: int | None = None) -> list[str]:
     """What /proc/PID/stat says from the state on (the third field); empty if there is no such process or thread."""
     try:
-        stat = Path(f"/proc/{pid}/stat" if thread is None else f"/proc/{pid}/task/{thread}/stat").read_bytes()
+        stat = read(f"/proc/{pid}/stat" if thread is None else f"/proc/{pid}/task/{thread}/stat")
     except OSError:
         return []
     return stat.rpartition(b")")[2].decode().split()
@@ -61,11 +70,17 @@ def run_queue_wait(pid: int) -> dict[int, tuple[float, float]]:
     found: dict[int, tuple[float, float]] = {}
     try:
         for task in os.listdir(f"/proc/{pid}/task"):
-            ran, waited = Path(f"/proc/{pid}/task/{task}/schedstat").read_text().split()[:2]
+            ran, waited = read(f"/proc/{pid}/task/{task}/schedstat").split()[:2]
             found[int(task)] = int(ran) / 1e9, int(waited) / 1e9
     except (OSError, ValueError):
         pass
     return found
+
+
+def stolen() -> list[float]:
+    """For each processor the seconds that the machine below a virtual one has kept from it, while somebody wanted to run."""
+    rows = [row.split() for row in read("/proc/stat").splitlines()[1:] if row.startswith(b"cpu")]
+    return [int(row[8]) / os.sysconf("SC_CLK_TCK") for row in rows]
 
 
 def thread_state(pid: int, thread: int) -> str:
@@ -107,11 +122,10 @@ def state(pid: int) -> str:
 def stopped(pid: int) -> bool:
     """Whether every thread of it is stopped (or it is gone)."""
     try:
-        threads = os.listdir(f"/proc/{pid}/task")
-        stats = [Path(f"/proc/{pid}/task/{thread}/stat").read_text() for thread in threads]
+        stats = [read(f"/proc/{pid}/task/{thread}/stat") for thread in os.listdir(f"/proc/{pid}/task")]
     except OSError:
         return not alive(pid)
-    return all(stat.rpartition(")")[2].split()[0] in "TtZ" for stat in stats)
+    return all(stat.rpartition(b")")[2].split()[0] in (b"T", b"t", b"Z") for stat in stats)
 
 
 def alive(pid: int) -> bool:

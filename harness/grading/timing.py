@@ -1,7 +1,8 @@
 """Bounds on time, judged fairly: the contract's bound plus what the machine is seen to have cost.
 
-Two things are measured while a check runs. How long the program's own threads, and the harness's, stood ready but got no
-processor (the kernel counts that for each thread); and how much too late a sleeping harness thread woke.
+Three things are measured while a check runs. How long the program's own threads, and the harness's, stood ready but got no
+processor (the kernel counts that for each thread); for how long a virtual machine's processors were kept from it; and how much
+too late a sleeping harness thread woke.
 """
 from __future__ import annotations
 
@@ -16,7 +17,9 @@ from . import processes
 from .verdict import Bound, BoundBroken, Inconclusive
 
 TICK = 0.010
-SCAN_EVERY = 5
+SCAN_SECONDS = 0.05
+SCAN_SHARE = 0.1
+"""Scans of a program with very many threads come less often, so that they take no more than this share of a processor."""
 NEAR = 0.5
 COUNTED = ("MainThread", "http-reader")
 """The harness's own threads that can make an answer look late."""
@@ -30,9 +33,13 @@ ABSURD = 5.0
 
 @dataclass(frozen=True)
 class Sample:
+    """What was found at `t`, `span` seconds after the sample before it. A scan tells how long threads waited since the last scan."""
+
     t: float
+    span: float
     oversleep: float
-    waited: float
+    waited: float = 0.0
+    scan: bool = False
 
 
 class DelayMeter(threading.Thread):
@@ -43,6 +50,7 @@ class DelayMeter(threading.Thread):
         self._watched = watched
         self._samples: list[Sample] = []
         self._known = dict(processes.run_queue_wait(os.getpid()))
+        self._stolen = processes.stolen()
         self._credited: dict[int, float] = {}
         """What was counted of waits that last still, thread → seconds."""
         self._scanned = time.monotonic()
@@ -50,17 +58,21 @@ class DelayMeter(threading.Thread):
         self._ending = threading.Event()
 
     def run(self) -> None:
-        tick = 0
+        last, next_scan = time.monotonic(), 0.0
         while not self._ending.is_set():
             before = time.monotonic()
             time.sleep(TICK)
-            now = time.monotonic()
-            tick += 1
-            waited = self._newly_waited() if tick % SCAN_EVERY == 0 else 0.0
-            self._samples.append(Sample(now, max(0.0, now - before - TICK), waited))
+            now, used = time.monotonic(), time.thread_time()
+            scan = now >= next_scan
+            waited = self._newly_waited() if scan else 0.0
+            self._samples.append(Sample(now, now - last, max(0.0, now - before - TICK), waited, scan))
+            last = now
+            if scan:
+                next_scan = now + max(SCAN_SECONDS, (time.thread_time() - used) / SCAN_SHARE)
 
     def _newly_waited(self) -> float:
-        total = 0.0
+        stolen, self._stolen = self._stolen, processes.stolen()
+        total = max((now - before for before, now in zip(stolen, self._stolen)), default=0.0)
         now, before = time.monotonic(), self._scanned
         own = {thread.native_id for thread in threading.enumerate() if thread.name in COUNTED}
         for pid in (os.getpid(), *self._watched()):
@@ -92,18 +104,24 @@ class DelayMeter(threading.Thread):
         If it was due at a known moment, only what happened near the start and from shortly before that moment on can
         have made it late: waiting in between is what a timer does anyway.
         """
-        margin = TICK * (SCAN_EVERY + 1)
-        counted_until = max(end, self._let_stuck_threads_run()) + margin
-        while self.is_alive() and (not self._samples or self._samples[-1].t < counted_until):
+        margin = SCAN_SECONDS + TICK
+        counted_until = max(end, self._let_stuck_threads_run())
+        while self.is_alive() and self._scan_after(counted_until) is None:
             time.sleep(TICK)
+        last = max(end + margin, self._scan_after(end) or 0.0)
         samples = list(self._samples)
         samples = samples[bisect.bisect_left(samples, start - margin, key=lambda sample: sample.t):]
         quiet_from, quiet_to = start + NEAR, (due if due is not None else start) - NEAR
         inside = [(sample.oversleep, waited) for sample, waited in zip(samples, spread(samples))
-                  if sample.t <= end + margin and not quiet_from < sample.t < quiet_to]
+                  if sample.t <= last and not quiet_from < sample.t < quiet_to]
         late = [oversleep for oversleep, _ in inside]
         woken_late = max(late, default=0.0) if self._counted else sum(late)
         return woken_late + sum(waited for _, waited in inside)
+
+    def _scan_after(self, moment: float) -> float | None:
+        """The first scan from that moment on; None as long as there was none."""
+        begin = bisect.bisect_left(self._samples, moment, key=lambda sample: sample.t)
+        return next((sample.t for sample in self._samples[begin:] if sample.scan), None)
 
     def _let_stuck_threads_run(self) -> float:
         """A thread that stands ready now and has got no processor yet: the kernel counts its wait when that ends. When it has."""
@@ -122,13 +140,13 @@ class DelayMeter(threading.Thread):
 def spread(samples: list[Sample]) -> list[float]:
     """For each sample the time in which at least one thread was kept waiting: what many waited at once is not added up.
 
-    A long wait is counted by the kernel when it ends, so what does not fit into a sample's own time lies before it.
+    A long wait is counted by the kernel when it ends, so what does not fit into a sample's own span lies before it.
     """
     parts: list[float] = []
     rest = 0.0
     for sample in reversed(samples):
         rest += sample.waited
-        parts.append(min(rest, TICK + sample.oversleep))
+        parts.append(min(rest, sample.span))
         rest -= parts[-1]
     return parts[::-1]
 

@@ -13,6 +13,8 @@ from .events import EventLog
 from .limits import MOST_PROCESSES
 
 SCAN_SECONDS = 0.04
+SCAN_SHARE = 0.1
+"""Scans of a program with very many threads come less often, so that they take no more than this share of a processor."""
 
 
 @dataclass
@@ -77,9 +79,10 @@ class Watcher(threading.Thread):
     def run(self) -> None:
         next_scan = 0.0
         while not self._ending:
-            if time.monotonic() >= next_scan:
+            if (began := time.monotonic()) >= next_scan:
+                used = time.thread_time()
                 self.scan()
-                next_scan = time.monotonic() + SCAN_SECONDS
+                next_scan = began + max(SCAN_SECONDS, (time.thread_time() - used) / SCAN_SHARE)
             ended = {number for number, _ in self._poll.poll(SCAN_SECONDS * 1000)}
             now = time.monotonic()
             for one in self.living():

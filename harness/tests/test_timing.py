@@ -53,11 +53,16 @@ def test_too_early_is_refused() -> None:
         expect_not_before(1.0, 10.0, 10.8, "it")
 
 
-def measure(rivals: int) -> float:
-    """The delay within a second for a busy program that shares one processor with so many others."""
+def measure(rivals: int, scan: float = 0.0) -> float:
+    """The delay within a second for a busy program that shares one processor with so many others, with scans that take so long."""
     cpu = min(os.sched_getaffinity(0))
     busy = [subprocess.Popen(SPIN, preexec_fn=lambda: os.sched_setaffinity(0, {cpu})) for _ in range(1 + rivals)]
-    meter = DelayMeter(lambda: [busy[0].pid])
+
+    def watched() -> list[int]:
+        time.sleep(scan)
+        return [busy[0].pid]
+
+    meter = DelayMeter(watched)
     try:
         time.sleep(0.2)
         meter.start()
@@ -75,6 +80,12 @@ def measure(rivals: int) -> float:
 @pytest.mark.skipif(not processes.run_queue_wait(os.getpid()), reason="this kernel does not count how long threads wait")
 def test_a_starved_program_is_noticed() -> None:
     assert measure(rivals=3) > 0.5
+
+
+@pytest.mark.skipif(not processes.run_queue_wait(os.getpid()), reason="this kernel does not count how long threads wait")
+def test_a_starved_program_is_noticed_by_slow_scans() -> None:
+    """The time that a scan takes itself is no gap in what is measured."""
+    assert measure(rivals=3, scan=0.05) > 0.5
 
 
 @pytest.mark.skipif(not processes.run_queue_wait(os.getpid()), reason="this kernel does not count how long threads wait")
@@ -147,12 +158,12 @@ def test_an_idle_program_has_no_delay() -> None:
 def test_waiting_for_a_timer_is_not_delay() -> None:
     meter = DelayMeter(lambda: [])
     for number in range(1000):
-        meter._samples.append(Sample(number / 100, 0.0, 0.01 if 200 <= number < 700 else 0.0))
+        meter._samples.append(Sample(number / 100, 0.01, 0.0, 0.01 if 200 <= number < 700 else 0.0, scan=True))
     assert meter.allowance(1.0, 8.5) == pytest.approx(5.0, abs=0.1)
     assert meter.allowance(1.0, 8.5, due=8.0) < 0.1
 
 
 def test_threads_that_wait_at_once_are_not_added_up() -> None:
     meter = DelayMeter(lambda: [])
-    meter._samples += [Sample(number / 100, 0.0, 0.64 if number == 100 else 0.0) for number in range(1, 300)]
+    meter._samples += [Sample(number / 100, 0.01, 0.0, 0.64 if number == 100 else 0.0, scan=True) for number in range(1, 300)]
     assert 0.4 < meter.allowance(0.5, 1.5) <= 0.64
