@@ -38,7 +38,7 @@ class TestItem1Start:
 
     @check(expected="a ready line with workers=4; workers 1 to 4 answer, each a child of the master, all with version 1.0.0",
            likely="a worker is not ready, or does not know its version",
-           hint="the master hands the version down when it starts a worker, for instance in its environment", seconds=1)
+           hint="the master hands the version down when it starts a worker, for instance in its environment", seconds=0.3)
     def test_four_workers_serve_the_first_version(self, lab: Lab) -> None:
         """Four workers start, and all serve version 1.0.0"""
         cluster = lab.start()
@@ -51,7 +51,7 @@ class TestItem1Start:
 
     @check(expected="`version` a text, `uptime` seconds since the worker's start, `timestamp` the time in UTC as ISO 8601",
            likely="the timestamp is local time or a number, or uptime is that of the machine or in milliseconds",
-           hint="remember when the worker started; a timestamp looks like 2026-01-31T12:34:56Z", seconds=1)
+           hint="remember when the worker started; a timestamp looks like 2026-01-31T12:34:56Z", seconds=0.3)
     def test_answer_has_version_uptime_and_timestamp(self, lab: Lab) -> None:
         """`GET /` tells version, uptime and timestamp"""
         cluster = lab.start()
@@ -61,7 +61,7 @@ class TestItem1Start:
 
     @check(expected="within 1 s and the simulated start-up a new process answers in the slot, with version 1.0.0",
            likely="a crashed worker is not replaced, or its successor is started without a version",
-           hint="a replacement is started in the same way as the one that it replaces", seconds=1.5)
+           hint="a replacement is started in the same way as the one that it replaces", seconds=0.7)
     def test_crashed_worker_keeps_its_version(self, lab: Lab) -> None:
         """A crashed worker is replaced, with the same version"""
         cluster = lab.start()
@@ -79,7 +79,7 @@ class TestItem2Signal:
 
     @check(expected="after SIGUSR2 each of the four slots is served by a new process; the master and its port stay",
            likely="SIGUSR2 is not handled, or the restart ends after the first worker",
-           hint="on SIGUSR2 go through all slots: start a successor, wait until it is ready, let the old one go", seconds=2.5)
+           hint="on SIGUSR2 go through all slots: start a successor, wait until it is ready, let the old one go", seconds=1.5)
     def test_all_workers_are_new(self, lab: Lab) -> None:
         """After SIGUSR2 all four workers are new processes"""
         cluster = lab.start()
@@ -94,7 +94,7 @@ class TestItem2Signal:
 
     @check(expected="the new workers run the file that lies on the disk at the time of the restart",
            likely="workers are forked from the running master, or started from /proc/self/exe, so that a new program never runs",
-           hint="start workers by executing the program's path anew", needs=(REPLACES,), seconds=2.5)
+           hint="start workers by executing the program's path anew", needs=(REPLACES,), seconds=1.5)
     def test_new_workers_run_the_file_on_disk(self, lab: Lab) -> None:
         """The new workers run the program as it lies on the disk now"""
         native = restart.is_native(lab.program)
@@ -146,7 +146,7 @@ class TestItem3OneAtATime:
 
     @check(expected="requests in flight on the old workers get their whole 200 from them, and the next slot waits meanwhile",
            likely="the old worker is killed, or ends before its requests are answered, or nobody waits for its end",
-           hint="tell the old worker to drain, and wait until it is gone before the next slot", seconds=4)
+           hint="tell the old worker to drain, and wait until it is gone before the next slot", seconds=1.5)
     def test_old_workers_finish_their_requests(self, lab: Lab) -> None:
         """Old workers finish what they have in flight before the next slot's turn"""
         cluster = lab.start({"STARTUP_MS": 50, "WORK_MS": 1200, "DRAIN_TIMEOUT_MS": 10000})
@@ -188,7 +188,7 @@ class TestItem3OneAtATime:
 
     @check(expected="an old worker that does not go is killed after DRAIN_TIMEOUT_MS, and the restart goes on",
            likely="there is no limit to the drain, so that one stuck worker stops the restart for ever",
-           hint="wait for the old worker's end with a timeout, then SIGKILL", seconds=4)
+           hint="wait for the old worker's end with a timeout, then SIGKILL", seconds=2)
     def test_stuck_old_worker_is_killed(self, lab: Lab) -> None:
         """A stuck old worker is killed at DRAIN_TIMEOUT_MS, and the restart goes on"""
         timeout = int(lab.pace(1200, 4000))
@@ -203,7 +203,7 @@ class TestItem3OneAtATime:
     @check(expected="a worker that is killed while others are being replaced is replaced too; in the end all four are new",
            likely="the restart waits for a process that has died, or the crash is forgotten, or it ends the restart",
            hint="the library goes on replacing crashed workers: ask for a slot's current worker when its turn comes",
-           needs=(CRASHES,), seconds=3.5)
+           needs=(CRASHES,), seconds=2)
     def test_crash_meanwhile_is_repaired(self, lab: Lab) -> None:
         """A crash during the restart is repaired without disturbing it"""
         cluster = lab.start({"STARTUP_MS": 300})
@@ -323,7 +323,7 @@ class TestItem5NothingDropped:
     @check(expected="two restarts under load: every request on 16 fresh and 16 kept-alive connections gets a whole 200",
            likely="the old worker closes connections that are in use, or its listening socket's queue, or ends too early",
            hint="a draining worker stops accepting, answers what still comes with Connection: close, and closes only connections "
-                "that are idle for longer than a second", seconds=6, heavy=True)
+                "that are idle for longer than a second", seconds=5, heavy=True)
     def test_fresh_and_kept_alive_connections(self, lab: Lab) -> None:
         """Two restarts under load on fresh and kept-alive connections: nothing is dropped"""
         cluster = lab.start()

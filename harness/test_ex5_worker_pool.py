@@ -44,7 +44,7 @@ class TestItem1Waiting:
 
     @check(expected="a ready line with workers=4; 202 to POST /task, with a UUID and where to ask; then status completed, with a result",
            likely="the task is not handed to a worker, or the worker's result does not find its way back to the task",
-           hint="follow one task: queue, assignment, message to the worker, message back, result", seconds=1)
+           hint="follow one task: queue, assignment, message to the worker, message back, result", seconds=0.1)
     def test_a_task_is_completed(self, lab: Lab) -> None:
         """A task is accepted, computed by a worker, and completed"""
         cluster = lab.start()
@@ -57,7 +57,7 @@ class TestItem1Waiting:
 
     @check(expected="with all four workers stopped, four tasks are processing, one on each, and just those after them wait",
            likely="tasks wait although a worker is free, or a worker is given a second task while it has one, or those at work count as waiting",
-           hint="a worker is free or has one task; only when none is free a task stays in the queue", seconds=1.5)
+           hint="a worker is free or has one task; only when none is free a task stays in the queue", seconds=0.7)
     def test_tasks_wait_only_when_all_are_busy(self, lab: Lab) -> None:
         """Four tasks are at work, one on each worker; only those after them wait"""
         cluster = lab.start()
@@ -75,7 +75,7 @@ class TestItem1Waiting:
 
     @check(expected="with three workers stopped and busy, ten more tasks are done one after another by the fourth",
            likely="tasks are dealt out to the workers beforehand, so that some wait for a worker that is busy while another is free",
-           hint="one queue for all; a worker gets its next task when it has finished the last", seconds=1.5)
+           hint="one queue for all; a worker gets its next task when it has finished the last", seconds=0.2)
     def test_a_free_worker_takes_the_next_task(self, lab: Lab) -> None:
         """No task waits for a busy worker while another is free"""
         cluster = lab.start()
@@ -90,7 +90,7 @@ class TestItem1Waiting:
         pool.await_completed(cluster, at_work)
 
     @check(expected="`perWorker` names each worker's pid, and who is busy with which task; the counts follow what happens",
-           likely="numbers are kept in several places and drift apart", hint="count where the state changes, under the same lock", seconds=1.2)
+           likely="numbers are kept in several places and drift apart", hint="count where the state changes, under the same lock", seconds=0.2)
     def test_statistics_tell_who_does_what(self, lab: Lab) -> None:
         """`/stats` tells who does what"""
         cluster = lab.start()
@@ -113,7 +113,7 @@ class TestItem1Waiting:
 
     @check(expected="a worker that dies while it has nothing to do is replaced within 1 s, and no task is touched",
            likely="the death of a worker always requeues something, or the dead one is still given a task, or its counts start anew",
-           hint="the seat of a dead worker is empty until its successor is ready", seconds=1.5)
+           hint="the seat of a dead worker is empty until its successor is ready", seconds=0.6)
     def test_death_of_an_idle_worker_touches_no_task(self, lab: Lab) -> None:
         """A worker that dies idle is replaced, and no task is touched"""
         cluster = lab.start()
@@ -141,7 +141,7 @@ class TestItem2Order:
     needs = GATE
 
     @check(expected="twelve waiting tasks are started in the order in which they were accepted (startedAt), by the one worker that is awake",
-           likely="the queue is a stack, or a table without an order", hint="in at the back, out at the front", seconds=1.5)
+           likely="the queue is a stack, or a table without an order", hint="in at the back, out at the front", seconds=0.3)
     def test_first_in_first_out(self, lab: Lab) -> None:
         """One worker takes waiting tasks in the order in which they came"""
         cluster = lab.start()
@@ -157,7 +157,7 @@ class TestItem2Order:
 
     @check(expected="eighty tasks under way on four workers are started in the order in which they were accepted",
            likely="a worker that becomes free is given another task than the one that has waited longest",
-           hint="take from the front of the queue and note startedAt under one lock", seconds=1.5)
+           hint="take from the front of the queue and note startedAt under one lock", seconds=0.5)
     def test_order_holds_with_all_workers(self, lab: Lab) -> None:
         """All workers together start tasks in the order in which they came"""
         cluster = lab.start({"MAX_QUEUE": 100})
@@ -167,7 +167,7 @@ class TestItem2Order:
 
     @check(expected="the task of a worker that is killed is started again before all that wait, with attempts 2; the others keep their order",
            likely="it is put at the back of the queue, or is lost, or is not counted as a second attempt",
-           hint="a dead worker's task goes to the front of the queue", seconds=2)
+           hint="a dead worker's task goes to the front of the queue", seconds=0.3)
     def test_killed_workers_task_goes_first(self, lab: Lab) -> None:
         """The task of a killed worker goes first"""
         cluster = lab.start()
@@ -190,7 +190,7 @@ class TestItem2Order:
 
     @check(expected="four workers that die at once: their four tasks are all started again before those that wait",
            likely="one SIGCHLD is taken for one death, or the tasks of those that died later go to the back",
-           hint="reap until no child is left to reap; each dead worker's task goes to the front", needs=(REQUEUES,), seconds=2)
+           hint="reap until no child is left to reap; each dead worker's task goes to the front", needs=(REQUEUES,), seconds=0.6)
     def test_all_workers_die_at_once(self, lab: Lab) -> None:
         """When all die at once, all their tasks go first"""
         cluster = lab.start()
@@ -220,7 +220,7 @@ class TestItem3Followed:
 
     @check(expected="queued → processing → completed; each with what is known by then, and times that are in order",
            likely="the state is only changed when the result is there, or a time is missing or in another unit",
-           hint="change the state where the thing happens: at submission, at assignment, at the result", seconds=1.5)
+           hint="change the state where the thing happens: at submission, at assignment, at the result", seconds=0.2)
     def test_queued_processing_completed(self, lab: Lab) -> None:
         """queued → processing → completed"""
         cluster = lab.start()
@@ -258,7 +258,7 @@ class TestItem3Followed:
             expect_error(cluster.client.get(f"/task/{name}"), 404, identified=False)  # RESULT_LIMIT=1: failed ones are forgotten, too
 
     @check(expected="404 with an error for ids that were never given",
-           likely="an unknown id is answered with 200 and an empty task", hint="look the id up; what is not there is 404", seconds=0.7)
+           likely="an unknown id is answered with 200 and an empty task", hint="look the id up; what is not there is 404", seconds=0.1)
     def test_unknown_ids_are_404(self, lab: Lab) -> None:
         """An unknown id is 404"""
         cluster = lab.start()
@@ -268,7 +268,7 @@ class TestItem3Followed:
 
     @check(expected="with RESULT_LIMIT=10 the last ten finished tasks can be asked for, older ones are 404; those that wait are never forgotten; "
                     "the master does not grow with every 1,500 tasks more",
-           likely="finished tasks, or something of them, are kept for ever", hint="remember in which order tasks were finished, and forget the oldest", seconds=6)
+           likely="finished tasks, or something of them, are kept for ever", hint="remember in which order tasks were finished, and forget the oldest", seconds=3)
     def test_old_results_are_forgotten(self, lab: Lab) -> None:
         """The last RESULT_LIMIT results are kept, older ones are forgotten"""
         cluster = lab.start({"RESULT_LIMIT": 10, "WORKERS": 1, "MAX_QUEUE": 64})
@@ -308,7 +308,7 @@ class TestItem4Backpressure:
             pool.expect_numbers(cluster, "tasks", "in the end", submitted=WORKERS + limit, completed=WORKERS + limit)
 
     @check(expected="after one task is done there is room for just one more",
-           likely="room is only made when the queue is empty, or is never made again", hint="the limit looks at the queue as it is now", seconds=1.2)
+           likely="room is only made when the queue is empty, or is never made again", hint="the limit looks at the queue as it is now", seconds=0.4)
     def test_there_is_room_again(self, lab: Lab) -> None:
         """When a task is done, there is room for another"""
         cluster = lab.start()
@@ -322,7 +322,7 @@ class TestItem4Backpressure:
 
     @check(expected="of 60 tasks that come at the same moment just 20 are accepted, the others get 429; the 24 are completed",
            likely="the look at the queue and the push are two steps, and others come in between",
-           hint="look and push under one lock, or in one thread", seconds=1.5)
+           hint="look and push under one lock, or in one thread", seconds=0.5)
     def test_many_at_once(self, lab: Lab) -> None:
         """Of 60 at once just as many are accepted as there is room for"""
         cluster = lab.start()
@@ -340,7 +340,7 @@ class TestItem4Backpressure:
 
     @check(expected="with a full queue, the task of a killed worker still goes back to it; all 24 are completed, none is lost",
            likely="the requeue is refused by the limit, and the task is lost", hint="an accepted task is never refused: the limit is for new ones",
-           needs=(REQUEUES,), seconds=2)
+           needs=(REQUEUES,), seconds=0.5)
     def test_killed_task_returns_to_a_full_queue(self, lab: Lab) -> None:
         """A killed worker's task returns even to a full queue"""
         cluster = lab.start()
@@ -355,7 +355,7 @@ class TestItem4Backpressure:
 
     @check(expected="on SIGTERM, and on Ctrl+C (SIGINT to the whole group), new tasks get 503; those at work and those that wait are finished, and each is logged; then exit 0",
            likely="the master ends at once, or new tasks are still accepted, or waiting tasks are forgotten",
-           hint="close the pool first; end the workers when nothing waits or is at work any more", seconds=2)
+           hint="close the pool first; end the workers when nothing waits or is at work any more", seconds=0.5)
     def test_sigterm_finishes_what_was_accepted(self, lab: Lab) -> None:
         """On SIGTERM or Ctrl+C new tasks get 503, and accepted ones are finished"""
         for whole_group in (False, True):
@@ -371,7 +371,7 @@ class TestItem4Backpressure:
     @check(expected="a worker that is killed during the end is replaced as long as tasks remain: all are finished, exit 0; with MAX_ATTEMPTS=1 "
                     "its task is lost: exit 1",
            likely="no worker is started any more after SIGTERM, so that the dead one's task is never finished",
-           hint="go on replacing until the pool has finished", needs=(REQUEUES, SHUTS), seconds=2.5)
+           hint="go on replacing until the pool has finished", needs=(REQUEUES, SHUTS), seconds=0.6)
     def test_worker_killed_during_the_end(self, lab: Lab) -> None:
         """A worker that is killed during the end is replaced as long as tasks remain"""
         cluster = lab.start()
@@ -423,7 +423,7 @@ class TestItem5Types:
 
     @check(expected="0 and 1 are no primes, 2 is; 2^31-1 and 2^61-1 are; squares and products of two primes are not",
            likely="0 and 1 count as primes, or the loop ends before the square root, or overflows before it",
-           hint="divide as long as d * d <= n, without computing d * d", seconds=4)
+           hint="divide as long as d * d <= n, without computing d * d", seconds=7.5)
     def test_primes(self, lab: Lab) -> None:
         """Primes: edges, squares, products, large ones"""
         cluster = lab.start({"MAX_QUEUE": 100})
@@ -443,7 +443,7 @@ class TestItem5Types:
 
     @check(expected="bodies that are no task get 400 with an error, and nothing is stored",
            likely="a missing, fractional or too large n is taken for 0 or cut off, or a bad body ends the connection or the master",
-           hint="look at each of `type` and `n`: is it there, is it of the right kind, is it in the range?", seconds=1)
+           hint="look at each of `type` and `n`: is it there, is it of the right kind, is it in the range?", seconds=0.5)
     def test_bad_input_is_refused(self, lab: Lab) -> None:
         """Bad input is refused with 400"""
         cluster = lab.start()
@@ -457,7 +457,7 @@ class TestItem5Types:
         pool.expect_result(pool.await_completed(cluster, [pool.submit(cluster, "fibonacci", 9)])[0])
 
     @check(expected="n is shown exactly, beyond 2^53 too; 40.0 is 40; the edges of each range are accepted",
-           likely="n is kept as a floating-point number", hint="read a whole number as a 64-bit integer", seconds=1)
+           likely="n is kept as a floating-point number", hint="read a whole number as a 64-bit integer", seconds=0.3)
     def test_numbers_are_exact(self, lab: Lab) -> None:
         """`n` is kept exactly; 40.0 is 40"""
         cluster = lab.start({"MAX_QUEUE": 100})
@@ -471,7 +471,7 @@ class TestItem5Types:
             pool.submit(cluster, kind, n)
 
     @check(expected="a task whose worker is killed is finished by another process, with the right result and attempts 2",
-           likely="the task is lost with its worker", hint="when a worker dies, look which task it had", needs=(REQUEUES,), seconds=1.5)
+           likely="the task is lost with its worker", hint="when a worker dies, look which task it had", needs=(REQUEUES,), seconds=0.4)
     def test_killed_workers_task_is_done_by_another(self, lab: Lab) -> None:
         """The task of a killed worker is done by another"""
         cluster = lab.start()
@@ -532,7 +532,7 @@ class TestCommonGround(StartChecks, HttpChecks, LoadChecks, ProcessChecks):
 
     @check(expected="after SIGKILL of the master all workers are gone within 1 s, those too that are computing",
            likely="a worker notices the death of its master only when it reads the next message",
-           hint="PR_SET_PDEATHSIG: the kernel ends a worker whose parent is gone", seconds=1.5)
+           hint="PR_SET_PDEATHSIG: the kernel ends a worker whose parent is gone", seconds=0.3)
     def test_workers_go_with_their_master(self, lab: Lab) -> None:
         """Workers that compute are gone within 1 s of their master's death"""
         cluster = lab.start()

@@ -17,7 +17,7 @@ class HttpChecks:
 
     @check(expected="404 for an unknown path; 405 with Allow for a wrong method, HEAD and POST among them",
            likely="a wrong method falls through to 404, or HEAD is answered like GET",
-           hint="look up the path first, then the method", seconds=0.8)
+           hint="look up the path first, then the method", seconds=0.1)
     def test_unknown_path_and_wrong_method(self, lab: Lab) -> None:
         """An unknown path is 404, a wrong method 405 with `Allow`"""
         cluster = lab.start()
@@ -38,7 +38,7 @@ class HttpChecks:
     @check(expected="JSON objects with Content-Type application/json, camelCase keys, `worker` and `pid` in "
                     "each that a worker writes; errors have `error`",
            likely="an answer that the library writes by itself, or an error, has no body of that form",
-           hint="let one function write every answer", seconds=0.8)
+           hint="let one function write every answer", seconds=0.2)
     def test_bodies(self, lab: Lab) -> None:
         """Every answer is a JSON object that says who answers; errors say what was wrong"""
         cluster = lab.start()
@@ -52,7 +52,7 @@ class HttpChecks:
 
     @check(expected="a request head over 16 KiB gets 431, one of 15 KiB is served; also on an unknown path",
            likely="the limit is another one, or the connection is closed without an answer",
-           hint="count the bytes of the head as they come; answer, then close when the client has read it", seconds=0.8)
+           hint="count the bytes of the head as they come; answer, then close when the client has read it", seconds=0.1)
     def test_head_too_large(self, lab: Lab) -> None:
         """A request head over 16 KiB gets 431"""
         cluster = lab.start()
@@ -64,7 +64,7 @@ class HttpChecks:
 
     @check(expected="a body over 64 KiB gets 413, before 404 and 405; one of 64 KiB does not",
            likely="the path or the method is judged first, or the answer is lost because the body was not read",
-           hint="judge the length first; close lingering, so that the client can read the answer", seconds=0.8)
+           hint="judge the length first; close lingering, so that the client can read the answer", seconds=0.1)
     def test_body_too_large(self, lab: Lab) -> None:
         """A body over 64 KiB gets 413, before 404 and 405"""
         cluster = lab.start()

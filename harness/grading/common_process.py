@@ -29,7 +29,7 @@ class SpreadChecks:
 
     @check(expected="of 40 fresh connections, made one after another, each of 2 workers gets at least 5",
            likely="the worker that was woken first is always the same",
-           hint="take the listening socket out of the epoll set and put it in again after each accept", seconds=1)
+           hint="take the listening socket out of the epoll set and put it in again after each accept", seconds=0.2)
     def test_spread(self, lab: Lab) -> None:
         """Fresh connections reach all workers"""
         cluster = lab.start()
@@ -47,7 +47,7 @@ class SpreadChecks:
 
     @check(expected="with one worker stopped, every fresh connection is answered by the others",
            likely="connections are dealt out to a worker that does not take them",
-           hint="let the workers accept from one shared listening socket themselves", seconds=1.5)
+           hint="let the workers accept from one shared listening socket themselves", seconds=0.4)
     def test_stopped_worker_keeps_nobody_waiting(self, lab: Lab) -> None:
         """A stopped worker keeps no new connection waiting"""
         cluster = lab.start()

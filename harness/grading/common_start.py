@@ -60,7 +60,7 @@ class StartChecks:
     @check(expected="one line on standard error with the address, exit code 1, no process left, the first cluster undisturbed",
            likely="SO_REUSEPORT lets two programs listen on one port, or the error of bind is not looked at",
            hint="bind before you start a worker; on failure print the address and a command that finds the holder",
-           seconds=1)
+           seconds=0.2)
     def test_port_taken(self, lab: Lab) -> None:
         """A port that is taken: one line, exit code 1, no process left"""
         first = lab.start()
@@ -79,7 +79,7 @@ class StartChecks:
                     "workers serve from then on",
            likely="the line comes before the workers are ready, or in another form",
            hint="each worker tells the master when it accepts connections; print the line when the last one has",
-           seconds=1)
+           seconds=0.2)
     def test_ready_line(self, lab: Lab) -> None:
         """The ready line is bare, comes once, and is true"""
         for port in (free_port(), None):
@@ -98,7 +98,7 @@ class StartChecks:
 
     @check(expected="HOST=::1 and HOST=localhost work; the ready line's url can be used as it is",
            likely="only IPv4 addresses are understood, or the url has an IPv6 address without brackets",
-           hint="choose the address family by the address; a url has [::1]", seconds=1)
+           hint="choose the address family by the address; a url has [::1]", seconds=0.2)
     def test_other_hosts(self, lab: Lab) -> None:
         """HOST may be an IPv6 address or localhost"""
         for host in ("localhost", "::1"):
@@ -112,7 +112,7 @@ class StartChecks:
     @check(expected="each line on standard output but the ready line is `12:34:56.789 master[1234] text` or `… "
                     "worker2[1240] text`",
            likely="a line is printed by other means than the log", hint="write every line through the library's log",
-           seconds=1.5)
+           seconds=0.3)
     def test_log_lines(self, lab: Lab) -> None:
         """Standard output has one event a line, with time, role and pid"""
         cluster = lab.start()
@@ -128,7 +128,7 @@ class StartChecks:
 
     @check(expected="SIGTERM or SIGINT before the ready line ends the program, and nothing is left",
            likely="workers that were just being started are forgotten",
-           hint="set up the signals before the first worker is started", seconds=1.5)
+           hint="set up the signals before the first worker is started", seconds=0.1)
     def test_signals_before_ready(self, lab: Lab) -> None:
         """A signal before the ready line still ends the program cleanly"""
         for number in (SIGTERM, SIGINT):
@@ -136,7 +136,7 @@ class StartChecks:
 
     @check(expected="exit code 0; after a graceful end no process, no listening socket, no file in its folder or TMPDIR",
            likely="a worker outlives the master, or a temporary file or socket is not removed",
-           hint="the master leaves last, after it has waited for every worker", seconds=1.2)
+           hint="the master leaves last, after it has waited for every worker", seconds=0.3)
     def test_nothing_is_left(self, lab: Lab) -> None:
         """After the end nothing is left: no process, no listening socket, no file"""
         for number in (SIGTERM, SIGINT):

@@ -19,8 +19,8 @@ def arrange(checks: list[Check], seconds: Callable[[Check], float], needs: Calla
     needed = [need for one in checks for need in needs(one)]
     first = [one for one in checks if one in needed]
     rest = sorted((one for one in checks if one not in needed), key=seconds, reverse=True)
-    if first:
-        very_long = [one for one in rest if seconds(one) >= VERY_LONG]
+    very_long = [one for one in rest if first and seconds(one) >= VERY_LONG]
+    if very_long:
         rest = rest[len(very_long):]
         for one in reversed(very_long):
             first.insert(1 + max((first.index(need) for need in needs(one)), default=0), one)
@@ -36,4 +36,5 @@ def arrange(checks: list[Check], seconds: Callable[[Check], float], needs: Calla
         source = short_ones if (short_next and short_ones) or not long_ones else long_ones
         dealt.append(source.pop(0) if source is long_ones else source.pop())
         short_next = not short_next
-    return first + dealt + middle
+    # What is dealt next waits behind a very long one: let that be the shortest.
+    return first + dealt + (middle[-1:] + middle[:-1] if very_long else middle)
