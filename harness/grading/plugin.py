@@ -146,7 +146,10 @@ class Leader:
             progress.record(self.checklist)
         self.display.end(seconds)
         if self.report_folder is not None and self.checklist.items:
-            said = publish(self.report_folder, self.checklist, self.program.shown, seconds, self.run.timeline)
+            folder = self.report_folder
+            if option(self.config, "report_dir") is None and not self.checklist.whole:
+                folder = folder.with_name(f"{folder.name}-part")  # the page of all checks stays
+            said = publish(folder, self.checklist, self.program.shown, seconds, self.run.timeline)
             self.display.console.print(said, markup=False)
         if option(self.config, "report_json"):
             try:

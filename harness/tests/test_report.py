@@ -43,6 +43,18 @@ def test_it_can_be_elsewhere_or_switched_off(tmp_path: Path) -> None:
     assert graded.code == 0 and "pictures" not in graded.output and not (tmp_path / "build").exists()
 
 
+def test_a_part_leaves_the_page_of_all_checks(tmp_path: Path) -> None:
+    more = CHECK + '''
+    def test_too(self, lab: Lab) -> None:
+        """It answers again"""
+        assert lab.start().client.get("/").status == 200
+'''
+    assert "as pictures: build/reports/ex9-program/index.html" in grade(tmp_path, more).output
+    whole = (tmp_path / "build/reports/ex9-program/index.html").read_text()
+    assert "as pictures: build/reports/ex9-program-part/index.html" in grade(tmp_path, more, "-k", "test_good").output
+    assert (tmp_path / "build/reports/ex9-program/index.html").read_text() == whole
+
+
 def test_without_the_library_a_line_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "index.html").write_text("an old page")
     monkeypatch.setattr(report_html, "D3", tmp_path / "missing.js")
