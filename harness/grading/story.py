@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from dataclasses import dataclass
 
 from .events import Event, EventLog
@@ -11,6 +12,8 @@ from .timeline_processes import Processes
 LIMIT = 40
 PAUSE = 0.2
 """Seconds between two steps from which on a `sleep` is worth a line."""
+FEW = 6
+"""Connections with several requests that are told one by one. Of more of them each request becomes a curl, which opens a new one."""
 
 
 @dataclass
@@ -40,9 +43,12 @@ def lines(log: EventLog) -> list[str]:
     start = events[0].t
     endings = told_endings(log, everything)
     masters = {event.cluster: event.pid or 0 for event in events if event.text == "start"}
+    kept = kept_alive(events)
     steps: list[Step] = []
     for event in events:
         line, outcome = tell(event, masters, len(masters) > 1, verdict)
+        if (connection := kept.get((event.cluster, event.conn))) is not None and event.kind == "request":
+            line = connection.line(event)
         line = endings.get((event.cluster, event.pid), line) if event.kind == "death" else line
         if not line:
             continue
@@ -66,6 +72,30 @@ def lines(log: EventLog) -> list[str]:
     return shown
 
 
+@dataclass
+class Kept:
+    """A connection that stays open from one request to the next, which curl cannot do between two commands."""
+
+    name: str
+    opened: bool = False
+
+    def line(self, event: Event) -> str:
+        send = f"printf '{event.method} {printed(event.path or '/')} HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n' >&${self.name}"
+        if self.opened:
+            return send
+        self.opened = True
+        return f"exec {{{self.name}}}<>{device(event.cluster)}; cat <&${self.name} & {send}"
+
+
+def kept_alive(events: list[Event]) -> dict[tuple[int, int | None], Kept]:
+    """The connections with more than one request, if they are few and none has a body."""
+    requests = [event for event in events if event.kind == "request"]
+    counts = Counter((event.cluster, event.conn) for event in requests)
+    several = [one for one, count in counts.items() if count > 1]
+    bodies = {(event.cluster, event.conn) for event in requests if event.data.get("body")}
+    return {} if len(several) > FEW else {one: Kept(f"c{one[0]}_{one[1]}") for one in several if one not in bodies}
+
+
 def told_endings(log: EventLog, events: list[Event]) -> dict[tuple[int, int | None], str]:
     """(cluster, pid) → what the master's journal says of that process and its end."""
     found: dict[tuple[int, int | None], str] = {}
@@ -82,13 +112,13 @@ def told_endings(log: EventLog, events: list[Event]) -> dict[tuple[int, int | No
 def tell(event: Event, masters: dict[int, int], many: bool, verdict: float) -> tuple[str, str]:
     suffix = str(event.cluster) if many else ""
     master = f"master{suffix}"
-    url = f"http://127.0.0.1:{7999 + max(1, event.cluster)}"
+    url = f"http://127.0.0.1:{port(event.cluster)}"
     if event.kind == "note":
         if event.text != "start":
             return f"# {event.text}", ""
         settings = dict(event.data.get("settings", {}))
         if settings.get("PORT") == "0":
-            settings["PORT"] = str(7999 + event.cluster)
+            settings["PORT"] = str(port(event.cluster))
         words = " ".join(f"{name}={shlex.quote(value)}" for name, value in settings.items())
         return f"{words} {event.data.get('program')} & {master}=$!; sleep 1", f"pid {event.pid}"
     if event.kind == "signal":
@@ -104,13 +134,27 @@ def tell(event: Event, masters: dict[int, int], many: bool, verdict: float) -> t
     told += [f"connection {event.conn}"] if event.conn is not None else []
     by = f" ({', '.join(told)})" if told else ""
     if event.kind == "raw":
-        data = event.data.get("bytes", "").replace("\\", "\\\\").replace("\r", "\\r").replace("\n", "\\n").replace("%", "%%")
+        data = printed(event.data.get("bytes", ""))
         if len(data) > 120:
             data = data[:120] + "…"
-        return f"exec {{c}}<>/dev/tcp/{url[7:].replace(':', '/')}; printf '{data}' >&$c", outcome + by
+        return f"exec {{c}}<>{device(event.cluster)}; printf '{data}' >&$c", outcome + by
     method = "" if event.method == "GET" else " -I" if event.method == "HEAD" else f" -X {event.method}"
     body = f" -d {shlex.quote(event.data['body'])}" if event.data.get("body") else ""
     return f"curl -si{method}{body} {url}{event.path} &", outcome + by
+
+
+def port(cluster: int) -> int:
+    """For a person each cluster has a port of its own from 8000 on."""
+    return 7999 + max(1, cluster)
+
+
+def device(cluster: int) -> str:
+    return f"/dev/tcp/127.0.0.1/{port(cluster)}"
+
+
+def printed(text: str) -> str:
+    """As the shell's printf takes it, between single quotes."""
+    return text.replace("\\", "\\\\").replace("'", "\\047").replace("\r", "\\r").replace("\n", "\\n").replace("%", "%%")
 
 
 def kill_line(event: Event, master: str) -> str:

@@ -1,6 +1,8 @@
 """What was done, as a person reads it."""
 from __future__ import annotations
 
+import socket
+import subprocess
 from typing import Any
 
 import pytest
@@ -25,3 +27,38 @@ def test_how_a_worker_ended_is_said_where_the_journal_tells_it(told: dict[str, A
         log.journals[1] = [{**entry, "event": "spawn"}, {**entry, "t": 11.0, "event": "exit", **told}]
     said = [line.partition("   #")[0] for line in lines(log)]
     assert said[1:] == [shown, "# the master is gone"]
+
+
+def asked(log: EventLog, t: float, conn: int, path: str, cluster: int = 1) -> None:
+    log.add("request", t=t, cluster=cluster, conn=conn, method="GET", path=path, end=t + 0.01, status=200)
+
+
+def test_requests_on_one_connection_are_sent_on_one_connection() -> None:
+    """The lines do what was done: pasted into bash, both requests arrive on the same connection."""
+    log = EventLog()
+    asked(log, 1.0, 4, "/a?b=%41'")
+    asked(log, 1.1, 5, "/once")
+    asked(log, 1.2, 4, "/c")
+    first, once, second = lines(log)
+    assert once.startswith("curl -si http://127.0.0.1:8000/once &")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(10)
+        script = f"{first}\n{second}\nexec {{c1_4}}>&-".replace("8000", str(listener.getsockname()[1]))
+        with subprocess.Popen(["bash", "-c", script], stdout=subprocess.DEVNULL) as bash:
+            connection, _ = listener.accept()
+            with connection:
+                connection.settimeout(10)
+                wanted = b"GET /a?b=%41' HTTP/1.1\r\nHost: x\r\n\r\nGET /c HTTP/1.1\r\nHost: x\r\n\r\n"
+                seen = b""
+                while len(seen) < len(wanted) and (more := connection.recv(1000)):
+                    seen += more
+            assert bash.wait(10) == 0
+        assert seen == wanted
+
+
+def test_of_many_connections_each_request_is_a_curl() -> None:
+    log = EventLog()
+    for turn in range(2):
+        for conn in range(20):
+            asked(log, 1.0 + turn + conn / 100, conn, "/")
+    assert lines(log)[0].startswith("for i in $(seq 40); do curl")
