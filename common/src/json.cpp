@@ -1,6 +1,8 @@
 #include "cluster/json.hpp"
 
 template class nlohmann::basic_json<>;
+template nlohmann::json nlohmann::json::parse(const std::string&, nlohmann::json::parser_callback_t, bool,
+                                              bool);
 
 namespace cluster {
 

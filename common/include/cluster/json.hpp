@@ -3,8 +3,10 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-// The one instance of the template lies in the library, which is optimised in every build.
+// The one instance of the template, and of what reads text, lies in the library, which is optimised in every build.
 extern template class nlohmann::basic_json<>;
+extern template nlohmann::json nlohmann::json::parse(const std::string&, nlohmann::json::parser_callback_t,
+                                                     bool, bool);
 
 namespace cluster {
 
