@@ -16,8 +16,6 @@ from proof.grade import How, Subject, Verdict, grade
 from rich.console import Console
 
 RESULTS = build.ROOT / "build/proof/results.json"
-PAGE = build.ROOT / "harness/PROOF.md"
-SOAK = build.ROOT / "harness/proof/soak.json"
 WHOLE = How()
 FAST = How(item_only=True, processes=0)
 """One process a grading and more gradings at a time: to start a process takes longer than most checks compute."""
@@ -59,7 +57,7 @@ def main() -> int:
     matrix.show(verdicts, console)
     matrix.write_json(verdicts, RESULTS)
     if not (wanted.fast or wanted.only or wanted.kind or wanted.name):
-        matrix.write_page(verdicts, tally.read(SOAK), PAGE)
+        matrix.write_page(verdicts, tally.read(tally.KEPT), matrix.PAGE)
     print(f"{matrix.summary(verdicts)}; {time.monotonic() - begun:.0f} s; {RESULTS.relative_to(build.ROOT)}")
     return 1 if any(verdict.faults for verdict in verdicts) else 0
 

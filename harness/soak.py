@@ -17,7 +17,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Callable
 
-from proof import build, choose, machine, tally
+from proof import build, choose, machine, matrix, tally
 from proof.grade import How, Subject, Verdict, grade
 from rich import box
 from rich.console import Console
@@ -142,6 +142,8 @@ def soak(wanted: argparse.Namespace, loads: list[str]) -> int:
                 series.round(load, gradings)
     except KeyboardInterrupt:
         ended = True
+    if wanted.file.resolve() == tally.KEPT:
+        matrix.renew_counts(series.counts, matrix.PAGE)
     show(series.counts, Console() if Console().is_terminal else Console(width=140))
     print(f"{series.done} gradings in this series, {series.wrong} wrong verdicts; {wanted.file}")
     return 130 if ended else 1 if series.wrong else 0

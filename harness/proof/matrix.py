@@ -9,9 +9,12 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from . import tally
+from grading.folders import write_whole
+
+from . import build, tally
 from .grade import ITEMS, Verdict
 
+PAGE = build.ROOT / "harness/PROOF.md"
 SIGNS = {"pass": "pass", "fail": "FAIL", "skipped": "·", "inconclusive": "?"}
 
 
@@ -56,7 +59,7 @@ def write_page(verdicts: list[Verdict], soak: tally.Tally, file: Path) -> None:
              "Wrong programs, made from the solutions by small edits, each with one mistake that learners make; what the grader says of them, of the "
              "solutions, of programs in another language, and of the starters. `make prove` writes this page.", "",
              f"{summary(verdicts)}.", "", *soak_lines(soak),
-             "## How to read the tables", "",
+             TABLES, "",
              "**FAIL** is the item that must fail; other items that fail follow from the same mistake, as explained below the table. A dot: skipped, since an "
              "earlier check that it builds on has failed. Of the common ground nothing is asked for wrong programs and starters.", ""]
     for number in sorted({one.subject.exercise.number for one in verdicts}):
@@ -64,10 +67,19 @@ def write_page(verdicts: list[Verdict], soak: tally.Tally, file: Path) -> None:
     file.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
 
 
+REPEATED, TABLES = "## Repeated", "## How to read the tables"
+
+
+def renew_counts(soak: tally.Tally, file: Path) -> None:
+    """Write anew what the page says of repeated gradings, and leave its tables."""
+    above, _, tables = file.read_text(encoding="utf-8").partition(TABLES)
+    write_whole(file, "\n".join([above.partition(REPEATED)[0].rstrip(), "", *soak_lines(soak), TABLES]) + tables)
+
+
 def soak_lines(soak: tally.Tally) -> list[str]:
     if not soak.counts:
         return []
-    return ["## Repeated", "",
+    return [REPEATED, "",
             f"`make soak` has repeated such gradings for {soak.seconds / 3600:.1f} hours in random order: without load, beside `stress-ng --cpu 2`, and beside its stressors of memory and "
             "forks, each on one core and on two, with two gradings at a time. Of a wrong program only the item that must fail was graded. The rates are one-sided bounds by Clopper and Pearson.", "",
             f"| {' | '.join(tally.HEADINGS)} |", "|---|---|--:|--:|--:|--:|--:|",

@@ -22,6 +22,8 @@ from .grade import Verdict
 
 FALSE = ("false refusal", "false acceptance", "unexplained")
 CERTAINTY = 0.95
+KEPT = Path(__file__).with_name("soak.json")
+"""The counts that PROOF.md shows."""
 
 
 @dataclass

@@ -3,8 +3,9 @@ from __future__ import annotations
 
 import re
 
-import prove
-from proof import build
+from pathlib import Path
+
+from proof import build, matrix, tally
 from proof.grade import subjects
 
 SUBJECTS = [subject for exercise in build.exercises() for subject in subjects(exercise)]
@@ -13,7 +14,7 @@ README = build.ROOT / "README.md"
 
 
 def page() -> str:
-    return prove.PAGE.read_text(encoding="utf-8")
+    return matrix.PAGE.read_text(encoding="utf-8")
 
 
 def test_the_page_has_a_row_for_every_program_and_no_other() -> None:
@@ -35,5 +36,25 @@ def test_nothing_on_the_page_is_unexpected() -> None:
         assert f"{said}: {kinds.count(kind)} of {kinds.count(kind)}" in page()
 
 
-def test_the_readme_has_the_count() -> None:
-    assert f"{len(WRONG)} wrong programs" in " ".join(README.read_text(encoding="utf-8").split())
+def test_the_page_has_the_counts_that_are_kept() -> None:
+    counts = "\n".join(matrix.soak_lines(tally.read(tally.KEPT)))
+    assert counts and counts in page()
+
+
+def test_counts_are_renewed_and_the_tables_stay(tmp_path: Path) -> None:
+    copy = tmp_path / "PROOF.md"
+    copy.write_text(page(), encoding="utf-8")
+    more = tally.read(tally.KEPT)
+    more.seconds += 36000
+    matrix.renew_counts(more, copy)
+    assert copy.read_text(encoding="utf-8") != page() and "\n".join(matrix.soak_lines(more)) in copy.read_text(encoding="utf-8")
+    matrix.renew_counts(tally.read(tally.KEPT), copy)
+    assert copy.read_text(encoding="utf-8") == page()
+
+
+def test_the_readme_has_the_counts() -> None:
+    said = " ".join(README.read_text(encoding="utf-8").split())
+    sums = tally.read(tally.KEPT).sums()
+    assert f"{len(WRONG)} wrong programs" in said
+    assert f"{sums['all']:,} gradings" in said and f"{tally.false_ones(sums)} wrong verdicts" in said
+    assert f"{sums['inconclusive']} inconclusive" in said
