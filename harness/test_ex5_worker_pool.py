@@ -2,19 +2,16 @@
 from __future__ import annotations
 
 import json
-import random
 import time
 import uuid
 from signal import SIGCONT, SIGINT, SIGKILL, SIGTERM
 
-from grading import drain, memory, pool, processes
-from grading.cluster import Cluster
+from grading import drain, memory, pool, pool_kills, pool_results, processes
 from grading.common_http import HttpChecks, expect_error
 from grading.common_load import LoadChecks
 from grading.common_process import ProcessChecks
 from grading.common_start import StartChecks
 from grading.lab import Lab
-from grading.timing import overdue
 from grading.verdict import CheckFailed, Exercise, Inconclusive, check
 
 EXERCISE = Exercise(
@@ -32,8 +29,6 @@ GATE = ("test_a_task_is_completed",)
 REQUEUES = "test_killed_workers_task_goes_first"
 SHUTS = "test_sigterm_finishes_what_was_accepted"
 WORKERS, QUEUE = 4, 20
-MOST_KILLS = 12
-"""A worker that keeps dying young is replaced with growing pauses: with many more kills nobody would be left."""
 
 
 class TestItem1Waiting:
@@ -248,8 +243,8 @@ class TestItem3Followed:
             cluster = lab.start({"WORKERS": 1, "RESULT_LIMIT": 1} | ({"MAX_ATTEMPTS": 1} if most == 1 else {}))
             name = pool.submit(cluster, *pool.ENDLESS)
             for attempt in range(1, most + 1):
-                kill_at_work(cluster, name, attempt)
-            body = await_failed(cluster, name, most)
+                pool_kills.kill_at_work(cluster, name, attempt)
+            body = pool_kills.await_failed(cluster, name, most)
             if body["attempts"] != most or body.get("result") is not None:
                 raise CheckFailed(f"after {most} deaths: {body}", expected=f"attempts {most}, no result")
             after = pool.submit(cluster, "fibonacci", 12)
@@ -281,7 +276,7 @@ class TestItem3Followed:
         pool.expect_numbers(cluster, "tasks", "with 27 tasks done", completed=27)
         pool.expect_shown(cluster, old, 0)
         pool.expect_shown(cluster, more, 10)
-        memory.expect_rest([cluster.pid], lambda _: many_tasks(cluster, 1500), 2, "1,500 tasks")
+        memory.expect_rest([cluster.pid], lambda _: pool.many_tasks(cluster, 1500), 2, "1,500 tasks")
 
 
 class TestItem4Backpressure:
@@ -300,7 +295,7 @@ class TestItem4Backpressure:
             cluster = lab.start({"MAX_QUEUE": limit if limit != QUEUE else None})
             at_work, waiting = pool.occupy(cluster, limit)
             for _ in range(3):
-                expect_full(cluster)
+                pool.expect_full(cluster)
             pool.expect_numbers(cluster, "tasks", "after three refusals", submitted=WORKERS + limit, rejected=3)
             pool.expect_numbers(cluster, "queue", "after three refusals", size=limit)
             pool.release(cluster)
@@ -313,7 +308,7 @@ class TestItem4Backpressure:
         """When a task is done, there is room for another"""
         cluster = lab.start()
         at_work, waiting = pool.occupy(cluster, QUEUE)
-        expect_full(cluster)
+        pool.expect_full(cluster)
         cluster.signal_worker(1, SIGCONT)
         pool.await_stats(cluster, lambda body: body["queue"]["size"] < QUEUE, "with one worker awake the queue should shrink", pool.QUIET)
         more = pool.submit(cluster, "fibonacci", 2)
@@ -419,7 +414,7 @@ class TestItem5Types:
         """Fibonacci numbers from 0 to 40"""
         cluster = lab.start({"MAX_QUEUE": 100})
         further = [*range(31, 41), 47] if lab.real_time else [34, 40]  # 47: beyond 32 bits, which takes half a minute
-        pool.expect_results(cluster, [("fibonacci", n) for n in [*range(31), *further]])
+        pool_results.expect_results(cluster, [("fibonacci", n) for n in [*range(31), *further]])
 
     @check(expected="0 and 1 are no primes, 2 is; 2^31-1 and 2^61-1 are; squares and products of two primes are not",
            likely="0 and 1 count as primes, or the loop ends before the square root, or overflows before it",
@@ -429,9 +424,9 @@ class TestItem5Types:
         cluster = lab.start({"MAX_QUEUE": 100})
         small = [*range(32), 49, 121, 169, 961, 7919, 7919 * 7919, 99991 * 99989, 65521 * 65537]
         large = [2 ** 31 - 1, 2 ** 31, 2 ** 32 + 15, 46337 * 46349, 2 ** 53 + 5, 2147483647 * 2, 2 ** 61 - 1, 2 ** 63 - 1]
-        pool.expect_results(cluster, [("prime", n) for n in [*reversed(large), *small]])
+        pool_results.expect_results(cluster, [("prime", n) for n in [*reversed(large), *small]])
         if lab.real_time:
-            pool.expect_largest_prime(cluster)
+            pool_results.expect_largest_prime(cluster)
 
     @check(expected="n hashes in all: SHA-256 of `start`, then of the last lower-case hex digest",
            likely="the raw bytes are hashed instead of the hex digits, or it is one hash too many or too few",
@@ -439,7 +434,7 @@ class TestItem5Types:
     def test_hash_chains(self, lab: Lab) -> None:
         """Hash chains as Python's hashlib has them"""
         cluster = lab.start({"MAX_QUEUE": 100})
-        pool.expect_results(cluster, [("hash", n) for n in (1, 2, 3, 10, 100, 1000, 50_000)])
+        pool_results.expect_results(cluster, [("hash", n) for n in (1, 2, 3, 10, 100, 1000, 50_000)])
 
     @check(expected="bodies that are no task get 400 with an error, and nothing is stored",
            likely="a missing, fractional or too large n is taken for 0 or cut off, or a bad body ends the connection or the master",
@@ -454,7 +449,7 @@ class TestItem5Types:
                 raise CheckFailed(f"{answer}, body of the request {body[:80]!r}", expected="400")
             expect_error(answer, 400, identified=False)
         pool.expect_numbers(cluster, "tasks", "after bad input only", submitted=0, completed=0)
-        pool.expect_result(pool.await_completed(cluster, [pool.submit(cluster, "fibonacci", 9)])[0])
+        pool_results.expect_result(pool.await_completed(cluster, [pool.submit(cluster, "fibonacci", 9)])[0])
 
     @check(expected="n is shown exactly, beyond 2^53 too; 40.0 is 40; the edges of each range are accepted",
            likely="n is kept as a floating-point number", hint="read a whole number as a 64-bit integer", seconds=0.3)
@@ -483,7 +478,7 @@ class TestItem5Types:
         cluster.signal_worker(1, SIGCONT)
         cluster.signal_worker(3, SIGKILL)
         body = pool.await_completed(cluster, [name])[0]
-        pool.expect_result(body)
+        pool_results.expect_result(body)
         if body["attempts"] != 2:
             raise CheckFailed(f"{body}", expected="attempts 2")
         pool.release(cluster)
@@ -497,13 +492,13 @@ class TestItem5Types:
     def test_random_kills(self, lab: Lab) -> None:
         """2,000 tasks under random kills: each ends once, with the right result"""
         cluster = lab.start({"MAX_QUEUE": 64})
-        sent = under_kills(cluster, 2000)
+        sent = pool_kills.under_kills(cluster, 2000)
         over = pool.await_over(cluster, list(sent))
         for name, body in over.items():
             if (body["type"], body["n"]) != sent[name]:
                 raise CheckFailed(f"{sent[name]} was submitted as {name}; shown is {body}")
             if body["status"] == "completed":
-                pool.expect_result(body)
+                pool_results.expect_result(body)
             elif body["attempts"] != 3:
                 raise CheckFailed(f"{body}", expected="failed only after three attempts")
         completed = sum(body["status"] == "completed" for body in over.values())
@@ -550,71 +545,3 @@ BAD_BODIES = (b"", b"{", b"null", b"[]", b'"fibonacci"', b"{}", b'{"type":"fibon
               b'{"type":"prime","n":18446744073709551617}', b'{"type":"prime","n":1e300}', b'{"type":"hash","n":0}',
               b'{"type":"hash","n":10000001}', b'{"type":"fibonacci","n":NaN}', b'{"type":"fibonacci","n":1} x', b"\xff\xfe{}",
               b"[" * 30000)
-
-
-def expect_full(cluster: Cluster) -> None:
-    answer = pool.post(cluster, "fibonacci", 1)
-    if answer.outcome != "answer" or answer.status != 429 or not answer.headers.get("retry-after", "").strip():
-        raise CheckFailed(f"a task more: {answer}, Retry-After: {answer.headers.get('retry-after')!r}", expected="429 with Retry-After")
-    expect_error(answer, 429, identified=False)
-
-
-def kill_at_work(cluster: Cluster, name: str, attempt: int) -> None:
-    """Kill the only worker while it computes the task for that time."""
-    within = 3.0
-    began = time.monotonic()
-    while (body := pool.task(cluster, name))["status"] != "processing" or body["attempts"] != attempt:
-        if body["status"] == "failed":
-            raise CheckFailed(f"after {attempt - 1} deaths the task is failed, with attempts {body['attempts']}",
-                              expected=f"processing, with attempts {attempt}", likely="it has failed too early: its attempts are counted wrongly",
-                              hint="it has failed when the worker of its last attempt has died")
-        if overdue(began, within):
-            cluster.refuse_late(within, began, f"after {attempt - 1} deaths the task is {body['status']} with attempts {body['attempts']}, "
-                                               f"not processing with {attempt}")
-        time.sleep(0.01)
-    cluster.find_workers()
-    cluster.signal_worker(1, SIGKILL)
-
-
-def await_failed(cluster: Cluster, name: str, most: int) -> pool.Body:
-    """Its worker has died for the last time that it may."""
-    within = 2.0
-    began = time.monotonic()
-    while (body := pool.task(cluster, name))["status"] != "failed":
-        if body["attempts"] > most:
-            raise CheckFailed(f"after {most} deaths the task is {body['status']} with attempts {body['attempts']}", expected="failed")
-        if overdue(began, within):
-            cluster.refuse_late(within, began, f"after {most} deaths: the task is {body['status']}, not failed")
-        time.sleep(0.01)
-    return body
-
-
-def many_tasks(cluster: Cluster, count: int) -> None:
-    """That many small tasks, as quickly as the program takes them."""
-    connection = cluster.client.connect()
-    done = pool.stats(cluster)["tasks"]["completed"]
-    for number in range(count):
-        connection = connection if connection.usable else cluster.client.connect()
-        pool.submit_patiently(cluster, connection, "fibonacci", number % 5)
-    pool.await_stats(cluster, lambda body: body["tasks"]["completed"] == done + count, f"{count} more tasks should be completed", 10.0)
-
-
-def under_kills(cluster: Cluster, count: int) -> dict[str, tuple[str, int]]:
-    """That many small tasks, while a worker is killed now and then; id → what was asked."""
-    chance = random.Random(time.monotonic_ns())
-    connection = cluster.client.connect()
-    sent: dict[str, tuple[str, int]] = {}
-    next_kill, kills = time.monotonic(), 0
-    while len(sent) < count:
-        kind = chance.choice(("fibonacci", "prime", "hash"))
-        n = chance.randint(1, {"fibonacci": 18, "prime": 10 ** 9, "hash": 300}[kind])
-        connection = connection if connection.usable else cluster.client.connect()
-        sent[pool.submit_patiently(cluster, connection, kind, n)] = (kind, n)
-        if time.monotonic() >= next_kill and kills < MOST_KILLS:
-            victim = chance.choice(processes.children(cluster.pid) or [0])
-            if victim:
-                cluster.log.add("signal", cluster=cluster.number, pid=victim, text="SIGKILL", data={"to": "a worker"})
-                processes.kill(victim)
-            kills += 1
-            next_kill = time.monotonic() + chance.uniform(0.05, 0.3)
-    return sent

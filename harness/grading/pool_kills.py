@@ -1,0 +1,65 @@
+"""Steps of exercise 5 in which workers are killed while they have tasks."""
+from __future__ import annotations
+
+import random
+import time
+from signal import SIGKILL
+
+from . import pool, processes
+from .cluster import Cluster
+from .timing import overdue
+from .verdict import CheckFailed
+
+MOST_KILLS = 12
+"""A worker that keeps dying young is replaced with growing pauses: with many more kills nobody would be left."""
+
+
+def kill_at_work(cluster: Cluster, name: str, attempt: int) -> None:
+    """Kill the only worker while it computes the task for that time."""
+    within = 3.0
+    began = time.monotonic()
+    while (body := pool.task(cluster, name))["status"] != "processing" or body["attempts"] != attempt:
+        if body["status"] == "failed":
+            raise CheckFailed(f"after {attempt - 1} deaths the task is failed, with attempts {body['attempts']}",
+                              expected=f"processing, with attempts {attempt}", likely="it has failed too early: its attempts are counted wrongly",
+                              hint="it has failed when the worker of its last attempt has died")
+        if overdue(began, within):
+            cluster.refuse_late(within, began, f"after {attempt - 1} deaths the task is {body['status']} with attempts {body['attempts']}, "
+                                               f"not processing with {attempt}")
+        time.sleep(0.01)
+    cluster.find_workers()
+    cluster.signal_worker(1, SIGKILL)
+
+
+def await_failed(cluster: Cluster, name: str, most: int) -> pool.Body:
+    """Its worker has died for the last time that it may."""
+    within = 2.0
+    began = time.monotonic()
+    while (body := pool.task(cluster, name))["status"] != "failed":
+        if body["attempts"] > most:
+            raise CheckFailed(f"after {most} deaths the task is {body['status']} with attempts {body['attempts']}", expected="failed")
+        if overdue(began, within):
+            cluster.refuse_late(within, began, f"after {most} deaths: the task is {body['status']}, not failed")
+        time.sleep(0.01)
+    return body
+
+
+def under_kills(cluster: Cluster, count: int) -> dict[str, tuple[str, int]]:
+    """That many small tasks, while a worker is killed now and then; id → what was asked."""
+    chance = random.Random(time.monotonic_ns())
+    connection = cluster.client.connect()
+    sent: dict[str, tuple[str, int]] = {}
+    next_kill, kills = time.monotonic(), 0
+    while len(sent) < count:
+        kind = chance.choice(("fibonacci", "prime", "hash"))
+        n = chance.randint(1, {"fibonacci": 18, "prime": 10 ** 9, "hash": 300}[kind])
+        connection = connection if connection.usable else cluster.client.connect()
+        sent[pool.submit_patiently(cluster, connection, kind, n)] = (kind, n)
+        if time.monotonic() >= next_kill and kills < MOST_KILLS:
+            victim = chance.choice(processes.children(cluster.pid) or [0])
+            if victim:
+                cluster.log.add("signal", cluster=cluster.number, pid=victim, text="SIGKILL", data={"to": "a worker"})
+                processes.kill(victim)
+            kills += 1
+            next_kill = time.monotonic() + chance.uniform(0.05, 0.3)
+    return sent
