@@ -80,7 +80,7 @@ def run_queue_wait(pid: int) -> dict[int, tuple[float, float]]:
 def stolen() -> list[float]:
     """For each processor the seconds that the machine below a virtual one has kept from it, while somebody wanted to run."""
     rows = [row.split() for row in read("/proc/stat").splitlines()[1:] if row.startswith(b"cpu")]
-    return [int(row[8]) / os.sysconf("SC_CLK_TCK") for row in rows]
+    return [int(row[8]) / os.sysconf("SC_CLK_TCK") for row in rows if len(row) > 8]
 
 
 def thread_state(pid: int, thread: int) -> str:

@@ -155,6 +155,23 @@ def test_an_idle_program_has_no_delay() -> None:
     assert allowance < 0.25
 
 
+def test_what_the_machine_below_takes_is_delay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A virtual machine's processor was kept from it for 0.3 s; what was kept from several at once is not added up."""
+    assert len(processes.stolen()) == os.cpu_count()
+    taken = [0.0, 0.0]
+    monkeypatch.setattr(processes, "stolen", lambda: list(taken))
+    meter = DelayMeter(lambda: [])
+    meter.start()
+    start = time.monotonic()
+    time.sleep(0.5)
+    taken[:] = [0.3, 0.3]
+    time.sleep(0.2)
+    try:
+        assert 0.3 <= meter.allowance(start, time.monotonic()) < 0.5
+    finally:
+        meter.stop()
+
+
 def test_waiting_for_a_timer_is_not_delay() -> None:
     meter = DelayMeter(lambda: [])
     for number in range(1000):
