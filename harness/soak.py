@@ -1,9 +1,9 @@
 """Repeats gradings in random order, on an idle and on a loaded machine, and counts the verdicts that are wrong.
 
 Usage: make soak RUNS=10 [ARGS='--only 1,5 --kind solution --load idle,cpu --jobs 2 --minutes 60 --file FILE']
-Each run grades every chosen program once; of a wrong program only the item that must fail. Half of the runs have no load beside
-them, the others stress-ng's (processors; memory and forks), and half are kept to one core. Counts are added to the file after each grading: a series may be
-ended with Ctrl+C and gone on with later. Exit code 0 when no verdict was wrong, 1 if one was.
+Every chosen program is graded until the file has so many gradings of it; of a wrong program only the item that must fail. Half of them have no load
+beside them, the others stress-ng's (processors; memory and forks), and half are kept to one core. Counts are added to the file after each grading: a
+series may be ended with Ctrl+C, and the same command goes on with it. Exit code 0 when no verdict was wrong, 1 if one was.
 """
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ from rich.table import Table
 FILE = build.ROOT / "build/soak/soak.json"
 ROUND = 12
 """Gradings in a row with the same load: to start and end it takes time."""
+ITEM_PROCESSES = 2
+"""That run the checks of one item: as `make ex1-watch` has it, and to start more costs more than the checks."""
 
 
 def positive(text: str) -> int:
@@ -37,7 +39,7 @@ def positive(text: str) -> int:
 
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make soak", description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--runs", type=positive, default=1, help="times that each program is graded (make soak RUNS=n)")
+    parser.add_argument("--runs", type=positive, default=1, help="gradings that the file is to have of each program (make soak RUNS=n)")
     choose.add_options(parser)
     parser.add_argument("--load", default="", metavar="idle,cpu", help=f"loads, of {', '.join(machine.LOADS)} (default: all)")
     parser.add_argument("--jobs", type=positive, default=2, help="gradings at the same time (default: 2)")
@@ -46,12 +48,15 @@ def options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def plan(subjects: list[Subject], runs: int, loads: list[str]) -> list[tuple[str, list[tuple[Subject, machine.State]]]]:
-    """Rounds in random order: a load, and what is graded beside it."""
+def plan(subjects: list[Subject], runs: int, loads: list[str], counts: tally.Tally) -> list[tuple[str, list[tuple[Subject, machine.State]]]]:
+    """What the counts lack, as rounds in random order: a load, and what is graded beside it."""
     by_load: dict[str, list[tuple[Subject, machine.State]]] = {load: [] for load in loads}
     for subject in subjects:
+        graded = counts.graded(subject)
         for state in machine.turns(runs, loads):
-            by_load[state.load].append((subject, state))
+            graded[state.shown] -= 1
+            if graded[state.shown] < 0:
+                by_load[state.load].append((subject, state))
     rounds = []
     for load, gradings in by_load.items():
         random.shuffle(gradings)
@@ -94,7 +99,8 @@ class Series:
         subject, state = grading
         place = self.places.get()
         try:
-            return grade(subject, How(item_only=True, prefix=state.prefix(place))), state
+            processes = How.processes if subject.wrong is None else ITEM_PROCESSES
+            return grade(subject, How(item_only=True, processes=processes, prefix=state.prefix(place))), state
         finally:
             self.places.put(place)
 
@@ -131,8 +137,10 @@ def main() -> int:
 
 
 def soak(wanted: argparse.Namespace, loads: list[str]) -> int:
-    tally.read(wanted.file)  # before anything is built
-    rounds = plan(choose.choose(wanted), wanted.runs, loads)
+    counts = tally.read(wanted.file)  # before anything is built
+    rounds = plan(choose.choose(wanted), wanted.runs, loads, counts)
+    if not rounds:
+        print(f"{wanted.file} has {wanted.runs} of each already; for more: make soak RUNS={2 * wanted.runs}, or another file")
     series = Series(wanted.file, wanted.jobs, sum(len(gradings) for _, gradings in rounds))
     end = time.monotonic() + 60 * wanted.minutes if wanted.minutes else float("inf")
     ended = False

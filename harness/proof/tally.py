@@ -18,7 +18,7 @@ from typing import Any, Iterator
 
 from grading.folders import write_whole
 
-from .grade import Verdict
+from .grade import Subject, Verdict
 
 FALSE = ("false refusal", "false acceptance", "unexplained")
 CERTAINTY = 0.95
@@ -34,11 +34,16 @@ class Tally:
     """What was not right, in full: each is somebody's work to explain."""
 
     def add(self, verdict: Verdict, state: str) -> None:
-        program = f"{verdict.subject.exercise.number} {verdict.subject.name}"
+        program = name_of(verdict.subject)
         own = self.counts.setdefault(program, {"kind": verdict.subject.kind, "states": {}})["states"].setdefault(state, {})
         own[verdict.outcome] = own.get(verdict.outcome, 0) + 1
         if verdict.outcome != "right":
             self.noted.append({"program": program, "state": state, "outcome": verdict.outcome, "faults": verdict.faults})
+
+    def graded(self, subject: Subject) -> Counter[str]:
+        """State → gradings of that program in it."""
+        states = self.counts.get(name_of(subject), {"states": {}})["states"]
+        return Counter({state: sum(outcomes.values()) for state, outcomes in states.items()})
 
     def sums(self, kind: str | None = None, load: str | None = None) -> Counter[str]:
         """Outcome → gradings of that kind of program under that load (all if None); "all" is their sum."""
@@ -52,6 +57,10 @@ class Tally:
 
     def kinds(self) -> list[str]:
         return sorted({one["kind"] for one in self.counts.values()})
+
+
+def name_of(subject: Subject) -> str:
+    return f"{subject.exercise.number} {subject.name}"
 
 
 def false_ones(sums: Counter[str]) -> int:

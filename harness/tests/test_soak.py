@@ -113,7 +113,7 @@ def test_a_file_of_something_else_is_not_overwritten(text: str, tmp_path: Path) 
 
 @pytest.mark.parametrize("runs", [1, 2, 7, 12])
 def test_each_program_is_graded_as_often_as_was_asked_and_half_of_it_without_load(runs: int) -> None:
-    rounds = soak.plan([SOLUTION, STARTER], runs, list(machine.LOADS))
+    rounds = soak.plan([SOLUTION, STARTER], runs, list(machine.LOADS), tally.Tally())
     gradings = [(load, subject.kind, state) for load, some in rounds for subject, state in some]
     assert Counter(kind for _, kind, _ in gradings) == {"solution": runs, "starter": runs}
     assert all(state.load == load for load, _, state in gradings)
@@ -121,6 +121,17 @@ def test_each_program_is_graded_as_often_as_was_asked_and_half_of_it_without_loa
     if runs == 12:
         assert {state for _, _, state in gradings} == set(machine.STATES)
     assert max(len(some) for _, some in rounds) <= soak.ROUND
+
+
+def test_a_series_goes_on_where_another_ended() -> None:
+    """What is counted is not graded again."""
+    counts = tally.Tally()
+    for state in ("idle, 2 cores", "idle, 2 cores", "idle, 2 cores", "cpu, 2 cores"):
+        counts.add(grade.Verdict(SOLUTION), state)
+    rounds = soak.plan([SOLUTION, STARTER], 4, list(machine.LOADS), counts)
+    left = Counter((subject.kind, state.shown) for _, some in rounds for subject, state in some)
+    assert left == Counter([("solution", "idle, 1 core"), ("solution", "memory, 2 cores"), ("starter", "idle, 2 cores"), ("starter", "idle, 1 core"),
+                            ("starter", "cpu, 2 cores"), ("starter", "memory, 2 cores")])
 
 
 def test_the_load_is_there_meanwhile_and_ends() -> None:
