@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import signal
 import sys
 import time
 from collections import deque
@@ -129,6 +130,7 @@ def main() -> int:
     wanted = options()
     loads = choose.listed(wanted.load, list(machine.LOADS), "load")
     machine.need_tools()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # in the background Ctrl+C cannot be had
     try:
         with tally.kept_in(wanted.file):
             return soak(wanted, loads)

@@ -220,8 +220,11 @@ class Cluster:
     # ----- signals
 
     def signal(self, number: Signals) -> float:
-        """Send a signal to the master; returns the moment."""
-        return self._send(number, self.pid, "master", lambda: pidfd_send_signal(self.watcher.seen[self.pid].handle, number))
+        """Send a signal to the master, and wait until it has stopped if that is what it says; returns the moment."""
+        moment = self._send(number, self.pid, "master", lambda: pidfd_send_signal(self.watcher.seen[self.pid].handle, number))
+        if number == SIGSTOP:
+            await_true(lambda: processes.stopped(self.pid), 5, "the master did not stop")
+        return moment
 
     def signal_group(self, number: Signals) -> float:
         """Send a signal to the whole process group, as a terminal's Ctrl+C does."""

@@ -34,6 +34,16 @@ def post(cluster: Cluster, kind: str, n: object, connection: Connection | None =
     return cluster.client.ask("/task", "POST", body)
 
 
+def post_at_once(cluster: Cluster, count: int, kind: str, n: int) -> list[Answer]:
+    """Requests on as many connections that the master finds all at the same moment: it is stopped while they are sent."""
+    body = json.dumps({"type": kind, "n": n}).encode()
+    connections = [cluster.client.connect() for _ in range(count)]
+    cluster.signal(SIGSTOP)
+    exchanges = [connection.send("/task", "POST", body) for connection in connections]
+    cluster.signal(SIGCONT)
+    return [exchange.wait(5) for exchange in exchanges]
+
+
 def submit(cluster: Cluster, kind: str, n: object, connection: Connection | None = None) -> str:
     """An accepted task's id."""
     return accepted(post(cluster, kind, n, connection))

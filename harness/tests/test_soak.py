@@ -162,7 +162,8 @@ def test_a_word_that_is_not_known_is_refused_with_those_that_are(capsys: pytest.
         choose.choose(argparse.Namespace(only="7", kind="", name=None))
 
 
-def test_an_interrupted_series_keeps_its_counts(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ended_by", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_series_keeps_its_counts(ended_by: signal.Signals, tmp_path: Path) -> None:
     """It is graded without being built: a starter that is not there has no result, which is inconclusive."""
     file = tmp_path / "soak.json"
     code = ("import sys; import soak; from proof import choose, grade, build\n"
@@ -172,7 +173,7 @@ def test_an_interrupted_series_keeps_its_counts(tmp_path: Path) -> None:
     with subprocess.Popen(words, cwd=build.ROOT / "harness", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as series:
         assert series.stdout
         first = series.stdout.readline()
-        series.send_signal(signal.SIGINT)
+        series.send_signal(ended_by)
         rest = series.communicate(timeout=60)[0]
     assert re.fullmatch(r" *1 of 500: exercise 1, none \(idle, [12] cores?\): inconclusive, 0.0 s\n", first)
     assert series.returncode == 130 and "0 wrong verdicts" in rest
