@@ -83,6 +83,8 @@ def expect_turned_away(cluster: Cluster, answer: Answer, within: float, signalle
     if answer.outcome != "answer" or answer.status != 503:
         for exchange in held:
             exchange.ended.wait(0.1 / len(held))
+        if answer.outcome != "answer":
+            expect_not_in_vain(cluster, answer, within, when, held)
         if any_ended(held) or straddles(cluster, answer.started, signalled):
             return False
         raise CheckFailed(f"{answer}, {when}, while {held[0].method} {held[0].path} was still being worked on", **why_not_503(answer, kept))
@@ -98,6 +100,18 @@ def expect_turned_away(cluster: Cluster, answer: Answer, within: float, signalle
         late.hint = "say 503 where the request was read, before anything that takes time"
         raise
     return True
+
+
+def expect_not_in_vain(cluster: Cluster, answer: Answer, within: float, when: str, held: list[Exchange]) -> None:
+    """No answer came. Whether the worker had heard of the signal or not, there should have been one before the first held request ended."""
+    until = min([answer.ended, *(exchange.answer.ended for exchange in held if exchange.answer is not None)])
+    try:
+        cluster.expect_within(within, answer.started, until, f"the 503 to {answer.method} {answer.path}, {when} (none came: {answer})")
+    except BoundBroken as late:
+        late.likely = ("the workers stopped accepting when the drain began, so that it waited in the listening socket's queue; "
+                       "or all their threads are busy")
+        late.hint = "go on accepting while you drain, until the master says that the whole cluster has drained"
+        raise
 
 
 def why_not_503(answer: Answer, kept: bool) -> dict[str, str]:

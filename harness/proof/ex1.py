@@ -23,6 +23,8 @@ WRONG = (
           (("  in_flight.start_draining();\n", "  in_flight.start_draining();\n  server.stop_accepting();\n  worker.close_listener();\n"),
            ('  master.broadcast({{"type", "drain"}});', '  master.close_listener();\n  master.broadcast({{"type", "drain"}});')),
           "listening socket"),
+    Wrong("accepts-no-more-at-once", "the workers stop accepting at the signal: the socket is open, and new connections wait in its queue", 2,
+          (("  in_flight.start_draining();\n", "  in_flight.start_draining();\n  server.stop_accepting();\n"),), "stopped accepting"),
     Wrong("no-retry-after", "the 503 has no Retry-After", 2, (('    response.set_header("Retry-After", "5");\n', ""),), "header"),
     Wrong("slow-refusal", "the 503 waits as if it were work", 2,
           (('    response.set_header("Retry-After", "5");\n', '    server.pause(milliseconds(400));\n    response.set_header("Retry-After", "5");\n'),),
