@@ -12,6 +12,8 @@ from .timeline_processes import Processes
 LIMIT = 40
 PAUSE = 0.2
 """Seconds between two steps from which on a `sleep` is worth a line."""
+SHORT = 0.02
+"""The same within a loop."""
 FEW = 6
 """Connections with several requests that are told one by one. Of more of them each request becomes a curl, which opens a new one."""
 
@@ -25,12 +27,20 @@ class Step:
 
     def shown(self) -> str:
         """The line, as often as it was done, with what came of the first and the last."""
-        told = " … ".join([self.outcomes[0], self.outcomes[-1]] if len(self.outcomes) > 1 else self.outcomes)
-        if len(self.outcomes) == 1:
+        count = len(self.outcomes)
+        told = " … ".join([self.outcomes[0], self.outcomes[-1]] if count > 1 else self.outcomes)
+        if count == 1:
             return f"{self.line}   # {told}"
-        if not self.line.endswith("&"):
-            return f"{self.line}   # {told} ({len(self.outcomes)} times)"
-        return f"for i in $(seq {len(self.outcomes)}); do {self.line} done   # {told}"
+        if self.line.startswith("#"):
+            return f"{self.line}   # {told} ({count} times)"
+        between = (self.last - self.began) / (count - 1)
+        end = ("" if self.line.endswith("&") else ";") + (f" sleep {between:.2f};" if between >= SHORT else "")
+        return f"for i in $(seq {count}); do {self.line}{end} done   # {told}"
+
+    @property
+    def asks(self) -> bool:
+        """It sends a request."""
+        return self.line.endswith(("&", ")"))
 
 
 def lines(log: EventLog) -> list[str]:
@@ -61,8 +71,8 @@ def lines(log: EventLog) -> list[str]:
     shown: list[str] = []
     for before, step in zip([None, *steps], steps):
         pause = step.began - before.last if before is not None else 0.0
-        if before is not None and step.line.startswith("kill") and before.line.endswith("&"):
-            pause = max(pause, PAUSE)  # the shell's curl needs longer to send its request than the harness
+        if before is not None and step.line.startswith("kill") and before.asks:
+            pause = max(pause, PAUSE)  # the shell needs longer to send its request than the harness
         if pause >= PAUSE and not step.line.startswith("#"):
             shown.append(f"sleep {pause:.1f}")
         shown.append(step.shown())
@@ -80,11 +90,11 @@ class Kept:
     opened: bool = False
 
     def line(self, event: Event) -> str:
-        send = f"printf '{event.method} {printed(event.path or '/')} HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n' >&${self.name}"
-        if self.opened:
-            return send
-        self.opened = True
-        return f"exec {{{self.name}}}<>{device(event.cluster)}; cat <&${self.name} & {send}"
+        line = send_line(self.name, f"{event.method} {event.path} HTTP/1.1\r\nHost: x\r\n\r\n")
+        if not self.opened:
+            self.opened = True
+            return open_line(self.name, event.cluster) + line
+        return line
 
 
 def kept_alive(events: list[Event]) -> dict[tuple[int, int | None], Kept]:
@@ -122,10 +132,11 @@ def tell(event: Event, masters: dict[int, int], many: bool, verdict: float) -> t
         words = " ".join(f"{name}={shlex.quote(value)}" for name, value in settings.items())
         return f"{words} {event.data.get('program')} & {master}=$!; sleep 1", f"pid {event.pid}"
     if event.kind == "signal":
-        return kill_line(event, master), ""
+        return kill_line(event, master)
     if event.kind == "death":
-        whom = "the master" if event.pid == masters.get(event.cluster) else f"pid {event.pid}"
-        return f"# {whom} is gone", ""
+        if event.pid == masters.get(event.cluster):
+            return f'wait ${master}; echo "exit code $?"', "the master is gone"
+        return f"# pid {event.pid} is gone", ""
     ended = event.end is not None and event.end <= verdict
     outcome = (f"{event.status}" if event.status else event.text) if ended else "no answer while we looked"
     if ended and event.end is not None:
@@ -134,13 +145,11 @@ def tell(event: Event, masters: dict[int, int], many: bool, verdict: float) -> t
     told += [f"connection {event.conn}"] if event.conn is not None else []
     by = f" ({', '.join(told)})" if told else ""
     if event.kind == "raw":
-        data = printed(event.data.get("bytes", ""))
-        if len(data) > 120:
-            data = data[:120] + "…"
-        return f"exec {{c}}<>{device(event.cluster)}; printf '{data}' >&$c", outcome + by
+        data = event.data.get("bytes", "")
+        return open_line("c", event.cluster) + send_line("c", data[:120] + ("…" if len(data) > 120 else "")), outcome + by
     method = "" if event.method == "GET" else " -I" if event.method == "HEAD" else f" -X {event.method}"
     body = f" -d {shlex.quote(event.data['body'])}" if event.data.get("body") else ""
-    return f"curl -si{method}{body} {url}{event.path} &", outcome + by
+    return f"curl -sSi{method}{body} {url}{event.path} &", outcome + by
 
 
 def port(cluster: int) -> int:
@@ -148,22 +157,25 @@ def port(cluster: int) -> int:
     return 7999 + max(1, cluster)
 
 
-def device(cluster: int) -> str:
-    return f"/dev/tcp/127.0.0.1/{port(cluster)}"
+def open_line(name: str, cluster: int) -> str:
+    """Opens a connection, and shows what comes back on it."""
+    return f"exec {{{name}}}<>/dev/tcp/127.0.0.1/{port(cluster)}; cat <&${name} & "
 
 
-def printed(text: str) -> str:
-    """As the shell's printf takes it, between single quotes."""
-    return text.replace("\\", "\\\\").replace("'", "\\047").replace("\r", "\\r").replace("\n", "\\n").replace("%", "%%")
+def send_line(name: str, data: str) -> str:
+    """Sends bytes, as printf takes them between single quotes; in a shell of its own, which SIGPIPE may end."""
+    for plain, said in (("\\", "\\\\"), ("'", "\\047"), ("\r", "\\r"), ("\n", "\\n"), ("%", "%%")):
+        data = data.replace(plain, said)
+    return f"(printf '{data}' >&${name})"
 
 
-def kill_line(event: Event, master: str) -> str:
+def kill_line(event: Event, master: str) -> tuple[str, str]:
     name, to = event.text.removeprefix("SIG"), str(event.data.get("to", ""))
     if to == "group":
-        return f"kill -{name} -- -${master}"
+        return f"kill -{name} -- -${master}", ""
     if to.startswith("worker"):
         number = to.split()[1]
-        return f"kill -{name} $(pgrep -P ${master} | sed -n {number}p)   # {to}, here pid {event.pid}"
+        return f"kill -{name} $(pgrep -P ${master} | sed -n {number}p)", f"{to}, here pid {event.pid}; if another has your request, its answers name its pid"
     if to == "master":
-        return f"kill -{name} ${master}"
-    return f"kill -{name} {event.pid}   # {to}"
+        return f"kill -{name} ${master}", ""
+    return f"kill -{name} {event.pid}", to

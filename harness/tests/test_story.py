@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 import subprocess
 from typing import Any
 
@@ -26,7 +27,7 @@ def test_how_a_worker_ended_is_said_where_the_journal_tells_it(told: dict[str, A
         entry = {"t": 10.02, "pid": MASTER, "worker": 0, "peer": 2, "child": WORKER}
         log.journals[1] = [{**entry, "event": "spawn"}, {**entry, "t": 11.0, "event": "exit", **told}]
     said = [line.partition("   #")[0] for line in lines(log)]
-    assert said[1:] == [shown, "# the master is gone"]
+    assert said[1:] == [shown, 'wait $master; echo "exit code $?"']
 
 
 def asked(log: EventLog, t: float, conn: int, path: str, cluster: int = 1) -> None:
@@ -40,7 +41,7 @@ def test_requests_on_one_connection_are_sent_on_one_connection() -> None:
     asked(log, 1.1, 5, "/once")
     asked(log, 1.2, 4, "/c")
     first, once, second = lines(log)
-    assert once.startswith("curl -si http://127.0.0.1:8000/once &")
+    assert once.startswith("curl -sSi http://127.0.0.1:8000/once &")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(10)
         script = f"{first}\n{second}\nexec {{c1_4}}>&-".replace("8000", str(listener.getsockname()[1]))
@@ -61,4 +62,30 @@ def test_of_many_connections_each_request_is_a_curl() -> None:
     for turn in range(2):
         for conn in range(20):
             asked(log, 1.0 + turn + conn / 100, conn, "/")
-    assert lines(log)[0].startswith("for i in $(seq 40); do curl")
+    assert lines(log)[0].startswith("for i in $(seq 40); do curl -sSi http://127.0.0.1:8000/ & sleep 0.03; done")
+
+
+def test_what_was_done_several_times_is_done_as_often() -> None:
+    log = EventLog()
+    log.add("note", t=1.0, cluster=1, pid=MASTER, text="start")
+    for t in (1.1, 1.4):
+        log.add("signal", t=t, cluster=1, pid=MASTER, text="SIGTERM", data={"to": "master"})
+    log.add("signal", t=1.5, cluster=1, pid=WORKER, text="SIGKILL", data={"to": "worker 2"})
+    start, twice, worker = lines(log)
+    assert twice.startswith("for i in $(seq 2); do kill -TERM $master; sleep 0.30; done   #")
+    assert worker.startswith("kill -KILL $(pgrep -P $master | sed -n 2p)   #") and "here pid 101" in worker
+
+
+def test_a_connection_that_is_closed_ends_no_shell() -> None:
+    """SIGPIPE would: a terminal closes, and the master is left behind."""
+    log = EventLog()
+    asked(log, 1.0, 4, "/a")
+    asked(log, 1.1, 4, "/b")
+    first, second = lines(log)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        script = f"{first}\nsleep 0.2\n{second}\n{second}\n{second}\necho alive".replace("8000", str(listener.getsockname()[1]))
+        with subprocess.Popen(["bash", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as bash:
+            connection, _ = listener.accept()
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
+            assert bash.communicate(timeout=10)[0].endswith("alive\n")

@@ -93,7 +93,7 @@ def test_failures_skips_and_what_they_say(tmp_path: Path, processes: str) -> Non
     bad = graded.check("test_bad")
     assert (bad["expected"], bad["seen"], bad["likely"]) == ("the sky", "seen clouds", "the weather")
     assert bad["hint"] == "look up (more: the hints for item 1 in exercises/ex9_toy/README.md)"
-    for part in ("PORT=8000", "curl -si http://127.0.0.1:8000/bad", "the sky", "seen clouds", "the weather", "look up", "-n0"):
+    for part in ("PORT=8000", "curl -sSi http://127.0.0.1:8000/bad", "the sky", "seen clouds", "the weather", "look up", "-n0"):
         assert part in graded.output, part
     assert "start with the toy" not in graded.output, "that is advice for who works on the starter"
     assert "Traceback" not in graded.output
