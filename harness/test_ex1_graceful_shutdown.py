@@ -19,7 +19,7 @@ EXERCISE = Exercise(
     folder="exercises/ex1_graceful_shutdown",
     probe="/fast",
     start_first="open exercises/ex1_graceful_shutdown/main.cpp at step 1: start the workers and let GET /fast answer 200 with "
-                "`worker` and `pid`. Nothing else can be tried before that works.",
+                "`worker` and `pid` (steps 1 and 2). Nothing else can be tried before that works.",
     scaled={"DEFAULT_MS": 400, "SLOW_MS": 1200, "SHUTDOWN_TIMEOUT_MS": 5000},
     real={"DEFAULT_MS": 1000, "SLOW_MS": 5000, "SHUTDOWN_TIMEOUT_MS": 10000},
     variables=("DEFAULT_MS", "SLOW_MS", "SIGINT_TIMEOUT_MS"),

@@ -16,7 +16,7 @@ from .output import Line, Output
 from .program import Program
 from .run import Run
 from .timing import ABSURD, DelayMeter, expect_within, overdue, refuse_late
-from .verdict import CheckFailed, Exercise, Inconclusive
+from .verdict import BoundBroken, CheckFailed, Exercise, Inconclusive
 from .ward import Ward
 from .watcher import Watcher
 
@@ -35,6 +35,13 @@ MOST_WORKERS, MOST_PORT = 64, 65535
 """What a ready line may claim."""
 ENDING_SECONDS = 12.0
 """Longer than a keeper tries."""
+
+
+WRONG_EXITS = {
+    (0, 1): "a normal end is taken for a forced one: something counts as cut, lost or killed",
+    (1, 0): "it ends in time, but the exit code does not tell that something was cut, lost or killed",
+}
+"""The likely cause, by the exit code that was wanted and the one that came."""
 
 
 class Cluster:
@@ -166,8 +173,8 @@ class Cluster:
             if answer.worker is not None and answer.pid is not None:
                 found[answer.worker] = answer.pid
             if answer.outcome == "answer" and (answer.worker is None or answer.pid is None or answer.status != 200):
-                raise CheckFailed(f"{answer}, body {answer.body[:200]!r}",
-                                  expected=f"200 to {answer.path} and a JSON object with `worker` and `pid`")
+                raise CheckFailed(f"{answer}, body {answer.body[:200]!r}", expected=f"200 to {answer.path} and a JSON object with `worker` and `pid`",
+                                  likely=f"the workers serve, but have no route for {answer.path} yet" if answer.status == 404 else "")
             if found and answer.worker is not None:
                 time.sleep(PAUSE)
             if overdue(began, patience):
@@ -302,10 +309,15 @@ class Cluster:
         at = self.watcher.gone_at(self.pid)
         if seen is None or at is None:
             self.refuse_late(within, since, "the end of the master (still there)")
-        self.expect_within(within, since, at, "the end of the master")
+        try:
+            self.expect_within(within, since, at, "the end of the master")
+        except BoundBroken as late:
+            if (code, seen) == (0, 1):
+                late.likely = "the drain does not complete: something is waited for that never comes, for instance a count that does not reach 0, until the timeout"
+            raise
         if seen != code:
             how = f"was ended by {Signals(-seen).name}" if seen < 0 else f"ended with exit code {seen}"
-            raise CheckFailed(f"the master {how}" + self.said(), expected=f"exit code {code}")
+            raise CheckFailed(f"the master {how}" + self.said(), expected=f"exit code {code}", likely=WRONG_EXITS.get((code, seen), ""))
         return at
 
     def expect_nothing_left(self, since: float, within: float) -> None:

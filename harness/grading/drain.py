@@ -53,10 +53,15 @@ def window(cluster: Cluster, signalled: float, seconds: float) -> float:
         wide = wider
 
 
+LEFT_EARLY = "the workers end at the signal instead of draining, or the master ends them before they have drained"
+
+
 def expect_whole(answer: Answer) -> None:
     """A full 200, written by a worker."""
     if answer.outcome != "answer" or answer.status != 200 or answer.worker is None:
-        raise CheckFailed(str(answer) + (f", body {answer.body[:200]!r}" if answer.body else ""), expected="a whole 200 with JSON")
+        dropped = answer.outcome in ("closed", "reset", "cut")
+        raise CheckFailed(str(answer) + (f", body {answer.body[:200]!r}" if answer.body else ""), expected="a whole 200 with JSON",
+                          likely=LEFT_EARLY if dropped else "")
 
 
 def expect_finished(exchange: Exchange, work: float) -> None:
@@ -135,7 +140,7 @@ def expect_held_to_the_end(held: list[Exchange], judged: bool = True) -> None:
         if answer.outcome != "answer" or answer.status not in (200, 503):
             raise CheckFailed(f"{answer}, although it was in flight at the signal: there was no drain",
                               expected="while a request is being worked on, it is finished and new ones get 503",
-                              likely="the workers end at the signal instead of draining",
+                              likely=LEFT_EARLY,
                               hint="at the signal only turn new requests away; end when none is in flight any more")
     if len(answers) == len(held) and not any(answer.status == 200 for answer in answers):
         raise Inconclusive("none of the requests that were to be in flight at the signal had been read by then")

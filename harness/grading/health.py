@@ -12,7 +12,7 @@ from .common_http import KIB, filler
 from .http_client import Answer, Connection
 from .lab import Lab, read_journal
 from .timing import expect_not_before, overdue
-from .verdict import CheckFailed, Inconclusive
+from .verdict import BoundBroken, CheckFailed, Inconclusive
 
 MIB = 1024 * 1024
 SLACK = 0.5
@@ -230,5 +230,10 @@ def next_report(cluster: Cluster, since: float, patience: float) -> Report:
         if found:
             return found[0]
         if overdue(since, patience):
-            cluster.refuse_late(patience, since, "the next health report")
+            try:
+                cluster.refuse_late(patience, since, "the next health report")
+            except BoundBroken as late:
+                if not reports(cluster):
+                    late.likely = "no report has come at all: it is not printed, or its lines have another form"
+                raise
         time.sleep(0.02)

@@ -184,6 +184,8 @@ def refuse_late(meter: DelayMeter, bound: float, start: float, what: str, due: f
         expect_within(meter, bound, start, time.monotonic(), what, due)
     except BoundBroken as failure:
         raise BoundBroken(failure.seen.replace(": took ", ": not yet after ", 1), failure.bound) from None
+    except Inconclusive as why:
+        raise Inconclusive(str(why).replace(": took ", ": not yet after ", 1)) from None
     raise Inconclusive(f"{what}: it did not happen, but the machine was too slow to blame the program")
 
 
