@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from signal import SIGINT, SIGKILL
 
+from grading.cluster import Cluster
 from grading.lab import Lab
 from grading.output import Line
 from grading.program import COMMON_VARIABLES, NoProgram, Program
@@ -54,6 +55,10 @@ def advice(exercise: Exercise, url: str, address: str) -> str:
                       f"In the browser, with buttons: {address}", "Ctrl+C ends it.", ""])
 
 
+LOOKS_EVERY = 0.2
+ENDED = "The program has ended (exit code {}). The page has a button to start it again; Ctrl+C ends both."
+
+
 def echo(line: Line) -> None:
     """As if the program had been started here."""
     print(line.text, file=sys.stderr if line.error else sys.stdout, flush=True)
@@ -62,8 +67,13 @@ def echo(line: Line) -> None:
 def play(session: Session, server: PlayServer) -> None:
     """Until Ctrl+C, and until the program has ended then."""
     threading.Thread(target=server.serve_forever, daemon=True, name="page").start()
+    ended: Cluster | None = None
     try:
-        threading.Event().wait()
+        while True:
+            time.sleep(LOOKS_EVERY)
+            if session.cluster is not ended and not session.running():
+                ended = session.cluster
+                print(f"\n{ENDED.format(session.exit_code())}\n", flush=True)
     except KeyboardInterrupt:
         session.load.end()
     try:
