@@ -7,8 +7,10 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Callable, Iterator
 
+import play
 import pytest
 from browser import browser
 from playing.server import PlayServer
@@ -201,3 +203,22 @@ def test_the_page_in_a_browser(page: Page, tmp_path: Path) -> None:
         page.server.shutdown()
         page.server.server_close()
         wait.until(lambda _: "has ended" in chrome.find_element(By.ID, "summary").text)
+
+
+def test_the_end_of_the_program_is_told(page: Page, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Once, and where it can be started again."""
+    looks = 0
+
+    def look(_: float) -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 2:
+            assert page.press("signal", to=0, name="SIGKILL") == (200, {})
+            await_true(lambda: not page.session.running())
+        if looks == 5:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(play, "time", SimpleNamespace(sleep=look))
+    monkeypatch.setattr(page.server, "serve_forever", lambda: None)
+    play.play(page.session, page.server)
+    assert capsys.readouterr().out.count("has ended (exit code -9)") == 1
