@@ -1,8 +1,8 @@
 """In which order checks run, given that pytest-xdist deals them out in pairs and each process keeps its order.
 
 Checks that others build on come first, and very long ones right behind what they build on. Then each process gets a long check and a
-short one; the rest follows, longest first, to whoever is free. A check only ever waits for one that stands before it, so that nothing
-waits for ever.
+short one; the rest follows, longest first, to whoever is free. With few processes the shortest come first instead. A check only ever
+waits for one that stands before it, so that nothing waits for ever.
 """
 from __future__ import annotations
 
@@ -13,11 +13,17 @@ VERY_LONG = 8.0
 """Seconds from which on a check decides how long the whole takes."""
 
 
+FEW = 2
+"""With so few processes little is won by an order, and somebody waits for the first verdict: the shortest come first."""
+
+
 def arrange(checks: list[Check], seconds: Callable[[Check], float], needs: Callable[[Check], list[Check]],
             processes: int) -> list[Check]:
     """`needs` says which others a check builds on; among these they stand before those that build on them."""
     needed = [need for one in checks for need in needs(one)]
     first = [one for one in checks if one in needed]
+    if processes <= FEW:
+        return first + sorted((one for one in checks if one not in needed), key=seconds)
     rest = sorted((one for one in checks if one not in needed), key=seconds, reverse=True)
     very_long = [one for one in rest if first and seconds(one) >= VERY_LONG]
     if very_long:

@@ -26,3 +26,8 @@ def test_a_very_long_check_starts_right_behind_what_it_builds_on() -> None:
     needs = {3: [0], 4: [0], 5: [1], 18: [0], 19: [2]}
     order = arrange(list(range(20)), float, lambda number: needs.get(number, []), 4)
     assert order[0] == 0 and order.index(19) == order.index(2) + 1 and order.index(18) < order.index(1)
+
+
+def test_with_few_processes_the_shortest_come_first() -> None:
+    needs = {3: [12], 12: [15]}
+    assert arrange(list(range(20)), lambda number: 20.0 - number, lambda number: needs.get(number, []), 2)[:4] == [12, 15, 19, 18]
