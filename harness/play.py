@@ -56,7 +56,7 @@ def advice(exercise: Exercise, url: str, address: str) -> str:
 
 
 LOOKS_EVERY = 0.2
-ENDED = "The program has ended (exit code {}). The page has a button to start it again; Ctrl+C ends both."
+ENDED = "The program has ended (exit code {}). The page has a button to start it again; Ctrl+C ends the page."
 
 
 def echo(line: Line) -> None:

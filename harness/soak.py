@@ -152,8 +152,9 @@ def soak(wanted: argparse.Namespace, loads: list[str]) -> int:
                 series.round(load, gradings)
     except KeyboardInterrupt:
         ended = True
-    if wanted.file.resolve() == tally.KEPT:
-        matrix.renew_counts(series.counts, matrix.PAGE)
+    finally:
+        if wanted.file.resolve() == tally.KEPT:
+            matrix.renew_counts(series.counts, matrix.PAGE)
     show(series.counts, Console() if Console().is_terminal else Console(width=140))
     print(f"{series.done} gradings in this series, {series.wrong} wrong verdicts; {wanted.file}")
     return 130 if ended else 1 if series.wrong else 0

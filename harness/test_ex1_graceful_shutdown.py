@@ -201,7 +201,7 @@ class TestItem3ActiveRequests:
         cluster.signal(SIGTERM)
         answers = [exchange.wait(lab.figure("SLOW_MS") + 4) for exchange in held]
         for answer in answers:
-            drain.expect_whole(answer)
+            drain.expect_whole_while_draining(answer)
         last = max(answer.ended for answer in answers)
         cluster.expect_exit(0, last, AFTER_LAST_ANSWER)
         cluster.expect_nothing_left(last, AFTER_LAST_ANSWER)

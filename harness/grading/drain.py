@@ -59,9 +59,16 @@ LEFT_EARLY = "the workers end at the signal instead of draining, or the master e
 def expect_whole(answer: Answer) -> None:
     """A full 200, written by a worker."""
     if answer.outcome != "answer" or answer.status != 200 or answer.worker is None:
-        dropped = answer.outcome in ("closed", "reset", "cut")
-        raise CheckFailed(str(answer) + (f", body {answer.body[:200]!r}" if answer.body else ""), expected="a whole 200 with JSON",
-                          likely=LEFT_EARLY if dropped else "")
+        raise CheckFailed(str(answer) + (f", body {answer.body[:200]!r}" if answer.body else ""), expected="a whole 200 with JSON")
+
+
+def expect_whole_while_draining(answer: Answer) -> None:
+    try:
+        expect_whole(answer)
+    except CheckFailed as failure:
+        if answer.outcome in ("closed", "reset", "cut"):
+            failure.likely = LEFT_EARLY
+        raise
 
 
 def expect_finished(exchange: Exchange, work: float) -> None:
@@ -71,7 +78,7 @@ def expect_finished(exchange: Exchange, work: float) -> None:
         raise CheckFailed(f"{answer}, its work being done after {work * 1000:.0f} ms", expected="a whole 200 with JSON",
                           likely="the request counts as finished when its work is done: the worker ended before its answer was written",
                           hint="count a request until its answer was sent, not until its handler returns")
-    expect_whole(answer)
+    expect_whole_while_draining(answer)
 
 
 def any_ended(held: list[Exchange]) -> bool:
@@ -81,15 +88,15 @@ def any_ended(held: list[Exchange]) -> bool:
 def expect_turned_away(cluster: Cluster, answer: Answer, within: float, signalled: float, held: list[Exchange], kept: bool = False) -> bool:
     """503 with Connection: close and Retry-After, in time, as long as the held requests are under way.
 
-    Once they are not, nothing is judged any more but their own end: expect_held_to_the_end(). `kept`: asked on a connection that
-    was open before. Returns whether it was judged.
+    Once they are not, only their own end is judged (expect_held_to_the_end()), and that nobody was left without an answer before.
+    `kept`: asked on a connection that was open before. Returns whether it was judged.
     """
     when = f"{answer.started - signalled:.2f} s after the signal"
     if answer.outcome != "answer" or answer.status != 503:
         for exchange in held:
             exchange.ended.wait(0.1 / len(held))
         if answer.outcome != "answer":
-            expect_not_in_vain(cluster, answer, within, when, held)
+            expect_not_in_vain(cluster, answer, within, when, held, kept)
         if any_ended(held) or straddles(cluster, answer.started, signalled):
             return False
         raise CheckFailed(f"{answer}, {when}, while {held[0].method} {held[0].path} was still being worked on", **why_not_503(answer, kept))
@@ -107,15 +114,16 @@ def expect_turned_away(cluster: Cluster, answer: Answer, within: float, signalle
     return True
 
 
-def expect_not_in_vain(cluster: Cluster, answer: Answer, within: float, when: str, held: list[Exchange]) -> None:
+def expect_not_in_vain(cluster: Cluster, answer: Answer, within: float, when: str, held: list[Exchange], kept: bool) -> None:
     """No answer came. Whether the worker had heard of the signal or not, there should have been one before the first held request ended."""
     until = min([answer.ended, *(exchange.answer.ended for exchange in held if exchange.answer is not None)])
     try:
         cluster.expect_within(within, answer.started, until, f"the 503 to {answer.method} {answer.path}, {when} (none came: {answer})")
     except BoundBroken as late:
-        late.likely = ("the workers stopped accepting when the drain began, so that it waited in the listening socket's queue; "
-                       "or all their threads are busy")
-        late.hint = "go on accepting while you drain, until the master says that the whole cluster has drained"
+        busy = "all threads of the worker are busy with slow requests"
+        late.likely = busy if kept else f"the workers stopped accepting when the drain began, so that it waited in the listening socket's queue; or {busy}"
+        late.hint = ("read every connection while you drain" if kept else
+                     "go on accepting while you drain, until the master says that the whole cluster has drained")
         raise
 
 
@@ -218,7 +226,7 @@ def expect_drained_together(cluster: Cluster, lab: Lab, send: Callable[[], float
         answers.append(cluster.client.get("/fast", patience=1))
         time.sleep(0.02)
     for exchange in held:
-        expect_whole(exchange.wait(lab.figure("SLOW_MS") + 4))
+        expect_whole_while_draining(exchange.wait(lab.figure("SLOW_MS") + 4))
     last = max(exchange.wait(0).ended for exchange in held)
     serving = {one.worker for one in answers if one.status == 200 and not straddles(cluster, one.started, signalled)}
     draining = {one.worker for one in answers if one.status == 503}

@@ -249,14 +249,15 @@ class Connection:
             self.worker, self.pid = answer.worker, answer.pid
         self.told_to_close = self.told_to_close or answer is not None and answer.says_close()
 
-    def send(self, path: str, method: str = "GET", body: bytes = b"", headers: dict[str, str] | None = None) -> Exchange:
-        """Send one request; its answer comes to the Exchange."""
+    def send(self, path: str, method: str = "GET", body: bytes = b"", headers: dict[str, str] | None = None, held_back: int = 0) -> Exchange:
+        """Send one request; its answer comes to the Exchange. So many of its last bytes are left to more()."""
         fields = {"Host": self.client.host, **(headers or {})}
         if body and "Transfer-Encoding" not in fields:
             fields.setdefault("Content-Length", str(len(body)))
             fields.setdefault("Content-Type", "application/json")
         head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-        return self.send_raw(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body, method, path, kind="request")
+        data = f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body
+        return self.send_raw(data[:len(data) - held_back], method, path, kind="request")
 
     def send_raw(self, data: bytes, method: str = "GET", path: str = "/", *, kind: Literal["raw", "request"] = "raw",
                  ) -> Exchange:

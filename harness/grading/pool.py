@@ -35,12 +35,12 @@ def post(cluster: Cluster, kind: str, n: object, connection: Connection | None =
 
 
 def post_at_once(cluster: Cluster, count: int, kind: str, n: int) -> list[Answer]:
-    """Requests on as many connections that the master finds all at the same moment: it is stopped while they are sent."""
+    """Requests on as many connections that come at the same moment: each lacks its last byte until all are there."""
     body = json.dumps({"type": kind, "n": n}).encode()
     connections = [cluster.client.connect() for _ in range(count)]
-    cluster.signal(SIGSTOP)
-    exchanges = [connection.send("/task", "POST", body) for connection in connections]
-    cluster.signal(SIGCONT)
+    exchanges = [connection.send("/task", "POST", body, held_back=1) for connection in connections]
+    for connection in connections:
+        connection.more(body[-1:])
     return [exchange.wait(5) for exchange in exchanges]
 
 

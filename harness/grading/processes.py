@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 
 PR_SET_CHILD_SUBREAPER = 36
+LOOK_SHARE = 0.1
+"""Of a processor, for looking at a program again and again: where it has very many threads, looks come less often."""
 RUN_MARKER = "CLUSTER_HARNESS_RUN"
 
 
@@ -78,8 +80,11 @@ def run_queue_wait(pid: int) -> dict[int, tuple[float, float]]:
 
 
 def stolen() -> list[float]:
-    """For each processor the seconds that the machine below a virtual one has kept from it, while somebody wanted to run."""
-    rows = [row.split() for row in read("/proc/stat").splitlines()[1:] if row.startswith(b"cpu")]
+    """For each processor the seconds that the machine below a virtual one has kept from it, while somebody wanted to run. Empty if unknown."""
+    try:
+        rows = [row.split() for row in read("/proc/stat").splitlines()[1:] if row.startswith(b"cpu")]
+    except OSError:
+        return []
     return [int(row[8]) / os.sysconf("SC_CLK_TCK") for row in rows if len(row) > 8]
 
 

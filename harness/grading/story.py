@@ -40,7 +40,7 @@ class Step:
     @property
     def asks(self) -> bool:
         """It sends a request."""
-        return self.line.endswith(("&", ")"))
+        return self.line.endswith(("&", ")")) and not self.line.startswith("kill")
 
 
 def lines(log: EventLog) -> list[str]:
@@ -63,23 +63,34 @@ def lines(log: EventLog) -> list[str]:
         if not line:
             continue
         outcome = f"{event.t - start:6.2f} s" + (f"  {outcome}" if outcome else "")
-        if steps and steps[-1].line == line:
+        if steps and at_once(steps[-1], event):
+            steps[-1].line = f"{steps[-1].line[:-1]} {line.rpartition(' -n ')[2]}"
+            steps[-1].outcomes[-1] += f"; {event.data['to']}, {event.pid}"
+        elif steps and steps[-1].line == line:
             steps[-1].outcomes.append(outcome)
             steps[-1].last = event.t
         else:
             steps.append(Step(line, [outcome], event.t, event.t))
     shown: list[str] = []
-    for before, step in zip([None, *steps], steps):
+    before: Step | None = None
+    for step in steps:
         pause = step.began - before.last if before is not None else 0.0
         if before is not None and step.line.startswith("kill") and before.asks:
             pause = max(pause, PAUSE)  # the shell needs longer to send its request than the harness
-        if pause >= PAUSE and not step.line.startswith("#"):
+        if pause >= PAUSE and not step.line.startswith(("#", "wait")):
             shown.append(f"sleep {pause:.1f}")
         shown.append(step.shown())
+        before = before if step.line.startswith("#") else step
     if len(shown) > LIMIT:
         left = len(shown) - LIMIT
         shown = shown[:LIMIT - 10] + [f"# … {left} more steps …"] + shown[-10:]
     return shown
+
+
+def at_once(before: Step, event: Event) -> bool:
+    """A worker is sent the same signal as another just before: in one command, or the first one's successor may be taken for it."""
+    return (event.kind == "signal" and str(event.data.get("to")).startswith("worker") and event.t - before.last < SHORT
+            and before.line.startswith(f"kill -{event.text.removeprefix('SIG')} $("))
 
 
 @dataclass
@@ -175,7 +186,7 @@ def kill_line(event: Event, master: str) -> tuple[str, str]:
         return f"kill -{name} -- -${master}", ""
     if to.startswith("worker"):
         number = to.split()[1]
-        return f"kill -{name} $(pgrep -P ${master} | sed -n {number}p)", f"{to}, here pid {event.pid}; if another has your request, its answers name its pid"
+        return f"kill -{name} $(pgrep -P ${master} | sed -n -e {number}p)", f"{to}, here pid {event.pid}; if another has your request, its answers name its pid"
     if to == "master":
         return f"kill -{name} ${master}", ""
     return f"kill -{name} {event.pid}", to

@@ -18,9 +18,9 @@ from .verdict import Bound, BoundBroken, Inconclusive
 
 TICK = 0.010
 SCAN_SECONDS = 0.05
-SCAN_SHARE = 0.1
-"""Scans of a program with very many threads come less often, so that they take no more than this share of a processor."""
 NEAR = 0.5
+SCAN_MOST = NEAR / 2
+"""Seconds between two scans of a program with very many threads; more would blur when a thread waited."""
 COUNTED = ("MainThread", "http-reader")
 """The harness's own threads that can make an answer look late."""
 FORGIVABLE = 1.0
@@ -68,7 +68,7 @@ class DelayMeter(threading.Thread):
             self._samples.append(Sample(now, now - last, max(0.0, now - before - TICK), waited, scan))
             last = now
             if scan:
-                next_scan = now + max(SCAN_SECONDS, (time.thread_time() - used) / SCAN_SHARE)
+                next_scan = now + pause_after(time.thread_time() - used)
 
     def _newly_waited(self) -> float:
         stolen, self._stolen = self._stolen, processes.stolen()
@@ -135,6 +135,11 @@ class DelayMeter(threading.Thread):
 
     def _ready_threads(self) -> dict[int, tuple[float, float]]:
         return {thread: had for pid in self._watched() for thread, had in processes.ready_threads(pid).items()}
+
+
+def pause_after(used: float) -> float:
+    """Seconds from a scan to the next, by the processor time that it took."""
+    return min(SCAN_MOST, max(SCAN_SECONDS, used / processes.LOOK_SHARE))
 
 
 def spread(samples: list[Sample]) -> list[float]:

@@ -13,8 +13,6 @@ from .events import EventLog
 from .limits import MOST_PROCESSES
 
 SCAN_SECONDS = 0.04
-SCAN_SHARE = 0.1
-"""Scans of a program with very many threads come less often, so that they take no more than this share of a processor."""
 
 
 @dataclass
@@ -82,7 +80,7 @@ class Watcher(threading.Thread):
             if (began := time.monotonic()) >= next_scan:
                 used = time.thread_time()
                 self.scan()
-                next_scan = began + max(SCAN_SECONDS, (time.thread_time() - used) / SCAN_SHARE)
+                next_scan = began + max(SCAN_SECONDS, (time.thread_time() - used) / processes.LOOK_SHARE)
             ended = {number for number, _ in self._poll.poll(SCAN_SECONDS * 1000)}
             now = time.monotonic()
             for one in self.living():

@@ -1,20 +1,25 @@
 """What a drain's failure says."""
 from __future__ import annotations
 
-from typing import Any
+import signal
+import threading
+from types import SimpleNamespace
+from typing import Any, Callable
 
 import pytest
 
 from grading import drain
 from grading.http_client import Answer
-from grading.verdict import Bound, BoundBroken
+from grading.lab import Lab
+from grading.verdict import Bound, BoundBroken, CheckFailed
 
 HEADERS = {"connection": "close", "retry-after": "1"}
 
 
 class Late:
     def expect_within(self, within: float, start: float, end: float, what: str) -> None:
-        raise BoundBroken(what, Bound(start, start + within, end, what))
+        if end - start > within:
+            raise BoundBroken(what, Bound(start, start + within, end, what))
 
 
 def test_a_503_that_is_late_has_its_bound_for_the_picture() -> None:
@@ -24,3 +29,36 @@ def test_a_503_that_is_late_has_its_bound_for_the_picture() -> None:
         drain.expect_turned_away(cluster, answer, 0.1, 0.5, [])
     assert failure.value.bound == Bound(1.0, 1.1, 2.0, failure.value.seen)
     assert "the 503 waits" in failure.value.likely and "say 503 where" in failure.value.hint
+
+
+def held_until(moment: float) -> list[Any]:
+    ended = threading.Event()
+    ended.set()
+    return [SimpleNamespace(ended=ended, answer=Answer("answer", "GET", "/slow", 0.4, moment, 200), method="GET", path="/slow")]
+
+
+@pytest.mark.parametrize(("kept", "likely"), [(False, "stopped accepting"), (True, "threads")])
+def test_who_got_no_answer_until_the_drain_was_over_was_not_turned_away(kept: bool, likely: str) -> None:
+    answer = Answer("reset", "GET", "/", 1.0, 2.0)
+    cluster: Any = Late()
+    with pytest.raises(BoundBroken, match="none came") as failure:
+        drain.expect_turned_away(cluster, answer, 0.1, 0.5, held_until(1.9), kept)
+    assert likely in failure.value.likely and ("accepting" in failure.value.likely) != kept
+    assert drain.expect_turned_away(cluster, answer, 0.1, 0.5, held_until(1.05), kept) is False
+
+
+ENDS = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: (time.sleep({after}), os._exit({code})))
+"""
+
+
+@pytest.mark.parametrize(("after", "code", "wanted", "likely"), [
+    (0, 0, 1, "does not tell"), (0, 1, 0, "normal end"), (2, 1, 0, "does not complete"), (2, 0, 0, ""), (0, 5, 0, "")])
+def test_why_the_end_is_not_the_one_that_was_wanted(make_lab: Callable[[str], Lab], after: int, code: int, wanted: int, likely: str) -> None:
+    lab = make_lab(ENDS.format(after=after, code=code))
+    cluster = lab.start()
+    with pytest.raises(CheckFailed) as failure:
+        cluster.expect_exit(wanted, cluster.signal(signal.SIGTERM), 0.5)
+    lab.finish()
+    assert likely in failure.value.likely and bool(failure.value.likely) == bool(likely)

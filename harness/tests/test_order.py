@@ -29,5 +29,5 @@ def test_a_very_long_check_starts_right_behind_what_it_builds_on() -> None:
 
 
 def test_with_few_processes_the_shortest_come_first() -> None:
-    needs = {3: [12], 12: [15]}
-    assert arrange(list(range(20)), lambda number: 20.0 - number, lambda number: needs.get(number, []), 2)[:4] == [12, 15, 19, 18]
+    needs = {12: [3], 15: [12]}
+    assert arrange(list(range(20)), lambda number: 20.0 - number, lambda number: needs.get(number, []), 2)[:4] == [3, 12, 19, 18]

@@ -73,7 +73,7 @@ def test_what_was_done_several_times_is_done_as_often() -> None:
     log.add("signal", t=1.5, cluster=1, pid=WORKER, text="SIGKILL", data={"to": "worker 2"})
     start, twice, worker = lines(log)
     assert twice.startswith("for i in $(seq 2); do kill -TERM $master; sleep 0.30; done   #")
-    assert worker.startswith("kill -KILL $(pgrep -P $master | sed -n 2p)   #") and "here pid 101" in worker
+    assert worker.startswith("kill -KILL $(pgrep -P $master | sed -n -e 2p)   #") and "here pid 101" in worker
 
 
 def test_a_connection_that_is_closed_ends_no_shell() -> None:
@@ -89,3 +89,23 @@ def test_a_connection_that_is_closed_ends_no_shell() -> None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             connection.close()
             assert bash.communicate(timeout=10)[0].endswith("alive\n")
+
+
+def test_workers_that_are_killed_at_once_are_killed_by_one_command() -> None:
+    """Else the first one's successor may be counted when the second is looked up."""
+    log = EventLog()
+    log.add("note", t=1.0, cluster=1, pid=MASTER, text="start")
+    for number in (1, 2, 4):
+        log.add("signal", t=1.5 + number / 1000, cluster=1, pid=MASTER + number, text="SIGKILL", data={"to": f"worker {number}"})
+    log.add("signal", t=2.5, cluster=1, pid=MASTER + 3, text="SIGKILL", data={"to": "worker 3"})
+    said = [line.partition("   #")[0] for line in lines(log)][1:]
+    assert said == ["sleep 0.5", "kill -KILL $(pgrep -P $master | sed -n -e 1p -e 2p -e 4p)", "sleep 1.0",
+                    "kill -KILL $(pgrep -P $master | sed -n -e 3p)"]
+
+
+def test_a_comment_takes_no_time() -> None:
+    log = EventLog()
+    asked(log, 2.0, 4, "/a")
+    log.add("death", t=5.0, cluster=1, pid=WORKER)
+    log.add("signal", t=5.1, cluster=1, pid=MASTER, text="SIGTERM", data={"to": "master"})
+    assert [line.split()[0] for line in lines(log)] == ["curl", "#", "sleep", "kill"]

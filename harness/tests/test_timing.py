@@ -9,7 +9,7 @@ import time
 import pytest
 
 from grading import processes
-from grading.timing import DelayMeter, Sample, expect_not_before, expect_within, refuse_late
+from grading.timing import DelayMeter, Sample, expect_not_before, expect_within, pause_after, refuse_late
 from grading.verdict import CheckFailed, Inconclusive
 
 SPIN = [sys.executable, "-c", "while True: pass"]
@@ -184,3 +184,16 @@ def test_threads_that_wait_at_once_are_not_added_up() -> None:
     meter = DelayMeter(lambda: [])
     meter._samples += [Sample(number / 100, 0.01, 0.0, 0.64 if number == 100 else 0.0, scan=True) for number in range(1, 300)]
     assert 0.4 < meter.allowance(0.5, 1.5) <= 0.64
+
+
+@pytest.mark.parametrize(("used", "pause"), [(0.001, 0.05), (0.01, 0.1), (1.0, 0.25)])
+def test_scans_take_a_share_and_come_often_enough_all_the_same(used: float, pause: float) -> None:
+    assert pause_after(used) == pytest.approx(pause)
+
+
+def test_a_wait_at_the_start_is_counted_however_long_scans_take() -> None:
+    """The longest time between scans is short of what counts as near."""
+    meter = DelayMeter(lambda: [])
+    for number in range(1, 1200):
+        meter._samples.append(Sample(number / 100, 0.01, 0.0, 0.3 if number == 125 else 0.0, scan=number % 25 == 0))
+    assert meter.allowance(1.0, 8.3, due=8.0) == pytest.approx(0.25, abs=0.06)

@@ -5,8 +5,11 @@
 
 // The one instance of the template, and of what reads text, lies in the library, which is optimised in every build.
 extern template class nlohmann::basic_json<>;
+#if NLOHMANN_JSON_VERSION_MAJOR == 3 && \
+    NLOHMANN_JSON_VERSION_MINOR <= 11  // later ones have another parameter
 extern template nlohmann::json nlohmann::json::parse(const std::string&, nlohmann::json::parser_callback_t,
                                                      bool, bool);
+#endif
 
 namespace cluster {
 
