@@ -135,10 +135,18 @@ def having(found: list[dict[str, Any]], message: str) -> list[dict[str, Any]]:
     return [one for one in found if one["message"] == message]
 
 
+def starved(cluster: Cluster, answer: Answer) -> float:
+    """Seconds that the machine was behind, if that may be why no reply came; else 0.
+
+    A sender may give up at half of REQUEST_TIMEOUT_MS: a machine that was behind for a quarter of the wait can have used that up.
+    """
+    behind = cluster.meter.allowance(answer.started, answer.ended) if answer.status == 504 else 0.0
+    return behind if behind > answer.took / 4 else 0.0
+
+
 def expect_reply(cluster: Cluster, answer: Answer, to: int, message: str) -> None:
     """The receiver's own reply to just this message."""
-    # A sender may give up at half of REQUEST_TIMEOUT_MS: a machine that was behind for a quarter of the wait can have used that up.
-    if answer.status == 504 and (behind := cluster.meter.allowance(answer.started, answer.ended)) > answer.took / 4:
+    if behind := starved(cluster, answer):
         raise Inconclusive(f"{answer}, but the machine was {behind:.2f} s behind then: the receiver may have had no processor")
     body = expect_json(answer, 200)
     reply = body.get("reply")
