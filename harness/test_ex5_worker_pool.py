@@ -372,7 +372,7 @@ class TestItem4Backpressure:
         pool.expect_refused(cluster, signalled)
         for slot in range(1, WORKERS + 1):
             cluster.signal_worker(slot, SIGKILL)
-        cluster.expect_exit(0, time.monotonic(), 3.0)
+        cluster.expect_exit(0, time.monotonic(), 3.0, explained=True)
         pool.expect_logged(cluster, [*at_work, *waiting], signalled)
         cluster.expect_nothing_left(signalled, lab.figure("SHUTDOWN_TIMEOUT_MS"))
         cluster = lab.start({"MAX_ATTEMPTS": 1})

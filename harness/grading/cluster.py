@@ -299,8 +299,11 @@ class Cluster:
         if self.exit_code is None and not self.watcher.wait_gone([self.pid], 0):
             raise Inconclusive("the master has ended, but its keeper has not told its exit code")
 
-    def expect_exit(self, code: int, since: float, within: float) -> float:
-        """The master ends with that code, no later than `within` seconds after the moment `since`; returns when."""
+    def expect_exit(self, code: int, since: float, within: float, *, explained: bool = False) -> float:
+        """The master ends with that code, no later than `within` seconds after the moment `since`; returns when.
+
+        `explained`: the check itself knows a likelier cause than those of ends in general.
+        """
         seen = self.wait_exit(since + within * 1.5 + 3 - time.monotonic())
         self.doubt_keeper()
         at = self.watcher.gone_at(self.pid)
@@ -309,13 +312,13 @@ class Cluster:
         try:
             self.expect_within(within, since, at, "the end of the master")
         except BoundBroken as late:
-            if (code, seen) == (0, 1):
+            if (code, seen) == (0, 1) and not explained:
                 late.likely = ("the drain does not complete: until the timeout something is waited for that never comes, for instance "
                                "that a count reaches 0")
             raise
         if seen != code:
             how = f"was ended by {Signals(-seen).name}" if seen < 0 else f"ended with exit code {seen}"
-            raise CheckFailed(f"the master {how}" + self.said(), expected=f"exit code {code}", likely=WRONG_EXITS.get((code, seen), ""))
+            raise CheckFailed(f"the master {how}" + self.said(), expected=f"exit code {code}", likely="" if explained else WRONG_EXITS.get((code, seen), ""))
         return at
 
     def expect_nothing_left(self, since: float, within: float) -> None:

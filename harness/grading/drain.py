@@ -226,7 +226,7 @@ def expect_drained_together(cluster: Cluster, lab: Lab, send: Callable[[], float
         answers.append(cluster.client.get("/fast", patience=1))
         time.sleep(0.02)
     for exchange in held:
-        expect_whole_while_draining(exchange.wait(lab.figure("SLOW_MS") + 4))
+        expect_whole(exchange.wait(lab.figure("SLOW_MS") + 4))
     last = max(exchange.wait(0).ended for exchange in held)
     serving = {one.worker for one in answers if one.status == 200 and not straddles(cluster, one.started, signalled)}
     draining = {one.worker for one in answers if one.status == 503}

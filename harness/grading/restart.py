@@ -18,6 +18,8 @@ from .timing import expect_not_before, overdue, overdue_at
 from .verdict import CheckFailed, Inconclusive
 
 SAMPLE_SECONDS = 0.004
+ENDED_FIRST = {"likely": "the old worker is ended first, and its successor started afterwards",
+               "hint": "start the successor first; the old one goes when the successor is ready"}
 SLACK = 1.0
 """Seconds that a worker may need beyond its simulated start-up: as for the replacement of a crashed one."""
 QUIET_WITHIN = 3.0
@@ -220,11 +222,15 @@ class Sampler(threading.Thread):
     def first_seen(self, pid: int) -> float:
         return next(sample.t for sample in self.samples if pid in sample.children)
 
-    def widest_gap(self) -> float:
-        return max((after.t - before.t for before, after in zip(self.samples, self.samples[1:])), default=0.0)
+    def last_without(self, pid: int) -> float:
+        """The last look before it was first seen: it may have come any time since."""
+        return max((sample.t for sample in self.samples if sample.t < self.first_seen(pid)), default=0.0)
 
     def expect_one_at_a_time(self, old: dict[int, int], startup: float) -> None:
-        """Never more than one extra process, never fewer than before; no old one leaves before a successor is up."""
+        """Never more than one extra process, never fewer than before; no old one leaves before a successor is up.
+
+        With `startup` 0 nothing tells when a successor is up; then no old one leaves before its successor has come.
+        """
         before = len(self.samples[0].children)
         most = max(self.samples, key=lambda sample: len(sample.children))
         least = min(self.samples, key=lambda sample: len(sample.children))
@@ -235,14 +241,16 @@ class Sampler(threading.Thread):
                               expected=f"never more than {before} + 1", **why_too_many(new, startup))
         if len(least.children) < before:
             raise CheckFailed(f"only {len(least.children)} worker processes at one moment: {sorted(least.children)}",
-                              expected=f"never fewer than {before}",
-                              likely="the old worker is ended first, and its successor started afterwards",
-                              hint="start the successor first; the old one goes when the successor is ready")
+                              expected=f"never fewer than {before}", **ENDED_FIRST)
         gone = sorted((self.cluster.watcher.gone_at(pid) or 0.0, pid) for pid in old.values())
         for number, ((came, successor), (left, former)) in enumerate(zip(new, gone), start=1):
-            if left - came < startup / 2:
-                if self.widest_gap() > startup / 4:
-                    raise Inconclusive(f"the harness did not look for {self.widest_gap():.2f} s: too long to tell the order")
+            not_before = self.last_without(successor)
+            if left < not_before:
+                raise CheckFailed(f"the old process {former}, the {number}. to leave, left before its successor {successor} had appeared",
+                                  **ENDED_FIRST)
+            if startup and left - came < startup / 2:
+                if left - not_before >= startup:
+                    raise Inconclusive(f"the harness did not look for {came - not_before:.2f} s: too long to tell the order")
                 raise CheckFailed(f"the old process {former}, the {number}. to leave, left {(left - came) * 1000:.0f} ms after its "
                                   f"successor {successor} had appeared, which needs {startup * 1000:.0f} ms to be ready",
                                   likely="the old worker is told to go when its successor was started: nobody waits until that is ready",
