@@ -63,8 +63,8 @@ def lines(log: EventLog) -> list[str]:
         if not line:
             continue
         outcome = f"{event.t - start:6.2f} s" + (f"  {outcome}" if outcome else "")
-        if steps and at_once(steps[-1], event):
-            steps[-1].line = f"{steps[-1].line[:-1]} {line.rpartition(' -n ')[2]}"
+        if steps and at_once(steps[-1], line, event.t):
+            steps[-1].line = f"{steps[-1].line[:-1]} -e {line.rpartition(' -e ')[2]}"
             steps[-1].outcomes[-1] += f"; {event.data['to']}, {event.pid}"
         elif steps and steps[-1].line == line:
             steps[-1].outcomes.append(outcome)
@@ -87,10 +87,10 @@ def lines(log: EventLog) -> list[str]:
     return shown
 
 
-def at_once(before: Step, event: Event) -> bool:
+def at_once(before: Step, line: str, t: float) -> bool:
     """A worker is sent the same signal as another just before: in one command, or the first one's successor may be taken for it."""
-    return (event.kind == "signal" and str(event.data.get("to")).startswith("worker") and event.t - before.last < SHORT
-            and before.line.startswith(f"kill -{event.text.removeprefix('SIG')} $("))
+    same, chosen, _ = line.partition(" -e ")
+    return bool(chosen) and before.line.startswith(same + chosen) and t - before.last < SHORT
 
 
 @dataclass
