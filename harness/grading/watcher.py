@@ -13,6 +13,8 @@ from .events import EventLog
 from .limits import MOST_PROCESSES
 
 SCAN_SECONDS = 0.04
+SCAN_MOST = 0.25
+"""Seconds between two looks at a program with very many threads: nothing goes unseen for longer."""
 
 
 @dataclass
@@ -80,7 +82,7 @@ class Watcher(threading.Thread):
             if (began := time.monotonic()) >= next_scan:
                 used = time.thread_time()
                 self.scan()
-                next_scan = began + max(SCAN_SECONDS, (time.thread_time() - used) / processes.LOOK_SHARE)
+                next_scan = began + min(SCAN_MOST, max(SCAN_SECONDS, (time.thread_time() - used) / processes.LOOK_SHARE))
             ended = {number for number, _ in self._poll.poll(SCAN_SECONDS * 1000)}
             now = time.monotonic()
             for one in self.living():
