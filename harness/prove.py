@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 from proof import build, choose, matrix, tally
@@ -33,6 +34,18 @@ def in_fast_form(subject: Subject) -> bool:
     return subject.wrong is not None and not subject.wrong.real_time
 
 
+def mixed(subjects: list[Subject]) -> list[Subject]:
+    """Evenly of all exercises: some mostly wait, some mostly compute."""
+    shares = Counter(subject.exercise.number for subject in subjects)
+    seen: Counter[int] = Counter()
+
+    def place(subject: Subject) -> float:
+        seen[subject.exercise.number] += 1
+        return seen[subject.exercise.number] / shares[subject.exercise.number]
+
+    return sorted(subjects, key=place)
+
+
 def main() -> int:
     wanted = options()
     console = Console() if Console().is_terminal else Console(width=120)
@@ -51,7 +64,7 @@ def main() -> int:
         return verdict
 
     with ThreadPoolExecutor(wanted.jobs or (6 if wanted.fast else 2)) as pool:
-        verdicts = list(pool.map(one, subjects))
+        verdicts = sorted(pool.map(one, mixed(subjects)), key=lambda verdict: subjects.index(verdict.subject))
     # Inconclusive is no verdict: the machine was too busy with the others.
     verdicts = [one(verdict.subject) if verdict.outcome == "inconclusive" else verdict for verdict in verdicts]
     matrix.show(verdicts, console)

@@ -24,14 +24,15 @@ class Program:
 
     @staticmethod
     def find(command: str, root: Path, advice: str) -> Program:
-        """Take a command line apart. Words that name a file from here are made absolute: clusters run elsewhere."""
+        """Take a command line apart. Words that name a file from here are made absolute, since clusters run elsewhere;
+        links stay: some programs go by the name by which they are called."""
         try:
             words = shlex.split(command)
         except ValueError as why:
             raise NoProgram(f"--program {command!r} cannot be read as a command line: {why}") from None
         if not words:
             raise NoProgram("--program is empty")
-        absolute = [str((root / word).resolve()) if not word.startswith("-") and (root / word).exists() and "/" in word
+        absolute = [os.path.abspath(root / word) if not word.startswith("-") and (root / word).exists() and "/" in word
                     or (index > 0 and (root / word).is_file()) else word for index, word in enumerate(words)]
         first = shutil.which(absolute[0])
         if first is None:

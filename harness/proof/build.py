@@ -29,28 +29,55 @@ def exercises() -> list[Exercise]:
     return found
 
 
+def source(exercise: Exercise) -> Path:
+    """All wrong programs of an exercise are one; the name by which it is called says which it is."""
+    return SOURCES / f"wrong-ex{exercise.number}.cpp"
+
+
 def binary(exercise: Exercise, wrong: Wrong) -> Path:
     return SOURCES / f"bin/ex{exercise.number}-{wrong.name}"
 
 
 def write_sources() -> None:
-    """Every wrong program of every exercise, and nothing else; files that stay the same keep their time."""
+    """One file an exercise, and nothing else; files that stay the same keep their time."""
     SOURCES.mkdir(parents=True, exist_ok=True)
-    names = set()
+    kept = set()
     for exercise in exercises():
         solution = (ROOT / "solutions" / exercise.folder / "main.cpp").read_text(encoding="utf-8")
+        file = source(exercise)
+        kept.add(file)
+        text = together({binary(exercise, wrong).name: apply(wrong, solution) for wrong in exercise.wrong})
+        if not file.exists() or file.read_text(encoding="utf-8") != text:
+            file.write_text(text, encoding="utf-8")
+    for stale in set(SOURCES.glob("*.cpp")) - kept:
+        stale.unlink()
+
+
+def together(programs: dict[str, str]) -> str:
+    """Name → source, as one source: a namespace each, so that what they share is compiled once (a sixth of the time)."""
+    includes: dict[str, None] = {}
+    spaces, choices = [], []
+    for name, text in programs.items():
+        space = name.replace("-", "_")
+        lines = text.split("\n")
+        includes.update({line: None for line in lines if line.startswith("#include")})
+        body = "\n".join("" if line.startswith("#include") else line for line in lines)
+        spaces.append(f'namespace {space} {{\n#line 1 "{name}.cpp"\n{body}}}  // namespace {space}\n')
+        choices.append(f'  if (called == "{name}") return {space}::main(argc, argv);\n')
+    return "".join([*(f"{line}\n" for line in includes), *spaces, "int main(int argc, char** argv) {\n",
+                    "  const std::string called = program_invocation_short_name;\n", *choices, "  return 2;\n}\n"])
+
+
+def link_names() -> None:
+    for exercise in exercises():
         for wrong in exercise.wrong:
-            file = SOURCES / f"{binary(exercise, wrong).name}.cpp"
-            names.add(file.name)
-            text = apply(wrong, solution)
-            if not file.exists() or file.read_text(encoding="utf-8") != text:
-                file.write_text(text, encoding="utf-8")
-    for stale in SOURCES.glob("*.cpp"):
-        if stale.name not in names:
-            stale.unlink()
+            link = binary(exercise, wrong)
+            link.unlink(missing_ok=True)
+            link.symlink_to(source(exercise).stem)
 
 
 def build(targets: list[str]) -> None:
-    """Throws NoSuchText when an edit does not apply, CalledProcessError when something does not compile; the compiler has said why."""
+    """Raises NoSuchText when an edit does not apply, CalledProcessError when something does not compile; the compiler has said why."""
     write_sources()
     subprocess.run([str(ROOT / ".ci/build"), "dev", *targets], cwd=ROOT, check=True)
+    link_names()

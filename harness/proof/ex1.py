@@ -64,9 +64,10 @@ WRONG = (
           (("  server.begin_drain(milliseconds(100));\n", "  server.begin_drain(milliseconds(100));\n  ::shutdown(worker.listener(), SHUT_RDWR);\n"),
            ("#include <cluster/cluster.hpp>\n", "#include <cluster/cluster.hpp>\n#include <sys/socket.h>\n")), "shutdown()"),
     Wrong("orphans", "workers go on when their master is gone", 5,
-          (("  worker.ready();\n", "  ::prctl(PR_SET_PDEATHSIG, 0);\n  worker.ready();\n"),
+          (("  worker.ready();\n", "  ::prctl(PR_SET_PDEATHSIG, 0);\n  lives_on = true;\n  worker.ready();\n"),
            ("namespace {\n\nusing cluster::HttpServer;",
-            "// So the library's end at the end of the channel is none.\nextern \"C\" void _Exit(int) noexcept {\n  for (;;) {\n    ::pause();\n  }\n}\n\n"
+            "// So the library's end at the end of the channel is none.\nstatic bool lives_on = false;\n"
+            "extern \"C\" void _Exit(int code) noexcept {\n  while (lives_on) {\n    ::pause();\n  }\n  ::_exit(code);\n}\n\n"
             "namespace {\n\nusing cluster::HttpServer;"),
            ("#include <cluster/cluster.hpp>\n", "#include <cluster/cluster.hpp>\n#include <sys/prctl.h>\n#include <unistd.h>\n")), "orphans"),
     Wrong("workers-die-of-ctrl-c", "SIGINT, which a terminal sends to the whole group, ends the workers", 5,

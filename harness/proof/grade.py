@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .build import ROOT, Exercise, binary
+from .build import ROOT, Exercise, binary, source
 from .wrong import Wrong
 
 ITEMS = (1, 2, 3, 4, 5)
@@ -33,6 +33,8 @@ class Subject:
     @property
     def target(self) -> str | None:
         """What has to be built."""
+        if self.wrong is not None:
+            return source(self.exercise).stem
         return None if self.kind == "foreign" else Path(self.command).name
 
 

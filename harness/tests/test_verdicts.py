@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from grading.program import Program
 from toys import grade, server
 
 PASSING = '''
@@ -132,6 +133,13 @@ def test_a_missing_program_is_a_clear_message(tmp_path: Path) -> None:
     graded = grade(tmp_path, PASSING, program="build/bin/nothing")
     assert graded.code == 4 and "there is no program build/bin/nothing" in graded.output
     assert "Traceback" not in graded.output and len(graded.output.splitlines()) < 5
+
+
+def test_a_program_is_called_by_the_name_that_was_given(tmp_path: Path) -> None:
+    link = tmp_path / "another-name"
+    link.symlink_to("/bin/sh")
+    assert Program.find(f"{link} -c true", tmp_path, "").words == [str(link), "-c", "true"]
+    assert Program.find("./another-name", tmp_path, "").words == [str(link)]
 
 
 def test_a_program_that_never_starts_fails_its_check(tmp_path: Path) -> None:
