@@ -3,7 +3,7 @@ import os
 import sys
 from importlib.util import find_spec
 
-NEEDED = {"h11": "python3-h11", "rich": "python3-rich", "xdist": "python3-pytest-xdist"}
+NEEDED = {"h11": "python3-h11", "rich": "python3-rich"}
 
 
 def lacking() -> str:

@@ -1,10 +1,10 @@
 """The pytest plugin: options, the order of checks, how each is run, and what is made of the outcomes.
 
-With pytest-xdist there is one leading process, which starts the run and tells the user, and several that run checks.
-With -n0 one process does both.
+One leading process starts the run and tells the user; its children run the checks (see crew.py). With -n0 it runs them itself.
 """
 from __future__ import annotations
 
+import argparse
 import os
 import shlex
 import shutil
@@ -16,6 +16,7 @@ from typing import Any, Generator
 import pytest
 
 from . import progress
+from .crew import Crew
 from .checklist import INCONCLUSIVE_EXIT, Checklist, declaration_of, needs_of, sentence
 from .folders import replaceable
 from .lab import Lab
@@ -37,6 +38,7 @@ LEADER: pytest.StashKey[Leader] = pytest.StashKey()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("grading")
+    group._addoption("-n", type=count, default=0, metavar="N", help="run so many checks at once (0: one after another, in this process)")
     group.addoption("--solution", action="store_true", help="grade the reference solution")
     group.addoption("--program", metavar="COMMAND", help="grade this program instead of the built starter")
     group.addoption("--real-time", action="store_true", help="use the contract's own figures, not scaled ones")
@@ -45,8 +47,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--report-json", metavar="FILE", help="write the report there as JSON")
 
 
-def is_leader(config: pytest.Config) -> bool:
-    return not hasattr(config, "workerinput")
+def count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"a whole number from 0 on is wanted, not {text!r}")
+    return int(text)
 
 
 def option(config: pytest.Config, name: str) -> Any:
@@ -105,13 +109,6 @@ class Leader:
         self.display = Display(self.checklist, self.program.shown, self.starter)
         if report := option(config, "report_json"):
             refuse_unwritable(Path(report))
-        self.chosen = False
-
-    def choose(self, ids: list[str]) -> None:
-        if not self.chosen:
-            self.chosen = True
-            self.checklist.choose({short_id(one) for one in ids})
-            self.display.begin()
 
     def take(self, report: pytest.TestReport) -> None:
         record = record_of(report)
@@ -184,11 +181,11 @@ def record_of(report: pytest.TestReport) -> Record | None:
     return Record(**found[-1]) if found and report.when == "call" and isinstance(found[-1], dict) else None
 
 
-# ----- both kinds of process
+# ----- in whichever process runs a check
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if is_leader(config) and not config.option.collectonly:
+    if not config.option.collectonly:
         config.stash[LEADER] = Leader(config)
 
 
@@ -201,10 +198,14 @@ def lab(request: pytest.FixtureRequest) -> Lab:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Function]) -> None:
-    named = {item.name: item for item in items}
-    needs = {item.name: [named[name] for name in needs_of(class_of(item), item.function) if name in named] for item in items}
-    count = config.workerinput["workercount"] if hasattr(config, "workerinput") else 1
-    items[:] = arrange(items, lambda item: declaration(item).seconds, lambda item: needs[item.name], count)
+    items[:] = arrange(items, lambda item: declaration(item).seconds, lambda item: needed_by(item, items),
+                       lambda item: declaration(item).heavy, option(config, "n"))
+
+
+def needed_by(item: pytest.Function, items: list[pytest.Function]) -> list[pytest.Function]:
+    """Those of the items that it builds on."""
+    names = needs_of(class_of(item), item.function)
+    return [other for other in items if other.name in names]
 
 
 def declaration(item: pytest.Function) -> Declaration:
@@ -219,9 +220,7 @@ def class_of(item: pytest.Function) -> type:
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool:
     item, cls = pyfuncitem, class_of(pyfuncitem)
     arguments = {name: item.funcargs[name] for name in item._fixtureinfo.argnames}
-    names = needs_of(cls, item.function)
-    needed = {short_id(other.nodeid): sentence(other.function) for other in item.session.items
-              if isinstance(other, pytest.Function) and other.name in names}
+    needed = {short_id(other.nodeid): sentence(other.function) for other in needed_by(item, functions(item.session))}
     number = int(getattr(cls, "item", 0))
     record = Record(short_id(item.nodeid), number, sentence(item.function))
     bench = item.funcargs["lab"]
@@ -249,17 +248,25 @@ def hint(exercise: Exercise, number: int, first: str) -> str:
 # ----- the leading process
 
 
-def pytest_collection_finish(session: pytest.Session) -> None:
-    leader = session.config.stash.get(LEADER, None)
-    if leader is not None and session.items:
-        leader.choose([item.nodeid for item in session.items])
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> bool | None:
+    leader, items = session.config.stash.get(LEADER, None), functions(session)
+    if leader is None or session.testsfailed:
+        return None
+    leader.checklist.choose({short_id(item.nodeid) for item in items})
+    processes = option(session.config, "n")
+    if processes == 0 or not items:
+        leader.display.begin()
+        return None
+    crew = Crew(session, processes, needs={item: needed_by(item, items) for item in items},
+                heavy={item for item in items if declaration(item).heavy}, forked=leader.run.leave)
+    leader.display.begin()
+    crew.run()
+    return True
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
-    leader = node.config.stash.get(LEADER, None)
-    if leader is not None:
-        leader.choose(ids)
+def functions(session: pytest.Session) -> list[pytest.Function]:
+    return [item for item in session.items if isinstance(item, pytest.Function)]
 
 
 class Listener:
@@ -280,10 +287,6 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if leader is None:
         return
     session.config.pluginmanager.register(Listener(leader), "grading-listener")
-    chatter = session.config.pluginmanager.getplugin("terminaldistreporter")
-    if chatter is not None:
-        chatter.write_line = chatter.rewrite = lambda *args, **options: None
-        session.config.pluginmanager.getplugin("dsession").terminal = None  # its empty line would push the live checklist away
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:

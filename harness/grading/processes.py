@@ -7,7 +7,7 @@ import signal
 import time
 from pathlib import Path
 
-PR_SET_CHILD_SUBREAPER = 36
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 LOOK_SHARE = 0.1
 """Of a processor, for looking at a program again and again: where it has very many threads, looks come less often."""
 RUN_MARKER = "CLUSTER_HARNESS_RUN"
@@ -17,6 +17,13 @@ def adopt_orphans() -> None:
     """From now on a process whose parent dies becomes a child of this one, not of init."""
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def end_with(parent: int) -> None:
+    """The kernel kills this process when its parent dies, which may have been already."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def read(path: str) -> bytes:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from .verdict import Exercise
 
-OWN_VARIABLES = ("PYTEST_CURRENT_TEST", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID")
 COMMON_VARIABLES = ("HOST", "PORT", "WORKERS", "JOURNAL", "SHUTDOWN_TIMEOUT_MS")
 
 
@@ -42,6 +41,6 @@ class Program:
     @staticmethod
     def environment(exercise: Exercise) -> dict[str, str]:
         """The user's own environment without what steers a cluster or belongs to the harness."""
-        drop = {*OWN_VARIABLES, *COMMON_VARIABLES, *exercise.variables}
+        drop = {*COMMON_VARIABLES, *exercise.variables}
         return {name: value for name, value in os.environ.items()
                 if name not in drop and not name.endswith("_MS") and not name.startswith("PYTEST")}

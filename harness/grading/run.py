@@ -1,7 +1,6 @@
 """One run of the harness: its folder for temporary files, its token, its guardian, and what its processes share."""
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -9,14 +8,13 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 import uuid
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Iterator, cast
+from typing import Any, cast
 
 from .folders import remove, write_whole
-from .limits import ENOUGH_ROOM, nearly_full
+from .limits import ENOUGH_ROOM
 from .processes import RUN_MARKER
 from .verdict import Result
 
@@ -27,7 +25,7 @@ MEMORY = Path("/dev/shm")
 
 
 class Run:
-    """The view that any process of the run has: the one that leads it, and the pytest-xdist workers."""
+    """The view that any process of the run has: the one that leads it, and those that run checks."""
 
     def __init__(self, folder: Path, disk: Path, token: str) -> None:
         """`folder` is for everything but programs, which may only be executed from `disk`."""
@@ -49,16 +47,12 @@ class Run:
         with suppress(OSError):  # a full disk, which who waits for the result notices, too
             write_whole(self._file(check), json.dumps(result))
 
-    def result(self, check: str, patience: float) -> Result | None:
-        """The result of a check that another process may still be at; None if it does not come, as on a full disk."""
-        deadline = time.monotonic() + patience
-        while True:
-            try:
-                return cast(Result, json.loads(self._file(check).read_text()))
-            except FileNotFoundError:
-                if time.monotonic() > deadline or nearly_full(self.folder):
-                    return None
-                time.sleep(0.02)
+    def result(self, check: str) -> Result | None:
+        """The result of a check that has ended; None if there is none, as on a full disk."""
+        try:
+            return cast(Result, json.loads(self._file(check).read_text()))
+        except FileNotFoundError:
+            return None
 
     def _timeline(self, check: str) -> Path:
         return self.folder / TIMELINES / f"{self._file(check).name}.json"
@@ -79,13 +73,6 @@ class Run:
         except (FileNotFoundError, ValueError):
             return None
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """One heavy check at a time."""
-        with open(self.folder / "heavy", "w", encoding="ascii") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-
 
 class LeadingRun(Run):
     """The run as its first process has it."""
@@ -104,6 +91,11 @@ class LeadingRun(Run):
                  str(self.disk)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True, env=clean,
                 pass_fds=(listener.fileno(),))
         os.environ.update({FOLDER: str(self.folder), DISK: str(self.disk), RUN_MARKER: self.token})
+
+    def leave(self) -> None:
+        """In a child that was forked: the guardian does not wait for its end."""
+        assert self._guardian.stdin is not None
+        os.close(self._guardian.stdin.fileno())
 
     def end(self) -> None:
         """Let the guardian clear up, and wait for it."""

@@ -1,10 +1,9 @@
-"""Runs one check inside a pytest process: waits for what it builds on, judges how it ended, keeps what happened."""
+"""Runs one check: looks at what it builds on, judges how it ended, keeps what happened."""
 from __future__ import annotations
 
 import time
 import traceback
-from contextlib import nullcontext
-from typing import Callable, ContextManager
+from typing import Callable
 
 from .checklist import declaration_of, sentence
 from .lab import Lab
@@ -14,13 +13,11 @@ from .timeline import picture
 from .verdict import Bound, BoundBroken, CheckFailed, Inconclusive, Record
 from .wrote import last_lines
 
-PATIENCE = 90.0
-
 
 def blocked(run: Run, needed: dict[str, str]) -> tuple[str, str] | None:
-    """Wait for the checks that this one needs (id → title); the first that did not hold, and how it ended."""
+    """Of the checks that this one needs (id → title) the first that did not hold, and how it ended."""
     for id_, title in needed.items():
-        result = run.result(id_, PATIENCE)
+        result = run.result(id_)
         if result is None:
             raise Inconclusive(f"the check \"{title}\", which this one builds on, did not end, or the disk is full")
         if result in ("fail", "skipped"):
@@ -40,11 +37,8 @@ def run_check(record: Record, cls: type, function: Callable[..., None], lab: Lab
         if stop is not None:
             record.result, record.seen = "skipped", f"builds on: {stop[0]}"
         else:
-            one_at_a_time: ContextManager[None] = lab.run.alone() if declared.heavy else nullcontext()
-            with one_at_a_time:
-                began = time.monotonic()
-                call_within_limits(lab, call)
-                record.result = "pass"
+            call_within_limits(lab, call)
+            record.result = "pass"
     except CheckFailed as failure:
         record.result, record.seen = "fail", failure.seen
         record.expected = failure.expected or record.expected

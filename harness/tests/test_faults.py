@@ -9,10 +9,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Callable
 
 import pytest
-from toys import HARNESS, command, grade, server, write_exercise
+from toys import HARNESS, await_true, command, grade, server, write_exercise
 
 from grading import preflight, processes
 
@@ -70,13 +69,6 @@ def checks(steps: str, after: str = "pass") -> str:
     return CHECKS.replace("STEPS", steps.strip()).replace("AFTER", after)
 
 
-def await_true(condition: Callable[[], bool], patience: float) -> bool:
-    deadline = time.monotonic() + patience
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return condition()
-
-
 # ----- before a run
 
 
@@ -119,11 +111,11 @@ def test_nothing_is_graded_where_something_is_missing(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists() and "Traceback" not in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("module", ["h11", "rich", "xdist"])
+@pytest.mark.parametrize("module", ["h11", "rich"])
 def test_a_package_that_is_missing_is_named(module: str) -> None:
     without = f"import importlib.util as u; find = u.find_spec; u.find_spec = lambda name: None if name == {module!r} else find(name); import conftest"
     done = subprocess.run([sys.executable, "-c", without], cwd=HARNESS, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 3 and f"As root: apt-get install python3-{'pytest-' if module == 'xdist' else ''}{module}" in done.stderr
+    assert done.returncode == 3 and f"As root: apt-get install python3-{module}" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -183,7 +175,7 @@ def assert_nothing_left(folder: Path) -> None:
 
 @pytest.mark.parametrize("number", range(1, 6))
 def test_kill_9_in_the_middle_of_an_exercise(tmp_path: Path, number: int) -> None:
-    """First of a worker of pytest, whose clusters end at once; then of pytest itself."""
+    """First of a child that runs checks, whose clusters end at once; then of pytest itself."""
     if not (ROOT / f"build/bin/ex{number}-solution").exists():
         pytest.skip(f"build it first: make ex{number}-solution")
     (file,) = HARNESS.glob(f"test_ex{number}_*.py")

@@ -58,7 +58,7 @@ class Kit:
         ignored = shutil.ignore_patterns("tests", "proof", "programs", "test_ex*", "__pycache__")
         shutil.copytree(HARNESS, root / "harness", ignore=ignored)
         ini = root / "harness/pytest.ini"
-        ini.write_text(ini.read_text().replace("-n 8", "-n 2"))
+        ini.write_text(ini.read_text().replace("-n8", "-n2"))
         (root / "harness/test_ex1_toy.py").write_text(EXERCISE.replace("number=9", "number=1") + CHECKS)
         self.save("bad")
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "CLUSTER_"))}

@@ -5,9 +5,10 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any, Callable, Sequence
 
 HARNESS = Path(__file__).resolve().parent.parent
 
@@ -62,7 +63,7 @@ class Graded:
 def write_exercise(folder: Path, checks: str) -> Path:
     """A folder in which pytest grades a toy exercise as it does a real one."""
     (folder / "conftest.py").write_text(f"import sys\nsys.path.insert(0, {str(HARNESS)!r})\npytest_plugins = ['grading.plugin']\n")
-    (folder / "pytest.ini").write_text((HARNESS / "pytest.ini").read_text().replace("-n 8", "-n 2"))
+    (folder / "pytest.ini").write_text((HARNESS / "pytest.ini").read_text().replace("-n8", "-n2"))
     path = folder / "test_ex9_toy.py"
     path.write_text(EXERCISE + checks)
     return path
@@ -80,3 +81,10 @@ def grade(folder: Path, checks: str, *more: str, program: str = "", prefix: Sequ
     done = subprocess.run(words, cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60)
     found = json.loads(report.read_text()) if report.exists() else {"items": [], "common": {"checks": []}}
     return Graded(done.returncode, done.stdout + done.stderr, found)
+
+
+def await_true(condition: Callable[[], bool], patience: float) -> bool:
+    deadline = time.monotonic() + patience
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return condition()

@@ -1,0 +1,106 @@
+"""Checks that run side by side."""
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from toys import await_true, command, grade, server, write_exercise
+
+from grading import processes
+
+TOLD = '''
+import json, signal, time
+def tell(lab, name, seconds):
+    began = time.monotonic()
+    time.sleep(seconds)
+    with open(lab.program.words[-1] + ".told", "a") as file:
+        file.write(json.dumps([name, began, time.monotonic(), os.getpid()]) + "\\n")
+'''
+HEAVY = TOLD + '''
+class TestItem1:
+    """Heavy and light ones"""
+    item = 1
+    @check(seconds=3, heavy=True)
+    def test_heavy_1(self, lab: Lab) -> None:
+        """First"""
+        tell(lab, "heavy", 0.3)
+    @check(seconds=2, heavy=True)
+    def test_heavy_2(self, lab: Lab) -> None:
+        """Second"""
+        tell(lab, "heavy", 0.3)
+    @check(seconds=1)
+    def test_light(self, lab: Lab) -> None:
+        """Third"""
+        tell(lab, "light", 0.1)
+    @check(seconds=0.5, needs=("test_heavy_2",))
+    def test_last(self, lab: Lab) -> None:
+        """Fourth"""
+        tell(lab, "last", 0)
+'''
+KILLED = TOLD + '''
+class TestItem1:
+    """One is killed"""
+    item = 1
+    def test_killed(self, lab: Lab) -> None:
+        """First"""
+        os.kill(os.getpid(), signal.SIGKILL)
+    def test_exits(self, lab: Lab) -> None:
+        """Second"""
+        os._exit(7)
+    def test_good(self, lab: Lab) -> None:
+        """Third"""
+        tell(lab, "good", 0)
+'''
+ENDLESS = TOLD + '''
+class TestItem1:
+    """Without end"""
+    item = 1
+    def test_endless(self, lab: Lab) -> None:
+        """It does not end"""
+        tell(lab, "begun", 0)
+        time.sleep(100)
+'''
+
+
+def told(folder: Path) -> list[tuple[str, float, float, int]]:
+    lines = (folder / "server.py.told").read_text().splitlines()
+    return [(name, began, ended, pid) for name, began, ended, pid in map(json.loads, lines)]
+
+
+def test_heavy_ones_run_one_at_a_time_and_who_builds_on_others_after_them(tmp_path: Path) -> None:
+    graded = grade(tmp_path, HEAVY, "-n3")
+    assert graded.code == 0, graded.output
+    heavy = sorted(one[1:3] for one in told(tmp_path) if one[0] == "heavy")
+    (light,), (last,) = ([one[1:3] for one in told(tmp_path) if one[0] == name] for name in ("light", "last"))
+    assert heavy[0][1] <= heavy[1][0] <= heavy[1][1] <= last[0]
+    assert light[0] < heavy[0][1], "a light one need not wait"
+
+
+def test_who_has_died_is_replaced(tmp_path: Path) -> None:
+    graded = grade(tmp_path, KILLED, "-n1")
+    assert graded.code == 3 and graded.result("test_good") == "pass", graded.output
+    assert "has ended: SIGKILL" in graded.check("test_killed")["seen"] and "has ended: exit code 7" in graded.check("test_exits")["seen"]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 2), (signal.SIGTERM, -signal.SIGTERM), (signal.SIGKILL, -signal.SIGKILL)])
+def test_nobody_outlives_the_leading_process(tmp_path: Path, number: int, code: int) -> None:
+    write_exercise(tmp_path, ENDLESS)
+    run = subprocess.Popen(command(tmp_path, server(tmp_path), "-n3"), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        assert await_true(lambda: (tmp_path / "server.py.told").exists(), 20)
+        below = processes.descendants(run.pid)
+        run.send_signal(number)
+        assert run.wait(10) == code
+    finally:
+        run.kill()
+    assert told(tmp_path)[0][3] in below
+    assert await_true(lambda: not any(map(processes.alive, below)), 10)
+
+
+@pytest.mark.parametrize("wanted", ["-n-1", "-nx"])
+def test_a_number_that_cannot_be_is_refused(tmp_path: Path, wanted: str) -> None:
+    graded = grade(tmp_path, HEAVY, wanted)
+    assert graded.code == 4 and "a whole number from 0 on is wanted" in graded.output
