@@ -18,15 +18,14 @@ from rich.console import Console
 
 RESULTS = build.ROOT / "build/proof/results.json"
 WHOLE = How()
-FAST = How(item_only=True, processes=0)
-"""One process a grading and more gradings at a time: to start a process takes longer than most checks compute."""
+FAST = How(item_only=True)
 
 
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make prove", description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--fast", action="store_true", help="wrong programs only (those that need --real-time left out), and of each only the item that must fail")
     choose.add_options(parser)
-    parser.add_argument("--jobs", type=int, help="programs that are graded at the same time (default: 2, or 6 with --fast)")
+    parser.add_argument("--jobs", type=int, help="programs that are graded at the same time (default: 2, or 4 with --fast)")
     return parser.parse_args()
 
 
@@ -63,7 +62,7 @@ def main() -> int:
                       highlight=False)
         return verdict
 
-    with ThreadPoolExecutor(wanted.jobs or (6 if wanted.fast else 2)) as pool:
+    with ThreadPoolExecutor(wanted.jobs or (4 if wanted.fast else 2)) as pool:
         verdicts = sorted(pool.map(one, mixed(subjects)), key=lambda verdict: subjects.index(verdict.subject))
     # Inconclusive is no verdict: the machine was too busy with the others.
     verdicts = [one(verdict.subject) if verdict.outcome == "inconclusive" else verdict for verdict in verdicts]

@@ -27,8 +27,6 @@ from rich.table import Table
 FILE = build.ROOT / "build/soak/soak.json"
 ROUND = 12
 """Gradings in a row with the same load: to start and end it takes time."""
-ITEM_PROCESSES = 2
-"""That run the checks of one item: as `make ex1-watch` has it, and to start more costs more than the checks."""
 
 
 def positive(text: str) -> int:
@@ -100,8 +98,7 @@ class Series:
         subject, state = grading
         place = self.places.get()
         try:
-            processes = How.processes if subject.wrong is None else ITEM_PROCESSES
-            return grade(subject, How(item_only=True, processes=processes, prefix=state.prefix(place))), state
+            return grade(subject, How(item_only=True, prefix=state.prefix(place))), state
         finally:
             self.places.put(place)
 

@@ -25,8 +25,6 @@ ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SOURCES = (".cpp", ".hpp", ".h")
 SETTLED = 0.05
 """Seconds without another event after which a save is complete: editors write, rename and touch."""
-QUICK_PROCESSES = 2
-"""For one item alone: each process more delays its first verdict by its own start."""
 CLEARED = GUARDIAN_SECONDS
 """Seconds that a grading which was ended has to clear up."""
 
@@ -91,7 +89,7 @@ def grade(number: int, saves: Saves, narrow: bool) -> bool:
     if narrow and failed and failed[0].item != COMMON:  # the common ground alone takes as long as everything
         item = name_of(failed[0].item)
         print(f"\nfirst {item}, which failed last; if it passes, everything", flush=True)
-        code = run([*whole, f"-n{QUICK_PROCESSES}", "-k", failed[0].check.partition("::")[0]], saves)
+        code = run([*whole, "-k", failed[0].check.partition("::")[0]], saves)
         if code == FAIL_EXIT:
             print(f"the rest is graded when {item} passes; everything now: make ex{number}-grade", flush=True)
         if code in (None, FAIL_EXIT):

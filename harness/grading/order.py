@@ -4,18 +4,13 @@ from __future__ import annotations
 from typing import Callable, TypeVar
 
 Check = TypeVar("Check")
-FEW = 2
-"""With so few processes little is won by an order, and somebody waits for the first verdict: the shortest come first."""
 
 
 def arrange(checks: list[Check], seconds: Callable[[Check], float], needs: Callable[[Check], list[Check]],
-            heavy: Callable[[Check], bool], processes: int) -> list[Check]:
+            heavy: Callable[[Check], bool]) -> list[Check]:
     """`needs` says which others a check builds on: these stand before it. Otherwise who, with what builds on it, takes longest comes
     first (critical path scheduling: Graham, "Bounds on multiprocessing timing anomalies", 1969, gives the bound of such lists). Heavy
     ones, which run one at a time, are one such path."""
-    if processes <= FEW:
-        needed = [need for one in checks for need in needs(one)]
-        return [one for one in checks if one in needed] + sorted((one for one in checks if one not in needed), key=seconds)
     heavy_path = sum(seconds(one) for one in checks if heavy(one))
     building = {one: [other for other in checks if one in needs(other)] for one in checks}
 

@@ -199,7 +199,7 @@ def lab(request: pytest.FixtureRequest) -> Lab:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Function]) -> None:
     items[:] = arrange(items, lambda item: declaration(item).seconds, lambda item: needed_by(item, items),
-                       lambda item: declaration(item).heavy, option(config, "n"))
+                       lambda item: declaration(item).heavy)
 
 
 def needed_by(item: pytest.Function, items: list[pytest.Function]) -> list[pytest.Function]:
