@@ -23,6 +23,8 @@ from .watcher import Watcher
 READY = re.compile(r"^ready url=(http://(\[[0-9a-fA-F:.%]+\]|[^:/\s]+):(\d+)) workers=(\d+) pid=(\d+)$")
 QUIET_SECONDS = 6.0
 START_SECONDS = 30.0
+MOST_START_SECONDS = 90.0
+"""With what the machine was behind."""
 PAUSE = 0.005
 """Between fresh connections that did not reach the worker that is still wanted."""
 LONGEST_SHOWN = 500
@@ -125,7 +127,7 @@ class Cluster:
             total = sum(map(processes.processor_time, pids))
             if total > used or any(processes.ready_threads(pid) for pid in pids):
                 quiet_since, used = now, total
-            if code is not None or now - self.started > START_SECONDS:
+            if code is not None or self._started_too_long(now):
                 return code
             quiet = now - quiet_since
             if quiet > QUIET_SECONDS and quiet > QUIET_SECONDS + self.meter.allowance(quiet_since, now):
@@ -133,6 +135,10 @@ class Cluster:
             with self.written.came:
                 self.written.came.wait(0.05)
         return None
+
+    def _started_too_long(self, now: float) -> bool:
+        took = now - self.started
+        return took > START_SECONDS and (took > MOST_START_SECONDS or took > START_SECONDS + self.meter.allowance(self.started, now))
 
     def _ready_line(self) -> re.Match[str] | None:
         for line in self.lines:

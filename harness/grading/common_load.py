@@ -93,7 +93,7 @@ def answer_all(cluster: Cluster, crowd: list[Connection]) -> None:
     bad = [answer for answer in answers if answer.status != 200]
     if bad:
         if all(answer.outcome == "waiting" for answer in bad):
-            cluster.refuse_late(PATIENCE, began, f"answers on {len(bad)} of {len(crowd)} connections")
+            cluster.refuse_late(PATIENCE - 1, began, f"answers on {len(bad)} of {len(crowd)} connections")
         raise CheckFailed(f"{len(bad)} of {len(crowd)} connections were not served; the first: {bad[0]}")
     closed = sum(answer.says_close() for answer in answers)
     if closed:

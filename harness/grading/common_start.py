@@ -131,8 +131,10 @@ class StartChecks:
            hint="set up the signals before the first worker is started", seconds=0.1)
     def test_signals_before_ready(self, lab: Lab) -> None:
         """A signal before the ready line still ends the program cleanly"""
+        cluster = lab.start()
+        image = processes.image(cluster.pid)
         for number in (SIGTERM, SIGINT):
-            early_signal(lab, number)
+            early_signal(lab, number, image)
 
     @check(expected="exit code 0; after a graceful end no process, no listening socket, no file in its folder or TMPDIR",
            likely="a worker outlives the master, or a temporary file or socket is not removed",
@@ -156,14 +158,15 @@ def end_gracefully(cluster: Cluster) -> None:
         raise CheckFailed("the program has not ended long after its timeout" + cluster.said())
 
 
-def early_signal(lab: Lab, number: Signals) -> None:
-    """Signal the master as soon as it has a child: before that it may be the language's runtime that gets the signal."""
+def early_signal(lab: Lab, number: Signals, image: str) -> None:
+    """Signal the master as soon as it has a child and runs that program file: before that it may be the language's runtime, or
+    a script that looks for it, that gets the signal."""
     cluster = lab.start(wait=False)
     deadline = time.monotonic() + STOP_PATIENCE
-    while not processes.children(cluster.pid) and time.monotonic() < deadline:
+    while not (processes.children(cluster.pid) and processes.image(cluster.pid) == image) and time.monotonic() < deadline:
         time.sleep(0.002)
     sent = cluster.signal(number)
-    if cluster.wait_exit(STOP_PATIENCE) is None:
+    if cluster.wait_exit(STOP_PATIENCE * 1.5) is None:
         cluster.doubt_keeper()
         what = f"the end after {number.name}, sent {sent - cluster.started:.3f} s after the start" + cluster.said()
         cluster.refuse_late(STOP_PATIENCE, sent, what)

@@ -169,6 +169,14 @@ def command_line(pid: int) -> str:
         return ""
 
 
+def image(pid: int) -> str:
+    """The file of the program that it runs; "" if that cannot be told."""
+    try:
+        return os.readlink(f"/proc/{pid}/exe")
+    except OSError:
+        return ""
+
+
 def folder_of(pid: int) -> str:
     """Where it works, empty if that is not known."""
     try:

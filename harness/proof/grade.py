@@ -3,8 +3,10 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,7 +72,7 @@ def subjects(exercise: Exercise) -> list[Subject]:
     found = [Subject(exercise, "solution", "the solution", f"build/bin/ex{number}-solution")]
     foreign = ROOT / f"harness/programs/ex{number}.py"
     if foreign.exists():
-        found.append(Subject(exercise, "foreign", "in Python", f"python3 {foreign.relative_to(ROOT)}"))
+        found.append(Subject(exercise, "foreign", "in Python", f"{shlex.quote(sys.executable)} {foreign.relative_to(ROOT)}"))
     found.append(Subject(exercise, "starter", "the starter", f"build/bin/ex{number}"))
     found += [Subject(exercise, "wrong", wrong.name, str(binary(exercise, wrong).relative_to(ROOT)), wrong) for wrong in exercise.wrong]
     return found

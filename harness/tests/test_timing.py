@@ -5,10 +5,12 @@ import os
 import subprocess
 import sys
 import time
+from typing import Callable
 
 import pytest
 
-from grading import processes
+from grading import cluster, processes
+from grading.lab import Lab
 from grading.timing import DelayMeter, Sample, expect_not_before, expect_within, pause_after, refuse_late
 from grading.verdict import CheckFailed, Inconclusive
 
@@ -197,3 +199,17 @@ def test_a_wait_at_the_start_is_counted_however_long_scans_take() -> None:
     for number in range(1, 1200):
         meter._samples.append(Sample(number / 100, 0.01, 0.0, 0.3 if number == 125 else 0.0, scan=number % 25 == 0))
     assert meter.allowance(1.0, 8.3, due=8.0) == pytest.approx(0.25, abs=0.06)
+
+
+@pytest.mark.parametrize(("behind", "starts"), [(0.0, False), (60.0, True)])
+def test_a_start_may_take_longer_while_the_machine_is_behind(make_lab: Callable[[str], Lab], monkeypatch: pytest.MonkeyPatch,
+                                                             behind: float, starts: bool) -> None:
+    monkeypatch.setattr(cluster, "START_SECONDS", 0.2)
+    monkeypatch.setattr(DelayMeter, "allowance", lambda *_: behind)
+    lab = make_lab("import time; time.sleep(1)")
+    if starts:
+        assert lab.start().client.get("/").status == 200
+    else:
+        with pytest.raises(CheckFailed, match="no ready line after"):
+            lab.start()
+    lab.finish()
