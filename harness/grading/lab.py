@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Mapping
 
@@ -20,6 +21,8 @@ class Lab:
         self.log = EventLog()
         self.clusters: list[Cluster] = []
         self.trace: Trace | None = None
+        self.held = ExitStack()
+        """What is let go when all clusters have ended."""
 
     def pace(self, scaled: float, real: float) -> float:
         """One of two figures: the quick one, or the one for --real-time."""
@@ -62,6 +65,12 @@ class Lab:
 
     def finish(self) -> list[str]:
         """End all clusters; returns what they left behind."""
+        try:
+            return self._end_clusters()
+        finally:
+            self.held.close()
+
+    def _end_clusters(self) -> list[str]:
         notes: list[str] = []
         for cluster in self.clusters:
             notes += cluster.tear_down()

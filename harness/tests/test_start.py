@@ -1,0 +1,47 @@
+"""The default port, which gradings share."""
+from __future__ import annotations
+
+import socket
+from typing import Callable
+
+import pytest
+
+from grading import common_start
+from grading.common_start import StartChecks, default_port_alone, expect_ready_line
+from grading.lab import Lab
+from grading.verdict import CheckFailed, Inconclusive
+
+TAKEN = "print('cannot listen: Address already in use', flush=True); sys.exit(1)"
+
+
+@pytest.fixture(autouse=True)
+def another_port(monkeypatch: pytest.MonkeyPatch) -> int:
+    """That nobody else waits for."""
+    monkeypatch.setattr(common_start, "DEFAULT_PORT", common_start.free_port())
+    monkeypatch.setattr(common_start, "PORT_PATIENCE", 0.2)
+    return common_start.DEFAULT_PORT
+
+
+def test_only_one_grading_uses_it_until_its_clusters_have_ended(make_lab: Callable[[str], Lab]) -> None:
+    lab = make_lab("os.environ.setdefault('PORT', '0')")
+    with pytest.raises(CheckFailed):
+        StartChecks().test_ready_line(lab)  # since this program has another default port
+    with pytest.raises(Inconclusive, match="other gradings"), default_port_alone():
+        pass
+    lab.finish()
+    with default_port_alone():
+        pass
+
+
+def test_a_port_that_is_taken_is_nobodys_failure(make_lab: Callable[[str], Lab], another_port: int) -> None:
+    lab = make_lab(TAKEN)
+    with socket.create_server(("127.0.0.1", another_port)):
+        expect_ready_line(lab, None)
+    lab.finish()
+
+
+def test_a_port_that_is_free_has_to_be_used(make_lab: Callable[[str], Lab]) -> None:
+    lab = make_lab(TAKEN)
+    with pytest.raises(CheckFailed, match="exit code 1 before its ready line"):
+        expect_ready_line(lab, None)
+    lab.finish()
