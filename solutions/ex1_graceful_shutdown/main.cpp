@@ -258,9 +258,10 @@ bool end_cluster(Master& master, const Noted& noted, milliseconds timeout) {
 std::optional<int> leave(Worker& worker, HttpServer& server, const Orders& orders, milliseconds timeout) {
   // STEP 7: SIGTERM to one worker alone
   // The worker finishes what it has, takes no new connections and ends; the master replaces it. It must not
-  // answer 503, since the others serve: the library's own drain is right here. But the signal may have gone to
-  // the master too: give its `drain` 50 ms before you begin, and give way to it later as well; then this worker
-  // must accept again, to turn requests away like the others.
+  // answer 503, since the others serve: the library's own drain is right here. What is left after `timeout` is
+  // cut, and the exit code is 1. But the signal may have gone to the master too: give its `drain` 50 ms before
+  // you begin, and give way to it later as well; then this worker must accept again, to turn requests away like
+  // the others.
   if (worker.wait_until([&] { return orders.drain; }, milliseconds(50))) {
     return std::nullopt;
   }
