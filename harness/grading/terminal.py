@@ -131,11 +131,18 @@ class Display:
 def print_item(out: Console, item: Item) -> None:
     reasons = {record.seen for record in item.records.values() if record.result == "skipped"}
     if len(reasons) == 1 and all(record.result == "skipped" for record in item.records.values()):
-        out.print(heading(item, item.result) + Text(f" ({reasons.pop()})"))
+        out.print(fitted(out, heading(item, item.result) + Text(f" ({reasons.pop()})"), 4))
         return
-    out.print(heading(item, item.result))
+    out.print(fitted(out, heading(item, item.result), 4))
     for record in in_order(item):
-        out.print(line(record))
+        out.print(fitted(out, line(record), 19))
+
+
+def fitted(out: Console, text: Text, indent: int) -> Text:
+    """On a terminal what does not fit into a line goes on below, that far in."""
+    if not out.is_terminal:
+        return text
+    return text[:indent] + Text("\n" + " " * indent).join(text[indent:].wrap(out, max(30, out.width - indent)))
 
 
 def in_order(item: Item) -> list[Record]:

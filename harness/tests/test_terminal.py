@@ -1,10 +1,12 @@
-"""What the user is advised to do at the end."""
+"""What the user is shown and advised at the end."""
 from __future__ import annotations
 
 import pytest
+from rich.console import Console
+from rich.text import Text
 
 from grading.checklist import Checklist, Item
-from grading.terminal import Display
+from grading.terminal import Display, fitted
 from grading.verdict import Exercise, Record, Result
 
 
@@ -19,3 +21,12 @@ def test_what_to_do_first_is_for_who_is_stuck(results: tuple[Result, ...], advis
         checklist.add(Record(id_, 2 if id_ == "c" else 1, "", result))
     Display(checklist, "build/bin/ex9", starter=True).end(1.0)
     assert ("start with the toy" in capsys.readouterr().out) == advised
+
+
+def test_a_long_line_goes_on_further_in_on_a_terminal_only() -> None:
+    text = Text("      pass         " + "word " * 20 + "end", style="green")
+    shown = fitted(Console(width=50, force_terminal=True), text, 19)
+    first, *rest = shown.plain.split("\n")
+    assert first.startswith("      pass         word") and max(map(len, shown.plain.split("\n"))) <= 50
+    assert rest and all(line.startswith(" " * 19 + "word") for line in rest[:-1]) and rest[-1].endswith("end")
+    assert fitted(Console(width=50, force_terminal=False), text, 19) is text
