@@ -109,7 +109,8 @@ class Cluster:
                 if (behind := self.meter.allowance(self.started, now)) > ABSURD:
                     raise Inconclusive(f"{what}, but the machine was {behind:.1f} s behind then")
             raise CheckFailed(what + self.said(), expected="a line `ready url=http://127.0.0.1:8000 workers=N pid=1234`",
-                              likely="the master starts no worker, or a worker never tells it that it is ready")
+                              likely="the master starts no worker, or a worker never tells it that it is ready",
+                              hint="start the workers, wait until each has said that it is ready, then print the line")
         self.url, self.workers = match.group(1), int(match.group(4))
         if int(match.group(3)) > MOST_PORT or not 1 <= self.workers <= MOST_WORKERS:
             raise CheckFailed(f"the ready line says {match.group()}", expected=f"a port up to {MOST_PORT}, 1 to {MOST_WORKERS} workers")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import traceback
 from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe, wait
 from typing import Any, Callable, Mapping
@@ -30,22 +31,25 @@ class Child:
                 signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C goes to all; the leading process ends the others
                 forked()
                 serve(session, end)
+            except BaseException:
+                end.send(traceback.format_exc())
             finally:
-                os._exit(0)
+                os._exit(1)
         end.close()
 
-    def end(self) -> int:
-        """How it has ended, as os.waitpid tells it."""
+    def reap(self) -> str:
+        """Kill it if it still runs; how it has ended."""
         self.pipe.close()
         processes.kill(self.pid)
-        return os.waitpid(self.pid, 0)[1]
+        code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return f"exit code {code}" if code >= 0 else f"signal {-code}"
 
 
 def serve(session: pytest.Session, pipe: Connection) -> None:
-    with suppress(EOFError):
-        while True:
-            reports = runtestprotocol(session.items[pipe.recv()], log=False, nextitem=None)
-            pipe.send([session.config.hook.pytest_report_to_serializable(config=session.config, report=report) for report in reports])
+    """Until the leading process kills this one."""
+    while True:
+        reports = runtestprotocol(session.items[pipe.recv()], log=False, nextitem=None)
+        pipe.send([session.config.hook.pytest_report_to_serializable(config=session.config, report=report) for report in reports])
 
 
 class Crew:
@@ -71,7 +75,9 @@ class Crew:
                     raise self.session.Failed(self.session.shouldfail)
         finally:
             for child in self.children:
-                child.end()
+                processes.kill(child.pid)
+            for child in self.children:
+                child.reap()
 
     def deal(self) -> None:
         for child in self.children:
@@ -92,20 +98,27 @@ class Crew:
         """What a child has to say; one that has died is replaced."""
         item = child.item
         assert item is not None
-        try:
-            sent: list[dict[str, Any]] = child.pipe.recv()
-            reports = [self.session.config.hook.pytest_report_from_serializable(config=self.session.config, data=data) for data in sent]
-        except (EOFError, OSError):
-            reports = [lost(item, child.end())]
-            self.children[self.children.index(child)] = Child(self.session, self.forked)
         child.item = None
         self.ended.append(item)
+        try:
+            sent: list[dict[str, Any]] | str = child.pipe.recv()
+        except (EOFError, OSError):
+            sent = "the process that ran this check has ended"
+        if isinstance(sent, str):
+            self.children.remove(child)
+            reports = [pytest.TestReport(item.nodeid, item.location, {}, "failed", f"{sent}: {child.reap()}", "call")]
+            self.replace()
+        else:
+            reports = [self.session.config.hook.pytest_report_from_serializable(config=self.session.config, data=data) for data in sent]
         for report in reports:
             item.ihook.pytest_runtest_logreport(report=report)
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
 
 
-def lost(item: pytest.Function, status: int) -> pytest.TestReport:
-    code = os.waitstatus_to_exitcode(status)
-    how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
-    return pytest.TestReport(item.nodeid, item.location, {}, "failed", f"the process that ran this check has ended: {how}", "call")
+    def replace(self) -> None:
+        """A machine that is full has to do with those that are left, if there are any."""
+        try:
+            self.children += [Child(self.session, self.forked)] if self.waiting else []
+        except OSError:
+            if not self.children:
+                raise

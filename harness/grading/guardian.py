@@ -2,8 +2,8 @@
 
 Usage: guardian.py LISTENER TOKEN FOLDER [FOLDER...]. LISTENER is the descriptor of a listening socket: for each connection there it
 forks a keeper, which starts one cluster (see keeper.py). It waits for end of file on its standard input, whose other end only the run holds.
-Then it kills what bears the run's token in its environment, pytest's processes above all, so that the keepers end their
-clusters, and removes the folders. A cluster that has killed its keeper falls to the guardian, which kills it at once.
+Then it kills what bears the run's token in its environment, waits for the keepers, which end their clusters when who asked for them
+is gone, and removes the folders. A cluster that has killed its keeper falls to the guardian, which kills it at once.
 """
 from __future__ import annotations
 

@@ -55,18 +55,8 @@ class Picture:
     def waits(self) -> Iterator[Text]:
         """The checks under way, the one that takes longest first."""
         titles = {id_: title for item in self.checklist.items for id_, title in item.planned.items()}
-        running = sorted(list(self.running.items()), key=lambda one: one[1])
-        blocked = [id_ for id_, _ in running if self.is_blocked(id_)]
-        for id_, since in running:
-            if id_ not in blocked:
-                yield Text(f"{time.monotonic() - since:5.0f} s   {titles.get(id_, id_)}", style="dim")
-        if blocked:
-            yield Text(f"        {len(blocked)} more will go on when what they build on has passed", style="dim")
-
-    def is_blocked(self, id_: str) -> bool:
-        """Whether it still waits for a check that it builds on."""
-        open_ones = {one.rpartition("::")[2] for item in self.checklist.items for one in item.planned if one not in item.records}
-        return any(name in open_ones for item in self.checklist.items for name in item.needs.get(id_, ()))
+        for id_, since in sorted(list(self.running.items()), key=lambda one: one[1]):
+            yield Text(f"{time.monotonic() - since:5.0f} s   {titles.get(id_, id_)}", style="dim")
 
 
 def so_far(item: Item) -> Text:

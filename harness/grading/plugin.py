@@ -16,8 +16,8 @@ from typing import Any, Generator
 import pytest
 
 from . import progress
-from .crew import Crew
 from .checklist import INCONCLUSIVE_EXIT, Checklist, declaration_of, needs_of, sentence
+from .crew import Crew
 from .folders import replaceable
 from .lab import Lab
 from .order import arrange
@@ -251,7 +251,7 @@ def hint(exercise: Exercise, number: int, first: str) -> str:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
     leader, items = session.config.stash.get(LEADER, None), functions(session)
-    if leader is None or session.testsfailed:
+    if leader is None or session.testsfailed and not option(session.config, "continue_on_collection_errors"):
         return None
     leader.checklist.choose({short_id(item.nodeid) for item in items})
     processes = option(session.config, "n")

@@ -10,6 +10,8 @@ from .cluster import Cluster
 from .timing import overdue
 from .verdict import CheckFailed
 
+NOTICED = 0.05
+"""Seconds within which a master knows of a death."""
 MOST_KILLS = 12
 """A worker that keeps dying young is replaced with growing pauses: with many more kills nobody would be left."""
 
@@ -29,6 +31,28 @@ def kill_at_work(cluster: Cluster, name: str, attempt: int) -> None:
         time.sleep(0.01)
     cluster.find_workers()
     cluster.signal_worker(1, SIGKILL)
+
+
+def kill_all_at_once(cluster: Cluster) -> bool:
+    """Kill all workers, each with a task, and judge the order; False if that tells nothing: one that was killed on a busy machine
+    may take so long to be gone that successors of the others are done with all that was given back, and take what waits."""
+    at_work, waiting = pool.occupy(cluster, 5)
+    workers, killed = dict(cluster.slots), time.time()
+    for slot in workers:
+        cluster.signal_worker(slot, SIGKILL)
+    again = pool.await_completed(cluster, at_work)
+    pool.expect_started_after(killed, again)
+    later = pool.await_completed(cluster, waiting)
+    if any(body["attempts"] != 2 for body in again):
+        raise CheckFailed(f"attempts {[body['attempts'] for body in again]}", expected="2 of each that was killed")
+    last = max(again, key=lambda body: float(body["startedAt"]))
+    gone = max(cluster.watcher.gone_at(pid) or time.monotonic() for pid in workers.values()) - time.monotonic() + time.time()
+    if later[0]["startedAt"] < min(last["startedAt"], (gone + NOTICED) * 1000):
+        return False
+    pool.expect_order([last, later[0]], "after four kills")
+    pool.expect_order(later, "after four kills")
+    pool.expect_numbers(cluster, "tasks", "after four kills", requeued=len(workers), completed=len(workers) + len(waiting))
+    return True
 
 
 def await_failed(cluster: Cluster, name: str, most: int) -> pool.Body:

@@ -31,7 +31,7 @@ class Program:
             raise NoProgram(f"--program {command!r} cannot be read as a command line: {why}") from None
         if not words:
             raise NoProgram("--program is empty")
-        absolute = [os.path.abspath(root / word) if not word.startswith("-") and (root / word).exists() and "/" in word
+        absolute = [str(root / word) if not word.startswith("-") and (root / word).exists() and "/" in word
                     or (index > 0 and (root / word).is_file()) else word for index, word in enumerate(words)]
         first = shutil.which(absolute[0])
         if first is None:

@@ -44,7 +44,7 @@ class Run:
         return self.folder / "results" / hashlib.sha1(check.encode()).hexdigest()
 
     def put_result(self, check: str, result: Result) -> None:
-        with suppress(OSError):  # a full disk, which who waits for the result notices, too
+        with suppress(OSError):  # a full disk
             write_whole(self._file(check), json.dumps(result))
 
     def result(self, check: str) -> Result | None:

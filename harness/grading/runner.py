@@ -19,7 +19,7 @@ def blocked(run: Run, needed: dict[str, str]) -> tuple[str, str] | None:
     for id_, title in needed.items():
         result = run.result(id_)
         if result is None:
-            raise Inconclusive(f"the check \"{title}\", which this one builds on, did not end, or the disk is full")
+            raise Inconclusive(f"the check \"{title}\", which this one builds on, has left no result: the disk is full")
         if result in ("fail", "skipped"):
             return title, result
     return None

@@ -1,6 +1,7 @@
 """What the user sees: the checklist, then each failure with its parts, then the score. A terminal shows it while it fills, too."""
 from __future__ import annotations
 
+import re
 import sys
 import textwrap
 from pathlib import Path
@@ -23,6 +24,8 @@ class Display:
         self.live: Live | None = None
         self.picture = Picture(checklist)
         self.printed = 0
+        self.told: dict[tuple[str, ...], str] = {}
+        """Title of the first failure of its likeness."""
 
     def begin(self) -> None:
         number, name = self.checklist.exercise.number, self.checklist.exercise.name
@@ -76,6 +79,12 @@ class Display:
         for note in record.notes:
             self.part("also seen", note)
         if record.result not in ("fail", "inconclusive"):
+            return
+        alike = self.told.setdefault(likeness(record), record.title)
+        if alike != record.title:
+            self.part("seen", f"the same as in the check \"{alike}\" above")
+            self.part("trace", record.trace, wrap=False)
+            self.part("again", record.rerun, wrap=False)
             return
         if record.done:
             out.print(Text("    done", style="bold"))
@@ -143,6 +152,11 @@ def fitted(out: Console, text: Text, indent: int) -> Text:
     if not out.is_terminal:
         return text
     return text[:indent] + Text("\n" + " " * indent).join(text[indent:].wrap(out, max(30, out.width - indent)))
+
+
+def likeness(record: Record) -> tuple[str, ...]:
+    """What failures have in common that one mistake makes: all but figures and names of processes."""
+    return record.result, re.sub(r"\d+", "#", record.seen), record.likely
 
 
 def in_order(item: Item) -> list[Record]:

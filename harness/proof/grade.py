@@ -44,8 +44,6 @@ class Subject:
 class How:
     item_only: bool = False
     """Of a wrong program only the item that must fail."""
-    processes: int = 8
-    """That run checks; 0: the one that leads does."""
     prefix: tuple[str, ...] = ()
     """Words before the command of the grading, for instance taskset's."""
 
@@ -94,7 +92,7 @@ def grade(subject: Subject, how: How) -> Verdict:
 
 def command_of(subject: Subject, how: How, report: Path) -> list[str]:
     command = [*how.prefix, str(ROOT / ".ci/python"), "-m", "pytest", f"harness/test_{subject.exercise.folder}.py", "--program",
-               subject.command, f"--report-json={report}", "--report-dir=", f"-n{how.processes}"]
+               subject.command, f"--report-json={report}", "--report-dir="]
     if subject.wrong is not None and subject.wrong.real_time:
         command.append("--real-time")
     if subject.wrong is not None and how.item_only:

@@ -2,9 +2,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 from pathlib import Path
+from typing import Callable
 
 import pytest
 from toys import await_true, command, grade, server, write_exercise
@@ -50,8 +52,12 @@ class TestItem1:
     def test_exits(self, lab: Lab) -> None:
         """Second"""
         os._exit(7)
-    def test_good(self, lab: Lab) -> None:
+    def test_leaves_pytest(self, lab: Lab) -> None:
         """Third"""
+        import pytest
+        pytest.exit("enough")
+    def test_good(self, lab: Lab) -> None:
+        """Fourth"""
         tell(lab, "good", 0)
 '''
 ENDLESS = TOLD + '''
@@ -82,22 +88,31 @@ def test_heavy_ones_run_one_at_a_time_and_who_builds_on_others_after_them(tmp_pa
 def test_who_has_died_is_replaced(tmp_path: Path) -> None:
     graded = grade(tmp_path, KILLED, "-n1")
     assert graded.code == 3 and graded.result("test_good") == "pass", graded.output
-    assert "has ended: SIGKILL" in graded.check("test_killed")["seen"] and "has ended: exit code 7" in graded.check("test_exits")["seen"]
+    assert "has ended: signal 9" in graded.check("test_killed")["seen"] and "has ended: exit code 7" in graded.check("test_exits")["seen"]
+    assert "Exit: enough" in graded.check("test_leaves_pytest")["seen"]
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 2), (signal.SIGTERM, -signal.SIGTERM), (signal.SIGKILL, -signal.SIGKILL)])
-def test_nobody_outlives_the_leading_process(tmp_path: Path, number: int, code: int) -> None:
+@pytest.mark.parametrize(("send", "number", "code"), [
+    (os.kill, signal.SIGINT, 2), (os.killpg, signal.SIGINT, 2), (os.kill, signal.SIGTERM, -signal.SIGTERM), (os.kill, signal.SIGKILL, -signal.SIGKILL)])
+def test_nobody_outlives_the_leading_process(tmp_path: Path, send: Callable[[int, int], None], number: int, code: int) -> None:
     write_exercise(tmp_path, ENDLESS)
-    run = subprocess.Popen(command(tmp_path, server(tmp_path), "-n3"), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    run = subprocess.Popen(command(tmp_path, server(tmp_path), "-n3"), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                           start_new_session=True)
     try:
         assert await_true(lambda: (tmp_path / "server.py.told").exists(), 20)
         below = processes.descendants(run.pid)
-        run.send_signal(number)
+        send(run.pid, number)
         assert run.wait(10) == code
     finally:
         run.kill()
     assert told(tmp_path)[0][3] in below
     assert await_true(lambda: not any(map(processes.alive, below)), 10)
+
+
+def test_the_first_failure_may_end_it(tmp_path: Path) -> None:
+    graded = grade(tmp_path, HEAVY.replace('tell(lab, "light", 0.1)', 'raise CheckFailed("no")').replace("0.3", "3"), "-n3", "-x")
+    assert graded.result("test_light") == "fail" and not (tmp_path / "server.py.told").exists(), graded.output
+    assert graded.code == 3, "what was not run is not known"
 
 
 @pytest.mark.parametrize("wanted", ["-n-1", "-nx"])

@@ -198,7 +198,7 @@ def test_kill_9_in_the_middle_of_an_exercise(tmp_path: Path, number: int) -> Non
 
 
 def clusters_of(run: int) -> dict[int, list[int]]:
-    """The run's workers that have a cluster just now, each with the processes of its clusters."""
+    """The children of the run that have a cluster just now, each with the processes of its clusters."""
     found: dict[int, list[int]] = {}
     for pid in processes.descendants(run):
         home = processes.folder_of(pid)

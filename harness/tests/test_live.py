@@ -76,17 +76,6 @@ def test_what_takes_longest_is_named_first() -> None:
     assert shown(drawn, 120, 24)[-3].strip() == f"100 s   {TITLE} 1d"
 
 
-def test_what_waits_for_another_check_is_told_apart() -> None:
-    drawn = picture(running=3)
-    drawn.checklist.items[0].needs = {"1c": ("1b",), "1d": ("1b", "elsewhere")}
-    assert [line.strip() for line in shown(drawn, 120, 24)[-2:]] == [
-        f"0 s   {TITLE} 1b", "2 more will go on when what they build on has passed"]
-    passed = Record("1b", 1, "", "pass")
-    drawn.checklist.add(passed)
-    drawn.end(passed)
-    assert [line.strip() for line in shown(drawn, 120, 24)[-2:]] == [f"0 s   {TITLE} 1c", f"0 s   {TITLE} 1d"]
-
-
 @pytest.mark.parametrize("width", [40, 80, 120])
 @pytest.mark.parametrize("height", [14, 24, 50])
 def test_it_fits_the_terminal(width: int, height: int) -> None:

@@ -11,7 +11,7 @@ from grading.common_start import StartChecks, default_port_alone, expect_ready_l
 from grading.lab import Lab
 from grading.verdict import CheckFailed, Inconclusive
 
-TAKEN = "print('cannot listen: Address already in use', flush=True); sys.exit(1)"
+TAKEN = "print('cannot listen on port PORT: Address already in use', file=sys.stderr, flush=True); sys.exit(1)"
 
 
 @pytest.fixture(autouse=True)
@@ -34,14 +34,21 @@ def test_only_one_grading_uses_it_until_its_clusters_have_ended(make_lab: Callab
 
 
 def test_a_port_that_is_taken_is_nobodys_failure(make_lab: Callable[[str], Lab], another_port: int) -> None:
-    lab = make_lab(TAKEN)
+    lab = make_lab(TAKEN.replace("PORT", str(another_port)))
     with socket.create_server(("127.0.0.1", another_port)):
         expect_ready_line(lab, None)
     lab.finish()
 
 
-def test_a_port_that_is_free_has_to_be_used(make_lab: Callable[[str], Lab]) -> None:
-    lab = make_lab(TAKEN)
+def test_a_port_that_is_free_has_to_be_used(make_lab: Callable[[str], Lab], another_port: int) -> None:
+    lab = make_lab(TAKEN.replace("PORT", str(another_port)))
     with pytest.raises(CheckFailed, match="exit code 1 before its ready line"):
+        expect_ready_line(lab, None)
+    lab.finish()
+
+
+def test_who_does_not_say_so_has_failed_for_another_reason(make_lab: Callable[[str], Lab], another_port: int) -> None:
+    lab = make_lab("sys.exit(1)")
+    with socket.create_server(("127.0.0.1", another_port)), pytest.raises(CheckFailed, match="exit code 1 before its ready line"):
         expect_ready_line(lab, None)
     lab.finish()

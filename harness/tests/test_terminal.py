@@ -30,3 +30,13 @@ def test_a_long_line_goes_on_further_in_on_a_terminal_only() -> None:
     assert first.startswith("      pass         word") and max(map(len, shown.plain.split("\n"))) <= 50
     assert rest and all(line.startswith(" " * 19 + "word") for line in rest[:-1]) and rest[-1].endswith("end")
     assert fitted(Console(width=50, force_terminal=False), text, 19) is text
+
+
+def test_what_one_mistake_does_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    checklist = Checklist(Exercise(number=9, name="toy", folder="", start_first=""), [Item(1, "First", {"a": "One", "b": "Two", "c": "Three"})])
+    for id_, seen in (("a", "no answer after 31 ms"), ("b", "no answer after 7 ms"), ("c", "a wrong answer")):
+        checklist.add(Record(id_, 1, {"a": "One", "b": "Two", "c": "Three"}[id_], "fail", seen=seen, likely="it hangs", rerun=f"make {id_}"))
+    Display(checklist, "build/bin/ex9", starter=False).end(1.0)
+    output = capsys.readouterr().out
+    assert output.count("no answer after") == 1 and output.count("likely    it hangs") == 2 and "a wrong answer" in output
+    assert 'the same as in the check "One" above' in output and all(f"again     make {id_}" in output for id_ in "abc")
