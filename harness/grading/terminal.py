@@ -16,6 +16,8 @@ from .live import Picture
 from .shown import STYLES, WORDS, heading, title
 from .verdict import Record
 
+PASTE = "      to paste in a shell; the times are those of the grading"
+
 
 class Display:
     def __init__(self, checklist: Checklist, program: str, starter: bool) -> None:
@@ -26,6 +28,8 @@ class Display:
         self.printed = 0
         self.told: dict[tuple[str, ...], str] = {}
         """Title of the first failure of its likeness."""
+        self.explained = False
+        """Whether it was said what the lines of a failure are for."""
 
     def begin(self) -> None:
         number, name = self.checklist.exercise.number, self.checklist.exercise.name
@@ -87,7 +91,8 @@ class Display:
             self.part("again", record.rerun, wrap=False)
             return
         if record.done:
-            out.print(Text("    done", style="bold"))
+            out.print(Text("    done", style="bold") + Text("" if self.explained else PASTE, style="dim"))
+            self.explained = True
             for step in record.done:
                 out.print(Text(f"      {step}"))
         if record.result == "fail":
@@ -105,11 +110,10 @@ class Display:
         if not text:
             return
         width = min(110, self.console.width if self.console.is_terminal else 110) - 14
-        lines = [piece for row in text.split("\n") for piece in (textwrap.wrap(
-            row, max(30, width), break_long_words=False, break_on_hyphens=False, drop_whitespace=False) if wrap else [row])]
+        lines = [piece for row in text.split("\n") for piece in (wrapped(row, max(30, width)) if wrap else [row])]
         self.console.print(Text(f"    {name:<9} ", style="bold") + Text(lines[0].strip() if lines else ""))
         for rest in lines[1:]:
-            self.console.print(Text(" " * 14 + rest.rstrip() if rest.startswith(" ") else " " * 14 + rest))
+            self.console.print(Text(" " * 14 + rest))
 
     def score(self, seconds: float) -> None:
         out, counted = self.console, self.checklist.counted
@@ -145,6 +149,12 @@ def print_item(out: Console, item: Item) -> None:
     out.print(fitted(out, heading(item, item.result), 4))
     for record in in_order(item):
         out.print(fitted(out, line(record), 19))
+
+
+def wrapped(row: str, width: int) -> list[str]:
+    """Its lines; what it is indented by stays."""
+    margin = row[:len(row) - len(row.lstrip())]
+    return textwrap.wrap(row, width, subsequent_indent=margin, break_long_words=False, break_on_hyphens=False)
 
 
 def fitted(out: Console, text: Text, indent: int) -> Text:

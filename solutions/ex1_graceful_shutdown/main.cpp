@@ -92,8 +92,9 @@ class InFlight {
 void add_routes(HttpServer& server, const InFlight& in_flight, const Settings& settings) {
   // STEP 2: answer requests
   // GET / answers 200 after DEFAULT_MS, /fast at once, /slow after SLOW_MS; /health tells `status`,
-  // `activeRequests` and `connections`. Simulate the work with server.pause(), which ends early when the
-  // server is cut, and answer with server.reply(), which adds the worker's number and pid.
+  // `activeRequests` (the requests in flight but for this one; they are counted from step 3 on) and
+  // `connections`. Simulate the work with server.pause(), which ends early when the server is cut, and answer
+  // with server.reply(), which adds the worker's number and pid.
   const auto after = [&server](milliseconds delay) {
     const Json body{{"status", "ok"}, {"delayMs", delay.count()}};
     return [&server, delay, body](const HttpServer::Request&, HttpServer::Response& response) {
