@@ -355,12 +355,24 @@ class Client:
             patience: float = 10.0) -> Answer:
         exchange = self.start(path, method, body, headers)
         answer = exchange.wait(patience)
+        self._drop(exchange)
+        return answer
+
+    def get_at_once(self, path: str, count: int, patience: float) -> list[Answer]:
+        """That many requests, each on a fresh connection, all under way at the same time."""
+        exchanges = [self.start(path) for _ in range(count)]
+        deadline = time.monotonic() + patience
+        answers = [exchange.wait(deadline - time.monotonic()) for exchange in exchanges]
+        for exchange in exchanges:
+            self._drop(exchange)
+        return answers
+
+    def _drop(self, exchange: Exchange) -> None:
         for connection in reversed(self._connections):
             if connection.number == exchange.conn:
                 connection.close()
                 self._connections.remove(connection)
                 break
-        return answer
 
     def close(self) -> None:
         for connection in self._connections:
