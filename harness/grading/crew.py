@@ -114,7 +114,6 @@ class Crew:
             item.ihook.pytest_runtest_logreport(report=report)
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
 
-
     def replace(self) -> None:
         """A machine that is full has to do with those that are left, if there are any."""
         try:

@@ -27,8 +27,6 @@ FORGIVABLE = 1.0
 """Seconds by which a bound may be exceeded on account of the machine; beyond that nothing can be said."""
 LONGEST_WAIT = 10.0
 """Seconds for which a judgement is put off while a thread stands ready and gets no processor."""
-DOUBTFUL = 1.1
-"""The delay is put together from samples, and is right to a tenth: what it explains but for so little is not refused."""
 ABSURD = 5.0
 """Seconds of measured delay within one bound from which on the machine is not trusted to refuse anything."""
 
@@ -167,9 +165,10 @@ def expect_within(meter: DelayMeter, bound: float, start: float, end: float, wha
     if took <= bound:
         return
     allowance = meter.allowance(start, end, start + bound if due is None else due)
-    if took <= bound + allowance and took - bound <= max(FORGIVABLE, bound / 5):
+    forgiven = took <= bound + allowance
+    if forgiven and took - bound <= max(FORGIVABLE, bound / 5):
         return
-    if took <= bound + allowance * DOUBTFUL or allowance > ABSURD:
+    if forgiven or allowance > ABSURD:
         raise Inconclusive(f"{what}: took {took:.2f} s (bound {bound:.2f} s), but the machine was {allowance:.2f} s behind then")
     delay = f" (the machine's own delay then: {allowance * 1000:.0f} ms)" if allowance >= 0.001 else ""
     raise BoundBroken(f"{what}: took {took * 1000:.0f} ms, the bound is {bound * 1000:.0f} ms{delay}", Bound(start, start + bound, end, what))
