@@ -67,7 +67,7 @@ class Cluster:
         self.written = Output(log, number)
         self.watcher = Watcher(self.pid, self.ward.keeper, log, number, self._look)
         self.meter = DelayMeter(self.watcher.pids)
-        log.add("note", cluster=number, pid=self.pid, text="start",
+        log.add("note", t=self.started, cluster=number, pid=self.pid, text="start",
                 data={"settings": settings, "program": " ".join([*prefix, program.shown])})
         self.written.read(self.ward.output, error=False)
         self.written.read(self.ward.error, error=True)

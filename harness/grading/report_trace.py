@@ -1,7 +1,9 @@
 """The pictures in the Trace Event Format, for https://ui.perfetto.dev and chrome://tracing.
 
 The format: https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU ("Trace Event Format", Google).
-Each cluster of each check is a process there, and each lane a thread; the axis is CLOCK_MONOTONIC.
+Each cluster of each check is a process there, and each lane a thread; the axis is CLOCK_MONOTONIC. Perfetto's importer (in its source:
+src/trace_processor/importers/json) wants that a thread's number is its own in the whole trace, and that of the first one its process's;
+that slices of one thread overlap only where one lies within the other; and that a message begins and ends within slices.
 """
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ def trace(report: dict[str, Any]) -> dict[str, Any]:
             timeline = check["timeline"]
             if timeline and "lanes" in timeline:
                 events += of_check(check["title"], timeline, first)
-                first += max((lane["cluster"] for lane in rows(timeline, "lanes")), default=0)
+                first += len(timeline["lanes"]["rows"])
     return {"traceEvents": events, "displayTimeUnit": "ms"}
 
 
@@ -36,16 +38,18 @@ def rows(timeline: dict[str, Any], name: str) -> list[dict[str, Any]]:
 
 
 def of_check(title: str, timeline: dict[str, Any], first: int) -> Iterator[Event]:
-    """`first` is the number of the check's first cluster among the trace's processes."""
+    """`first` is the number of the check's first lane among the trace's threads."""
     lanes = rows(timeline, "lanes")
+    pids = {lane["cluster"]: first + index for index, lane in reversed(list(enumerate(lanes)))}
 
     def event(kind: str, name: str, t: float, lane: int, **more: Any) -> Event:
-        return {"ph": kind, "name": name, "ts": round(timeline["origin"] * 1e6 + t * 1000), "pid": first + lanes[lane]["cluster"] - 1,
-                "tid": lane + 1, **more}
+        return {"ph": kind, "name": name, "ts": round(timeline["origin"] * 1e6 + t * 1000), "pid": pids[lanes[lane]["cluster"]],
+                "tid": first + lane, **more}
 
-    yield from names(title, lanes, first)
+    yield from names(title, lanes, first, pids)
     for span in rows(timeline, "spans"):
-        yield event("X", f"{span['state']} {span['version']}".strip(), span["start"], span["lane"], cat="process", dur=length(span))
+        if span["end"] > span["start"]:  # a viewer takes the beginning and the end of nothing for something unfinished
+            yield event("X", f"{span['state']} {span['version']}".strip(), span["start"], span["lane"], cat="process", dur=length(span))
     for bar in rows(timeline, "bars"):
         yield event("X", f"{bar['what']}: {bar['told']}", bar["start"], bar["lane"], cat="request", dur=length(bar),
                     args={"outcome": bar["outcome"], "by": bar["by"]})
@@ -65,16 +69,14 @@ def of_check(title: str, timeline: dict[str, Any], first: int) -> Iterator[Event
 
 def length(part: dict[str, Any]) -> int:
     """Microseconds."""
-    return max(1, round(float(part["end"] - part["start"]) * 1000))
+    return round(float(part["end"] - part["start"]) * 1000)
 
 
-def names(title: str, lanes: list[dict[str, Any]], first: int) -> Iterator[Event]:
-    clusters = sorted({lane["cluster"] for lane in lanes})
-    for cluster in clusters:
-        of = f" · cluster {cluster}" if len(clusters) > 1 else ""
-        yield {"ph": "M", "name": "process_name", "pid": first + cluster - 1, "tid": 0, "args": {"name": title + of}}
-    for index, lane in enumerate(lanes):
-        name = f"{lane['name']} (pid {lane['pid']})" if lane["pid"] else lane["name"]
-        where = {"ph": "M", "pid": first + lane["cluster"] - 1, "tid": index + 1}
-        yield {**where, "name": "thread_name", "args": {"name": name}}
-        yield {**where, "name": "thread_sort_index", "args": {"sort_index": index}}
+def names(title: str, lanes: list[dict[str, Any]], first: int, pids: dict[int, int]) -> Iterator[Event]:
+    for tid, lane in enumerate(lanes, first):
+        where = {"ph": "M", "pid": pids[lane["cluster"]], "tid": tid}
+        if tid == where["pid"]:
+            of = f" · cluster {lane['cluster']}" if len(pids) > 1 else ""
+            yield {**where, "name": "process_name", "args": {"name": title + of}}
+        yield {**where, "name": "thread_name", "args": {"name": f"{lane['name']} (pid {lane['pid']})" if lane["pid"] else lane["name"]}}
+        yield {**where, "name": "thread_sort_index", "args": {"sort_index": tid}}

@@ -14,7 +14,8 @@ Kind = Literal["master", "worker", "process", "client"]
 State = Literal["up", "starting", "ready", "draining", "stopped"]
 Outcome = Literal["ok", "error", "broken", "waiting"]
 Part = TypeVar("Part")
-FREQUENT = ("bars", "arrows", "notes", "marks", "spans")
+FREQUENT = ("bars", "arrows", "notes")
+"""What a picture may have too many of; states and signals are few, and nothing can be understood without them."""
 LONGEST_TEXT = 160
 
 
@@ -127,7 +128,7 @@ class Timeline:
         said: dict[str, Any] = {"origin": round(self.start, 6), "end": self._ms(self.end), "judged": self._ms(self.judged),
                                 "seen": self.seen, "leftOut": self.left_out,
                                 "bound": None if self.bound is None else self._row(self.bound)}
-        for name in ("lanes", *FREQUENT):
+        for name in ("lanes", "spans", "marks", *FREQUENT):
             parts = getattr(self, name)
             said[name] = {"keys": list(vars(parts[0])) if parts else [],
                           "rows": [list(self._row(part).values()) for part in parts]}
@@ -150,7 +151,7 @@ def sample(parts: Sequence[Part], most: int) -> list[Part]:
 
 def matters(part: object) -> bool:
     said = part if isinstance(part, dict) else vars(part)
-    return said.get("outcome", "ok") != "ok" or bool(said.get("blamed") or said.get("last"))
+    return said.get("outcome", "ok") != "ok" or bool(said.get("blamed"))
 
 
 def halve(said: dict[str, Any]) -> None:

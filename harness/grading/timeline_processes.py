@@ -61,6 +61,9 @@ class Processes:
                     self.fates[child] = entry.signal or f"exit code {status}"
             elif entry.slot > 0 and entry.pid in self.births:
                 self.slots.setdefault(entry.pid, entry.slot)
+        for entry in self.journal:  # a child may say something before its master comes to say that it is there
+            if entry.pid in self.births:
+                self.births[entry.pid] = min(self.births[entry.pid], entry.t)
 
     def in_order(self) -> list[int]:
         """The master, then slot by slot, then processes of which no slot is known; each by its birth."""

@@ -1,6 +1,7 @@
 """What was done and seen becomes lanes, bars and arrows; the same as a trace."""
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -173,10 +174,10 @@ def test_a_picture_is_bounded_and_says_what_is_left_out(log: EventLog) -> None:
 
 def test_halving_keeps_what_broke() -> None:
     bars = [Bar(0, float(number), number + 0.5, "broken" if number == 7 else "ok", "GET /", "") for number in range(100)]
-    said = Timeline(0.0, 100.0, bars=bars, spans=[Span(0, 0.0, 100.0, "ready", last=True)]).as_json()
+    said = Timeline(0.0, 100.0, bars=bars, spans=[Span(0, 0.0, 100.0, "ready")]).as_json()
     halve(said)
     assert len(said["bars"]["rows"]) == 50 and sum(bar["outcome"] == "broken" for bar in rows(said, "bars")) == 1
-    assert said["leftOut"] == {"bars": 50, "spans": 1}
+    assert said["leftOut"] == {"bars": 50} and len(said["spans"]["rows"]) == 1, "states are kept"
 
 
 def test_the_trace(log: EventLog) -> None:
@@ -190,7 +191,7 @@ def test_the_trace(log: EventLog) -> None:
     none = {"title": "It was skipped", "timeline": None}
     events = trace({"items": [{"checks": [check, none]}], "common": {"checks": [again]}})["traceEvents"]
     named = {event["pid"]: event["args"]["name"] for event in events if event["name"] == "process_name"}
-    assert named == {1: "It ends", 2: "It ends again"}
+    assert named == {1: "It ends", 5: "It ends again"}
     threads = {event["tid"]: event["args"]["name"] for event in events if event["name"] == "thread_name" and event["pid"] == 1}
     assert threads == {1: "master (pid 100)", 2: "worker 1 (pid 101)", 3: "worker 2 (pid 102)", 4: "client 1"}
     mine = [event for event in events if event["pid"] == 1]
@@ -203,3 +204,21 @@ def test_the_trace(log: EventLog) -> None:
     assert begin["id"] == end["id"] and begin["args"] == {"id": "x"}
     assert len({event["id"] for event in events if "id" in event}) == 2, "the checks' messages are different ones"
     json.dumps(events)
+
+
+def test_the_trace_keeps_the_rules_of_perfetto(log: EventLog) -> None:
+    """It drops a slice that begins within another and ends behind it, and an end of a message that lies in none."""
+    with_journal(log, says(ONE, 10.005, "send", type="ready", peer="master"), says(MASTER, 10.02, "recv", type="ready", peer=1))
+    for number in range(2 * MOST):
+        request(log, 10.3 + number / 10_000, 10.3 + number / 10_000 + 0.00003, number % 3)
+    signal(log, 10.35, "SIGSTOP", ONE, "worker 1")
+    said = {"title": "It ends", "timeline": picture(log).as_json()}
+    events = trace({"items": [{"checks": [said, said]}], "common": {"checks": []}})["traceEvents"]
+    lanes = {(event["pid"], event["tid"]) for event in events}
+    assert len({tid for _, tid in lanes}) == len(lanes) and {pid for pid, _ in lanes} <= {tid for _, tid in lanes}
+    for lane in lanes:
+        slices = [event for event in events if event["ph"] == "X" and (event["pid"], event["tid"]) == lane]
+        assert slices, "states are never left out"
+        assert all(one["ts"] + one["dur"] <= two["ts"] for one, two in itertools.pairwise(slices))
+        assert all(any(one["ts"] <= event["ts"] <= one["ts"] + one["dur"] for one in slices)
+                   for event in events if event["ph"] in "sf" and (event["pid"], event["tid"]) == lane)
