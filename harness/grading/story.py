@@ -16,6 +16,8 @@ SHORT = 0.02
 """The same within a loop."""
 FEW = 6
 """Connections with several requests that are told one by one. Of more of them each request becomes a curl, which opens a new one."""
+STEP_TOLD = "   # "
+"""Between a step and what came of it."""
 
 
 @dataclass
@@ -30,12 +32,12 @@ class Step:
         count = len(self.outcomes)
         told = " … ".join([self.outcomes[0], self.outcomes[-1]] if count > 1 else self.outcomes)
         if count == 1:
-            return f"{self.line}   # {told}"
+            return f"{self.line}{STEP_TOLD}{told}"
         if self.line.startswith("#"):
-            return f"{self.line}   # {told} ({count} times)"
+            return f"{self.line}{STEP_TOLD}{told} ({count} times)"
         between = (self.last - self.began) / (count - 1)
         end = ("" if self.line.endswith("&") else ";") + (f" sleep {between:.2f};" if between >= SHORT else "")
-        return f"for i in $(seq {count}); do {self.line}{end} done   # {told}"
+        return f"for i in $(seq {count}); do {self.line}{end} done{STEP_TOLD}{told}"
 
     @property
     def asks(self) -> bool:

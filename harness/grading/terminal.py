@@ -14,6 +14,7 @@ from rich.text import Text
 from .checklist import COMMON, Checklist, Item
 from .live import Picture
 from .shown import STYLES, WORDS, heading, title
+from .story import STEP_TOLD
 from .verdict import Record
 
 PASTE = "      to paste in a shell; the times are those of the grading"
@@ -94,7 +95,7 @@ class Display:
             out.print(Text("    done", style="bold") + Text("" if self.explained else PASTE, style="dim"))
             self.explained = True
             for step in record.done:
-                out.print(Text(f"      {step}"))
+                self.step(step)
         if record.result == "fail":
             self.part("expected", record.expected)
             self.part("seen", record.seen)
@@ -106,10 +107,22 @@ class Display:
         self.part("trace", record.trace, wrap=False)
         self.part("again", record.rerun, wrap=False)
 
+    @property
+    def width(self) -> int:
+        return min(110, self.console.width if self.console.is_terminal else 110)
+
+    def step(self, step: str) -> None:
+        """A line of a shell, as it is; where there is no room for what came of it, that follows as a comment of its own."""
+        line, _, told = step.rpartition(STEP_TOLD)
+        if line and 6 + len(step) > self.width:
+            self.console.print(Text(f"      {line}\n") + Text(f"        # {told.strip()}", style="dim"))
+        else:
+            self.console.print(Text(f"      {step}"))
+
     def part(self, name: str, text: str, wrap: bool = True) -> None:
         if not text:
             return
-        width = min(110, self.console.width if self.console.is_terminal else 110) - 14
+        width = self.width - 14
         lines = [piece for row in text.split("\n") for piece in (wrapped(row, max(30, width)) if wrap else [row])]
         self.console.print(Text(f"    {name:<9} ", style="bold") + Text(lines[0].strip() if lines else ""))
         for rest in lines[1:]:

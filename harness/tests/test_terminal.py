@@ -40,3 +40,11 @@ def test_what_one_mistake_does_is_told_once(capsys: pytest.CaptureFixture[str]) 
     output = capsys.readouterr().out
     assert output.count("no answer after") == 1 and output.count("likely    it hangs") == 2 and "a wrong answer" in output
     assert 'the same as in the check "One" above' in output and all(f"again     make {id_}" in output for id_ in "abc")
+
+
+def test_what_came_of_a_long_line_of_a_shell_has_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    checklist = Checklist(Exercise(number=9, name="toy", folder="", start_first=""), [Item(1, "First", {"a": "One"})])
+    long = "printf '" + 110 * "x" + "'"
+    checklist.add(Record("a", 1, "One", "fail", done=["kill -TERM $master   #   0.03 s", f"{long}   #   0.04 s  200"]))
+    Display(checklist, "build/bin/ex9", starter=False).end(1.0)
+    assert f"\n      kill -TERM $master   #   0.03 s\n      {long}\n        # 0.04 s  200\n" in capsys.readouterr().out
