@@ -8,6 +8,7 @@ import argparse
 import os
 import shlex
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -287,6 +288,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if leader is None:
         return
     session.config.pluginmanager.register(Listener(leader), "grading-listener")
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background process ignores it
+        signal.signal(signal.SIGINT, interrupt_once)
+
+
+def interrupt_once(number: int, frame: object) -> None:
+    """Ctrl+C ends the run and tells what is known by then. That is soon done, and a second Ctrl+C must not break it off."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:

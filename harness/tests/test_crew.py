@@ -92,8 +92,15 @@ def test_who_has_died_is_replaced(tmp_path: Path) -> None:
     assert "Exit: enough" in graded.check("test_leaves_pytest")["seen"]
 
 
+def ctrl_c_again_and_again(pid: int, number: int) -> None:
+    """As somebody does it who sees nothing happen; until the leading process is gone."""
+    for _ in range(5):
+        os.killpg(pid, number)
+        await_true(lambda: not processes.alive(pid), 0.02)
+
+
 @pytest.mark.parametrize(("send", "number", "code"), [
-    (os.kill, signal.SIGINT, 2), (os.killpg, signal.SIGINT, 2), (os.kill, signal.SIGTERM, -signal.SIGTERM), (os.kill, signal.SIGKILL, -signal.SIGKILL)])
+    (os.kill, signal.SIGINT, 2), (ctrl_c_again_and_again, signal.SIGINT, 2), (os.killpg, signal.SIGINT, 2), (os.kill, signal.SIGTERM, -signal.SIGTERM), (os.kill, signal.SIGKILL, -signal.SIGKILL)])
 def test_nobody_outlives_the_leading_process(tmp_path: Path, send: Callable[[int, int], None], number: int, code: int) -> None:
     write_exercise(tmp_path, ENDLESS)
     run = subprocess.Popen(command(tmp_path, server(tmp_path), "-n3"), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
