@@ -70,6 +70,7 @@ def expect_json(answer: Answer, status: int) -> dict[str, Any]:
 
 def expect_stats(cluster: Cluster, answer: Answer, missing: list[int]) -> dict[int, dict[str, Any]]:
     """All workers but the missing ones, sorted; slot → its entry."""
+    doubt_starved(cluster, answer)
     body = expect_json(answer, 200)
     rows, total = body.get("workers"), body.get("total")
     if not isinstance(rows, list) or not isinstance(total, dict) or not all(isinstance(row, dict) for row in rows):
@@ -144,10 +145,14 @@ def starved(cluster: Cluster, answer: Answer) -> float:
     return behind if behind > answer.took / 4 else 0.0
 
 
-def expect_reply(cluster: Cluster, answer: Answer, to: int, message: str) -> None:
-    """The receiver's own reply to just this message."""
+def doubt_starved(cluster: Cluster, answer: Answer) -> None:
     if behind := starved(cluster, answer):
         raise Inconclusive(f"{answer}, but the machine was {behind:.2f} s behind then: the receiver may have had no processor")
+
+
+def expect_reply(cluster: Cluster, answer: Answer, to: int, message: str) -> None:
+    """The receiver's own reply to just this message."""
+    doubt_starved(cluster, answer)
     body = expect_json(answer, 200)
     reply = body.get("reply")
     wanted = {"worker": to, "pid": cluster.slots.get(to), "message": message}

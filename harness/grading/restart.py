@@ -33,14 +33,16 @@ def survey(cluster: Cluster, patience: float = 5.0) -> dict[int, Answer]:
     """What every slot answers now, slot → answer, over fresh connections."""
     began = time.monotonic()
     found: dict[int, Answer] = {}
+    tries = 0
     while len(found) < cluster.workers:
         answer = cluster.client.get("/", patience=3)
+        tries += 1
         if answer.outcome != "answer" or answer.status != 200 or answer.worker is None or answer.pid is None:
             raise CheckFailed(f"{answer}, body {answer.body[:200]!r}", expected="200 to / with `worker` and `pid`")
         found[answer.worker] = answer
         cluster.slots[answer.worker] = answer.pid
-        if overdue(began, patience):
-            cluster.refuse_late(patience, began, f"only the workers {sorted(found)} of {cluster.workers} answer")
+        if len(found) < cluster.workers and cluster.searched_enough(began, patience, tries, answer):
+            cluster.refuse_late(patience, began, f"of {tries} fresh connections only the workers {sorted(found)} of {cluster.workers} answer")
         time.sleep(0.002)
     return found
 
