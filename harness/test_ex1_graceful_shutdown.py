@@ -18,8 +18,8 @@ EXERCISE = Exercise(
     name="graceful shutdown with timeout",
     folder="exercises/ex1_graceful_shutdown",
     probe="/fast",
-    start_first="open exercises/ex1_graceful_shutdown/main.cpp at step 1: start the workers and let GET /fast answer 200 with "
-                "`worker` and `pid` (steps 1 and 2). Nothing else can be tried before that works.",
+    start_first="open exercises/ex1_graceful_shutdown/main.cpp at the first step that is still to do: start the workers (step 1) and let "
+                "GET /fast answer 200 with `worker` and `pid` (step 2). Nothing else can be tried before that works.",
     scaled={"DEFAULT_MS": 400, "SLOW_MS": 1200, "SHUTDOWN_TIMEOUT_MS": 5000},
     real={"DEFAULT_MS": 1000, "SLOW_MS": 5000, "SHUTDOWN_TIMEOUT_MS": 10000},
     variables=("DEFAULT_MS", "SLOW_MS", "SIGINT_TIMEOUT_MS"),
@@ -203,8 +203,9 @@ class TestItem3ActiveRequests:
         for answer in answers:
             drain.expect_whole_while_draining(answer)
         last = max(answer.ended for answer in answers)
-        cluster.expect_exit(0, last, AFTER_LAST_ANSWER)
-        cluster.expect_nothing_left(last, AFTER_LAST_ANSWER)
+        with drain.over_when_all_is_answered(cluster, last):
+            cluster.expect_exit(0, last, AFTER_LAST_ANSWER)
+            cluster.expect_nothing_left(last, AFTER_LAST_ANSWER)
 
 
 class TestItem4Timeout:
@@ -345,7 +346,8 @@ class TestItem5Together:
         killed = cluster.signal_worker(1, SIGKILL)
         drain.expect_whole(kept.wait(lab.figure("SLOW_MS") + 4))
         ended = lost.wait(1)
-        cluster.expect_exit(1, max(kept.wait(0).ended, ended.ended), AFTER_LAST_ANSWER)
+        with drain.over_when_all_is_answered(cluster, killed):
+            cluster.expect_exit(1, max(kept.wait(0).ended, ended.ended), AFTER_LAST_ANSWER)
         newcomers = cluster.watcher.newcomers(killed)
         if newcomers:
             raise CheckFailed(f"new processes during the shutdown: {[one.pid for one in newcomers]}")

@@ -17,8 +17,8 @@ EXERCISE = Exercise(
     number=4,
     name="advanced IPC",
     folder="exercises/ex4_advanced_ipc",
-    start_first="open exercises/ex4_advanced_ipc/main.cpp at step 1: start the workers; then steps 2 to 5 and 7, until GET /stats "
-                "answers with all workers. Nothing else can be tried before that works.",
+    start_first="open exercises/ex4_advanced_ipc/main.cpp at the first step that is still to do: start the workers (step 1), then "
+                "steps 2 to 5 and 7, until GET /stats answers with all workers. Nothing else can be tried before that works.",
     scaled={"REQUEST_TIMEOUT_MS": 1500, "SHUTDOWN_TIMEOUT_MS": 5000},
     real={"REQUEST_TIMEOUT_MS": 5000, "SHUTDOWN_TIMEOUT_MS": 10000},
     variables=("REQUEST_TIMEOUT_MS", "MESSAGE_LIMIT"),

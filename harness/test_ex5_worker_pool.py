@@ -17,7 +17,7 @@ EXERCISE = Exercise(
     number=5,
     name="worker pool",
     folder="exercises/ex5_worker_pool",
-    start_first="open exercises/ex5_worker_pool/main.cpp at step 1, and go on to step 9 and 11, until a task that is submitted is "
+    start_first="open exercises/ex5_worker_pool/main.cpp at the first step that is still to do, and go on to step 9 and 11, until a task that is submitted is "
                 "completed. Nothing else can be tried before that works.",
     master_serves=True,
     scaled={"SHUTDOWN_TIMEOUT_MS": 5000},

@@ -1,6 +1,7 @@
 """The events of a check as lines that a person can paste into a shell."""
 from __future__ import annotations
 
+import re
 import shlex
 from collections import Counter
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ def lines(log: EventLog) -> list[str]:
     kept = kept_alive(events)
     steps: list[Step] = []
     for event in events:
-        line, outcome = tell(event, masters, len(masters) > 1, verdict)
+        line, outcome = tell(event, masters, verdict)
         if (connection := kept.get((event.cluster, event.conn))) is not None and event.kind == "request":
             line = connection.line(event)
         line = endings.get((event.cluster, event.pid), line) if event.kind == "death" else line
@@ -73,6 +74,7 @@ def lines(log: EventLog) -> list[str]:
             steps[-1].last = event.t
         else:
             steps.append(Step(line, [outcome], event.t, event.t))
+    steps += last_steps(events, masters, start, verdict)
     shown: list[str] = []
     before: Step | None = None
     for step in steps:
@@ -87,6 +89,19 @@ def lines(log: EventLog) -> list[str]:
         left = len(shown) - LIMIT
         shown = shown[:LIMIT - 10] + [f"# … {left} more steps …"] + shown[-10:]
     return shown
+
+
+def last_steps(events: list[Event], masters: dict[int, int], start: float, verdict: float) -> list[Step]:
+    """Ends what still ran at the verdict, or the next lines that are pasted would find its port taken."""
+    if verdict == float("inf"):
+        return []
+    gone = {(event.cluster, event.pid) for event in events if event.kind == "death"}
+    return [Step(f"kill -KILL ${name_of(cluster, masters)}", [f"{verdict - start:6.2f} s  the verdict; it was still there"], verdict, verdict)
+            for cluster, pid in masters.items() if (cluster, pid) not in gone]
+
+
+def name_of(cluster: int, masters: dict[int, int]) -> str:
+    return f"master{cluster if len(masters) > 1 else ''}"
 
 
 def at_once(before: Step, line: str, t: float) -> bool:
@@ -132,9 +147,8 @@ def told_endings(log: EventLog, events: list[Event]) -> dict[tuple[int, int | No
     return found
 
 
-def tell(event: Event, masters: dict[int, int], many: bool, verdict: float) -> tuple[str, str]:
-    suffix = str(event.cluster) if many else ""
-    master = f"master{suffix}"
+def tell(event: Event, masters: dict[int, int], verdict: float) -> tuple[str, str]:
+    master = name_of(event.cluster, masters)
     url = f"http://127.0.0.1:{port(event.cluster)}"
     if event.kind == "note":
         if event.text != "start":
@@ -158,7 +172,7 @@ def tell(event: Event, masters: dict[int, int], many: bool, verdict: float) -> t
     told += [f"connection {event.conn}"] if event.conn is not None else []
     by = f" ({', '.join(told)})" if told else ""
     if event.kind == "raw":
-        data = event.data.get("bytes", "")
+        data = re.sub(r"(\r\nHost: [^\r]*:)\d+", rf"\g<1>{port(event.cluster)}", event.data.get("bytes", ""))
         return open_line("c", event.cluster) + send_line("c", data[:120] + ("…" if len(data) > 120 else "")), outcome + by
     method = "" if event.method == "GET" else " -I" if event.method == "HEAD" else f" -X {event.method}"
     body = f" -d {shlex.quote(event.data['body'])}" if event.data.get("body") else ""

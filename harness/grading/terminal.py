@@ -17,7 +17,7 @@ from .shown import STYLES, WORDS, heading, title
 from .story import STEP_TOLD
 from .verdict import Record
 
-PASTE = "      to paste in a shell; the times are those of the grading"
+PASTE = "      to paste in bash; the times are those of the grading"
 
 
 class Display:
@@ -51,8 +51,25 @@ class Display:
     def print_complete(self) -> None:
         """Print the items that are complete and not yet printed, in their order."""
         while self.printed < len(self.checklist.items) and self.checklist.items[self.printed].result is not None:
-            print_item(self.console, self.checklist.items[self.printed])
+            self.print_item(self.checklist.items[self.printed])
             self.printed += 1
+
+    def print_item(self, item: Item) -> None:
+        out = self.console
+        records = in_order(item)
+        reasons = {self.because(item, record) for record in records if record.result == "skipped"}
+        if len(reasons) == 1 and all(record.result == "skipped" for record in records):
+            out.print(fitted(out, heading(item, item.result) + Text(f" ({reasons.pop()})"), 4))
+            return
+        out.print(fitted(out, heading(item, item.result), 4))
+        for record in records:
+            out.print(fitted(out, line(record, self.because(item, record)), 19))
+
+    def because(self, item: Item, record: Record) -> str:
+        """Why it was skipped: a check of another item is told by that item, which has failed visibly."""
+        others = (other for other in self.checklist.items if other is not item)
+        return next((f"builds on item {other.number}" for other in others if record.seen.removeprefix("builds on: ") in other.planned.values()),
+                    record.seen)
 
     def stop(self) -> None:
         if self.live is not None:
@@ -63,7 +80,7 @@ class Display:
         self.stop()
         out = self.console
         for item in self.checklist.items[self.printed:]:
-            print_item(out, item)
+            self.print_item(item)
         failed: list[Record] = []
         for item in self.checklist.items:
             for record in in_order(item):
@@ -143,7 +160,9 @@ class Display:
         """One line about the first failure, which may have scrolled away."""
         out = self.console
         if self.starter and self.checklist.stuck:
-            out.print(f"\nWhat to do first: {escape(self.checklist.exercise.start_first)}")
+            out.print()
+            for row in wrapped(f"What to do first: {self.checklist.exercise.start_first}", self.width):
+                out.print(Text(row))
         elif len(failed) > 1:
             out.print(f"\nThe first of {len(failed)} failures: {escape(failed[0].title)}. Just that again:")
             out.print(f"  {escape(failed[0].rerun)}")
@@ -152,16 +171,6 @@ class Display:
         elif self.starter and self.checklist.whole and self.checklist.passed == len(self.checklist.counted):
             out.print(f"\nnext: make ex{self.checklist.exercise.number}-diff shows the solution beside yours")
         out.print()
-
-
-def print_item(out: Console, item: Item) -> None:
-    reasons = {record.seen for record in item.records.values() if record.result == "skipped"}
-    if len(reasons) == 1 and all(record.result == "skipped" for record in item.records.values()):
-        out.print(fitted(out, heading(item, item.result) + Text(f" ({reasons.pop()})"), 4))
-        return
-    out.print(fitted(out, heading(item, item.result), 4))
-    for record in in_order(item):
-        out.print(fitted(out, line(record), 19))
 
 
 def wrapped(row: str, width: int) -> list[str]:
@@ -186,8 +195,8 @@ def in_order(item: Item) -> list[Record]:
     return [item.records[id_] for id_ in item.planned if id_ in item.records]
 
 
-def line(record: Record) -> Text:
+def line(record: Record, because: str) -> Text:
     shown = Text(f"      {WORDS[record.result]:<12} {record.title}", style=STYLES[record.result])
     if record.result == "skipped":
-        return shown + Text(f" ({record.seen})", style="dim")
+        return shown + Text(f" ({because})", style="dim")
     return shown + Text(f"  {record.seconds:.1f} s", style="dim")

@@ -6,6 +6,7 @@ import threading
 import time
 from dataclasses import dataclass
 
+from grading import processes
 from grading.cluster import Cluster
 from grading.http_client import Connection
 from grading.verdict import CheckFailed, Inconclusive
@@ -73,7 +74,7 @@ class Load:
         until = time.monotonic() + LONGEST
         connection: Connection | None = None
         while not ended.wait(pause):
-            if time.monotonic() > until:
+            if time.monotonic() > until or not processes.alive(self.cluster.pid):
                 self.end()
             elif keeps:
                 connection = self._on_kept(ask, connection)
@@ -90,6 +91,9 @@ class Load:
 
     def _on_kept(self, ask: Ask, connection: Connection | None) -> Connection | None:
         """Returns the connection to go on with, if it still can be used."""
+        if connection is not None and not connection.usable:
+            connection.close()  # the program has closed it meanwhile, as it may when nothing is under way
+            connection = None
         try:
             connection = connection or self.cluster.client.connect()
         except (CheckFailed, Inconclusive):

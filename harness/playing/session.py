@@ -85,6 +85,7 @@ class Session:
         with self._guard:
             if not self.running():
                 raise Refused("the program has ended")
+            self.minute.picture(self.cluster)  # reads on in the journal: who asks need not have looked just before
             workers = self.workers()
             if to and to not in workers:
                 raise Refused(f"worker {to} has no process now")

@@ -2,7 +2,12 @@
 "use strict";
 
 const PAUSE = 400; // milliseconds between two pictures
-const LOADS = ["gentle", "heavy", "slow", "stop"];
+const LOADS = {
+  gentle: "two clients that ask now and then",
+  heavy: "sixteen clients that ask all the time",
+  slow: "four clients that ask for what takes long, and two others",
+  stop: "nobody asks any more",
+};
 const at = (id) => document.getElementById(id);
 let picture = null;
 let shownButtons = "";
@@ -54,7 +59,7 @@ function showButtons(state) {
 function show(state) {
   const ended = state.exitCode === null ? "" : state.exitCode < 0 ? `ended by signal ${-state.exitCode}` : `ended with exit code ${state.exitCode}`;
   at("summary").textContent = [ended, state.excess].filter(Boolean).join(": ") || `${state.url || "starting …"}, master ${state.pid}`;
-  for (const kind of LOADS) at(`load-${kind}`).setAttribute("aria-pressed", String(state.load === kind));
+  for (const kind of Object.keys(LOADS)) at(`load-${kind}`).setAttribute("aria-pressed", String(state.load === kind));
   showButtons(state);
   if (picture) picture.update(state.picture);
   else picture = drawTimeline(at("picture"), state.picture, { label: "the last minute", untilNow: true });
@@ -73,9 +78,10 @@ async function look() {
   setTimeout(look, document.hidden ? 5 * PAUSE : PAUSE);
 }
 
-for (const kind of LOADS) {
+for (const [kind, meaning] of Object.entries(LOADS)) {
   const made = button(kind, `load: ${kind}`, () => press("load", { kind }));
   made.id = `load-${kind}`;
+  made.title = meaning;
   at("load").append(made);
 }
 look();
