@@ -152,8 +152,8 @@ bool end_cluster(Master& master, const Noted& noted, milliseconds timeout) {
   // Nobody is replaced any more. Tell all workers to `drain`, and wait until each that lives has said
   // `drained`: no longer than the timeout, and a second signal ends the wait at once. Then close the
   // listening socket and tell them to `finish` or, if the time is up, to `cut`. Who does not go is killed.
-  // The end is graceful only if no connection was cut, no worker killed, and none lost that had not
-  // drained. Log what was cut, and a line with the sums at the end.
+  // The end is graceful only if no connection was cut, no worker killed, and none lost that was ready and had
+  // not drained. Log what was cut, and a line with the sums at the end.
   // TODO: drain, wait, finish or cut, kill, judge.
   static_cast<void>(timeout);
   if (!noted.stops.empty()) {

@@ -138,6 +138,20 @@ def test_a_load_asks_until_it_is_stopped(page: Page) -> None:
     assert page.state()["load"] == ""
 
 
+def test_a_client_looks_whether_its_connection_was_closed_meanwhile(make_lab: Callable[[str], Lab]) -> None:
+    session = Session(make_lab("Handler.timeout = 0.05"), {"PORT": "0"}, lambda line: None)
+    session.start()
+    session.ask("gentle")
+    answered: list[str] = []
+
+    def several() -> bool:
+        answered[:] = [event.data.get("told", "") for event in session.lab.log.all() if event.kind == "request" and event.end is not None]
+        return len(answered) >= 6
+    await_true(several)
+    session.end()
+    assert all(": 200 from worker 1" in told for told in answered), answered
+
+
 def test_requests_of_others_are_seen_in_the_journal_and_own_ones_only_once(page: Page) -> None:
     cluster = page.session.cluster
     for _ in range(3):

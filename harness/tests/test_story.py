@@ -109,3 +109,25 @@ def test_a_comment_takes_no_time() -> None:
     log.add("death", t=5.0, cluster=1, pid=WORKER)
     log.add("signal", t=5.1, cluster=1, pid=MASTER, text="SIGTERM", data={"to": "master"})
     assert [line.split()[0] for line in lines(log)] == ["curl", "#", "sleep", "kill"]
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_what_still_ran_at_the_verdict_is_ended(ended: bool) -> None:
+    """Or the next lines that are pasted find the port taken."""
+    log = EventLog()
+    for number in (1, 2):
+        log.add("note", t=1.0, cluster=number, pid=MASTER * number, text="start")
+    log.add("death", t=2.0, cluster=1, pid=MASTER)
+    if ended:
+        log.add("death", t=2.0, cluster=2, pid=2 * MASTER)
+    log.add("judged", t=4.0)
+    last = lines(log)[-1]
+    assert last.startswith("wait $master2;") if ended else last == "kill -KILL $master2   #   3.00 s  the verdict; it was still there"
+
+
+def test_bytes_that_were_sent_name_the_port_of_the_lines() -> None:
+    log = EventLog()
+    sent = "GET / HTTP/1.1\r\nX: 127.0.0.1:41813\r\nHost: 127.0.0.1:41813\r\nX-Half: 127.0.0.1:41813"
+    log.add("raw", t=1.0, cluster=1, conn=1, method="GET", path="/", data={"bytes": sent})
+    (line,) = lines(log)
+    assert line.count("41813") == 2 and "\\r\\nHost: 127.0.0.1:8000\\r\\nX-Half" in line

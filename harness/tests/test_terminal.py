@@ -48,3 +48,16 @@ def test_what_came_of_a_long_line_of_a_shell_has_a_line_of_its_own(capsys: pytes
     checklist.add(Record("a", 1, "One", "fail", done=["kill -TERM $master   #   0.03 s", f"{long}   #   0.04 s  200"]))
     Display(checklist, "build/bin/ex9", starter=False).end(1.0)
     assert f"\n      kill -TERM $master   #   0.03 s\n      {long}\n        # 0.04 s  200\n" in capsys.readouterr().out
+
+
+def test_what_another_item_lacks_is_told_by_that_item(capsys: pytest.CaptureFixture[str]) -> None:
+    items = [Item(1, "First", {"a": "It starts", "b": "It answers"}, {"b": ("a",)}),
+             Item(2, "Second", {"c": "It ends", "d": "It ends well"}, {"c": ("a",), "d": ("c",)})]
+    checklist = Checklist(Exercise(number=9, name="toy", folder="", start_first=""), items)
+    checklist.add(Record("a", 1, "It starts", "fail"))
+    for id_, number, needed in (("b", 1, "It starts"), ("c", 2, "It starts"), ("d", 2, "It ends")):
+        checklist.add(Record(id_, number, items[number - 1].planned[id_], "skipped", seen=f"builds on: {needed}"))
+    Display(checklist, "build/bin/ex9", starter=False).end(1.0)
+    output = capsys.readouterr().out
+    assert all(f"skipped      {told}\n" in output for told in (
+        "It answers (builds on: It starts)", "It ends (builds on item 1)", "It ends well (builds on: It ends)")), output

@@ -36,7 +36,8 @@ class HttpServer {
     std::chrono::milliseconds request{5'000};  // from the first byte of a request to its last: over it 408
     std::chrono::milliseconds idle{75'000};    // an idle connection is closed after it
     std::chrono::milliseconds write{5'000};    // for a client that does not take its answer
-    std::size_t threads = 1'024;  // handlers that run at once: a further request goes to `refuse`
+    std::size_t threads =
+        1'024;  // handlers that run at once: a further request goes to `refuse`, and `admit` is not asked
   };
 
   enum class CloseReason {
@@ -66,8 +67,9 @@ class HttpServer {
     std::function<void(const Exchange&)> done;  // after the answer was sent, or could not be
     std::function<void(std::uint64_t connection)> opened;
     std::function<void(std::uint64_t connection, CloseReason reason)> closed;
-    std::function<void()>
-        quiet;  // while close_after_answer() holds: nothing is in flight or half-sent any more
+    // While close_after_answer() holds: a request (`done` was called before), a refusal or a connection has ended,
+    // and nothing is in flight or half-sent any more.
+    std::function<void()> quiet;
   };
 
   struct Activity {
@@ -116,7 +118,8 @@ class HttpServer {
   // The parts of a drain. stop_accepting(): when it returns, no new connection reaches this process; others that share
   // the socket go on.
   void stop_accepting();
-  void resume_accepting();
+  void
+  resume_accepting();  // idle connections have their usual time again; close_after_answer() stays in force
   void close_after_answer();  // every answer from now on says `Connection: close`
   void close_idle(
       std::chrono::milliseconds older_than = {});  // connections without a request, idle for so long
