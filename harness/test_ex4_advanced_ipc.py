@@ -349,12 +349,11 @@ class TestItem5AllEndpoints:
         """200 concurrent sends each get their own reply"""
         cluster = lab.start({"REQUEST_TIMEOUT_MS": 5000})
         cluster.find_workers()
-        under_way = []
-        for number in range(200):
-            receiver, message = number % cluster.workers + 1, f"distinct {number}"
-            under_way.append((cluster.client.start(post.send_path(receiver, message)), receiver, message))
-        for exchange, receiver, message in under_way:
-            post.expect_reply(cluster, exchange.wait(10), receiver, message)
+        try:
+            post.expect_replies_at_once(cluster, 200)
+        except Inconclusive:
+            post.expect_replies_at_once(cluster, 30)  # what few of them lose is not lost for want of a processor
+            raise
 
     @check(expected="`GET /` tells worker, pid and requests; `GET /messages` the worker and its messages; all with the right form",
            likely="an endpoint is missing", hint="the table in the exercise's README", seconds=0.1)
