@@ -20,6 +20,7 @@ SLACK = 0.5
 PAST, TOO_FAR_BEHIND = 5.0, 0.6
 """A worker that gets no processor for so long may rightly be taken for a silent one (but not for one with errors)."""
 HALVES = 200
+LONGEST_DOUBT = 12.0
 LEAVES_WITHIN = 5.0
 """Seconds for an old worker to finish what it has, once its successor serves."""
 HEADING = re.compile(r"^health report workers=(\d+) healthy=(\d+)$")
@@ -134,7 +135,11 @@ def await_successor(cluster: Cluster, slot: int, old: int, since: float, within:
             cluster.slots[slot] = answer.pid
             return answer.pid
         if time.monotonic() > since + within + 2:
-            cluster.refuse_late(within, since, f"an answer of a successor of worker {slot} ({why}; none came)")
+            try:
+                cluster.refuse_late(within, since, f"an answer of a successor of worker {slot} ({why}; none came)")
+            except Inconclusive:  # who never comes is told from who is late by waiting
+                if time.monotonic() > since + within + LONGEST_DOUBT:
+                    raise
         time.sleep(0.01)
 
 
