@@ -68,13 +68,18 @@ class Answer:
         value = self.json.get("pid")
         return value if isinstance(value, int) and not isinstance(value, bool) else None
 
+    @property
+    def by_worker(self) -> bool:
+        """A worker has written it, which always says its number and its pid. (A task may have a worker, too.)"""
+        return self.worker is not None and self.pid is not None
+
     def says_close(self) -> bool:
         return "close" in self.headers.get("connection", "").lower()
 
     def __str__(self) -> str:
         took = f"{self.took * 1000:.0f} ms"
         if self.outcome == "answer":
-            by = f" from worker {self.worker}" if self.worker is not None else ""
+            by = f" from worker {self.worker}" if self.by_worker else ""
             return f"{self.method} {self.path}: {self.status}{by} after {took}"
         if self.outcome == "waiting":
             return f"{self.method} {self.path}: no {'whole ' if self.problem else ''}answer within {took}{self.problem}"
@@ -97,10 +102,13 @@ class Exchange:
     def finish(self, outcome: Outcome, now: float, problem: str = "") -> None:
         self.answer = Answer(outcome, self.method, self.path, self.started, now, self.status, self.headers, self.body,
                              self.conn, problem)
-        self.event.end, self.event.status, self.event.worker, self.event.pid = now, self.status or None, self.answer.worker, self.answer.pid
+        self.event.end, self.event.status, self.event.pid = now, self.status or None, self.answer.pid
+        self.event.worker = self.answer.worker if self.answer.by_worker else None
         self.event.data["told"] = str(self.answer)
         if isinstance(version := self.answer.json.get("version"), str):
             self.event.data["version"] = version
+        if isinstance(task := self.answer.json.get("taskId"), str) and self.event.method == "POST":
+            self.event.data["taskId"] = task
         self.event.text = "" if outcome == "answer" else SAID.get(outcome, problem)
         self.ended.set()
 

@@ -10,6 +10,7 @@ from .events import Event, EventLog
 from .timeline_journal import entries
 from .timeline_processes import Processes
 
+TOLD = ("note", "request", "raw", "signal", "death")
 LIMIT = 40
 PAUSE = 0.2
 """Seconds between two steps from which on a `sleep` is worth a line."""
@@ -50,16 +51,16 @@ def lines(log: EventLog) -> list[str]:
     """Curl and kill lines with what came of them, up to the verdict; equal neighbours are joined."""
     everything = log.all()
     verdict = max((event.t for event in everything if event.kind == "judged"), default=float("inf"))
-    events = [event for event in everything if event.kind in ("note", "request", "raw", "signal", "death") and event.t <= verdict]
+    events = [event for event in everything if event.kind in TOLD and event.t <= verdict]
     if not events:
         return []
     start = events[0].t
     endings = told_endings(log, everything)
-    masters = {event.cluster: event.pid or 0 for event in events if event.text == "start"}
-    kept = kept_alive(events)
+    teller = Teller.of(everything, verdict)
+    kept = kept_alive(events, teller.tasks)
     steps: list[Step] = []
     for event in events:
-        line, outcome = tell(event, masters, verdict)
+        line, outcome = teller.tell(event)
         if (connection := kept.get((event.cluster, event.conn))) is not None and event.kind == "request":
             line = connection.line(event)
         line = endings.get((event.cluster, event.pid), line) if event.kind == "death" else line
@@ -74,7 +75,7 @@ def lines(log: EventLog) -> list[str]:
             steps[-1].last = event.t
         else:
             steps.append(Step(line, [outcome], event.t, event.t))
-    steps += last_steps(events, masters, start, verdict)
+    steps += last_steps(events, teller, start)
     shown: list[str] = []
     before: Step | None = None
     for step in steps:
@@ -91,17 +92,13 @@ def lines(log: EventLog) -> list[str]:
     return shown
 
 
-def last_steps(events: list[Event], masters: dict[int, int], start: float, verdict: float) -> list[Step]:
+def last_steps(events: list[Event], teller: Teller, start: float) -> list[Step]:
     """Ends what still ran at the verdict, or the next lines that are pasted would find its port taken."""
-    if verdict == float("inf"):
+    if (end := teller.verdict) == float("inf"):
         return []
     gone = {(event.cluster, event.pid) for event in events if event.kind == "death"}
-    return [Step(f"kill -KILL ${name_of(cluster, masters)}", [f"{verdict - start:6.2f} s  the verdict; it was still there"], verdict, verdict)
-            for cluster, pid in masters.items() if (cluster, pid) not in gone]
-
-
-def name_of(cluster: int, masters: dict[int, int]) -> str:
-    return f"master{cluster if len(masters) > 1 else ''}"
+    return [Step(f"kill -KILL ${teller.master(cluster)}", [f"{end - start:6.2f} s  the verdict; it was still there"], end, end)
+            for cluster, pid in teller.masters.items() if (cluster, pid) not in gone]
 
 
 def at_once(before: Step, line: str, t: float) -> bool:
@@ -125,12 +122,13 @@ class Kept:
         return line
 
 
-def kept_alive(events: list[Event]) -> dict[tuple[int, int | None], Kept]:
-    """The connections with more than one request, if they are few and none has a body."""
+def kept_alive(events: list[Event], tasks: dict[str, str]) -> dict[tuple[int, int | None], Kept]:
+    """The connections with more than one request, if they are few and none has a body or asks for a task, whose id the shell has to put in."""
     requests = [event for event in events if event.kind == "request"]
     counts = Counter((event.cluster, event.conn) for event in requests)
     several = [one for one, count in counts.items() if count > 1]
-    bodies = {(event.cluster, event.conn) for event in requests if event.data.get("body")}
+    bodies = {(event.cluster, event.conn) for event in requests
+              if event.data.get("body") or any(task in (event.path or "") for task in tasks)}
     return {} if len(several) > FEW else {one: Kept(f"c{one[0]}_{one[1]}") for one in several if one not in bodies}
 
 
@@ -147,36 +145,91 @@ def told_endings(log: EventLog, events: list[Event]) -> dict[tuple[int, int | No
     return found
 
 
-def tell(event: Event, masters: dict[int, int], verdict: float) -> tuple[str, str]:
-    master = name_of(event.cluster, masters)
-    url = f"http://127.0.0.1:{port(event.cluster)}"
-    if event.kind == "note":
-        if event.text != "start":
-            return f"# {event.text}", ""
+@dataclass
+class Teller:
+    """How a shell does what the check did: with names where the grading had numbers of its own."""
+
+    masters: dict[int, int]
+    """Cluster → pid."""
+    verdict: float
+    ports: dict[str, int]
+    """Port that a cluster had in the grading → the one that it has for a person."""
+    tasks: dict[str, str]
+    """Id of a task that is asked for later → the shell's variable for it."""
+    workers_answer: bool
+
+    @classmethod
+    def of(cls, events: list[Event], verdict: float) -> Teller:
+        """`events`: all of the check."""
+        paths = [event.path for event in events if event.path]
+        submitted = [str(event.data["taskId"]) for event in events if event.data.get("taskId")]
+        ids = [task for task in submitted if any(task in path for path in paths)]
+        ready = [(event.text.partition(" workers=")[0].rpartition(":")[2], port(event.cluster)) for event in events if event.kind == "ready"]
+        return cls({event.cluster: event.pid or 0 for event in events if event.text == "start"}, verdict, dict(ready),
+                   {task: f"t{number}" for number, task in enumerate(dict.fromkeys(ids), 1)}, any(event.worker for event in events))
+
+    def master(self, cluster: int) -> str:
+        return f"master{cluster if len(self.masters) > 1 else ''}"
+
+    def path(self, event: Event) -> str:
+        """A task that was submitted again has another id."""
+        found = event.path or ""
+        for task, name in self.tasks.items():
+            found = found.replace(task, f"${name}")
+        return found
+
+    def tell(self, event: Event) -> tuple[str, str]:
+        """A line, and what came of it."""
+        if event.kind == "note":
+            return self.start(event) if event.text == "start" else (f"# {event.text}", "")
+        if event.kind == "signal":
+            return self.kill(event)
+        if event.kind == "death":
+            if event.pid == self.masters.get(event.cluster):
+                return f'wait ${self.master(event.cluster)}; echo "exit code $?"', "the master is gone"
+            return f"# pid {event.pid} is gone", ""
+        if event.kind == "raw":
+            data = re.sub(r"(\r\nHost: [^\r]*:)\d+", rf"\g<1>{port(event.cluster)}", event.data.get("bytes", ""))
+            return open_line("c", event.cluster) + send_line("c", data[:120] + ("…" if len(data) > 120 else "")), self.outcome(event)
+        return self.request(event), self.outcome(event)
+
+    def start(self, event: Event) -> tuple[str, str]:
         settings = dict(event.data.get("settings", {}))
-        if settings.get("PORT") == "0":
-            settings["PORT"] = str(port(event.cluster))
+        if (wanted := settings.get("PORT")) is not None:
+            settings["PORT"] = str(port(event.cluster) if wanted == "0" else self.ports.get(wanted, wanted))
         words = " ".join(f"{name}={shlex.quote(value)}" for name, value in settings.items())
-        return f"{words} {event.data.get('program')} & {master}=$!; sleep 1", f"pid {event.pid}"
-    if event.kind == "signal":
-        return kill_line(event, master)
-    if event.kind == "death":
-        if event.pid == masters.get(event.cluster):
-            return f'wait ${master}; echo "exit code $?"', "the master is gone"
-        return f"# pid {event.pid} is gone", ""
-    ended = event.end is not None and event.end <= verdict
-    outcome = (f"{event.status}" if event.status else event.text) if ended else "no answer while we looked"
-    if ended and event.end is not None:
-        outcome += f" after {(event.end - event.t) * 1000:.0f} ms"
-    told = [f"worker {event.worker}"] if event.worker else []
-    told += [f"connection {event.conn}"] if event.conn is not None else []
-    by = f" ({', '.join(told)})" if told else ""
-    if event.kind == "raw":
-        data = re.sub(r"(\r\nHost: [^\r]*:)\d+", rf"\g<1>{port(event.cluster)}", event.data.get("bytes", ""))
-        return open_line("c", event.cluster) + send_line("c", data[:120] + ("…" if len(data) > 120 else "")), outcome + by
-    method = "" if event.method == "GET" else " -I" if event.method == "HEAD" else f" -X {event.method}"
-    body = f" -d {shlex.quote(event.data['body'])}" if event.data.get("body") else ""
-    return f"curl -sSi{method}{body} {url}{event.path} &", outcome + by
+        return f"{words} {event.data.get('program')} & {self.master(event.cluster)}=$!; sleep 1", f"pid {event.pid}"
+
+    def request(self, event: Event) -> str:
+        body = event.data.get("body", "")
+        if body.endswith("…") or not body.isprintable() or "\ufffd" in body:
+            return f"# {event.method} {self.path(event)} with a body that no line can show: {body[:40]!r} …"
+        method = "" if event.method == "GET" else " -I" if event.method == "HEAD" else f" -X {event.method}"
+        words = f"{method}{f' -d {shlex.quote(body)}' if body else ''} http://127.0.0.1:{port(event.cluster)}{self.path(event)}"
+        if name := self.tasks.get(event.data.get("taskId", "")):
+            return f"{name}=$(curl -sS{words} | grep -o '[0-9a-f-]\\{{36\\}}'); echo ${name}"
+        return f"curl -sSi{words} &"
+
+    def outcome(self, event: Event) -> str:
+        ended = event.end is not None and event.end <= self.verdict
+        outcome = (f"{event.status}" if event.status else event.text) if ended else "no answer while we looked"
+        if ended and event.end is not None:
+            outcome += f" after {(event.end - event.t) * 1000:.0f} ms"
+        told = [f"worker {event.worker}"] if event.worker else []
+        told += [f"connection {event.conn}"] if event.conn is not None else []
+        return outcome + (f" ({', '.join(told)})" if told else "")
+
+    def kill(self, event: Event) -> tuple[str, str]:
+        name, to, master = event.text.removeprefix("SIG"), str(event.data.get("to", "")), self.master(event.cluster)
+        if to == "group":
+            return f"kill -{name} -- -${master}", ""
+        if to == "master":
+            return f"kill -{name} ${master}", ""
+        if to.startswith("worker"):
+            more = "; if another has your request, its answers name its pid" if self.workers_answer else ""
+            return f"kill -{name} $(pgrep -P ${master} | sed -n -e {to.split()[1]}p)", f"{to}, here pid {event.pid}{more}"
+        choice = f"pgrep -n -P ${master}" if to == "the new worker" else f"pgrep -P ${master} | shuf -n 1"
+        return f"kill -{name} $({choice})", f"{to}, here pid {event.pid}"
 
 
 def port(cluster: int) -> int:
@@ -194,15 +247,3 @@ def send_line(name: str, data: str) -> str:
     for plain, said in (("\\", "\\\\"), ("'", "\\047"), ("\r", "\\r"), ("\n", "\\n"), ("%", "%%")):
         data = data.replace(plain, said)
     return f"(printf '{data}' >&${name})"
-
-
-def kill_line(event: Event, master: str) -> tuple[str, str]:
-    name, to = event.text.removeprefix("SIG"), str(event.data.get("to", ""))
-    if to == "group":
-        return f"kill -{name} -- -${master}", ""
-    if to.startswith("worker"):
-        number = to.split()[1]
-        return f"kill -{name} $(pgrep -P ${master} | sed -n -e {number}p)", f"{to}, here pid {event.pid}; if another has your request, its answers name its pid"
-    if to == "master":
-        return f"kill -{name} ${master}", ""
-    return f"kill -{name} {event.pid}", to

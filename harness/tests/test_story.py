@@ -4,6 +4,7 @@ from __future__ import annotations
 import socket
 import struct
 import subprocess
+import uuid
 from typing import Any
 
 import pytest
@@ -131,3 +132,44 @@ def test_bytes_that_were_sent_name_the_port_of_the_lines() -> None:
     log.add("raw", t=1.0, cluster=1, conn=1, method="GET", path="/", data={"bytes": sent})
     (line,) = lines(log)
     assert line.count("41813") == 2 and "\\r\\nHost: 127.0.0.1:8000\\r\\nX-Half" in line
+
+
+def test_a_task_that_is_asked_for_later_has_a_name() -> None:
+    """A pasted submission gets another id."""
+    log = EventLog()
+    ids = [str(uuid.uuid4()) for _ in range(2)]
+    for number, task in enumerate(ids):
+        log.add("request", t=1.0 + number / 100, cluster=1, conn=1, method="POST", path="/task", end=1.001, status=202,
+                data={"taskId": task, "body": '{"n": 1}'})
+    asked(log, 1.1, 1, f"/task/{ids[1]}")
+    asked(log, 1.2, 1, f"/task/{ids[1]}")
+    unnamed, named, twice = lines(log)
+    assert unnamed.startswith("curl -sSi -X POST -d '{\"n\": 1}' http://127.0.0.1:8000/task &")
+    assert twice.startswith("for i in $(seq 2); do curl -sSi http://127.0.0.1:8000/task/$t1 &")
+    curl = f"curl() {{ echo '{{\"status\":\"queued\",\"taskId\":\"{ids[0]}\"}}'; }}"
+    done = subprocess.run(["bash", "-c", f"{curl}\n{named}\necho again $t1"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{ids[0]}\nagain {ids[0]}\n"
+
+
+@pytest.mark.parametrize("body", ["\ufffd\ufffd{}", "[[[[[…", "a\x00b"])
+def test_a_body_that_no_line_can_show_is_no_line(body: str) -> None:
+    log = EventLog()
+    log.add("request", t=1.0, cluster=1, conn=1, method="POST", path="/task", end=1.1, status=400, data={"body": body})
+    assert lines(log)[0].startswith("# POST /task with a body that no line can show: ")
+
+
+def test_a_port_that_is_taken_is_taken_again() -> None:
+    log = EventLog()
+    for number, wanted in ((1, "0"), (2, "43743")):
+        log.add("note", t=number, cluster=number, pid=MASTER * number, text="start", data={"settings": {"PORT": wanted}, "program": "ex5"})
+    log.add("ready", t=1.5, cluster=1, pid=MASTER, text="ready url=http://127.0.0.1:43743 workers=4 pid=100")
+    assert [line.split()[0] for line in lines(log) if "ex5" in line] == ["PORT=8000", "PORT=8000"]
+
+
+@pytest.mark.parametrize(("to", "chosen"), [("the new worker", "pgrep -n -P $master"), ("a worker", "pgrep -P $master | shuf -n 1")])
+def test_nobody_elses_process_is_killed(to: str, chosen: str) -> None:
+    """When a line is pasted, a pid of the grading may be somebody's."""
+    log = EventLog()
+    log.add("note", t=1.0, cluster=1, pid=MASTER, text="start")
+    log.add("signal", t=1.1, cluster=1, pid=WORKER, text="SIGKILL", data={"to": to})
+    assert lines(log)[-1].startswith(f"kill -KILL $({chosen})   #")
