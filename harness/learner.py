@@ -122,11 +122,17 @@ def table() -> int:
     for number in range(1, 6):
         standing = standings.get(str(number), Standing())
         passed = f"{standing.passed} of {ITEMS}" if standing.results else "-"
-        failed = ", ".join(dict.fromkeys(name_of(one.item) for one in standing.failed)) or "-"
+        failed = listed(sorted({one.item for one in standing.failed}))
         solution = "earned" if standing.earned else "seen before" if standing.agreed else "-"
         shown.add_row(folder_of(number).name, passed, failed, standing.graded or "-", solution)
     Console(highlight=False).print(shown)
     return 0
+
+
+def listed(items: list[int]) -> str:
+    numbers = [str(item) for item in items if item != COMMON]
+    common = ["common ground"] if COMMON in items else []
+    return "; ".join([f"item{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}"] * bool(numbers) + common) or "-"
 
 
 def main() -> int:

@@ -50,7 +50,8 @@ class TestItem1Waiting:
             raise CheckFailed("the master has no child process", expected="the workers compute, the master serves")
 
     @check(expected="with all four workers stopped, four tasks are processing, one on each, and just those after them wait",
-           likely="tasks wait although a worker is free, or a worker is given a second task while it has one, or those at work count as waiting",
+           likely="tasks wait although a worker is free, since nobody hands out the next one when a result comes; or a worker is given a second "
+                  "task while it has one, or those at work count as waiting",
            hint="a worker is free or has one task; only when none is free a task stays in the queue", seconds=0.7)
     def test_tasks_wait_only_when_all_are_busy(self, lab: Lab) -> None:
         """Four tasks are at work, one on each worker; only those after them wait"""
@@ -162,7 +163,7 @@ class TestItem2Order:
 
     @check(expected="the task of a worker that is killed is started again before all that wait, with attempts 2; the others keep their order",
            likely="it is put at the back of the queue, or is lost, or is not counted as a second attempt",
-           hint="a dead worker's task goes to the front of the queue", seconds=0.3)
+           hint="a dead worker's task goes to the front of the queue, and its next start counts as another attempt", seconds=0.3)
     def test_killed_workers_task_goes_first(self, lab: Lab) -> None:
         """The task of a killed worker goes first"""
         cluster = lab.start()
@@ -237,7 +238,9 @@ class TestItem3Followed:
             after = pool.submit(cluster, "fibonacci", 12)
             pool.await_completed(cluster, [after], "a task after the failed one")
             pool.expect_numbers(cluster, "tasks", "then", failed=1, completed=1, requeued=most - 1)
-            expect_error(cluster.client.get(f"/task/{name}"), 404, identified=False)  # RESULT_LIMIT=1: failed ones are forgotten, too
+            if (answer := cluster.client.get(f"/task/{name}")).status != 404:
+                raise CheckFailed(f"{answer}, although another task has been finished since, with RESULT_LIMIT=1", expected="404",
+                                  likely="finished tasks are never forgotten, or failed ones are not", hint="a failed task is a finished one, too")
 
     @check(expected="404 with an error for ids that were never given",
            likely="an unknown id is answered with 200 and an empty task", hint="look the id up; what is not there is 404", seconds=0.1)
@@ -314,7 +317,9 @@ class TestItem4Backpressure:
             strange = [answer for answer in answers if answer.status not in (202, 429)]
             names = [pool.accepted(answer) for answer in answers if answer.status == 202]
             if strange or len(names) != QUEUE or len(set(names)) != len(names):
-                raise CheckFailed(f"{len(names)} of 60 were accepted" + (f"; {strange[0]}" if strange else ""), expected=f"{QUEUE}, and 429 to the others")
+                off_by_one = abs(len(names) - QUEUE) == 1 and not strange
+                raise CheckFailed(f"{len(names)} of 60 were accepted" + (f"; {strange[0]}" if strange else ""), expected=f"{QUEUE}, and 429 to the others",
+                                  likely="the limit is off by one, or the look at the queue and the push are two steps" if off_by_one else "")
             pool.release(cluster)
             pool.await_completed(cluster, [*at_work, *names])
 

@@ -202,7 +202,9 @@ class Cluster:
             answer = self.client.get("/stats", patience=3)
             listed = answer.json.get("perWorker")
             if answer.status != 200 or not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
-                raise CheckFailed(f"{answer}, body {answer.body[:200]!r}", expected="200 to /stats, `perWorker` with an object for each worker")
+                raise CheckFailed(f"{answer}, body {answer.body[:200]!r}", expected="200 to /stats, `perWorker` with an object for each worker",
+                                  likely="`/stats` does not tell of the workers yet; most checks look there for them",
+                                  hint="`/stats` first: then these checks can say more")
             found = {one["worker"]: one["pid"] for one in listed if isinstance(one.get("pid"), int) and isinstance(one.get("worker"), int)}
             if len(found) == self.workers and all(map(processes.alive, found.values())):
                 self.slots = found

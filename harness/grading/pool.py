@@ -51,7 +51,7 @@ def submit(cluster: Cluster, kind: str, n: object, connection: Connection | None
 
 def accepted(answer: Answer) -> str:
     if answer.outcome != "answer" or answer.status != 202:
-        raise CheckFailed(f"{answer}, body {answer.body[:200]!r}", expected="202 to POST /task")
+        raise CheckFailed(f"{answer}, body {answer.body[:200]!r}", expected="202 to POST /task", **why_not_accepted(answer))
     expect_form(answer, identified=False)
     task, status = answer.json.get("taskId"), answer.json.get("status")
     try:
@@ -62,6 +62,16 @@ def accepted(answer: Answer) -> str:
         raise CheckFailed(f"{answer}: Location {answer.headers.get('location')!r}, body {answer.json}",
                           expected=f"Location: /task/{task}, status queued")
     return str(task)
+
+
+def why_not_accepted(answer: Answer) -> dict[str, str]:
+    if answer.outcome == "waiting":
+        return {"likely": "a handler waits for ever: for a mutex that its own thread holds, or for what only that thread could do",
+                "hint": "which locks are held when something is sent, or handed out?"}
+    if answer.status == 400:
+        return {"likely": "what is right is refused: `n` is kept as a floating-point number, or in a type that does not hold it",
+                "hint": "every whole number from 0 to 2^63-1 must come through unchanged"}
+    return {}
 
 
 def submit_patiently(cluster: Cluster, connection: Connection, kind: str, n: int) -> str:
@@ -109,7 +119,8 @@ def shown(answer: Answer, name: str) -> Body:
     bad += ["startedAt"] if status == "queued" and not body.get("attempts") and body.get("startedAt") is not None else []
     if bad:
         raise CheckFailed(f"{answer}, status {status}: wrong or missing {', '.join(sorted(set(bad)))} in {body}",
-                          expected="what is known, and nothing that is not known yet")
+                          expected="what is known, and nothing that is not known yet; `worker` only while one has the task, or has completed it",
+                          likely="what is shown does not follow the status", hint="go through the statuses: which fields has a task then?")
     return body
 
 
@@ -220,7 +231,10 @@ def stats(cluster: Cluster) -> Body:
            if not isinstance(body.get(group), dict) or not whole(body[group].get(key))]
     rows = body.get("perWorker")
     if answer.status != 200 or bad or not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise CheckFailed(f"{answer}: no whole number in {', '.join(bad) or 'perWorker'}; body {answer.body[:400]!r}")
+        raise CheckFailed(f"{answer}: no whole number in {', '.join(bad) or 'perWorker'}; body {answer.body[:400]!r}",
+                          expected="200 to /stats with all that the exercise's README names",
+                          likely="`/stats` lacks something, or does not answer; most checks look there for what goes on",
+                          hint="`/stats` first: then these checks can say more")
     slots = [row.get("worker") for row in rows]
     wanted_slots = [slot for slot in range(1, cluster.workers + 1) if slot in slots]  # one without a process may be left out
     if slots != wanted_slots or any(not isinstance(row.get("busy"), bool) for row in rows):

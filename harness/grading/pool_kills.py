@@ -61,7 +61,9 @@ def await_failed(cluster: Cluster, name: str, most: int) -> pool.Body:
     began = time.monotonic()
     while (body := pool.task(cluster, name))["status"] != "failed":
         if body["attempts"] > most:
-            raise CheckFailed(f"after {most} deaths the task is {body['status']} with attempts {body['attempts']}", expected="failed")
+            raise CheckFailed(f"after {most} deaths the task is {body['status']} with attempts {body['attempts']}", expected="failed",
+                              likely="it has one attempt too many, or goes round for ever",
+                              hint="when the worker of attempt MAX_ATTEMPTS has died, there is no other")
         if overdue(began, within):
             cluster.refuse_late(within, began, f"after {most} deaths: the task is {body['status']}, not failed")
         time.sleep(0.01)

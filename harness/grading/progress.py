@@ -3,7 +3,8 @@
     {"1": {"graded": "2026-11-26 12:30",              when the starter was last graded as a whole
            "results": {"1": "pass", "2": "fail"},     what its items got then
            "failed": [{"check": "TestItem2…::test_…", "item": 2, "title": "…"}],
-                                                      what failed when last tried, be it in a part of a grading; in the checklist's order
+                                                      what failed when last tried, be it in a part of a grading; in the checklist's order,
+                                                      what a whole grading could not judge behind what has failed in it
            "hints": {"2": 1},                         how many hints were given for an item (0: common ground)
            "earned": false,                           all items have passed once
            "agreed": false}}                          the learner has asked for the solution before that
@@ -103,16 +104,17 @@ def take(standing: Standing, checklist: Checklist) -> None:
         standing.earned = standing.earned or checklist.passed == len(checklist.counted)
         there = {id_ for item in checklist.items for id_ in item.planned}
         standing.failed = [one for one in standing.failed if one.check in there]
-    standing.failed = still_failed(standing.failed, tried, checklist.order)
+    standing.failed = still_failed(standing.failed, tried, checklist.order, checklist.whole)
 
 
-def still_failed(before: list[Failure], tried: list[Record], order: list[str]) -> list[Failure]:
-    """What was not judged now stays as it was. `order` is that of the checklist, in which all are listed."""
+def still_failed(before: list[Failure], tried: list[Record], order: list[str], whole: bool) -> list[Failure]:
+    """What was not judged now stays as it was: behind what has failed now, if `whole` was graded. `order` is that of the checklist."""
     judged = {one.id for one in tried if one.result in ("pass", "fail")}
     found = [one for one in before if one.check not in judged]
     found += [Failure(one.id, one.item, one.title) for one in tried if one.result == "fail"]
     place_of = {check: number for number, check in enumerate(order)}
-    return sorted(found, key=lambda one: (one.item if one.item != COMMON else sys.maxsize, place_of.get(one.check, sys.maxsize)))
+    return sorted(found, key=lambda one: (whole and one.check not in judged, one.item if one.item != COMMON else sys.maxsize,
+                                          place_of.get(one.check, sys.maxsize)))
 
 
 # ----- reading what an older kit, or a hand, may have written

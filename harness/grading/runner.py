@@ -1,6 +1,7 @@
 """Runs one check: looks at what it builds on, judges how it ended, keeps what happened."""
 from __future__ import annotations
 
+import re
 import time
 import traceback
 from typing import Callable
@@ -12,6 +13,8 @@ from .story import lines
 from .timeline import picture
 from .verdict import Bound, BoundBroken, CheckFailed, Inconclusive, Record
 from .wrote import last_lines
+
+STILL_TO_DO = re.compile(r"STEP \d+ is still to do")
 
 
 def blocked(run: Run, needed: dict[str, str]) -> tuple[str, str] | None:
@@ -53,6 +56,7 @@ def run_check(record: Record, cls: type, function: Callable[..., None], lab: Lab
     lab.run.put_result(record.id, record.result)
     try:
         if record.result == "fail":
+            record.likely = "; or ".join(filter(None, [still_to_do(lab), record.likely]))
             record.wrote = last_lines([cluster.whole_lines() for cluster in lab.clusters], record.seen)
         record.notes = lab.finish()
     except Exception as fault:
@@ -65,6 +69,12 @@ def run_check(record: Record, cls: type, function: Callable[..., None], lab: Lab
     record.seconds = record.seconds if record.result != "skipped" else 0.0
     if lab.run.keeps_timelines and record.result != "skipped":
         keep_timeline(lab, record, bound)
+
+
+def still_to_do(lab: Lab) -> str:
+    """What a starter says of a step when it comes there."""
+    said = (STILL_TO_DO.search(line) for cluster in lab.clusters for line in cluster.output())
+    return next((f"{found.group()}, as the program says itself" for found in said if found), "")
 
 
 def keep_timeline(lab: Lab, record: Record, bound: Bound | None) -> None:

@@ -153,13 +153,15 @@ def test_what_is_earned_while_the_question_is_asked_is_not_lost(monkeypatch: pyt
 
 
 def test_the_common_ground_comes_last() -> None:
-    failed = progress.still_failed([Failure("a", 0, ""), Failure("b", 3, "")], [Record("c", 1, "", "fail")], ["c", "b", "a"])
+    failed = progress.still_failed([Failure("a", 0, ""), Failure("b", 3, "")], [Record("c", 1, "", "fail")], ["c", "b", "a"], whole=False)
     assert [one.item for one in failed] == [1, 3, 0]
 
 
 def test_the_failures_of_an_item_are_in_the_checklists_order() -> None:
     before, tried = [Failure(check, 2, "") for check in ("gone", "c", "a")], [Record("d", 2, "", "fail"), Record("b", 2, "", "fail")]
-    assert [one.check for one in progress.still_failed(before, tried, ["a", "b", "c", "d"])] == ["a", "b", "c", "d", "gone"]
+    order = ["a", "b", "c", "d"]
+    assert [one.check for one in progress.still_failed(before, tried, order, whole=False)] == ["a", "b", "c", "d", "gone"]
+    assert [one.check for one in progress.still_failed(before, tried, order, whole=True)] == ["b", "d", "a", "c", "gone"], "who failed now goes first"
     items = [Item(1, "item 1", {f"TestItem1::test_{name}": name for name in ("first", "second")})]
     checklist = Checklist(Exercise(number=1, name="toy", folder="", start_first=""), items)
     for name in ("second", "first"):
@@ -210,7 +212,7 @@ def test_the_table_shows_all_exercises() -> None:
     code, output = learner("progress")
     rows = {line.split()[0].partition("_")[0]: line for line in output.splitlines()}
     assert code == 0 and set(rows) == {"exercise", "ex1", "ex2", "ex3", "ex4", "ex5"} and "\x1b" not in output
-    assert "3 of 5" in rows["ex1"] and "item 3, item 5" in rows["ex1"] and "earned" not in rows["ex1"] and "of 5" not in rows["ex2"]
+    assert "3 of 5" in rows["ex1"] and "items 3, 5" in rows["ex1"] and "earned" not in rows["ex1"] and "of 5" not in rows["ex2"]
     graded("pass", "pass", "pass", "pass", "pass")
     assert "earned" in learner("progress")[1]
 

@@ -145,3 +145,11 @@ def test_a_program_is_called_by_the_name_that_was_given(tmp_path: Path) -> None:
 def test_a_program_that_never_starts_fails_its_check(tmp_path: Path) -> None:
     graded = grade(tmp_path, PASSING, program=server(tmp_path, "sys.exit('no')"))
     assert graded.code == 1 and "ended with exit code 1 before its ready line" in graded.check("test_good")["seen"]
+
+
+@pytest.mark.parametrize(("says", "likely"), [
+    ("12:00:00.000 master[1] STEP 4 is still to do: nobody was started", "STEP 4 is still to do, as the program says itself; or the weather"),
+    ("all is done", "the weather")])
+def test_a_step_that_is_still_to_do_is_a_likely_cause(tmp_path: Path, says: str, likely: str) -> None:
+    graded = grade(tmp_path, MIXED, program=server(tmp_path, f"print({says!r}, flush=True)"))
+    assert graded.check("test_bad")["likely"] == likely
