@@ -37,6 +37,15 @@ TEST_F(HttpDrainTest, CloseAfterAnswerMarksEachLastAnswer) {
   EXPECT_TRUE(await_closed(CloseReason::answer, 3));
 }
 
+TEST_F(HttpDrainTest, AServerThatWasNeverStartedIsDrainedAtOnce) {
+  make();
+  server->begin_drain();
+  EXPECT_TRUE(server->drained());
+  const auto cut = server->cut();
+  EXPECT_EQ(cut.requests + cut.half_sent, 0U);
+  EXPECT_EQ(server->activity().connections, 0U);
+}
+
 TEST_F(HttpDrainTest, StopAcceptingLeavesNewConnectionsToWhoAcceptsNext) {
   start();
   auto kept = connect();

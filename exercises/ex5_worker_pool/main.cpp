@@ -63,7 +63,7 @@ std::string sha256(std::string_view text) {
 
 // STEP 1: the three computations
 // fibonacci: by plain recursion, fibonacci(0) = 0, fibonacci(1) = 1; results reach beyond 32 bits. is_prime: by trial division,
-// for every n up to 2^63-1 (mind that d * d may not fit). hash_chain: n hashes in all, the first of "start", each further one of
+// for every n up to 2^63-1 (d * d must fit its type: a signed one of 64 bits does not hold it). hash_chain: n hashes in all, the first of "start", each further one of
 // the hex digits of the last.
 // TODO: three functions that compute.
 std::uint64_t fibonacci(std::uint64_t n) {
@@ -260,8 +260,8 @@ inline int Pool::failed() const {
 // A task as GET /task/<id> shows it.
 Json describe(const Task& task) {
   // STEP 5: show a task
-  // taskId, type, n, status, result, error, worker, attempts, queuedAt, startedAt, finishedAt, durationMs. What is not known yet
-  // is left out.
+  // taskId, type, n, status, result, error, worker, attempts, queuedAt, startedAt, finishedAt, durationMs (from startedAt on). What is
+  // not known yet is left out, and `worker` unless one has the task or has completed it.
   // TODO: what is known.
   static_cast<void>(task);
   return Json::object();
@@ -317,7 +317,8 @@ void work(Worker& worker, const bool& told_to_leave) {
 inline Json Pool::stats() const {
   // STEP 9: statistics
   // `workers` (total, available, busy), `queue` (size, max), `tasks` (submitted, completed, failed, rejected, requeued), and
-  // `perWorker` with an object for each slot: worker, pid, busy, taskId, completed. What is not there is left out.
+  // `perWorker` with an object for each slot: worker, pid, busy, taskId, completed. What is not there is left out. `total` counts
+  // slots, `rejected` what a full queue has refused.
   // TODO: count, list.
   for (const auto& count : {submitted_, completed_, rejected_, requeued_, settings_.max_queue}) {
     static_cast<void>(count);
@@ -343,7 +344,8 @@ bool end_cluster(Master& master, Pool& pool, HttpServer& server, cluster::Listen
   // STEP 11: the end
   // Close the pool, and wait until it has finished, the timeout is over, or the end is forced by a second signal. Then let the
   // server finish its answers (half-sent requests are cut after 5 s), close the listening socket, and end the workers: all
-  // within the timeout. Lost are tasks that are not finished, those that have failed meanwhile, and requests that were cut.
+  // within the timeout. Lost are tasks that are not finished, those that have failed meanwhile, and requests that were cut, half-sent
+  // ones too.
   // TODO: close, wait, drain, end.
   static_cast<void>(pool);
   static_cast<void>(server);

@@ -51,13 +51,14 @@ class EventLoop {
   // anything else that happened, so that a death which a signal to the group has caused is seen after the signal.
   void on_signal(int signal, SignalHandler handler);
 
-  void post(Handler handler);            // any thread: run it in the loop, in order
+  void post(Handler handler);            // any thread, whatever locks it holds: run it in the loop, in order
   void at_end_of_turn(Handler handler);  // once, when the handlers of this turn have run
 
   // One turn: waits for something to happen, at most until the timeout (none: for ever), and handles it.
   void run_once(std::optional<std::chrono::nanoseconds> timeout = std::nullopt);
 
-  // Runs the loop until the condition holds or the timeout is over; tells whether it holds.
+  // Runs the loop until the condition holds or the timeout is over; tells whether it holds. The condition is looked at
+  // before the first turn, which is left out if it holds, and after each.
   // Never to be called from a handler (std::logic_error).
   bool wait_until(const std::function<bool()>& condition,
                   std::optional<std::chrono::nanoseconds> timeout = std::nullopt);

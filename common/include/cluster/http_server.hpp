@@ -23,7 +23,8 @@ class Worker;
 // handlers no hand-over, and slow handlers hold up nobody.
 //
 // Set routes and hooks before start(). Handlers and hooks are called by the server's threads, several at once. All other
-// functions may be called from any thread; from a hook only reply() and activity().
+// functions may be called from any thread, and without start() as well: there is no connection then. From a hook only
+// reply() and activity().
 class HttpServer {
  public:
   using Request = httplib::Request;

@@ -82,7 +82,7 @@ class Master {
   void on_death(DeathHandler handler);  // after everything that the worker had sent was handled
   void on_signal(std::initializer_list<int> signals, const EventLoop::SignalHandler& handler);
 
-  // The main line.
+  // The main line. wait_until() is EventLoop's.
   bool wait_until(const std::function<bool()>& condition,
                   std::optional<std::chrono::nanoseconds> timeout = std::nullopt);
   void announce_ready() const;  // prints the line `ready url=… workers=… pid=…`

@@ -43,13 +43,14 @@ class Worker {
 
   void ready();  // tells the master that this worker accepts work
   // Any thread. A message is a JSON object with a "type", as in {{"type", "drained"}}; anything else is refused
-  // (std::invalid_argument).
+  // (std::invalid_argument). It leaves at the end of the turn; what the main line has sent, before the loop waits
+  // again, or when the worker goes.
   void send(Json message);
-  void flush();  // what was sent leaves now, not at the end of the turn
+  void flush();                                                              // what was sent leaves now
   void post(EventLoop::Handler handler) { loop_.post(std::move(handler)); }  // any thread
   void on_message(const std::string& type, MessageHandler handler);  // a type without one is logged once
   void on_signal(std::initializer_list<int> signals, const EventLoop::SignalHandler& handler);
-  bool wait_until(const std::function<bool()>& condition,
+  bool wait_until(const std::function<bool()>& condition,  // as EventLoop's
                   std::optional<std::chrono::nanoseconds> timeout = std::nullopt);
 
  private:
