@@ -152,7 +152,7 @@ class TestItem2NewRequests:
                 raise CheckFailed(f"{answer}, {answer.started - signalled:.2f} s after the signal, while GET /slow was still "
                                   "being worked on by worker 2")
         drain.expect_held_to_the_end([held])
-        drain.expect_gone(cluster, held.wait(0).ended, AFTER_LAST_ANSWER)
+        drain.expect_gone(cluster, signalled, held.wait(0).ended, AFTER_LAST_ANSWER)
         after = cluster.client.get("/fast", patience=1)
         if after.outcome != "refused" and after.pid in cluster.watcher.seen:
             raise CheckFailed(f"after the end: {after}", expected="connection refused")
@@ -198,14 +198,14 @@ class TestItem3ActiveRequests:
         """Then the cluster ends with exit code 0"""
         cluster = lab.start()
         held = drain.hold(cluster, 1, [1, 2], "/slow") + drain.hold(cluster, 1, [1, 2], "/")
-        cluster.signal(SIGTERM)
+        signalled = cluster.signal(SIGTERM)
         answers = [exchange.wait(lab.figure("SLOW_MS") + 4) for exchange in held]
         for answer in answers:
             drain.expect_whole_while_draining(answer)
         last = max(answer.ended for answer in answers)
-        with drain.over_when_all_is_answered(cluster, last):
+        with drain.over_when_all_is_answered(cluster, signalled):
             cluster.expect_exit(0, last, AFTER_LAST_ANSWER)
-            cluster.expect_nothing_left(last, AFTER_LAST_ANSWER)
+        cluster.expect_nothing_left(last, AFTER_LAST_ANSWER)
 
 
 class TestItem4Timeout:

@@ -197,21 +197,21 @@ class TestItem4Errors:
            needs=("test_requests_and_errors_are_counted",))
     def test_thirty_errors_are_too_many(self, lab: Lab) -> None:
         """After 30 errors a worker is replaced, and its counters start afresh"""
-        cluster = lab.start()
+        cluster = lab.start({"HEARTBEAT_INTERVAL_MS": int(lab.pace(400, 1000))})
         before = dict(cluster.find_workers())
-        holder = health.pinned(cluster, 3)
-        holder.send("/", held_back=1)  # so that the old worker is there for a while, and goes on sending heartbeats
+        holder = health.pinned(cluster, 3)  # so that the old worker is there for a while, and goes on sending heartbeats
+        holder.send_raw(f"GET / HTTP/1.1\r\nHost: {cluster.client.host}\r\n".encode())
         failed = health.ask(health.pinned(cluster, 3), "/error", 30, 500)
         new = health.await_successor(cluster, 3, before[3], failed, health.bound(lab, cluster), "errors")
+        health.expect_left_alone(cluster, {**before, 3: new}, health.interval_of(lab, cluster) * 1.5, "all are healthy again",
+                                 likely="the heartbeats of the process that was replaced are taken for those of its successor",
+                                 hint="note heartbeats by pid, not by slot; ignore those of who was replaced")
+        holder.more(b"\r\n")
+        health.expect_gone(cluster, before[3], failed, health.bound(lab, cluster) + health.LEAVES_WITHIN, "errors")
         health.expect_reason(cluster, "errors")
         seen = health.vitals(health.pinned(cluster, 3))
         if seen["requests"] != 0 or seen["errors"] != 0:
             raise CheckFailed(f"the successor tells requests {seen['requests']}, errors {seen['errors']}", expected="0 and 0")
-        health.expect_left_alone(cluster, {**before, 3: new}, health.interval_of(lab, cluster) * 1.5, "all are healthy again",
-                                 likely="the heartbeats of the process that was replaced are taken for those of its successor",
-                                 hint="note heartbeats by pid, not by slot; ignore those of who was replaced")
-        holder.more(b"\n")
-        health.expect_gone(cluster, before[3], failed, health.bound(lab, cluster) + health.LEAVES_WITHIN, "errors")
 
     @check(expected="nine errors of nine requests, and ten of ten, are too few to judge: the worker is left alone",
            likely="the rate is judged from the first request on: 1 of 1 is 100 %", seconds=2.5,

@@ -31,6 +31,7 @@ PAUSE = 0.005
 SPREAD, LEAST = 20, 5
 """Of so many fresh connections for each worker every worker gets at least so many: the contract says it."""
 LONGEST_SEARCH = 30.0
+"""Seconds (and a quarter more) for a search in which every connection is answered."""
 LONGEST_SHOWN = 500
 """Characters of a line of output in a message."""
 CHILD_AGE = 0.06

@@ -124,7 +124,7 @@ def kill_again_and_again(cluster: Cluster, other: Connection, known: set[int]) -
         died = time.monotonic()
         if died - born > 0.8:
             raise Inconclusive("the harness was too slow to kill a worker within 1 s of its start")
-        cluster.log.add("signal", cluster=cluster.number, pid=pid, t=died, text="SIGKILL", data={"to": "worker 1"})
+        cluster.log.add("signal", cluster=cluster.number, pid=pid, t=died, text="SIGKILL", data={"to": "the new worker"})
         if other.get(cluster.exercise.probe, patience=2).status != 200:
             raise CheckFailed("the others do not serve while worker 1 keeps dying")
     return died, gaps

@@ -55,17 +55,18 @@ def window(cluster: Cluster, signalled: float, seconds: float) -> float:
 
 
 @contextmanager
-def over_when_all_is_answered(cluster: Cluster, since: float) -> Iterator[None]:
-    """Everything is answered, and yet somebody is still there: who tells whom that it is over is the mistake then, whatever the check is about."""
+def over_when_all_is_answered(cluster: Cluster, signalled: float) -> Iterator[None]:
+    """Everything is answered, and yet the master is still there: who tells whom that it is over is the mistake, whatever the check is about."""
     try:
         yield
     except BoundBroken as late:
-        if cluster.watcher.newcomers(since):
+        if cluster.watcher.newcomers(signalled):
             late.likely = "the code that replaces dead workers does not know that a shutdown is under way: there are new processes"
             late.hint = "replace a dead worker only while the cluster is not draining"
             raise
-        late.likely = ("all requests are answered, but nobody goes before the timeout: a worker does not tell the master that it has drained "
-                       "(or still counts a request, one that it turned away, for instance), or the master does not let the workers go then")
+        late.likely = ("all requests are answered, but the cluster does not end then: a worker does not tell the master that it has drained (or "
+                       "still counts a request, one that it turned away, for instance, or waits for idle connections: only active requests "
+                       "count), or the master waits for one that is dead, or does not let the workers go")
         late.hint = "follow the log from the last answer on: does each worker say that it has drained, and does the master then tell all to end?"
         raise
 
@@ -152,7 +153,8 @@ def why_not_503(answer: Answer, kept: bool) -> dict[str, str]:
         return {"likely": "the request was served: nobody has looked whether the worker drains before it was handled",
                 "hint": "ask for each request, when its last byte was read, whether the worker drains"}
     if answer.outcome in ("closed", "reset") and kept:
-        return {"likely": "the connection's own worker has closed it, or has ended: it had nothing left to do, but another one had",
+        return {"likely": "idle connections are closed at the signal, or the connection's own worker has ended: it had nothing left to do, "
+                          "but another one had",
                 "hint": "a worker that has drained stays and answers 503, until the master says that the whole cluster has drained"}
     if answer.outcome == "refused":
         return {"likely": "the listening socket was closed, or all workers have ended, before the last active request was answered",
@@ -176,10 +178,11 @@ def expect_held_to_the_end(held: list[Exchange], judged: bool = True) -> None:
         raise Inconclusive("the machine was so far behind that no request can be said to have come after the signal")
 
 
-def expect_gone(cluster: Cluster, since: float, within: float) -> None:
+def expect_gone(cluster: Cluster, signalled: float, since: float, within: float) -> None:
     """Master and workers are gone in time, whatever the exit code."""
-    with over_when_all_is_answered(cluster, since):
-        expect_processes_gone(cluster, list(cluster.watcher.seen), since, within, "after the last answer")
+    with over_when_all_is_answered(cluster, signalled):
+        expect_processes_gone(cluster, [cluster.pid], since, within, "after the last answer")
+    expect_processes_gone(cluster, list(cluster.watcher.seen), since, within, "after the last answer")
 
 
 def expect_processes_gone(cluster: Cluster, pids: list[int], since: float, within: float, when: str) -> None:
@@ -254,9 +257,9 @@ def expect_drained_together(cluster: Cluster, lab: Lab, send: Callable[[], float
     if serving and draining:
         said, served = ("worker " + ", ".join(sorted(map(str, some))) for some in (draining, serving))
         raise CheckFailed(f"after the signal {said} answered 503, but {served} still 200")
-    with over_when_all_is_answered(cluster, last):
+    with over_when_all_is_answered(cluster, signalled):
         cluster.expect_exit(0, last, 1.0)
-        cluster.expect_nothing_left(last, 1.0)
+    cluster.expect_nothing_left(last, 1.0)
 
 
 def expect_replaced(cluster: Cluster, slot: int, old: int, since: float, within: float, other: Connection | None = None) -> int:

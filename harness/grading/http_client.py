@@ -253,7 +253,7 @@ class Connection:
             self.client.log.add("close", conn=self.number, cluster=self.client.cluster, t=now, text=f"{how} by the program")
 
     def _learn(self, answer: Answer | None) -> None:
-        if answer is not None and answer.worker is not None:
+        if answer is not None and answer.by_worker:
             self.worker, self.pid = answer.worker, answer.pid
         self.told_to_close = self.told_to_close or answer is not None and answer.says_close()
 

@@ -34,6 +34,8 @@ from .verdict import Declaration, Exercise, Record
 HARNESS = Path(__file__).resolve().parent.parent
 ROOT = HARNESS.parent
 RECORD = "record"
+CLEARING = 10.0
+"""Seconds after a Ctrl+C in which another one is not heeded."""
 LEADER: pytest.StashKey[Leader] = pytest.StashKey()
 
 
@@ -289,13 +291,19 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         return
     session.config.pluginmanager.register(Listener(leader), "grading-listener")
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background process ignores it
-        signal.signal(signal.SIGINT, interrupt_once)
+        signal.signal(signal.SIGINT, Interrupt())
 
 
-def interrupt_once(number: int, frame: object) -> None:
-    """Ctrl+C ends the run and tells what is known by then. That is soon done, and a second Ctrl+C must not break it off."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    raise KeyboardInterrupt
+class Interrupt:
+    """Ctrl+C ends the run and tells what is known by then. That is soon done: a second Ctrl+C must not break it off at once."""
+
+    def __init__(self) -> None:
+        self.since = -CLEARING
+
+    def __call__(self, number: int, frame: object) -> None:
+        if time.monotonic() > self.since + CLEARING:
+            self.since = time.monotonic()
+            raise KeyboardInterrupt
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:

@@ -23,6 +23,8 @@ LOOKS_EVERY = 0.1
 LONGEST = 300.0
 STATUSES = ("queued", "processing", "completed", "failed")
 COUNTS = ("submitted", "completed", "failed", "rejected", "requeued")
+STATS_FIRST = {"likely": "`/stats` lacks something, or does not answer; most checks look there for what goes on",
+               "hint": "`/stats` first: then these checks can say more"}
 ENDLESS = ("fibonacci", 50)
 """A task that takes minutes in any language."""
 
@@ -69,7 +71,7 @@ def why_not_accepted(answer: Answer) -> dict[str, str]:
         return {"likely": "a handler waits for ever: for a mutex that its own thread holds, or for what only that thread could do",
                 "hint": "which locks are held when something is sent, or handed out?"}
     if answer.status == 400:
-        return {"likely": "what is right is refused: `n` is kept as a floating-point number, or in a type that does not hold it",
+        return {"likely": "a right order is refused: it is not read yet, or `n` is kept in a type that does not hold it, as a floating-point number",
                 "hint": "every whole number from 0 to 2^63-1 must come through unchanged"}
     return {}
 
@@ -233,8 +235,7 @@ def stats(cluster: Cluster) -> Body:
     if answer.status != 200 or bad or not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise CheckFailed(f"{answer}: no whole number in {', '.join(bad) or 'perWorker'}; body {answer.body[:400]!r}",
                           expected="200 to /stats with all that the exercise's README names",
-                          likely="`/stats` lacks something, or does not answer; most checks look there for what goes on",
-                          hint="`/stats` first: then these checks can say more")
+                          **(STATS_FIRST if answer.outcome in ("answer", "waiting") else {}))
     slots = [row.get("worker") for row in rows]
     wanted_slots = [slot for slot in range(1, cluster.workers + 1) if slot in slots]  # one without a process may be left out
     if slots != wanted_slots or any(not isinstance(row.get("busy"), bool) for row in rows):

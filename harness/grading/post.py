@@ -164,10 +164,11 @@ def expect_reply(cluster: Cluster, answer: Answer, to: int, message: str) -> Non
 
 def expect_replies_at_once(cluster: Cluster, count: int) -> None:
     """So many distinct messages at the same time, to all workers in turn: each gets the reply to its own."""
-    sent = [(number % cluster.workers + 1, f"distinct {number}") for number in range(count)]
+    sent = [(number % cluster.workers + 1, f"{number} of {count}") for number in range(count)]
     under_way = [cluster.client.start(send_path(receiver, message)) for receiver, message in sent]
-    for exchange, (receiver, message) in zip(under_way, sent):
-        expect_reply(cluster, exchange.wait(10), receiver, message)
+    answers = [exchange.wait(10) for exchange in under_way]
+    for answer, (receiver, message) in zip(answers, sent):
+        expect_reply(cluster, answer, receiver, message)
 
 
 def expect_in_time(cluster: Cluster, exchange: Exchange, lab: Lab, statuses: tuple[int, ...]) -> Answer:

@@ -48,7 +48,7 @@ def of_check(title: str, timeline: dict[str, Any], first: int) -> Iterator[Event
 
     yield from names(title, lanes, first, pids)
     for span in rows(timeline, "spans"):
-        if span["end"] > span["start"]:  # a viewer takes the beginning and the end of nothing for something unfinished
+        if span["end"] > span["start"]:  # it was over at once; speedscope would take it for something without an end
             yield event("X", f"{span['state']} {span['version']}".strip(), span["start"], span["lane"], cat="process", dur=length(span))
     for bar in rows(timeline, "bars"):
         yield event("X", f"{bar['what']}: {bar['told']}", bar["start"], bar["lane"], cat="request", dur=length(bar),

@@ -56,7 +56,7 @@ def run_check(record: Record, cls: type, function: Callable[..., None], lab: Lab
     lab.run.put_result(record.id, record.result)
     try:
         if record.result == "fail":
-            record.likely = "; or ".join(filter(None, [still_to_do(lab), record.likely]))
+            record.likely = "; or ".join(filter(None, [still_to_do(lab, record.seen), record.likely]))
             record.wrote = last_lines([cluster.whole_lines() for cluster in lab.clusters], record.seen)
         record.notes = lab.finish()
     except Exception as fault:
@@ -71,9 +71,10 @@ def run_check(record: Record, cls: type, function: Callable[..., None], lab: Lab
         keep_timeline(lab, record, bound)
 
 
-def still_to_do(lab: Lab) -> str:
-    """What a starter says of a step when it comes there."""
-    said = (STILL_TO_DO.search(line) for cluster in lab.clusters for line in cluster.output())
+def still_to_do(lab: Lab, seen: str) -> str:
+    """What a starter says of a step when it comes there, in its log or in an answer."""
+    told = [seen, *(line for cluster in lab.clusters for line in cluster.output())]
+    said = (STILL_TO_DO.search(line) for line in told)
     return next((f"{found.group()}, as the program says itself" for found in said if found), "")
 
 

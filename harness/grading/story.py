@@ -11,7 +11,12 @@ from .timeline_journal import entries
 from .timeline_processes import Processes
 
 TOLD = ("note", "request", "raw", "signal", "death")
-LIMIT = 40
+LIMIT, LAST = 40, 10
+"""Lines, and how many of them are the last ones."""
+NAMES = re.compile(r"t\d+=|.* & master\d*=\$!")
+TASK_ID = """sed -n 's/.*"taskId": *"\\([^"]*\\)".*/\\1/p'"""
+MOST_TASKS = 12
+"""Tasks that get a name. Of more of them it is only said that they were asked for."""
 PAUSE = 0.2
 """Seconds between two steps from which on a `sleep` is worth a line."""
 SHORT = 0.02
@@ -75,7 +80,11 @@ def lines(log: EventLog) -> list[str]:
             steps[-1].last = event.t
         else:
             steps.append(Step(line, [outcome], event.t, event.t))
-    steps += last_steps(events, teller, start)
+    return shortened([printable(line) for line in paced([*steps, *last_steps(events, teller, start)])])
+
+
+def paced(steps: list[Step]) -> list[str]:
+    """With the pauses between the steps that were worth one."""
     shown: list[str] = []
     before: Step | None = None
     for step in steps:
@@ -86,10 +95,21 @@ def lines(log: EventLog) -> list[str]:
             shown.append(f"sleep {pause:.1f}")
         shown.append(step.shown())
         before = before if step.line.startswith("#") else step
-    if len(shown) > LIMIT:
-        left = len(shown) - LIMIT
-        shown = shown[:LIMIT - 10] + [f"# … {left} more steps …"] + shown[-10:]
     return shown
+
+
+def shortened(shown: list[str]) -> list[str]:
+    """Of many lines the first and the last, and of those between what gives a name to something."""
+    if len(shown) <= LIMIT:
+        return shown
+    middle = shown[LIMIT - LAST:-LAST]
+    kept = [line for line in middle if NAMES.match(line)]
+    return [*shown[:LIMIT - LAST], *kept, f"# … {len(middle) - len(kept)} more steps …", *shown[-LAST:]]
+
+
+def printable(line: str) -> str:
+    """What a program says must not become a line of its own when it is pasted."""
+    return "".join(character if character.isprintable() else "?" for character in line)
 
 
 def last_steps(events: list[Event], teller: Teller, start: float) -> list[Step]:
@@ -128,7 +148,7 @@ def kept_alive(events: list[Event], tasks: dict[str, str]) -> dict[tuple[int, in
     counts = Counter((event.cluster, event.conn) for event in requests)
     several = [one for one, count in counts.items() if count > 1]
     bodies = {(event.cluster, event.conn) for event in requests
-              if event.data.get("body") or any(task in (event.path or "") for task in tasks)}
+              if event.data.get("body") or last_of(event.path) in tasks}
     return {} if len(several) > FEW else {one: Kept(f"c{one[0]}_{one[1]}") for one in several if one not in bodies}
 
 
@@ -155,18 +175,18 @@ class Teller:
     ports: dict[str, int]
     """Port that a cluster had in the grading → the one that it has for a person."""
     tasks: dict[str, str]
-    """Id of a task that is asked for later → the shell's variable for it."""
+    """Id of a task that is asked for later → the shell's variable for it ("": there are too many)."""
     workers_answer: bool
 
     @classmethod
     def of(cls, events: list[Event], verdict: float) -> Teller:
         """`events`: all of the check."""
-        paths = [event.path for event in events if event.path]
-        submitted = [str(event.data["taskId"]) for event in events if event.data.get("taskId")]
-        ids = [task for task in submitted if any(task in path for path in paths)]
+        asked = {last_of(event.path) for event in events if event.path}
+        ids = dict.fromkeys(str(event.data["taskId"]) for event in events if event.data.get("taskId") in asked)
+        named = {task: f"t{number}" if len(ids) <= MOST_TASKS else "" for number, task in enumerate(ids, 1)}
         ready = [(event.text.partition(" workers=")[0].rpartition(":")[2], port(event.cluster)) for event in events if event.kind == "ready"]
-        return cls({event.cluster: event.pid or 0 for event in events if event.text == "start"}, verdict, dict(ready),
-                   {task: f"t{number}" for number, task in enumerate(dict.fromkeys(ids), 1)}, any(event.worker for event in events))
+        return cls({event.cluster: event.pid or 0 for event in events if event.text == "start"}, verdict, dict(ready), named,
+                   any(event.worker for event in events))
 
     def master(self, cluster: int) -> str:
         return f"master{cluster if len(self.masters) > 1 else ''}"
@@ -174,9 +194,8 @@ class Teller:
     def path(self, event: Event) -> str:
         """A task that was submitted again has another id."""
         found = event.path or ""
-        for task, name in self.tasks.items():
-            found = found.replace(task, f"${name}")
-        return found
+        name = self.tasks.get(last_of(found))
+        return f"{found.rpartition('/')[0]}/${{{name}}}" if name else found
 
     def tell(self, event: Event) -> tuple[str, str]:
         """A line, and what came of it."""
@@ -204,15 +223,17 @@ class Teller:
         body = event.data.get("body", "")
         if body.endswith("…") or not body.isprintable() or "\ufffd" in body:
             return f"# {event.method} {self.path(event)} with a body that no line can show: {body[:40]!r} …"
+        if self.tasks.get(last_of(event.path)) == "":
+            return f"# {event.method} of one of these tasks"
         method = "" if event.method == "GET" else " -I" if event.method == "HEAD" else f" -X {event.method}"
         words = f"{method}{f' -d {shlex.quote(body)}' if body else ''} http://127.0.0.1:{port(event.cluster)}{self.path(event)}"
         if name := self.tasks.get(event.data.get("taskId", "")):
-            return f"{name}=$(curl -sS{words} | grep -o '[0-9a-f-]\\{{36\\}}'); echo ${name}"
+            return f"{name}=$(curl -sS{words} | {TASK_ID}); echo ${name}"
         return f"curl -sSi{words} &"
 
     def outcome(self, event: Event) -> str:
         ended = event.end is not None and event.end <= self.verdict
-        outcome = (f"{event.status}" if event.status else event.text) if ended else "no answer while we looked"
+        outcome = (event.text or str(event.status)) if ended else "no answer while we looked"
         if ended and event.end is not None:
             outcome += f" after {(event.end - event.t) * 1000:.0f} ms"
         told = [f"worker {event.worker}"] if event.worker else []
@@ -230,6 +251,10 @@ class Teller:
             return f"kill -{name} $(pgrep -P ${master} | sed -n -e {to.split()[1]}p)", f"{to}, here pid {event.pid}{more}"
         choice = f"pgrep -n -P ${master}" if to == "the new worker" else f"pgrep -P ${master} | shuf -n 1"
         return f"kill -{name} $({choice})", f"{to}, here pid {event.pid}"
+
+
+def last_of(path: str | None) -> str:
+    return (path or "").rpartition("/")[2]
 
 
 def port(cluster: int) -> int:

@@ -36,7 +36,7 @@ WRONG = (
           (("  ++(draining_ ? refused_ : count_);\n", "  refused_ += draining_ ? 1 : 0;\n  ++count_;\n"),), "turned away",
           also={2: "a worker that has turned somebody away does not end before the timeout"}),
     Wrong("leaves-when-itself-drained", "a worker ends when it has drained itself, although another one has not", 2,
-          (("    worker.wait_until([&] { return orders.finish || orders.cut; });\n", ""),), "another one had"),
+          (("    worker.wait_until([&] { return orders.finish || orders.cut; });\n", ""),), "nothing left to do"),
     Wrong("nobody-lets-go", "the master does not tell the workers that all have drained", 3,
           (('  master.broadcast({{"type", in_time ? "finish" : "cut"}});\n', '  if (!in_time) {\n    master.broadcast({{"type", "cut"}});\n  }\n'),),
           "let the workers go", also={number: "everybody waits for the timeout there, too" for number in (2, 4, 5)}),

@@ -57,5 +57,5 @@ def test_and_no_longer(search: Callable[[Cluster], object], start: Callable[[str
 
 def test_what_was_found_at_last_is_not_called_missing(start: Callable[[str], Cluster]) -> None:
     """Five of each: that takes longer than the patience, which is over when the last one is found."""
-    cluster = start("range(33, 38)")
+    cluster = start("range(36, 41)")
     assert [len(found) for found in cluster.connections_to(5, patience=PATIENCE).values()] == [5, 5]

@@ -145,10 +145,63 @@ def test_a_task_that_is_asked_for_later_has_a_name() -> None:
     asked(log, 1.2, 1, f"/task/{ids[1]}")
     unnamed, named, twice = lines(log)
     assert unnamed.startswith("curl -sSi -X POST -d '{\"n\": 1}' http://127.0.0.1:8000/task &")
-    assert twice.startswith("for i in $(seq 2); do curl -sSi http://127.0.0.1:8000/task/$t1 &")
+    assert twice.startswith("for i in $(seq 2); do curl -sSi http://127.0.0.1:8000/task/${t1} &")
     curl = f"curl() {{ echo '{{\"status\":\"queued\",\"taskId\":\"{ids[0]}\"}}'; }}"
     done = subprocess.run(["bash", "-c", f"{curl}\n{named}\necho again $t1"], capture_output=True, text=True, check=True)
     assert done.stdout == f"{ids[0]}\nagain {ids[0]}\n"
+
+
+def many_tasks(log: EventLog, count: int) -> None:
+    for number in range(count):
+        log.add("request", t=1.0 + number / 1000, cluster=1, conn=1, method="POST", path="/task", end=1.001, status=202,
+                data={"taskId": f"{number:036}", "body": '{"n": 1}'})
+    for number in range(count):
+        asked(log, 2.0 + number / 1000, 1, f"/task/{number:036}")
+
+
+def test_of_many_tasks_none_has_a_name() -> None:
+    log = EventLog()
+    many_tasks(log, 24)
+    submitted, looked = lines(log)
+    assert submitted.startswith("for i in $(seq 24); do curl -sSi -X POST") and looked.startswith("# GET of one of these tasks   #")
+
+
+def test_an_id_with_something_behind_it_is_another() -> None:
+    log = EventLog()
+    many_tasks(log, 1)
+    asked(log, 3.0, 1, f"/task/{0:036}0")
+    assert f"/task/{0:036}0 &" in lines(log)[-1]
+
+
+def test_what_is_left_out_gives_nothing_a_name() -> None:
+    log = EventLog()
+    for number in (1, 2):
+        log.add("note", t=number, cluster=number, pid=MASTER * number, text="start", data={"program": "ex5"})
+        for turn in range(40):
+            asked(log, number + turn / 100, turn, f"/{turn}", number)
+    log.add("judged", t=4.0)
+    shown = lines(log)
+    assert sum("& master1=$!" in line for line in shown) == sum("& master2=$!" in line for line in shown) == 1
+    assert shown[-1].startswith("kill -KILL $master2") and any("more steps" in line for line in shown) and len(shown) < 45
+
+
+def test_what_a_program_says_is_no_line_of_its_own() -> None:
+    """Whoever grades somebody's program may paste what it made of its log."""
+    log = EventLog()
+    log.add("note", t=1.0, cluster=1, pid=MASTER, text="start")
+    log.add("child", t=1.1, cluster=1, pid=WORKER)
+    log.add("death", t=2.0, cluster=1, pid=WORKER)
+    log.add("death", t=2.1, cluster=1, pid=MASTER)
+    entry = {"t": 1.02, "pid": MASTER, "worker": 0, "peer": 2, "child": WORKER}
+    log.journals[1] = [{**entry, "event": "spawn"}, {**entry, "t": 2.0, "event": "exit", "status": 1, "name": "SIGKILL\ntouch /tmp/x\n#"}]
+    asked(log, 1.5, 1, "/a\ntouch /tmp/y")
+    assert not any(line.startswith("touch") for told in lines(log) for line in told.splitlines())
+
+
+def test_an_answer_that_was_cut_is_no_answer() -> None:
+    log = EventLog()
+    log.add("request", t=1.0, cluster=1, conn=1, method="GET", path="/", end=1.3, status=200, text="cut in the middle of the answer")
+    assert "cut in the middle of the answer after 300 ms" in lines(log)[0] and " 200 " not in lines(log)[0]
 
 
 @pytest.mark.parametrize("body", ["\ufffd\ufffd{}", "[[[[[…", "a\x00b"])

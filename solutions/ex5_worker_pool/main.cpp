@@ -63,8 +63,8 @@ std::string sha256(std::string_view text) {
 
 // STEP 1: the three computations
 // fibonacci: by plain recursion, fibonacci(0) = 0, fibonacci(1) = 1; results reach beyond 32 bits. is_prime: by trial division,
-// for every n up to 2^63-1 (d * d must fit its type: a signed one of 64 bits does not hold it). hash_chain: n hashes in all, the first of "start", each further one of
-// the hex digits of the last.
+// for every n up to 2^63-1 (d * d must fit its type: a signed one of 64 bits does not hold it). hash_chain: n hashes in all, the
+// first of "start", each further one of the hex digits of the last.
 std::uint64_t fibonacci(std::uint64_t n) {
   return n < 2 ? n : fibonacci(n - 1) + fibonacci(n - 2);
 }

@@ -23,8 +23,8 @@ class Worker;
 // handlers no hand-over, and slow handlers hold up nobody.
 //
 // Set routes and hooks before start(). Handlers and hooks are called by the server's threads, several at once. All other
-// functions may be called from any thread, and without start() as well: there is no connection then. From a hook only
-// reply() and activity().
+// functions may be called from any thread (from a hook only reply() and activity()), and but for resume_accepting()
+// without start(), too: there is no connection then.
 class HttpServer {
  public:
   using Request = httplib::Request;
@@ -37,8 +37,8 @@ class HttpServer {
     std::chrono::milliseconds request{5'000};  // from the first byte of a request to its last: over it 408
     std::chrono::milliseconds idle{75'000};    // an idle connection is closed after it
     std::chrono::milliseconds write{5'000};    // for a client that does not take its answer
-    std::size_t threads =
-        1'024;  // handlers that run at once: a further request goes to `refuse`, and `admit` is not asked
+    // Handlers that run at once. A further request goes to `refuse`, and `admit` is not asked.
+    std::size_t threads = 1'024;
   };
 
   enum class CloseReason {
@@ -68,8 +68,8 @@ class HttpServer {
     std::function<void(const Exchange&)> done;  // after the answer was sent, or could not be
     std::function<void(std::uint64_t connection)> opened;
     std::function<void(std::uint64_t connection, CloseReason reason)> closed;
-    // While close_after_answer() holds: a request (`done` was called before), a refusal or a connection has ended,
-    // and nothing is in flight or half-sent any more.
+    // While close_after_answer() holds, and nothing is in flight or half-sent: a request (`done` was called before),
+    // a refusal or a connection has ended, or a drain begins.
     std::function<void()> quiet;
   };
 
@@ -117,10 +117,10 @@ class HttpServer {
   std::chrono::milliseconds longest_in_flight() const;
 
   // The parts of a drain. stop_accepting(): when it returns, no new connection reaches this process; others that share
-  // the socket go on.
+  // the socket go on. resume_accepting(): idle connections have their usual time again, too; close_after_answer() stays
+  // in force.
   void stop_accepting();
-  void
-  resume_accepting();  // idle connections have their usual time again; close_after_answer() stays in force
+  void resume_accepting();
   void close_after_answer();  // every answer from now on says `Connection: close`
   void close_idle(
       std::chrono::milliseconds older_than = {});  // connections without a request, idle for so long

@@ -44,7 +44,7 @@ class Worker {
   void ready();  // tells the master that this worker accepts work
   // Any thread. A message is a JSON object with a "type", as in {{"type", "drained"}}; anything else is refused
   // (std::invalid_argument). It leaves at the end of the turn; what the main line has sent, before the loop waits
-  // again, or when the worker goes.
+  // again, or when the Worker is destroyed.
   void send(Json message);
   void flush();                                                              // what was sent leaves now
   void post(EventLoop::Handler handler) { loop_.post(std::move(handler)); }  // any thread
