@@ -81,7 +81,7 @@ def soak_lines(soak: tally.Tally) -> list[str]:
         return []
     return [REPEATED, "",
             f"`make soak` has repeated such gradings for {soak.seconds / 3600:.1f} hours in random order: without load, beside `stress-ng --cpu 2`, and beside its stressors of memory and "
-            "forks, each on one core and on two, with two gradings at a time. Of a wrong program only the item that must fail was graded. A wrong verdict is a defect: it is mended, and the counts of its program begin anew. The rates are one-sided bounds by Clopper and Pearson.", "",
+            "forks, each on one core and on two, with two gradings at a time. Of a wrong program only the item that must fail was graded. A wrong verdict is a defect, and so is a cause of inconclusive ones that can be mended: the counts of its program begin anew then. The rates are one-sided bounds by Clopper and Pearson.", "",
             f"| {' | '.join(tally.HEADINGS)} |", "|---|---|--:|--:|--:|--:|--:|",
             *(f"| {' | '.join(row)} |" for row in tally.rows(soak)), ""]
 

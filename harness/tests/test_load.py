@@ -6,7 +6,7 @@ from typing import Callable
 import pytest
 
 from grading.lab import Lab
-from grading.load import Asked, Load, Outcome
+from grading.load import Asked, Kind, Load, Outcome
 from grading.verdict import CheckFailed, Inconclusive
 
 CLOSES_IDLE = """
@@ -53,3 +53,17 @@ def test_a_connection_that_is_closed_too_soon_is_noticed(make_lab: Callable[[str
     lab.finish()
     with pytest.raises(CheckFailed, match="kept-alive connections: connection closed without an answer"):
         load.expect_nothing_dropped(0, load.asked[-1].ended)
+
+
+@pytest.mark.parametrize("kind, outcome, before, sent, doubtful", [
+    ("kept", "closed", 8.9, 10.0, True), ("kept", "reset", 8.9, 10.0, True), ("kept", "closed", 9.1, 10.0, False),
+    ("fresh", "closed", None, 11.1, True), ("fresh", "closed", None, 10.1, False), ("kept", "cut", 8.9, 10.0, False)])
+def test_a_connection_that_may_have_been_idle_for_long_proves_nothing(make_lab: Callable[[str], Lab], kind: Kind, outcome: Outcome,
+                                                                      before: float | None, sent: float, doubtful: bool) -> None:
+    """The client got no processor: it read the answer before, or sent this request, long after it could have."""
+    lab = make_lab("")
+    load = Load(lab.start(), fresh=1, kept=1)
+    load.asked.append(Asked(kind, 10.0, 12.0, outcome, idle=0.2, before=before, sent=sent))
+    with pytest.raises(Inconclusive if doubtful else CheckFailed, match="so slow" if doubtful else "1 were dropped"):
+        load.expect_nothing_dropped(0, 13)
+    lab.finish()
