@@ -244,6 +244,12 @@ class Cluster:
         enough = tries >= SPREAD * self.workers or last.worker is None or overdue(began, LONGEST_SEARCH)
         return overdue(began, patience) and enough
 
+    def ask_successor(self, slot: int, old: int) -> Answer | None:
+        """The first answer that another process in that slot gives now. Several connections at once: one alone would have to be lucky."""
+        answers = self.client.get_at_once(self.exercise.probe, 2 * self.workers, patience=0.5)
+        found = [answer for answer in answers if answer.worker == slot and answer.pid not in (old, None) and answer.status == 200]
+        return min(found, key=lambda answer: answer.ended) if found else None
+
     def pid_of(self, slot: int) -> int:
         if slot not in self.slots:
             self.find_workers()

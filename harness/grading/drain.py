@@ -265,18 +265,16 @@ def expect_drained_together(cluster: Cluster, lab: Lab, send: Callable[[], float
 def expect_replaced(cluster: Cluster, slot: int, old: int, since: float, within: float, other: Connection | None = None) -> int:
     """A new process answers in the slot in time; a kept-alive connection to another worker is served meanwhile."""
     while True:
-        answers = cluster.client.get_at_once(cluster.exercise.probe, 2 * cluster.workers, patience=0.5)  # one would have to be lucky
-        for answer in sorted(answers, key=lambda one: one.ended):
-            if answer.worker == slot and answer.pid not in (old, None) and answer.status == 200:
-                cluster.expect_within(within, since, answer.ended, f"the first answer of the new worker {slot}")
-                assert answer.pid is not None
-                cluster.slots[slot] = answer.pid
-                return answer.pid
+        answer = cluster.ask_successor(slot, old)
+        if answer is not None and answer.pid is not None:
+            cluster.expect_within(within, since, answer.ended, f"the first answer of the new worker {slot}")
+            cluster.slots[slot] = answer.pid
+            return answer.pid
         if other is not None:
             expect_whole(other.get(cluster.exercise.probe, patience=2))
         now = time.monotonic()
         if now > since + within + 2:
-            cluster.refuse_late(within, since, f"an answer of a new worker {slot} (none came; last: {answers[-1]})")
+            cluster.refuse_late(within, since, f"an answer of a new worker {slot} (none came)")
         time.sleep(0.01)
 
 

@@ -129,13 +129,11 @@ def interval_of(lab: Lab, cluster: Cluster) -> float:
 def await_successor(cluster: Cluster, slot: int, old: int, since: float, within: float, why: str) -> int:
     """Another process answers in the slot in time."""
     while True:
-        answers = cluster.client.get_at_once("/health", 2 * cluster.workers, patience=0.5)  # one would have to be lucky
-        for answer in sorted(answers, key=lambda one: one.ended):
-            if answer.worker == slot and answer.pid not in (old, None) and answer.status == 200:
-                cluster.expect_within(within, since, answer.ended, f"the first answer of the successor of worker {slot} ({why})")
-                assert answer.pid is not None
-                cluster.slots[slot] = answer.pid
-                return answer.pid
+        answer = cluster.ask_successor(slot, old)
+        if answer is not None and answer.pid is not None:
+            cluster.expect_within(within, since, answer.ended, f"the first answer of the successor of worker {slot} ({why})")
+            cluster.slots[slot] = answer.pid
+            return answer.pid
         if time.monotonic() > since + within + 2:
             try:
                 cluster.refuse_late(within, since, f"an answer of a successor of worker {slot} ({why}; none came)")
