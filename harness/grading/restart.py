@@ -26,6 +26,8 @@ QUIET_WITHIN = 3.0
 """Seconds after which a master is signalled although it is busy."""
 DRAIN_SLACK = 4.0
 """Seconds that an old worker may take to leave when it has nothing to do."""
+MOST_LISTS = 20
+"""Lists of children that one look takes at most."""
 ELF = b"\x7fELF"
 
 
@@ -214,8 +216,14 @@ class Sampler(threading.Thread):
         self.join()
 
     def _look(self) -> Sample:
-        now = time.monotonic()
-        return Sample(now, frozenset(pid for pid in processes.children(self.cluster.pid) if processes.alive(pid)))
+        """Who lives at one moment: nobody has come or gone between two equal lists. A list alone may lack some while another child ends
+        (proc(5), "children"), and who is in it may be gone, with a successor that is not, when it is asked whether he lives."""
+        for _ in range(MOST_LISTS):
+            now, listed = time.monotonic(), sorted(processes.children(self.cluster.pid))
+            living = frozenset(filter(processes.alive, listed))
+            if sorted(processes.children(self.cluster.pid)) == listed:
+                break
+        return Sample(now, living)
 
     def run(self) -> None:
         while not self._ending.wait(SAMPLE_SECONDS):

@@ -19,6 +19,17 @@ def sampler(looks: list[tuple[float, set[int]]], left: float) -> Sampler:
     return found
 
 
+@pytest.mark.parametrize("lists", [
+    [[1, 2, 3], [1, 2, 3, 4], [1, 2, 3, 4], [1, 2, 3, 4]],  # a sibling was left out, since another child ended just then
+    [[1, 2, 3, 9], [1, 2, 3, 4], [1, 2, 3, 4], [1, 2, 3, 4]],  # 9 was gone, and 4 had come, when 9 was looked at
+])
+def test_a_look_is_one_moment(lists: list[list[int]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("grading.restart.processes.children", lambda pid: lists.pop(0))
+    monkeypatch.setattr("grading.restart.processes.alive", lambda pid: pid != 9)
+    cluster: Any = SimpleNamespace(pid=0)
+    assert Sampler(cluster).samples[0].children == {1, 2, 3, 4}
+
+
 LOOKS = [(0.0, {OLD}), (1.0, {OLD}), (1.5, {OLD, NEW}), (2.0, {NEW})]
 
 
