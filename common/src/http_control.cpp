@@ -1,4 +1,5 @@
 // The engine's threads, and what the owner of the server and the time ask of it.
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -21,6 +22,11 @@ constexpr int events_per_wait = 64;
 bool has_input(const Connection& connection) {
   char byte = 0;
   return ::recv(connection.fd.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+bool connection_waits(int listener) {
+  pollfd watched{listener, POLLIN, 0};
+  return ::poll(&watched, 1, 0) > 0;
 }
 
 }  // namespace
@@ -70,7 +76,9 @@ std::optional<epoll_event> HttpServer::Engine::next_event() {
 void HttpServer::Engine::tick() {
   {
     const std::lock_guard lock(listener_mutex_);
-    if (accepting_) {
+    // Only if there is need: who went to the end of the queue at each tick would be reached by no connection that comes
+    // more seldom than the ticks.
+    if (accepting_ && (!armed_ || connection_waits(listener_))) {
       arm_listener(true);
     }
   }

@@ -163,13 +163,13 @@ struct Siblings : HttpLoadTest {
   }
   ~Siblings() override { gate.open(); }
   // Who answers fresh connections, made one after another, each after the servers had time to wait for the next.
-  std::vector<std::string> answering(int connections) {
+  std::vector<std::string> answering(int connections, std::chrono::milliseconds pause = 2ms) {
     std::vector<std::string> result;
     for (int i = 0; i < connections; ++i) {
       auto client = connect();
       const auto answer = client.ask(get("/"));
       result.push_back(answer ? answer->json()["worker"].get<std::string>() : "nobody");
-      client.quiet_for(2ms);
+      client.quiet_for(pause);
     }
     return result;
   }
@@ -195,6 +195,13 @@ TEST_F(Siblings, ConnectionsMadeOneAfterAnotherReachBothInTurn) {
   EXPECT_GE(reached["two"], 5);
   EXPECT_EQ(reached["one"] + reached["two"], 40);
   EXPECT_LE(longest_row, 12) << "the same one is woken again and again";
+}
+
+TEST_F(Siblings, BothAreReachedByConnectionsThatComeSeldom) {
+  std::map<std::string, int> reached;
+  for (const auto& name : answering(12, 110ms)) ++reached[name];  // at least one tick between any two
+  EXPECT_GE(reached["one"], 3);
+  EXPECT_GE(reached["two"], 3);
 }
 
 TEST_F(Siblings, TheOtherServesAllWhenOneStopsAcceptingAndBothWhenItResumes) {
