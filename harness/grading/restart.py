@@ -204,7 +204,10 @@ class Sampler(threading.Thread):
     def __init__(self, cluster: Cluster) -> None:
         super().__init__(daemon=True, name="sampler")
         self.cluster = cluster
-        self.samples = [self._look()]
+        first = self._look()
+        if first is None:
+            raise Inconclusive("the master's children come and go so fast that the harness cannot count them")
+        self.samples = [first]
         self._ending = threading.Event()
 
     def __enter__(self) -> Sampler:
@@ -215,19 +218,20 @@ class Sampler(threading.Thread):
         self._ending.set()
         self.join()
 
-    def _look(self) -> Sample:
+    def _look(self) -> Sample | None:
         """Who lives at one moment: nobody has come or gone between two equal lists. A list alone may lack some while another child ends
         (proc(5), "children"), and who is in it may be gone, with a successor that is not, when it is asked whether he lives."""
         for _ in range(MOST_LISTS):
             now, listed = time.monotonic(), sorted(processes.children(self.cluster.pid))
             living = frozenset(filter(processes.alive, listed))
             if sorted(processes.children(self.cluster.pid)) == listed:
-                break
-        return Sample(now, living)
+                return Sample(now, living)
+        return None
 
     def run(self) -> None:
         while not self._ending.wait(SAMPLE_SECONDS):
-            self.samples.append(self._look())
+            if (sample := self._look()) is not None:
+                self.samples.append(sample)
 
     def first_seen(self, pid: int) -> float:
         return next(sample.t for sample in self.samples if pid in sample.children)

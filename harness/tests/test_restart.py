@@ -1,6 +1,7 @@
 """What the looks at the master's children say about the order of comings and goings."""
 from __future__ import annotations
 
+import itertools
 from types import SimpleNamespace
 from typing import Any
 
@@ -28,6 +29,14 @@ def test_a_look_is_one_moment(lists: list[list[int]], monkeypatch: pytest.Monkey
     monkeypatch.setattr("grading.restart.processes.alive", lambda pid: pid != 9)
     cluster: Any = SimpleNamespace(pid=0)
     assert Sampler(cluster).samples[0].children == {1, 2, 3, 4}
+
+
+def test_children_that_never_stay_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    pids = itertools.count(2)
+    monkeypatch.setattr("grading.restart.processes.children", lambda pid: [1, next(pids)])
+    cluster: Any = SimpleNamespace(pid=0)
+    with pytest.raises(Inconclusive, match="come and go"):
+        Sampler(cluster)
 
 
 LOOKS = [(0.0, {OLD}), (1.0, {OLD}), (1.5, {OLD, NEW}), (2.0, {NEW})]
