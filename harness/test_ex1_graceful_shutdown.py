@@ -4,7 +4,7 @@ from __future__ import annotations
 import time
 from signal import SIGCONT, SIGINT, SIGKILL, SIGSTOP, SIGTERM
 
-from grading import drain, processes
+from grading import drain, processes, search
 from grading.common_http import HttpChecks, expect_error
 from grading.common_load import LoadChecks
 from grading.common_process import ProcessChecks, SpreadChecks
@@ -49,7 +49,7 @@ class TestItem1Start:
     def test_two_workers_answer(self, lab: Lab) -> None:
         """Two workers start as children of the master, and both answer"""
         cluster = lab.start()
-        found = cluster.find_workers()
+        found = search.find_workers(cluster)
         below = processes.children(cluster.pid)
         if cluster.workers != 2 or sorted(found) != [1, 2] or len(set(found.values())) != 2:
             raise CheckFailed(f"the ready line says {cluster.workers} workers; answers came from (slot: pid) {found}")
@@ -76,8 +76,8 @@ class TestItem1Start:
     def test_killed_worker_is_replaced(self, lab: Lab) -> None:
         """A killed worker is replaced within a second, in its slot, while the other one serves"""
         cluster = lab.start()
-        other = cluster.connections_to(1, [2])[2][0]
-        old = cluster.pid_of(1)
+        other = search.connections_to(cluster, 1, [2])[2][0]
+        old = search.pid_of(cluster, 1)
         killed = cluster.signal_worker(1, SIGKILL)
         drain.expect_replaced(cluster, 1, old, since=killed, within=1.0, other=other)
 
@@ -111,7 +111,7 @@ class TestItem2NewRequests:
     def test_kept_alive_connections_get_503(self, lab: Lab) -> None:
         """Connections that were open before get the same 503, never a 200"""
         cluster = lab.start()
-        idle = [one for found in cluster.connections_to(4).values() for one in found]
+        idle = [one for found in search.connections_to(cluster, 4).values() for one in found]
         held = drain.hold(cluster, 1, [2])
         signalled, judged = drain.begin(cluster, SIGTERM), 0
         for connection in idle:
@@ -128,7 +128,7 @@ class TestItem2NewRequests:
     def test_503_with_40_slow_requests(self, lab: Lab) -> None:
         """503 within 100 ms also when 40 slow requests are in flight"""
         cluster = lab.start({"SLOW_MS": int(lab.pace(1800, 5000))})
-        idle = [one for found in cluster.connections_to(3).values() for one in found]
+        idle = [one for found in search.connections_to(cluster, 3).values() for one in found]
         held = [cluster.client.start("/slow") for _ in range(40)]
         cluster.settle("/slow")
         signalled, judged = drain.begin(cluster, SIGTERM), 0
@@ -164,7 +164,7 @@ class TestItem2NewRequests:
     def test_idle_connections_do_not_delay(self, lab: Lab) -> None:
         """Ten idle connections do not delay the end: gone within 500 ms"""
         cluster = lab.start()
-        cluster.connections_to(3)
+        search.connections_to(cluster, 3)
         for _ in range(4):
             cluster.client.connect()
         signalled = cluster.signal(SIGTERM)
@@ -325,8 +325,8 @@ class TestItem5Together:
         """No orphan is left after SIGKILL of the master"""
         cluster = lab.start({"SLOW_MS": 20000, "WORKERS": 3})
         drain.hold(cluster, 1, [1, 2, 3])
-        stopped = cluster.pid_of(1)
-        others = [cluster.pid_of(2), cluster.pid_of(3)]
+        stopped = search.pid_of(cluster, 1)
+        others = [search.pid_of(cluster, 2), search.pid_of(cluster, 3)]
         cluster.signal_worker(1, SIGSTOP)
         killed = cluster.signal(SIGKILL)
         drain.expect_processes_gone(cluster, others, killed, 1.0, "after SIGKILL of the master")

@@ -5,7 +5,7 @@ import time
 from datetime import datetime, timedelta, timezone
 from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
 
-from grading import drain, processes, restart
+from grading import drain, processes, restart, search
 from grading.common_http import HttpChecks
 from grading.common_load import LoadChecks
 from grading.common_process import ProcessChecks, SpreadChecks
@@ -304,7 +304,7 @@ class TestItem4Version:
             raise CheckFailed(f"after a restart that was abandoned at the second slot the versions (slot: version) are {wanted}",
                               expected="1.1.0 in the slot that was done, 1.0.0 in the others")
         for slot in (done[0], kept[0]):
-            before = cluster.pid_of(slot)
+            before = search.pid_of(cluster, slot)
             killed = cluster.signal_worker(slot, SIGKILL)
             drain.expect_replaced(cluster, slot, before, since=killed, within=1.3)
         restart.expect_versions(cluster, wanted, f"after crashes in the slots {done[0]} and {kept[0]}")

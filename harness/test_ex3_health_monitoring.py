@@ -4,7 +4,7 @@ from __future__ import annotations
 import time
 from signal import SIGCONT, SIGKILL, SIGSTOP
 
-from grading import health, processes
+from grading import health, processes, search
 from grading.common_http import HttpChecks, expect_error
 from grading.common_load import LoadChecks
 from grading.common_process import ProcessChecks, SpreadChecks
@@ -45,7 +45,7 @@ class TestItem1Heartbeats:
     def test_first_heartbeat_comes_at_once(self, lab: Lab) -> None:
         """Every worker sends its first heartbeat as soon as it is ready"""
         cluster = lab.start()
-        for slot, pid in cluster.find_workers().items():
+        for slot, pid in search.find_workers(cluster).items():
             health.expect_vitals(cluster.client.get("/health", patience=3))
             first = health.await_heartbeats(cluster, slot, 1, 2.0)[0]
             ready = health.ready_at(cluster, pid)
@@ -83,7 +83,7 @@ class TestItem2Silence:
     def test_stopped_worker_is_replaced(self, lab: Lab) -> None:
         """A stopped worker is replaced after the timeout, and not before"""
         cluster = lab.start({"HEARTBEAT_TIMEOUT_MS": int(lab.pace(1500, 10000))})
-        before = dict(cluster.find_workers())
+        before = dict(search.find_workers(cluster))
         health.await_heartbeats(cluster, 1, 1, 3)
         cluster.signal_worker(1, SIGSTOP)
         time.sleep(0.05)  # what was sent just before is noted by then
@@ -103,7 +103,7 @@ class TestItem2Silence:
         """A worker that is silent for less than the timeout is left alone"""
         timeout = lab.pace(2.0, 10.0)
         cluster = lab.start({"HEARTBEAT_TIMEOUT_MS": int(timeout * 1000)})
-        before = dict(cluster.find_workers())
+        before = dict(search.find_workers(cluster))
         stopped = cluster.signal_worker(1, SIGSTOP)
         time.sleep(max(0.0, stopped + timeout / 2 - time.monotonic()))
         cluster.signal_worker(1, SIGCONT)
@@ -124,10 +124,10 @@ class TestItem3Memory:
         cluster = lab.start({"MEMORY_LIMIT_MB": NO_LIMIT_MB, "LEAK_MB": 20})
         connection = health.pinned(cluster, 1)
         base = health.vitals(connection)["memoryBytes"]
-        expect_close(base, processes.resident(cluster.pid_of(1)), 4 * MIB)
+        expect_close(base, processes.resident(search.pid_of(cluster, 1)), 4 * MIB)
         health.ask(connection, "/leak", 2, 200)
         grown = health.vitals(connection)["memoryBytes"]
-        expect_close(grown, processes.resident(cluster.pid_of(1)), 4 * MIB)
+        expect_close(grown, processes.resident(search.pid_of(cluster, 1)), 4 * MIB)
         if not 36 * MIB <= grown - base <= 60 * MIB:
             raise CheckFailed(f"memoryBytes was {base / MIB:.1f} MiB, and {grown / MIB:.1f} MiB after two /leak with LEAK_MB=20",
                               expected="40 MiB more")
@@ -138,7 +138,7 @@ class TestItem3Memory:
     def test_memory_bytes_goes_down_too(self, lab: Lab) -> None:
         """`memoryBytes` is the size now, not the largest that it ever was"""
         cluster = lab.start({"WORKERS": 1, "MEMORY_LIMIT_MB": NO_LIMIT_MB})
-        pid = cluster.pid_of(1)
+        pid = search.pid_of(cluster, 1)
         health.swell(cluster)
         began = time.monotonic()
         while True:
@@ -159,7 +159,7 @@ class TestItem3Memory:
         first = lab.start({"MEMORY_LIMIT_MB": NO_LIMIT_MB})
         base = max(int(health.vitals(health.pinned(first, slot))["memoryBytes"]) for slot in (1, 2, 3)) // MIB
         cluster = lab.start({"MEMORY_LIMIT_MB": base + 60, "LEAK_MB": 20})
-        before = dict(cluster.find_workers())
+        before = dict(search.find_workers(cluster))
         connection = health.pinned(cluster, 2)
         health.ask(connection, "/leak", 2, 200)
         health.expect_left_alone(cluster, before, health.interval_of(lab, cluster) * 2.2,
@@ -198,7 +198,7 @@ class TestItem4Errors:
     def test_thirty_errors_are_too_many(self, lab: Lab) -> None:
         """After 30 errors a worker is replaced, and its counters start afresh"""
         cluster = lab.start({"HEARTBEAT_INTERVAL_MS": int(lab.pace(400, 1000))})
-        before = dict(cluster.find_workers())
+        before = dict(search.find_workers(cluster))
         holder = health.pinned(cluster, 3)  # so that the old worker is there for a while, and goes on sending heartbeats
         holder.send_raw(f"GET / HTTP/1.1\r\nHost: {cluster.client.host}\r\n".encode())
         failed = health.ask(health.pinned(cluster, 3), "/error", 30, 500)
@@ -219,7 +219,7 @@ class TestItem4Errors:
     def test_few_requests_are_not_judged(self, lab: Lab) -> None:
         """9 errors of 9 requests, and 10 of 10, are left alone"""
         cluster = lab.start()
-        before = dict(cluster.find_workers())
+        before = dict(search.find_workers(cluster))
         connection = health.pinned(cluster, 1)
         for count, total, likely in ((9, 9, ""), (1, 10, "as many as ERROR_RATE_MIN_REQUESTS are taken for enough: more are wanted")):
             health.ask(connection, "/error", count, 500)
@@ -231,7 +231,7 @@ class TestItem4Errors:
     def test_fifteen_per_cent_is_left_alone(self, lab: Lab) -> None:
         """15 % errors are left alone"""
         cluster = lab.start()
-        before = dict(cluster.find_workers())
+        before = dict(search.find_workers(cluster))
         connection = health.pinned(cluster, 2)
         health.ask(connection, "/", 11, 200)  # so that no early share is over the limit by chance
         for number in range(120):
@@ -253,7 +253,7 @@ class TestItem5Replacement:
     def test_only_the_sick_one_and_service_goes_on(self, lab: Lab) -> None:
         """Only the sick one is replaced, and service is never interrupted"""
         cluster = lab.start({"ERROR_RATE_MIN_REQUESTS": 60})
-        before = dict(cluster.find_workers())
+        before = dict(search.find_workers(cluster))
         with Load(cluster, fresh=12, kept=0) as load:
             connection = health.pinned(cluster, 2)
             began = time.monotonic()
@@ -273,7 +273,7 @@ class TestItem5Replacement:
     def test_report_lines(self, lab: Lab) -> None:
         """The report comes every interval and tells the truth"""
         cluster = lab.start()
-        workers = dict(cluster.find_workers())
+        workers = dict(search.find_workers(cluster))
         connection = health.pinned(cluster, 2)
         health.ask(connection, "/", 4, 200)
         failed = health.ask(connection, "/error", 1, 500)
@@ -301,7 +301,7 @@ class TestItem5Replacement:
     def test_report_counts_restarts(self, lab: Lab) -> None:
         """The report counts restarts, and tells the reason of the last"""
         cluster = lab.start()
-        before = dict(cluster.find_workers())
+        before = dict(search.find_workers(cluster))
         failed = health.ask(health.pinned(cluster, 1), "/error", 30, 500)
         killed = cluster.signal_worker(3, SIGKILL)
         new = {1: health.await_successor(cluster, 1, before[1], failed, health.bound(lab, cluster), "errors"), 2: before[2],
@@ -319,7 +319,7 @@ class TestItem5Replacement:
     def test_load_alone_replaces_nobody(self, lab: Lab) -> None:
         """Ten seconds of load replace nobody"""
         cluster = lab.start({"MEMORY_LIMIT_MB": NO_LIMIT_MB, "HEARTBEAT_TIMEOUT_MS": 10000})
-        before = dict(cluster.find_workers())
+        before = dict(search.find_workers(cluster))
         with Load(cluster, fresh=8, kept=8) as load:
             began = time.monotonic()
             health.expect_left_alone(cluster, before, 10.0, "all workers are healthy")

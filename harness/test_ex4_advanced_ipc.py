@@ -4,7 +4,7 @@ from __future__ import annotations
 import time
 from signal import SIGCONT, SIGKILL, SIGSTOP
 
-from grading import drain, memory, post
+from grading import drain, memory, post, search
 from grading.cluster import raise_own_limit
 from grading.common_http import HttpChecks, expect_error, expect_form
 from grading.common_load import LoadChecks
@@ -40,7 +40,7 @@ class TestItem1Stats:
     def test_stats_list_all_workers(self, lab: Lab) -> None:
         """`/stats` lists all workers, with sums"""
         cluster = lab.start()
-        workers = cluster.find_workers()
+        workers = search.find_workers(cluster)
         for answer in (cluster.client.get("/stats", patience=5) for _ in range(8)):
             rows = post.expect_stats(cluster, answer, [])
             post.expect_sums(answer, rows)
@@ -54,7 +54,7 @@ class TestItem1Stats:
     def test_counts_move(self, lab: Lab) -> None:
         """Counts move as requests and messages are made"""
         cluster = lab.start()
-        connections = {slot: found[0] for slot, found in cluster.connections_to(1).items()}
+        connections = {slot: found[0] for slot, found in search.connections_to(cluster, 1).items()}
         before = post.expect_stats(cluster, connections[1].get("/stats", patience=5), [])
         for _ in range(5):
             post.expect_json(connections[2].get("/", patience=5), 200)
@@ -75,7 +75,7 @@ class TestItem1Stats:
     def test_a_hundred_at_once(self, lab: Lab) -> None:
         """100 `/stats` at once all succeed"""
         cluster = lab.start({"REQUEST_TIMEOUT_MS": 5000})
-        cluster.find_workers()
+        search.find_workers(cluster)
         exchanges = [cluster.client.start("/stats") for _ in range(100)]
         for exchange in exchanges:
             post.expect_stats(cluster, exchange.wait(10), [])
@@ -94,7 +94,7 @@ class TestItem2Broadcast:
     def test_broadcast_is_seen_by_everyone_once(self, lab: Lab) -> None:
         """A broadcast is in everyone's `/messages`, once each"""
         cluster = lab.start()
-        connections = {slot: found[0] for slot, found in cluster.connections_to(1).items()}
+        connections = {slot: found[0] for slot, found in search.connections_to(cluster, 1).items()}
         for sender, connection in connections.items():
             message = f"to all from {sender}"
             body = post.expect_json(connection.get(post.broadcast_path(message), patience=5), 200)
@@ -140,7 +140,7 @@ class TestItem3Send:
     def test_the_receiver_replies(self, lab: Lab) -> None:
         """The right receiver gets it, only it, and replies itself"""
         cluster = lab.start()
-        connections = {slot: found[0] for slot, found in cluster.connections_to(1).items()}
+        connections = {slot: found[0] for slot, found in search.connections_to(cluster, 1).items()}
         for sender, connection in connections.items():
             for receiver in connections:
                 message = f"{sender} to {receiver}"
@@ -169,7 +169,7 @@ class TestItem3Send:
         """A slot is reachable again when its worker was killed and replaced"""
         cluster = lab.start()
         sender = post.pinned(cluster, 1)
-        old = cluster.pid_of(2)
+        old = search.pid_of(cluster, 2)
         killed = cluster.signal_worker(2, SIGKILL)
         drain.expect_replaced(cluster, 2, old, since=killed, within=1.0)
         post.expect_reply(cluster, sender.get(post.send_path(2, "are you there"), patience=5), 2, "are you there")
@@ -201,7 +201,7 @@ class TestItem4Timeouts:
         """With a worker stopped, `/stats` is answered in time with what there is"""
         cluster = lab.start()
         asked = post.pinned(cluster, 1)
-        cluster.find_workers()
+        search.find_workers(cluster)
         cluster.signal_worker(2, SIGSTOP)
         answer = asked.get("/stats", patience=post.timeout(lab) + 3)
         cluster.expect_within(post.timeout(lab), answer.started, answer.ended, "the answer to /stats with worker 2 stopped")
@@ -219,7 +219,7 @@ class TestItem4Timeouts:
     def test_send_to_a_stopped_worker(self, lab: Lab) -> None:
         """`/send` to a stopped worker is 504 in time, and disturbs nobody"""
         cluster = lab.start()
-        connections = {slot: found for slot, found in cluster.connections_to(2).items()}
+        connections = {slot: found for slot, found in search.connections_to(cluster, 2).items()}
         cluster.signal_worker(2, SIGSTOP)
         held = connections[1][0].send(post.send_path(2, "for later"))
         number = 0
@@ -239,7 +239,7 @@ class TestItem4Timeouts:
     def test_replies_out_of_order(self, lab: Lab) -> None:
         """Replies that come out of order reach just their callers"""
         cluster = lab.start({"REQUEST_TIMEOUT_MS": 10000})
-        connections = cluster.connections_to(6)
+        connections = search.connections_to(cluster, 6)
         cluster.signal_worker(2, SIGSTOP)
         held = [(one.send(post.send_path(2, f"first {number}")), f"first {number}") for number, one in enumerate(connections[1][:3])]
         cluster.settle("/send/2")
@@ -259,7 +259,7 @@ class TestItem4Timeouts:
     def test_late_answers_do_no_harm(self, lab: Lab) -> None:
         """Late answers do no harm, and nothing stays pending"""
         cluster = lab.start()
-        connections = cluster.connections_to(5)
+        connections = search.connections_to(cluster, 5)
         cluster.signal_worker(2, SIGSTOP)
         held = [one.send(post.send_path(2, f"late {number}")) for number, one in enumerate(connections[1][:4])]
         for exchange in held:
@@ -282,7 +282,7 @@ class TestItem4Timeouts:
         """The death of the receiver is 502 at once"""
         cluster = lab.start({"REQUEST_TIMEOUT_MS": 10000})
         sender = post.pinned(cluster, 1)
-        cluster.find_workers()
+        search.find_workers(cluster)
         cluster.signal_worker(2, SIGSTOP)
         held = sender.send(post.send_path(2, "farewell"))
         cluster.settle("/send/2")
@@ -293,7 +293,7 @@ class TestItem4Timeouts:
             cluster.refuse_late(post.QUICK, killed, "the answer to the sender after the receiver's death")
         expect_error(answer, 502)
         cluster.expect_within(post.QUICK, killed, answer.ended, "the 502 after the receiver's death")
-        drain.expect_replaced(cluster, 2, cluster.pid_of(2), since=killed, within=1.0)
+        drain.expect_replaced(cluster, 2, search.pid_of(cluster, 2), since=killed, within=1.0)
         post.await_nothing_pending(cluster, 1.0)
 
     @check(expected="as long as slot 2 has no process, since its workers died young and the next one has to wait: 502 at once",
@@ -318,12 +318,12 @@ class TestItem4Timeouts:
         """A successor does not get the answer to its predecessor"""
         cluster = lab.start({"REQUEST_TIMEOUT_MS": 10000})
         sender = post.pinned(cluster, 1)
-        cluster.find_workers()
+        search.find_workers(cluster)
         for slot in (2, 3):
             cluster.signal_worker(slot, SIGSTOP)
         sender.send(post.send_path(2, "of the dead"))
         cluster.settle(post.send_path(2, "of the dead"))
-        old = cluster.pid_of(1)
+        old = search.pid_of(cluster, 1)
         killed = cluster.signal_worker(1, SIGKILL)
         drain.expect_replaced(cluster, 1, old, since=killed, within=1.0)
         held = post.pinned(cluster, 1).send(post.send_path(3, "of the successor"))
@@ -348,7 +348,7 @@ class TestItem5AllEndpoints:
     def test_two_hundred_sends_at_once(self, lab: Lab) -> None:
         """200 concurrent sends each get their own reply"""
         cluster = lab.start({"REQUEST_TIMEOUT_MS": 5000})
-        cluster.find_workers()
+        search.find_workers(cluster)
         try:
             post.expect_replies_at_once(cluster, 200)
         except Inconclusive:
@@ -376,7 +376,7 @@ class TestItem5AllEndpoints:
     def test_ten_thousand_messages(self, lab: Lab) -> None:
         """10,000 messages leave memory bounded, and the last 100 are kept"""
         cluster = lab.start({"REQUEST_TIMEOUT_MS": 10000})
-        connections = cluster.connections_to(4)
+        connections = search.connections_to(cluster, 4)
         reader = post.pinned(cluster, 1)
         for number in range(300):
             post.expect_json(connections[1][0].get(post.broadcast_path(f"warm {number}"), patience=10), 200)
@@ -397,7 +397,7 @@ class TestItem5AllEndpoints:
         if not raise_own_limit(1300):
             raise Inconclusive("the harness itself may not open that many files here (ulimit -Hn)")
         cluster = lab.start({"REQUEST_TIMEOUT_MS": int(lab.pace(1000, 5000))})  # it is waited for again and again
-        connections = cluster.connections_to(1)
+        connections = search.connections_to(cluster, 1)
         cluster.signal_worker(2, SIGSTOP)
         crowd = [cluster.client.connect() for _ in range(1000)]  # a stopped worker takes none of them
         for turn in range(5):

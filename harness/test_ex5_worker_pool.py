@@ -5,7 +5,7 @@ import time
 import uuid
 from signal import SIGCONT, SIGINT, SIGKILL, SIGTERM
 
-from grading import drain, memory, pool, pool_kills, pool_results, processes
+from grading import drain, memory, pool, pool_kills, pool_results, processes, search
 from grading.common_http import HttpChecks, expect_error
 from grading.common_load import LoadChecks
 from grading.common_process import ProcessChecks
@@ -114,7 +114,7 @@ class TestItem1Waiting:
         cluster = lab.start()
         done = pool.submit_all(cluster, 4)
         pool.await_completed(cluster, done)
-        workers = cluster.find_workers()
+        workers = search.find_workers(cluster)
         victim = max(workers, key=lambda slot: pool.completed_by(cluster, slot))
         before = pool.completed_by(cluster, victim)
         killed = cluster.signal_worker(victim, SIGKILL)

@@ -1,7 +1,6 @@
 """One running cluster: start it, wait for it, signal it, see it end, and clear up whatever it leaves."""
 from __future__ import annotations
 
-import math
 import os
 import re
 import resource
@@ -9,14 +8,14 @@ import time
 from signal import SIGCONT, SIGSTOP, Signals, pidfd_send_signal
 from typing import Callable, NoReturn
 
-from . import limits, processes
+from . import limits, processes, search
 from .events import EventLog
 from .folders import remove, text_of
-from .http_client import Answer, Client, Connection
+from .http_client import Client
 from .output import Line, Output
 from .program import Program
 from .run import Run
-from .timing import ABSURD, DelayMeter, expect_within, overdue, refuse_late
+from .timing import ABSURD, DelayMeter, expect_within, refuse_late
 from .verdict import BoundBroken, CheckFailed, Exercise, Inconclusive
 from .ward import Ward
 from .watcher import Watcher
@@ -26,13 +25,6 @@ QUIET_SECONDS = 6.0
 START_SECONDS = 30.0
 MOST_START_SECONDS = 90.0
 """With what the machine was behind."""
-PAUSE = 0.005
-"""Between fresh connections that did not reach the worker that is still wanted."""
-SPREAD, LEAST = 100, 5
-"""Fresh connections for each worker after which it must have been reached, and have had so many of them. Of 20, the contract says, it
-gets 5; a machine that is very busy may prefer some workers for a while."""
-LONGEST_SEARCH = 30.0
-"""Seconds (and a quarter more) for a search in which every connection is answered."""
 LONGEST_SHOWN = 500
 """Characters of a line of output in a message."""
 CHILD_AGE = 0.06
@@ -173,88 +165,6 @@ class Cluster:
             self.written.join(1)
         return self.lines
 
-    # ----- its workers
-
-    def find_workers(self, patience: float = 5.0) -> dict[int, int]:
-        """Ask over fresh connections until every slot has answered; slot → pid."""
-        began = time.monotonic()
-        if self.exercise.master_serves:
-            return self._find_listed_workers(began, patience)
-        found: dict[int, int] = {}
-        tries = 0
-        while len(found) < self.workers:
-            answer = self.client.get(self.exercise.probe, patience=2)
-            tries += 1
-            if answer.worker is not None and answer.pid is not None:
-                found[answer.worker] = answer.pid
-            if answer.outcome == "answer" and (answer.worker is None or answer.pid is None or answer.status != 200):
-                raise CheckFailed(f"{answer}, body {answer.body[:200]!r}", expected=f"200 to {answer.path} and a JSON object with `worker` and `pid`",
-                                  likely=f"the workers serve, but have no route for {answer.path} yet" if answer.status == 404 else "")
-            if len(found) < self.workers and self.searched_enough(began, patience, tries, answer):
-                self.refuse_late(patience, began, f"of {tries} fresh connections only the workers {sorted(found)} of {self.workers} "
-                                                  f"answer; last: {answer}")
-            if found and answer.worker is not None:
-                time.sleep(PAUSE)
-        self.slots = found
-        return found
-
-    def _find_listed_workers(self, began: float, patience: float) -> dict[int, int]:
-        """Ask for the statistics until every slot has a process that lives."""
-        while True:
-            answer = self.client.get("/stats", patience=3)
-            listed = answer.json.get("perWorker")
-            if answer.status != 200 or not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
-                raise CheckFailed(f"{answer}, body {answer.body[:200]!r}", expected="200 to /stats, `perWorker` with an object for each worker",
-                                  likely="`/stats` does not tell of the workers yet; most checks look there for them",
-                                  hint="`/stats` first: then these checks can say more")
-            found = {one["worker"]: one["pid"] for one in listed if isinstance(one.get("pid"), int) and isinstance(one.get("worker"), int)}
-            if len(found) == self.workers and all(map(processes.alive, found.values())):
-                self.slots = found
-                return found
-            if overdue(began, patience):
-                self.refuse_late(patience, began, f"/stats lists (slot: pid) {found}, not {self.workers} workers that live")
-            time.sleep(PAUSE)
-
-    def connections_to(self, each: int, slots: list[int] | None = None, patience: float = 10.0) -> dict[int, list[Connection]]:
-        """That many kept-alive connections to every worker (or the given ones), each having had one answer."""
-        wanted: dict[int, list[Connection]] = {slot: [] for slot in slots or range(1, self.workers + 1)}
-        if self.exercise.master_serves:
-            return {slot: [self.client.connect() for _ in range(each)] for slot in wanted}
-        began, tries = time.monotonic(), 0
-        while any(len(found) < each for found in wanted.values()):
-            connection = self.client.connect()
-            tries += 1
-            answer = connection.get(self.exercise.probe, patience=3)
-            if answer.status == 200 and answer.worker is not None and answer.pid is not None:
-                self.slots[answer.worker] = answer.pid
-            mine = wanted.get(answer.worker or 0)
-            if mine is not None and len(mine) < each and connection.usable and not answer.says_close():
-                mine.append(connection)
-            else:
-                connection.close()
-                time.sleep(PAUSE)
-            complete = all(len(found) == each for found in wanted.values())
-            if not complete and self.searched_enough(began, patience, tries / math.ceil(each / LEAST), answer):
-                have = ", ".join(f"worker {slot}: {len(found)} of {each}" for slot, found in wanted.items())
-                self.refuse_late(patience, began, f"{tries} kept-alive connections, to all workers: {have}; last: {answer}")
-        return wanted
-
-    def searched_enough(self, began: float, patience: float, tries: float, last: Answer) -> bool:
-        """Whether fresh connections would have reached every worker by now. A machine that is very slow may make a few of them only."""
-        enough = tries >= SPREAD * self.workers or last.worker is None or overdue(began, LONGEST_SEARCH)
-        return overdue(began, patience) and enough
-
-    def ask_successor(self, slot: int, old: int) -> Answer | None:
-        """The first answer that another process in that slot gives now. Several connections at once: one alone would have to be lucky."""
-        answers = self.client.get_at_once(self.exercise.probe, 2 * self.workers, patience=0.5)
-        found = [answer for answer in answers if answer.worker == slot and answer.pid not in (old, None) and answer.status == 200]
-        return min(found, key=lambda answer: answer.ended) if found else None
-
-    def pid_of(self, slot: int) -> int:
-        if slot not in self.slots:
-            self.find_workers()
-        return self.slots[slot]
-
     # ----- signals
 
     def signal(self, number: Signals) -> float:
@@ -266,7 +176,7 @@ class Cluster:
         return self._send(number, self.pid, "group", lambda: os.killpg(self.pid, number))
 
     def signal_worker(self, slot: int, number: Signals) -> float:
-        pid = self.pid_of(slot)
+        pid = search.pid_of(self, slot)
         seen = self.watcher.seen.get(pid)
         if seen is None:
             self.watcher.scan()

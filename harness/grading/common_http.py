@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import re
 
+from . import search
 from .cluster import Cluster
 from .http_client import Answer
 from .lab import Lab
@@ -42,7 +43,7 @@ class HttpChecks:
     def test_bodies(self, lab: Lab) -> None:
         """Every answer is a JSON object that says who answers; errors say what was wrong"""
         cluster = lab.start()
-        workers = cluster.find_workers()
+        workers = search.find_workers(cluster)
         identified = not lab.exercise.master_serves
         for answer in (cluster.client.get(lab.exercise.probe), cluster.client.get("/no-such-path"),
                        cluster.client.ask(lab.exercise.probe, "POST", b"{}")):

@@ -5,6 +5,7 @@ import resource
 import shutil
 import time
 
+from . import search
 from .cluster import Cluster, raise_own_limit
 from .http_client import Connection, Exchange
 from .lab import Lab
@@ -72,7 +73,7 @@ class LoadChecks:
         """Idle connections stay open and are served afterwards"""
         cluster = lab.start()
         fresh = [cluster.client.connect() for _ in range(3)]
-        used = [one for found in cluster.connections_to(2).values() for one in found]
+        used = [one for found in search.connections_to(cluster, 2).values() for one in found]
         began = time.monotonic()
         wait = lab.pace(5.7, 30.0)
         for connection in fresh + used:

@@ -7,7 +7,7 @@ from collections import Counter
 from signal import SIGKILL, SIGSTOP, SIGTERM
 from typing import Any
 
-from . import processes
+from . import processes, search
 from .cluster import CHILD_AGE, Cluster
 from .common_start import end_gracefully
 from .folders import text_of
@@ -51,7 +51,7 @@ class SpreadChecks:
     def test_stopped_worker_keeps_nobody_waiting(self, lab: Lab) -> None:
         """A stopped worker keeps no new connection waiting"""
         cluster = lab.start()
-        cluster.find_workers()
+        search.find_workers(cluster)
         cluster.signal_worker(1, SIGSTOP)
         for number in range(20 * cluster.workers):
             answer = cluster.client.get(lab.exercise.probe, patience=3)
@@ -74,7 +74,7 @@ class ProcessChecks:
         """A worker that keeps dying is replaced with growing pauses"""
         for _ in range(ATTEMPTS):
             cluster = lab.start()
-            other = cluster.connections_to(1, [2])[2][0]
+            other = search.connections_to(cluster, 1, [2])[2][0]
             known, began = set(processes.children(cluster.pid)), time.monotonic()
             died, gaps = kill_again_and_again(cluster, other, known)
             # The first death may still count as an ordinary crash, without a pause; then 100, 200, 400 ms, or one step more.
@@ -97,13 +97,13 @@ class ProcessChecks:
         """The journal has one whole JSON object a line, written by every process"""
         cluster = lab.start()
         began = cluster.started
-        connections = [one for found in cluster.connections_to(5).values() for one in found]
+        connections = [one for found in search.connections_to(cluster, 5).values() for one in found]
         for _ in range(10):
             for exchange in [one.send(lab.exercise.probe) for one in connections if one.usable]:
                 exchange.wait(5)
         for connection in connections[::2]:
             connection.close()
-        old = cluster.pid_of(1)
+        old = search.pid_of(cluster, 1)
         cluster.signal_worker(1, SIGKILL)
         cluster.watcher.wait_gone([old], 2)
         cluster.signal(SIGTERM)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from signal import SIGINT, SIGKILL, SIGTERM, Signals
 from typing import Iterator
 
-from . import processes
+from . import processes, search
 from .cluster import READY, Cluster
 from .lab import Lab
 from .verdict import CheckFailed, Inconclusive, check
@@ -59,7 +59,7 @@ class StartChecks:
             cluster = lab.start(settings)
             if cluster.workers != settings.get("WORKERS", cluster.workers):
                 raise CheckFailed(f"with WORKERS={settings['WORKERS']} the ready line says workers={cluster.workers}")
-            cluster.find_workers()
+            search.find_workers(cluster)
 
     @check(expected="one line on standard error with the address, exit code 1, no process left, the first cluster undisturbed",
            likely="SO_REUSEPORT lets two programs listen on one port, or the error of bind is not looked at",
@@ -77,7 +77,7 @@ class StartChecks:
         if code != 1 or len(lines) != 1 or str(port) not in lines[0]:
             raise CheckFailed(f"port {port} taken: exit code {code}, standard error {lines}")
         second.expect_processes_gone(time.monotonic(), 1.0)
-        first.find_workers()
+        search.find_workers(first)
 
     @check(expected="`ready url=http://127.0.0.1:PORT workers=N pid=PID` once, with the chosen port and the master's pid; all "
                     "workers serve from then on",
@@ -110,7 +110,7 @@ class StartChecks:
     def test_log_lines(self, lab: Lab) -> None:
         """Standard output has one event a line, with time, role and pid"""
         cluster = lab.start()
-        cluster.find_workers()
+        search.find_workers(cluster)
         cluster.signal_worker(1, SIGKILL)
         cluster.signal(SIGTERM)
         end_gracefully(cluster)
@@ -137,7 +137,7 @@ class StartChecks:
         """After the end nothing is left: no process, no listening socket, no file"""
         for number in (SIGTERM, SIGINT):
             cluster = lab.start()
-            cluster.find_workers()
+            search.find_workers(cluster)
             signalled = cluster.signal(number)
             end_gracefully(cluster)
             if (code := cluster.wait_exit(0)) != 0:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from signal import SIGTERM, Signals
 from typing import Callable, Iterator
 
+from . import search
 from .cluster import Cluster
 from .http_client import Answer, Connection, Exchange
 from .lab import Lab
@@ -20,7 +21,7 @@ LONG_MS = 30000
 
 def hold(cluster: Cluster, each: int, slots: list[int], path: str = "/slow") -> list[Exchange]:
     """Have that many requests in flight on each of these workers, surely read."""
-    connections = cluster.connections_to(each, slots)
+    connections = search.connections_to(cluster, each, slots)
     held = [connection.send(path) for slot in slots for connection in connections[slot]]
     cluster.settle(path)
     for exchange in held:
@@ -202,7 +203,7 @@ def start_with_short_timeout(lab: Lab, real: int = 10000, **settings: int) -> tu
 
 def send_halves(cluster: Cluster) -> list[Exchange]:
     """Half a head on a connection to worker 1, half a body on one to worker 2."""
-    connections = cluster.connections_to(1, [1, 2])
+    connections = search.connections_to(cluster, 1, [1, 2])
     head = f"GET /fast HTTP/1.1\r\nHost: {cluster.client.host}\r\nX-Half: ye".encode()
     body = f"POST /fast HTTP/1.1\r\nHost: {cluster.client.host}\r\nContent-Length: 1000\r\n\r\n{{".encode()
     return [connections[1][0].send_raw(head, "GET", "/fast"), connections[2][0].send_raw(body, "POST", "/fast")]
@@ -265,7 +266,7 @@ def expect_drained_together(cluster: Cluster, lab: Lab, send: Callable[[], float
 def expect_replaced(cluster: Cluster, slot: int, old: int, since: float, within: float, other: Connection | None = None) -> int:
     """A new process answers in the slot in time; a kept-alive connection to another worker is served meanwhile."""
     while True:
-        answer = cluster.ask_successor(slot, old)
+        answer = search.ask_successor(cluster, slot, old)
         if answer is not None and answer.pid is not None:
             cluster.expect_within(within, since, answer.ended, f"the first answer of the new worker {slot}")
             cluster.slots[slot] = answer.pid
@@ -280,9 +281,9 @@ def expect_replaced(cluster: Cluster, slot: int, old: int, since: float, within:
 
 def expect_one_worker_leaves(cluster: Cluster, lab: Lab, slot: int) -> None:
     """SIGTERM to one worker: it finishes, nobody gets a 503 later than 250 ms, a successor comes."""
-    idle = cluster.connections_to(1, [slot])[slot][0]
+    idle = search.connections_to(cluster, 1, [slot])[slot][0]
     held = hold(cluster, 1, [slot])[0]
-    old = cluster.pid_of(slot)
+    old = search.pid_of(cluster, slot)
     signalled = cluster.signal_worker(slot, SIGTERM)
     time.sleep(0.25)
     asked = [idle.get("/fast", patience=2)]

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from . import processes
+from . import processes, search
 from .cluster import Cluster
 from .common_http import KIB, filler
 from .http_client import Answer, Connection
@@ -73,7 +73,7 @@ def expect_spacing(cluster: Cluster, slot: int, moments: list[float], interval: 
 
 def pinned(cluster: Cluster, slot: int) -> Connection:
     """A kept-alive connection to that worker. It was found by /health, which is not counted."""
-    return cluster.connections_to(1, [slot])[slot][0]
+    return search.connections_to(cluster, 1, [slot])[slot][0]
 
 
 def vitals(connection: Connection) -> dict[str, Any]:
@@ -129,7 +129,7 @@ def interval_of(lab: Lab, cluster: Cluster) -> float:
 def await_successor(cluster: Cluster, slot: int, old: int, since: float, within: float, why: str) -> int:
     """Another process answers in the slot in time."""
     while True:
-        answer = cluster.ask_successor(slot, old)
+        answer = search.ask_successor(cluster, slot, old)
         if answer is not None and answer.pid is not None:
             cluster.expect_within(within, since, answer.ended, f"the first answer of the successor of worker {slot} ({why})")
             cluster.slots[slot] = answer.pid

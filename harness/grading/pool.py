@@ -7,7 +7,7 @@ import uuid
 from signal import SIGCONT, SIGSTOP
 from typing import Any, Callable, Iterable, Sequence
 
-from . import processes
+from . import processes, search
 from .cluster import Cluster
 from .common_http import expect_error, expect_form
 from .http_client import Answer, Connection
@@ -279,7 +279,7 @@ def completed_by(cluster: Cluster, slot: int) -> int:
 def hold(cluster: Cluster, slots: Sequence[int] | None = None) -> None:
     """Stop the workers (all, or these) while they have nothing to do."""
     await_stats(cluster, lambda body: body["workers"]["available"] == cluster.workers, "before the first task all workers are available", 5.0)
-    cluster.find_workers()
+    search.find_workers(cluster)
     for slot in slots or range(1, cluster.workers + 1):
         cluster.signal_worker(slot, SIGSTOP)
 

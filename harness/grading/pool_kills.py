@@ -5,7 +5,7 @@ import random
 import time
 from signal import SIGKILL
 
-from . import pool, processes
+from . import pool, processes, search
 from .cluster import Cluster
 from .timing import overdue
 from .verdict import CheckFailed
@@ -29,7 +29,7 @@ def kill_at_work(cluster: Cluster, name: str, attempt: int) -> None:
             cluster.refuse_late(within, began, f"after {attempt - 1} deaths the task is {body['status']} with attempts {body['attempts']}, "
                                                f"not processing with {attempt}")
         time.sleep(0.01)
-    cluster.find_workers()
+    search.find_workers(cluster)
     cluster.signal_worker(1, SIGKILL)
 
 

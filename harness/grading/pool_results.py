@@ -5,7 +5,7 @@ import hashlib
 import time
 from typing import Callable, Sequence
 
-from . import pool, processes
+from . import pool, processes, search
 from .cluster import Cluster
 from .verdict import CheckFailed
 
@@ -60,7 +60,7 @@ def expect_largest_prime(cluster: Cluster) -> None:
     """The largest n that is prime: twice as many divisions as for 2^61-1. Who needs four times its time will not end."""
     measured = pool.await_completed(cluster, [pool.submit(cluster, "prime", 2 ** 61 - 1)])[0]
     name = pool.submit(cluster, "prime", 2 ** 63 - 25)
-    worker = cluster.find_workers()[pool.await_status(cluster, name, "processing", "with a free worker")["worker"]]
+    worker = search.find_workers(cluster)[pool.await_status(cluster, name, "processing", "with a free worker")["worker"]]
     before = processes.processor_time(worker)
     progress = pool.Progress(cluster, pool.LONGEST + 4 * measured["durationMs"] / 1000)
     while (body := pool.task(cluster, name))["status"] == "processing":

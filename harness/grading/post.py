@@ -6,7 +6,7 @@ from signal import SIGKILL
 from typing import Any
 from urllib.parse import quote
 
-from . import processes, restart
+from . import processes, restart, search
 from .cluster import Cluster
 from .http_client import Answer, Connection, Exchange
 from .lab import Lab
@@ -35,7 +35,7 @@ def timeout(lab: Lab) -> float:
 
 
 def pinned(cluster: Cluster, slot: int) -> Connection:
-    return cluster.connections_to(1, [slot])[slot][0]
+    return search.connections_to(cluster, 1, [slot])[slot][0]
 
 
 def empty_slot(cluster: Cluster, slot: int) -> float:

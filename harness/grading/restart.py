@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from signal import SIGUSR2, Signals
 
-from . import processes
+from . import processes, search
 from .cluster import CHILD_AGE, Cluster, describe
 from .http_client import Answer, Exchange
 from .lab import Lab
@@ -43,7 +43,7 @@ def survey(cluster: Cluster, patience: float = 5.0) -> dict[int, Answer]:
             raise CheckFailed(f"{answer}, body {answer.body[:200]!r}", expected="200 to / with `worker` and `pid`")
         found[answer.worker] = answer
         cluster.slots[answer.worker] = answer.pid
-        if len(found) < cluster.workers and cluster.searched_enough(began, patience, tries, answer):
+        if len(found) < cluster.workers and search.searched_enough(cluster, began, patience, tries, answer):
             cluster.refuse_late(patience, began, f"of {tries} fresh connections only the workers {sorted(found)} of {cluster.workers} answer")
         time.sleep(0.002)
     return found

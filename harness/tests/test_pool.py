@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from grading import pool, pool_results
+from grading import pool, pool_results, search
 from grading.verdict import CheckFailed
 
 
@@ -24,11 +24,12 @@ def test_a_prime_that_nobody_computes_is_not_waited_for(monkeypatch: pytest.Monk
         return {"status": "processing", "worker": 1}
 
     monkeypatch.setattr(pool, "QUIET", 0.1)
+    monkeypatch.setattr(search, "find_workers", lambda cluster: {1: 1})
     for name, value in {"submit": "task", "await_completed": [{"durationMs": 1000}], "await_status": {"worker": 1}}.items():
         monkeypatch.setattr(pool, name, lambda *_, value=value: value)
     monkeypatch.setattr(pool, "task", processing)
     monkeypatch.setattr(pool, "processes", SimpleNamespace(
         children=lambda pid: [1], processor_time=lambda pid: 1.5, ready_threads=lambda pid: {}))
-    cluster: Any = SimpleNamespace(pid=0, find_workers=lambda: {1: 1}, refuse_late=refuse_late)
+    cluster: Any = SimpleNamespace(pid=0, refuse_late=refuse_late)
     with pytest.raises(CheckFailed, match="2.63-25 .*nobody computes"):
         pool_results.expect_largest_prime(cluster)

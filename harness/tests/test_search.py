@@ -5,6 +5,7 @@ from typing import Callable, Iterator
 
 import pytest
 
+from grading import search
 from grading.cluster import Cluster
 from grading.lab import Lab
 from grading.restart import survey
@@ -24,7 +25,7 @@ Handler = Counted
 PATIENCE = 0.01
 """Is over long before the last try that is granted: each takes 20 ms."""
 SEARCHES: tuple[Callable[[Cluster], object], ...] = (
-    lambda cluster: cluster.find_workers(PATIENCE), lambda cluster: cluster.connections_to(1, patience=PATIENCE),
+    lambda cluster: search.find_workers(cluster, PATIENCE), lambda cluster: search.connections_to(cluster, 1, patience=PATIENCE),
     lambda cluster: survey(cluster, PATIENCE))
 SPREAD = 20
 MOST = SPREAD * 2
@@ -33,7 +34,7 @@ MOST = SPREAD * 2
 @pytest.fixture
 def start(make_lab: Callable[[str], Lab], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Cluster]]:
     """A cluster whose second worker gives just these of all answers. Fewer tries than usual are enough."""
-    monkeypatch.setattr("grading.cluster.SPREAD", SPREAD)
+    monkeypatch.setattr("grading.search.SPREAD", SPREAD)
     labs: list[Lab] = []
 
     def started(second: str) -> Cluster:
@@ -46,18 +47,18 @@ def start(make_lab: Callable[[str], Lab], monkeypatch: pytest.MonkeyPatch) -> It
         lab.finish()
 
 
-@pytest.mark.parametrize("search", SEARCHES)
-def test_a_search_goes_on_for_so_many_tries(search: Callable[[Cluster], object], start: Callable[[str], Cluster]) -> None:
-    search(start(f"range({MOST}, 2 * {MOST})"))
+@pytest.mark.parametrize("find", SEARCHES)
+def test_a_search_goes_on_for_so_many_tries(find: Callable[[Cluster], object], start: Callable[[str], Cluster]) -> None:
+    find(start(f"range({MOST}, 2 * {MOST})"))
 
 
-@pytest.mark.parametrize("search", SEARCHES)
-def test_and_no_longer(search: Callable[[Cluster], object], start: Callable[[str], Cluster]) -> None:
+@pytest.mark.parametrize("find", SEARCHES)
+def test_and_no_longer(find: Callable[[Cluster], object], start: Callable[[str], Cluster]) -> None:
     with pytest.raises(CheckFailed, match=r"(?s)[45]\d (fresh|kept-alive) connections.*1"):
-        search(start("()"))
+        find(start("()"))
 
 
 def test_what_was_found_at_last_is_not_called_missing(start: Callable[[str], Cluster]) -> None:
     """Five of each: that takes longer than the patience, which is over when the last one is found."""
     cluster = start("range(36, 41)")
-    assert [len(found) for found in cluster.connections_to(5, patience=PATIENCE).values()] == [5, 5]
+    assert [len(found) for found in search.connections_to(cluster, 5, patience=PATIENCE).values()] == [5, 5]
