@@ -76,8 +76,8 @@ std::optional<epoll_event> HttpServer::Engine::next_event() {
 void HttpServer::Engine::tick() {
   {
     const std::lock_guard lock(listener_mutex_);
-    // Only if there is need: who went to the end of the queue at each tick would be reached by no connection that comes
-    // more seldom than the ticks.
+    // Only if there is need: if all went to the end of the queue at every tick, they would stand there in the order of
+    // their ticks, and connections that come more seldom would all reach the same one.
     if (accepting_ && (!armed_ || connection_waits(listener_))) {
       arm_listener(true);
     }

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <system_error>
 
 #include "cluster/system.hpp"
 #include "http_message.hpp"
@@ -55,7 +56,11 @@ void HttpServer::Engine::arm_listener(bool on) {
     epoll_event event{};
     event.events = EPOLLIN | EPOLLEXCLUSIVE;
     event.data.u64 = listener_event;
-    check("epoll_ctl", ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, listener_, &event));
+    armed_ = ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, listener_, &event) == 0;
+    if (!armed_ && errno != ENOSPC &&
+        errno != ENOMEM) {  // if the system has no room, the next tick tries again
+      throw std::system_error(errno, std::generic_category(), "epoll_ctl");
+    }
   }
 }
 

@@ -1,5 +1,6 @@
 // Many connections, many handlers, several processes' worth of servers on one listening socket.
 #include <gtest/gtest.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -134,6 +135,25 @@ TEST_F(HttpLoadTest, AServerWithoutDescriptorsAcceptsLater) {
   EXPECT_EQ(answer->status, 200);
 }
 
+TEST_F(HttpLoadTest, AConnectionIsTakenThoughItsWakeUpWentToOneThatDoesNotAccept) {
+  const UniqueFd before(check("epoll_create1", ::epoll_create1(EPOLL_CLOEXEC)));
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLEXCLUSIVE;
+  check("epoll_ctl", ::epoll_ctl(before.get(), EPOLL_CTL_ADD, listener.fd.get(), &event));
+  std::atomic<pid_t> thread{0};
+  int woken = 0;
+  std::jthread sleeper([&] {
+    thread = ::gettid();
+    epoll_event found{};
+    woken = ::epoll_wait(before.get(), &found, 1, static_cast<int>(test::patience / 1ms));
+  });
+  ASSERT_TRUE(test::eventually([&] { return thread != 0 && test::is_asleep(thread); }));
+  start();
+  EXPECT_EQ(connect().status(get("/")), 200);
+  sleeper.join();
+  EXPECT_EQ(woken, 1) << "it was the first in the kernel's queue";
+}
+
 TEST_F(HttpLoadTest, ManyClientsAtOnceEachGetTheirOwnAnswers) {
   start();
   std::atomic<int> right{0};
@@ -169,7 +189,8 @@ struct Siblings : HttpLoadTest {
       auto client = connect();
       const auto answer = client.ask(get("/"));
       result.push_back(answer ? answer->json()["worker"].get<std::string>() : "nobody");
-      client.quiet_for(pause);
+      client.close();
+      std::this_thread::sleep_for(pause);
     }
     return result;
   }

@@ -69,10 +69,22 @@ bool is_close_on_exec(int fd) {
   return (check("fcntl", ::fcntl(fd, F_GETFD)) & FD_CLOEXEC) != 0;
 }
 
-bool is_stopped(pid_t pid) {
-  const auto text = content_of("/proc/" + std::to_string(pid) + "/stat");
+namespace {
+
+char state_of(pid_t thread) {
+  const auto text = content_of("/proc/" + std::to_string(thread) + "/stat");
   const auto name_end = text.rfind(") ");
-  return name_end != std::string::npos && text.compare(name_end + 2, 1, "T") == 0;
+  return name_end != std::string::npos ? text[name_end + 2] : '?';
+}
+
+}  // namespace
+
+bool is_stopped(pid_t pid) {
+  return state_of(pid) == 'T';
+}
+
+bool is_asleep(pid_t thread) {
+  return state_of(thread) == 'S';
 }
 
 UniqueFd open_pidfd(pid_t pid) {

@@ -43,6 +43,7 @@ inline std::size_t open_descriptors() {
 std::size_t threads();  // of this process
 bool is_close_on_exec(int fd);
 bool is_stopped(pid_t pid);  // by SIGSTOP
+bool is_asleep(pid_t thread);
 bool wait_gone(const UniqueFd& pidfd, std::chrono::milliseconds timeout);
 UniqueFd open_pidfd(pid_t pid);  // for a process that may be nobody's child
 
