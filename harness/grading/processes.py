@@ -5,6 +5,7 @@ import ctypes
 import os
 import signal
 import time
+from functools import cache
 from pathlib import Path
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
@@ -36,17 +37,29 @@ def read(path: str) -> bytes:
         os.close(handle)
 
 
+@cache
+def has_children_files() -> bool:
+    return Path(f"/proc/self/task/{os.getpid()}/children").exists()
+
+
+def threads(pid: int) -> list[int]:
+    """Empty if there is no such process."""
+    try:
+        return [int(name) for name in os.listdir(f"/proc/{pid}/task")]
+    except OSError:
+        return []
+
+
 def children(pid: int) -> list[int]:
     """The direct children, those started by any of its threads. Empty if it is gone."""
+    if not has_children_files():
+        return [one for one in everyone() if parent(one) == pid]  # the slow way, for kernels without the `children` files
     found: list[int] = []
-    try:
-        for task in os.listdir(f"/proc/{pid}/task"):
+    for task in threads(pid):
+        try:
             found += map(int, read(f"/proc/{pid}/task/{task}/children").split())
-    except FileNotFoundError:
-        if not Path(f"/proc/self/task/{os.getpid()}/children").exists():
-            return [one for one in everyone() if parent(one) == pid]  # the slow way, for kernels without the `children` files
-    except (ProcessLookupError, PermissionError):
-        pass
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue  # it has ended
     return found
 
 
@@ -78,13 +91,25 @@ def descendants(pid: int) -> list[int]:
 def run_queue_wait(pid: int) -> dict[int, tuple[float, float]]:
     """Seconds that each thread has run, and has waited for a processor, since its start."""
     found: dict[int, tuple[float, float]] = {}
-    try:
-        for task in os.listdir(f"/proc/{pid}/task"):
+    for task in threads(pid):
+        try:
             ran, waited = read(f"/proc/{pid}/task/{task}/schedstat").split()[:2]
-            found[int(task)] = int(ran) / 1e9, int(waited) / 1e9
-    except (OSError, ValueError):
-        pass
+        except (OSError, ValueError):
+            continue
+        found[task] = int(ran) / 1e9, int(waited) / 1e9
     return found
+
+
+def born(pid: int) -> float | None:
+    """The moment (as time.monotonic() tells it) at which the process was started, at most a hundredth of a second too early.
+
+    None if there is no such process.
+    """
+    stat = fields(pid)
+    if not stat or stat[0] in ("Z", "X"):
+        return None
+    since_boot = int(stat[19]) / os.sysconf("SC_CLK_TCK")  # field 22 of proc(5), "stat"
+    return since_boot - time.clock_gettime(time.CLOCK_BOOTTIME) + time.monotonic()
 
 
 def stolen() -> list[float]:

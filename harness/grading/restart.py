@@ -26,7 +26,7 @@ QUIET_WITHIN = 3.0
 """Seconds after which a master is signalled although it is busy."""
 DRAIN_SLACK = 4.0
 """Seconds that an old worker may take to leave when it has nothing to do."""
-MOST_LISTS = 20
+MOST_LISTS = 40
 """Lists of children that one look takes at most."""
 ELF = b"\x7fELF"
 
@@ -171,19 +171,19 @@ def await_settled(cluster: Cluster, count: int, since: float, bound: float) -> N
 
 
 def next_newcomer(cluster: Cluster, known: set[int], patience: float) -> tuple[float, int]:
-    """The next new child of the master, and when it was first seen."""
+    """The next new child of the master, and when it was started."""
     began = time.monotonic()
     while True:
         for pid in processes.children(cluster.pid):
-            if pid not in known and processes.alive(pid):
-                return time.monotonic(), pid
+            if pid not in known and (born := processes.born(pid)) is not None:
+                return born, pid
         if overdue(began, patience):
             cluster.refuse_late(patience, began, "a new worker process (none came)")
         time.sleep(0.002)
 
 
 def expect_no_newcomer(cluster: Cluster, seconds: float, why: str) -> None:
-    known = set(processes.children(cluster.pid))
+    known = look(cluster).children
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         new = [pid for pid in processes.children(cluster.pid) if pid not in known and processes.alive(pid)]
@@ -198,40 +198,44 @@ class Sample:
     children: frozenset[int]
 
 
+def look(cluster: Cluster) -> Sample:
+    """The children that live at one moment: two equal lists, and nobody has come or gone between. One list may lack a child while
+    another ends (proc(5), "children"), and a child in it may have been replaced before it is asked whether it lives."""
+    found: tuple[list[int], Sample] | None = None
+    for _ in range(MOST_LISTS):
+        now, listed = time.monotonic(), sorted(processes.children(cluster.pid))
+        if found is not None and listed == found[0]:
+            return found[1]
+        found = listed, Sample(now, frozenset(filter(processes.alive, listed)))
+    raise Inconclusive("the master's children come and go so fast that the harness cannot count them")
+
+
 class Sampler(threading.Thread):
     """Looks at the master's children every few milliseconds, from `start` to `stop`."""
 
     def __init__(self, cluster: Cluster) -> None:
         super().__init__(daemon=True, name="sampler")
         self.cluster = cluster
-        first = self._look()
-        if first is None:
-            raise Inconclusive("the master's children come and go so fast that the harness cannot count them")
-        self.samples = [first]
+        self.samples = [look(cluster)]
+        self._fault: Exception | None = None
         self._ending = threading.Event()
 
     def __enter__(self) -> Sampler:
         self.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         self._ending.set()
         self.join()
-
-    def _look(self) -> Sample | None:
-        """Who lives at one moment: nobody has come or gone between two equal lists. A list alone may lack some while another child ends
-        (proc(5), "children"), and who is in it may be gone, with a successor that is not, when it is asked whether he lives."""
-        for _ in range(MOST_LISTS):
-            now, listed = time.monotonic(), sorted(processes.children(self.cluster.pid))
-            living = frozenset(filter(processes.alive, listed))
-            if sorted(processes.children(self.cluster.pid)) == listed:
-                return Sample(now, living)
-        return None
+        if self._fault is not None and kind is None:
+            raise self._fault
 
     def run(self) -> None:
-        while not self._ending.wait(SAMPLE_SECONDS):
-            if (sample := self._look()) is not None:
-                self.samples.append(sample)
+        try:
+            while not self._ending.wait(SAMPLE_SECONDS):
+                self.samples.append(look(self.cluster))
+        except Exception as fault:  # told to the thread that judges
+            self._fault = fault
 
     def first_seen(self, pid: int) -> float:
         return next(sample.t for sample in self.samples if pid in sample.children)
@@ -257,6 +261,8 @@ class Sampler(threading.Thread):
             raise CheckFailed(f"only {len(least.children)} worker processes at one moment: {sorted(least.children)}",
                               expected=f"never fewer than {before}", **ENDED_FIRST)
         gone = sorted((self.cluster.watcher.gone_at(pid) or 0.0, pid) for pid in old.values())
+        if len(new) < len(gone):
+            raise Inconclusive(f"the harness has seen {len(new)} successors of {len(gone)} old workers")
         for number, ((came, successor), (left, former)) in enumerate(zip(new, gone), start=1):
             not_before = self.last_without(successor)
             if left < not_before:

@@ -2,15 +2,19 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import threading
+import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from grading.restart import Sample, Sampler
+from grading.restart import Sample, Sampler, look, next_newcomer
 from grading.verdict import CheckFailed, Inconclusive
 
 OLD, NEW = 1, 2
+CLUSTER: Any = SimpleNamespace(pid=0)
 
 
 def sampler(looks: list[tuple[float, set[int]]], left: float) -> Sampler:
@@ -20,23 +24,32 @@ def sampler(looks: list[tuple[float, set[int]]], left: float) -> Sampler:
     return found
 
 
-@pytest.mark.parametrize("lists", [
-    [[1, 2, 3], [1, 2, 3, 4], [1, 2, 3, 4], [1, 2, 3, 4]],  # a sibling was left out, since another child ended just then
-    [[1, 2, 3, 9], [1, 2, 3, 4], [1, 2, 3, 4], [1, 2, 3, 4]],  # 9 was gone, and 4 had come, when 9 was looked at
-])
-def test_a_look_is_one_moment(lists: list[list[int]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_that_lacks_a_sibling_is_no_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was left out, since another child ended just then."""
+    lists = [[1, 2, 3], [1, 2, 3, 4], [1, 2, 3, 4]]
     monkeypatch.setattr("grading.restart.processes.children", lambda pid: lists.pop(0))
-    monkeypatch.setattr("grading.restart.processes.alive", lambda pid: pid != 9)
-    cluster: Any = SimpleNamespace(pid=0)
-    assert Sampler(cluster).samples[0].children == {1, 2, 3, 4}
+    monkeypatch.setattr("grading.restart.processes.alive", lambda pid: True)
+    assert look(CLUSTER).children == {1, 2, 3, 4}
+
+
+def test_a_look_is_one_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """9 ends, and 4 comes, just when 9 is asked whether it lives."""
+    asked: set[int] = set()
+
+    def alive(pid: int) -> bool:
+        asked.add(pid)
+        return pid != 9
+
+    monkeypatch.setattr("grading.restart.processes.children", lambda pid: [1, 2, 3, 4] if 9 in asked else [1, 2, 3, 9])
+    monkeypatch.setattr("grading.restart.processes.alive", alive)
+    assert look(CLUSTER).children == {1, 2, 3, 4}
 
 
 def test_children_that_never_stay_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     pids = itertools.count(2)
     monkeypatch.setattr("grading.restart.processes.children", lambda pid: [1, next(pids)])
-    cluster: Any = SimpleNamespace(pid=0)
     with pytest.raises(Inconclusive, match="come and go"):
-        Sampler(cluster)
+        look(CLUSTER)
 
 
 LOOKS = [(0.0, {OLD}), (1.0, {OLD}), (1.5, {OLD, NEW}), (2.0, {NEW})]
@@ -63,3 +76,32 @@ def test_an_order_is_judged_as_far_as_the_looks_tell_it(left: float, startup: fl
     else:
         with pytest.raises(outcome):
             looked.expect_one_at_a_time({1: OLD}, startup)
+
+
+def test_a_successor_that_was_not_seen_leaves_the_order_open() -> None:
+    looked = sampler([*LOOKS[:2], (2.0, {OLD})], 3.0)
+    with pytest.raises(Inconclusive, match="0 successors of 1 old"):
+        looked.expect_one_at_a_time({1: OLD}, 0.0)
+
+
+def test_what_ends_the_sampler_is_told_to_who_judges(monkeypatch: pytest.MonkeyPatch) -> None:
+    def children(pid: int) -> list[int]:
+        if threading.current_thread() is not threading.main_thread():
+            raise OSError("no descriptor is left")
+        return [1]
+
+    monkeypatch.setattr("grading.restart.processes.children", children)
+    with pytest.raises(OSError, match="no descriptor"), Sampler(CLUSTER) as looking:
+        looking.join(10)
+
+
+def test_a_newcomer_came_when_it_was_started_not_when_it_was_first_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = time.monotonic()
+    with subprocess.Popen(["sleep", "60"]) as child:
+        running = time.monotonic()
+        try:
+            monkeypatch.setattr("grading.restart.processes.children", lambda pid: [child.pid])
+            came, pid = next_newcomer(CLUSTER, set(), 5)
+        finally:
+            child.kill()
+    assert pid == child.pid and before - 0.02 < came <= running
