@@ -79,7 +79,7 @@ void HttpServer::Engine::tick() {
     // Only if there is need: if all went to the end of the queue at every tick, they would stand there in the order of
     // their ticks, and connections that come more seldom would all reach the same one.
     if (accepting_ && (!armed_ || connection_waits(listener_))) {
-      arm_listener(true);
+      arm_listener_anew();
     }
   }
   const auto now = Clock::now();

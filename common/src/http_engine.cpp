@@ -51,16 +51,21 @@ void HttpServer::Engine::arm_listener(bool on) {
   if (armed_) {
     ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, listener_, nullptr);
   }
-  armed_ = on && listener_ >= 0;
-  if (armed_) {
+  armed_ = false;
+  if (on && listener_ >= 0) {
     epoll_event event{};
     event.events = EPOLLIN | EPOLLEXCLUSIVE;
     event.data.u64 = listener_event;
-    armed_ = ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, listener_, &event) == 0;
-    if (!armed_ && errno != ENOSPC &&
-        errno != ENOMEM) {  // if the system has no room, the next tick tries again
-      throw std::system_error(errno, std::generic_category(), "epoll_ctl");
-    }
+    check("epoll_ctl", ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, listener_, &event));
+    armed_ = true;
+  }
+}
+
+void HttpServer::Engine::arm_listener_anew() {
+  try {
+    arm_listener(true);
+  } catch (const std::system_error&) {
+    // The system has no room for it any more: the next tick tries again.
   }
 }
 
@@ -75,8 +80,10 @@ std::shared_ptr<Connection> HttpServer::Engine::accept_one() {
     }
     UniqueFd fd(::accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     const bool exhausted = !fd && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM);
-    if (exhausted || ++accepts_ % accepts_per_turn == 0) {
-      arm_listener(!exhausted);  // when out of descriptors, the next tick tries again
+    if (exhausted) {
+      arm_listener(false);  // the next tick tries again
+    } else if (++accepts_ % accepts_per_turn == 0) {
+      arm_listener_anew();
     }
     if (!fd) {
       return nullptr;
