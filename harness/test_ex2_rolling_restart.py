@@ -120,7 +120,7 @@ class TestItem2Signal:
         restart.restart(cluster)
         cluster.wait_ready()
         restart.expect_version(cluster, FIRST)
-        restart.expect_no_newcomer(cluster, 0.9, "was started after the ready line, although SIGUSR2 came before it")
+        restart.expect_no_newcomer(cluster, restart.look(cluster).children, 0.9, "was started after the ready line, although SIGUSR2 came before it")
         restart.expect_version(cluster, FIRST)
 
 
@@ -277,7 +277,7 @@ class TestItem4Version:
         restart.restart(cluster)
         restart.await_replaced(lab, cluster, old, signalled)
         new = restart.expect_all_new(cluster, old, SECOND)
-        restart.expect_no_newcomer(cluster, lab.figure("STARTUP_MS") + 0.4, "was started after the restart was over")
+        restart.expect_no_newcomer(cluster, new.values(), lab.figure("STARTUP_MS") + 0.4, "was started after the restart was over")
         if restart.expect_version(cluster, SECOND) != new:
             raise CheckFailed("workers were replaced a second time", expected="one restart")
 
@@ -296,7 +296,7 @@ class TestItem4Version:
         came, second = restart.next_newcomer(cluster, {*known, first}, 8)
         restart.signal_starting(cluster, second, came, SIGSTOP)
         restart.expect_killed_at(cluster, second, came, timeout / 1000, "the successor that was stopped before it was ready")
-        restart.expect_no_newcomer(cluster, 0.3, "was started although the restart had to be abandoned")
+        restart.expect_no_newcomer(cluster, {*known, first, second}, 0.3, "was started although the restart had to be abandoned")
         wanted = restart.versions(restart.survey(cluster))
         done = [slot for slot, version in wanted.items() if version == SECOND]
         kept = [slot for slot, version in wanted.items() if version == FIRST]
@@ -360,8 +360,8 @@ class TestItem5NothingDropped:
             signalled = restart.restart(cluster)
             came, successor = restart.next_newcomer(cluster, known, 5)
             killed = restart.signal_starting(cluster, successor, came, SIGKILL)
-            restart.expect_no_newcomer(cluster, 1.0, "was started although the restart had to be abandoned")
-            ended = time.monotonic()
+            restart.expect_no_newcomer(cluster, {*known, successor}, 1.0, "was started although the restart had to be abandoned")
+            ended = load.await_enough(signalled)
         load.expect_nothing_dropped(signalled, ended)
         drain.expect_log_after(cluster, killed)
         if restart.expect_version(cluster, FIRST) != old:

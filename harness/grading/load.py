@@ -29,8 +29,10 @@ SAID: dict[str, str] = {
 }
 CLIENTS = 16
 FRESH_PAUSE = (0.02, 0.06)
-KEPT_PAUSES = ((0.01, 0.05), (0.30, 0.42))
-"""Half of the kept-alive clients ask quickly, half nearly as slowly as the contract lets them (500 ms)."""
+QUICK, SLOW = (0.01, 0.05), (0.30, 0.42)
+"""Half of the kept-alive clients ask again after so long a pause, half nearly as seldom as the contract lets them: every 500 ms."""
+LATE, RESTS = 0.01, 2
+"""A client that pauses, and is woken later than that, rests for so many times as long."""
 LONGEST_GAP = 0.5
 UNASKED = 1.0
 """Seconds after which the contract lets a draining program close an idle connection."""
@@ -127,22 +129,34 @@ class Load(threading.Thread):
                    for kind, count in self.clients for number in range(count)]
         await asyncio.gather(*clients)
 
+    async def _pause(self, least: float, most: float) -> None:
+        """Who is woken late waits longer: else the load itself would keep the program from a processor that is wanted by many."""
+        wanted = random.uniform(least, most)
+        before = time.monotonic()
+        await asyncio.sleep(wanted)
+        late = time.monotonic() - before - wanted
+        if late > LATE:
+            await asyncio.sleep(RESTS * late)
+
     async def _fresh(self, number: int) -> None:
         await asyncio.sleep(number * 0.003)
         while not self._ending:
             connection = LoadConnection(self, "fresh", number)
             await connection.ask()
             connection.close()
-            await asyncio.sleep(random.uniform(*FRESH_PAUSE))
+            await self._pause(*FRESH_PAUSE)
 
     async def _kept(self, number: int) -> None:
-        pause = KEPT_PAUSES[number % len(KEPT_PAUSES)]
         connection = LoadConnection(self, "kept", number)
         while not self._ending:
+            began = time.monotonic()
             if not await connection.ask():
                 connection.close()
                 connection = LoadConnection(self, "kept", number)
-            await asyncio.sleep(random.uniform(*pause))
+            if number % 2:
+                await asyncio.sleep(max(QUICK[0], began + random.uniform(*SLOW) - time.monotonic()))
+            else:
+                await self._pause(*QUICK)
         connection.close()
 
     # ----- judging
@@ -159,14 +173,22 @@ class Load(threading.Thread):
                 raise Inconclusive(f"the load did not start: {self._fault or 'the machine is too slow'}")
             time.sleep(0.01)
 
+    def await_enough(self, since: float) -> float:
+        """Wait until enough requests were made to judge, or for some seconds; returns when."""
+        began = time.monotonic()
+        while self._few(since, now := time.monotonic()) and now < began + PATIENCE and self._fault is None:
+            time.sleep(0.02)
+        return now
+
+    def _few(self, since: float, until: float) -> list[str]:
+        return [f"{count} {kind}" for kind, clients in self.clients if clients and (count := self.count(kind, since, until)) < ENOUGH]
+
     def expect_nothing_dropped(self, since: float, until: float) -> None:
         """Every request that was under way between the two moments got a whole 200, and there were enough of them."""
         if self._fault is not None:
             raise Inconclusive(f"the load has failed: {self._fault!r}")
         self._fail_if_dropped([one for one in list(self.asked) if one.ended >= since])
-        few = [f"{self.count(kind, since, until)} {kind}" for kind, clients in self.clients
-               if clients and self.count(kind, since, until) < ENOUGH]
-        if few:
+        if few := self._few(since, until):
             raise Inconclusive(f"only {' and '.join(few)} requests were made meanwhile: too few to say that none is dropped")
 
     def _idle_for_long(self, one: Asked) -> bool:

@@ -11,6 +11,8 @@ from pathlib import Path
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 LOOK_SHARE = 0.1
 """Of a processor, for looking at a program again and again: where it has very many threads, looks come less often."""
+GONE = (FileNotFoundError, ProcessLookupError, PermissionError)
+"""Who ends is found in one file below /proc, and not in the next."""
 RUN_MARKER = "CLUSTER_HARNESS_RUN"
 
 
@@ -46,7 +48,7 @@ def threads(pid: int) -> list[int]:
     """Empty if there is no such process."""
     try:
         return [int(name) for name in os.listdir(f"/proc/{pid}/task")]
-    except OSError:
+    except GONE:
         return []
 
 
@@ -58,8 +60,8 @@ def children(pid: int) -> list[int]:
     for task in threads(pid):
         try:
             found += map(int, read(f"/proc/{pid}/task/{task}/children").split())
-        except (FileNotFoundError, ProcessLookupError, PermissionError):
-            continue  # it has ended
+        except GONE:
+            continue
     return found
 
 
@@ -67,7 +69,7 @@ def fields(pid: int, thread: int | None = None) -> list[str]:
     """What /proc/PID/stat says from the state on (the third field); empty if there is no such process or thread."""
     try:
         stat = read(f"/proc/{pid}/stat" if thread is None else f"/proc/{pid}/task/{thread}/stat")
-    except OSError:
+    except GONE:
         return []
     return stat.rpartition(b")")[2].decode().split()
 
@@ -94,14 +96,14 @@ def run_queue_wait(pid: int) -> dict[int, tuple[float, float]]:
     for task in threads(pid):
         try:
             ran, waited = read(f"/proc/{pid}/task/{task}/schedstat").split()[:2]
-        except (OSError, ValueError):
+        except (*GONE, ValueError):
             continue
         found[task] = int(ran) / 1e9, int(waited) / 1e9
     return found
 
 
 def born(pid: int) -> float | None:
-    """The moment (as time.monotonic() tells it) at which the process was started, at most a hundredth of a second too early.
+    """The moment (as time.monotonic() tells it) at which the process was started: a hundredth of a second too early at most, never too late.
 
     None if there is no such process.
     """
@@ -109,7 +111,8 @@ def born(pid: int) -> float | None:
     if not stat or stat[0] in ("Z", "X"):
         return None
     since_boot = int(stat[19]) / os.sysconf("SC_CLK_TCK")  # field 22 of proc(5), "stat"
-    return since_boot - time.clock_gettime(time.CLOCK_BOOTTIME) + time.monotonic()
+    offset = max(time.monotonic() - time.clock_gettime(time.CLOCK_BOOTTIME) for _ in range(3))  # too small if interrupted between the two
+    return since_boot + offset
 
 
 def stolen() -> list[float]:

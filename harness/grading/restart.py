@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from signal import SIGUSR2, Signals
+from typing import Collection
 
 from . import processes, search
 from .cluster import CHILD_AGE, Cluster, describe
@@ -20,6 +21,10 @@ from .verdict import CheckFailed, Inconclusive
 SAMPLE_SECONDS = 0.004
 ENDED_FIRST = {"likely": "the old worker is ended first, and its successor started afterwards",
                "hint": "start the successor first; the old one goes when the successor is ready"}
+NOT_AWAITED = {"likely": "the old worker is told to go when its successor was started: nobody waits until that is ready",
+               "hint": "wait until the successor itself says that it is ready"}
+READY_MARGIN = 0.05
+"""Seconds before it can be ready that a worker must have been signalled."""
 SLACK = 1.0
 """Seconds that a worker may need beyond its simulated start-up: as for the replacement of a crashed one."""
 QUIET_WITHIN = 3.0
@@ -144,10 +149,10 @@ def await_version(lab: Lab, cluster: Cluster, wanted: str, since: float, more: f
 
 
 def signal_starting(cluster: Cluster, pid: int, came: float, number: Signals) -> float:
-    """Signal a new process in the first half of its start-up: later it might be ready already."""
-    time.sleep(max(0.0, came + CHILD_AGE - time.monotonic()))
+    """Signal a process that was found just now, before it can be ready."""
+    time.sleep(CHILD_AGE)
     moment = send(cluster, pid, number)
-    if time.monotonic() > came + int(cluster.settings["STARTUP_MS"]) / 2000:
+    if time.monotonic() > came + int(cluster.settings["STARTUP_MS"]) / 1000 - READY_MARGIN:
         raise Inconclusive(f"the harness was too slow to send {number.name} to a worker before it was ready")
     return moment
 
@@ -164,7 +169,7 @@ def send(cluster: Cluster, pid: int, number: Signals) -> float:
 
 def await_settled(cluster: Cluster, count: int, since: float, bound: float) -> None:
     """Wait until there are just so many children again: nobody starts, nobody leaves."""
-    while sum(map(processes.alive, processes.children(cluster.pid))) != count:
+    while len(look(cluster).children) != count:
         if overdue(since, bound):
             cluster.refuse_late(bound, since, f"{count} worker processes again, and no more")
         time.sleep(0.01)
@@ -182,8 +187,7 @@ def next_newcomer(cluster: Cluster, known: set[int], patience: float) -> tuple[f
         time.sleep(0.002)
 
 
-def expect_no_newcomer(cluster: Cluster, seconds: float, why: str) -> None:
-    known = look(cluster).children
+def expect_no_newcomer(cluster: Cluster, known: Collection[int], seconds: float, why: str) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         new = [pid for pid in processes.children(cluster.pid) if pid not in known and processes.alive(pid)]
@@ -231,9 +235,11 @@ class Sampler(threading.Thread):
             raise self._fault
 
     def run(self) -> None:
+        ending = False
         try:
-            while not self._ending.wait(SAMPLE_SECONDS):
-                self.samples.append(look(self.cluster))
+            while not ending:
+                ending = self._ending.wait(SAMPLE_SECONDS)
+                self.samples.append(look(self.cluster))  # once more at the end: for the successor of who has left just now
         except Exception as fault:  # told to the thread that judges
             self._fault = fault
 
@@ -260,9 +266,9 @@ class Sampler(threading.Thread):
         if len(least.children) < before:
             raise CheckFailed(f"only {len(least.children)} worker processes at one moment: {sorted(least.children)}",
                               expected=f"never fewer than {before}", **ENDED_FIRST)
-        gone = sorted((self.cluster.watcher.gone_at(pid) or 0.0, pid) for pid in old.values())
-        if len(new) < len(gone):
-            raise Inconclusive(f"the harness has seen {len(new)} successors of {len(gone)} old workers")
+        gone = sorted((left, pid) for pid in old.values() if (left := self.cluster.watcher.gone_at(pid)) is not None)
+        if len(gone) < len(old):
+            raise Inconclusive(f"of {len(old)} old workers the harness has seen only {len(gone)} leave")
         for number, ((came, successor), (left, former)) in enumerate(zip(new, gone), start=1):
             not_before = self.last_without(successor)
             if left < not_before:
@@ -273,8 +279,9 @@ class Sampler(threading.Thread):
                     raise Inconclusive(f"the harness did not look for {came - not_before:.2f} s: too long to tell the order")
                 raise CheckFailed(f"the old process {former}, the {number}. to leave, left {(left - came) * 1000:.0f} ms after its "
                                   f"successor {successor} had appeared, which needs {startup * 1000:.0f} ms to be ready",
-                                  likely="the old worker is told to go when its successor was started: nobody waits until that is ready",
-                                  hint="wait until the successor itself says that it is ready")
+                                  **(ENDED_FIRST if left < came else NOT_AWAITED))
+        if len(new) < len(gone):
+            raise Inconclusive(f"the harness has seen {len(new)} successors of {len(gone)} old workers")
 
 
 def why_too_many(new: list[tuple[float, int]], startup: float) -> dict[str, str]:

@@ -1,14 +1,25 @@
 """Clients that ask all the time: what is held against the program, and what is the client's own lateness."""
 from __future__ import annotations
 
+import time
+from itertools import pairwise
 from typing import Callable
 
 import pytest
 
 from grading.lab import Lab
-from grading.load import Asked, Kind, Load, Outcome
+from grading.load import ENOUGH, LONGEST_GAP, Asked, Kind, Load, Outcome
 from grading.verdict import CheckFailed, Inconclusive
 
+TAKES_TIME = """
+import time
+class Slow(Handler):
+    def do_GET(self):
+        time.sleep(0.2)
+        super().do_GET()
+Handler = Slow
+"""
+KINDS: tuple[Kind, ...] = ("fresh", "kept")
 CLOSES_IDLE = """
 Handler.timeout = 0.2
 """
@@ -67,3 +78,23 @@ def test_a_connection_that_may_have_been_idle_for_long_proves_nothing(make_lab: 
     with pytest.raises(Inconclusive if doubtful else CheckFailed, match="so slow" if doubtful else "1 were dropped"):
         load.expect_nothing_dropped(0, 13)
     lab.finish()
+
+
+def test_slow_clients_count_from_request_to_request(make_lab: Callable[[str], Lab]) -> None:
+    lab = make_lab(TAKES_TIME)
+    with Load(lab.start(), fresh=0, kept=2) as load:
+        while sum(one.client == 1 for one in list(load.asked)) < 6:
+            load.join(0.01)
+    lab.finish()
+    started = [one.started for one in load.asked if one.client == 1]
+    assert 0.25 < min(later - earlier for earlier, later in pairwise(started)) < LONGEST_GAP
+
+
+def test_enough_requests_are_awaited(make_lab: Callable[[str], Lab]) -> None:
+    lab = make_lab("")
+    with Load(lab.start(), fresh=1, kept=1) as load:
+        began = time.monotonic()
+        ended = load.await_enough(began)
+    lab.finish()
+    assert all(load.count(kind, began, ended) >= ENOUGH for kind in KINDS)
+    load.expect_nothing_dropped(began, ended)
