@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import time
 from datetime import datetime, timedelta, timezone
-from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
+from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM, SIGUSR2
 
 from grading import drain, processes, restart, search
 from grading.common_http import HttpChecks
@@ -28,6 +28,8 @@ GATE = ("test_four_workers_serve_the_first_version",)
 REPLACES = "test_all_workers_are_new"
 CRASHES = "test_crashed_worker_keeps_its_version"
 FIRST, SECOND, THIRD = "1.0.0", "1.1.0", "1.2.0"
+SURELY_UNDER_WAY = 0.1
+"""Seconds before the end of the last old worker: a master that sees the signal later than it was sent has not yet seen that end."""
 
 
 class TestItem1Start:
@@ -116,11 +118,11 @@ class TestItem2Signal:
     def test_signal_before_ready_is_ignored(self, lab: Lab) -> None:
         """SIGUSR2 before the ready line is ignored"""
         cluster = lab.start({"STARTUP_MS": 700}, wait=False)
-        restart.next_newcomer(cluster, set(), 10)
-        restart.restart(cluster)
+        came, _ = restart.next_newcomer(cluster, set(), 10)
+        restart.expect_in_time(cluster, came, cluster.signal(SIGUSR2))
         cluster.wait_ready()
         restart.expect_version(cluster, FIRST)
-        restart.expect_no_newcomer(cluster, restart.look(cluster).children, 0.9, "was started after the ready line, although SIGUSR2 came before it")
+        restart.expect_no_newcomer(cluster, restart.children_of_the_start(cluster), 0.9, "was started after the ready line, although SIGUSR2 came before it")
         restart.expect_version(cluster, FIRST)
 
 
@@ -259,6 +261,7 @@ class TestItem4Version:
         wrong = {pid: found for pid, found in by_pid.items() if found != {FIRST if pid in old.values() else SECOND}}
         if wrong:
             raise CheckFailed(f"versions by pid: {wrong}; the old workers were {old}", expected="1.0.0 from old, 1.1.0 from new")
+        load.expect_enough(signalled, done)
         seen = {one.version for one in load.asked if signalled < one.started < done and not one.dropped}
         if seen != {FIRST, SECOND}:
             raise CheckFailed(f"during the restart the versions {sorted(map(str, seen))} were seen", expected="both")
@@ -272,12 +275,13 @@ class TestItem4Version:
         old = restart.pids(restart.survey(cluster))
         known = set(processes.children(cluster.pid))
         signalled = restart.restart(cluster)
-        restart.restart(cluster)
+        cluster.signal(SIGUSR2)
         restart.next_newcomer(cluster, known, 5)
-        restart.restart(cluster)
-        restart.await_replaced(lab, cluster, old, signalled)
+        last = cluster.signal(SIGUSR2)
+        if last > restart.await_replaced(lab, cluster, old, signalled) - SURELY_UNDER_WAY:
+            raise Inconclusive("the harness was so slow that the restart may have been over at the last SIGUSR2")
         new = restart.expect_all_new(cluster, old, SECOND)
-        restart.expect_no_newcomer(cluster, new.values(), lab.figure("STARTUP_MS") + 0.4, "was started after the restart was over")
+        restart.expect_no_newcomer(cluster, {*known, *new.values()}, lab.figure("STARTUP_MS") + 0.4, "was started after the restart was over")
         if restart.expect_version(cluster, SECOND) != new:
             raise CheckFailed("workers were replaced a second time", expected="one restart")
 

@@ -60,8 +60,10 @@ class TestItem1Heartbeats:
         cluster = lab.start({"HEARTBEAT_INTERVAL_MS": interval, "HEARTBEAT_TIMEOUT_MS": interval * 10})
         began = time.monotonic() + interval / 1000
         time.sleep(interval / 1000 * lab.pace(3.5, 2.5))  # idle: heartbeats must not hang on requests either
-        with Load(cluster, fresh=8, kept=8):
+        with Load(cluster, fresh=8, kept=8) as load:
+            loaded = time.monotonic()
             time.sleep(interval / 1000 * lab.pace(4, 3))
+        load.expect_enough(loaded, time.monotonic())
         for slot in (1, 2, 3):
             moments = health.heartbeats(cluster, slot)
             inside = [moment for moment in moments if moment >= began - interval / 1000]
@@ -263,7 +265,8 @@ class TestItem5Replacement:
             ended = time.monotonic()
             health.expect_gone(cluster, before[2], ended, health.LEAVES_WITHIN, "errors")
             health.expect_successor_first(cluster, before[2], new)
-        load.expect_nothing_dropped(began, ended)
+            judged = load.await_enough(began)
+        load.expect_nothing_dropped(began, judged)
         health.expect_left_alone(cluster, {**before, 2: new}, 0.3, "only worker 2 was sick")
 
     @check(expected="every REPORT_INTERVAL_MS `health report workers=3 healthy=3` and a line for each worker, with true values",

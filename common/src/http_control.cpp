@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "cluster/system.hpp"
 #include "http_engine.hpp"
 
 namespace cluster {
@@ -33,6 +34,7 @@ bool connection_waits(int listener) {
 
 void HttpServer::Engine::start() {
   accept_connections(true);
+  check("epoll_ctl", armed_ || listener_ < 0 ? 0 : -1);
   threads_.start();
 }
 
@@ -79,7 +81,7 @@ void HttpServer::Engine::tick() {
     // Only if there is need: if all went to the end of the queue at every tick, they would stand there in the order of
     // their ticks, and connections that come more seldom would all reach the same one.
     if (accepting_ && (!armed_ || connection_waits(listener_))) {
-      arm_listener_anew();
+      arm_listener(true);
     }
   }
   const auto now = Clock::now();

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <system_error>
 
 #include "cluster/system.hpp"
 #include "http_message.hpp"
@@ -56,16 +55,7 @@ void HttpServer::Engine::arm_listener(bool on) {
     epoll_event event{};
     event.events = EPOLLIN | EPOLLEXCLUSIVE;
     event.data.u64 = listener_event;
-    check("epoll_ctl", ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, listener_, &event));
-    armed_ = true;
-  }
-}
-
-void HttpServer::Engine::arm_listener_anew() {
-  try {
-    arm_listener(true);
-  } catch (const std::system_error&) {
-    // The system has no room for it any more: the next tick tries again.
+    armed_ = ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, listener_, &event) == 0;  // else the tick tries again
   }
 }
 
@@ -80,10 +70,8 @@ std::shared_ptr<Connection> HttpServer::Engine::accept_one() {
     }
     UniqueFd fd(::accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     const bool exhausted = !fd && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM);
-    if (exhausted) {
-      arm_listener(false);  // the next tick tries again
-    } else if (++accepts_ % accepts_per_turn == 0) {
-      arm_listener_anew();
+    if (exhausted || ++accepts_ % accepts_per_turn == 0) {
+      arm_listener(!exhausted);  // when out of descriptors, the next tick tries again
     }
     if (!fd) {
       return nullptr;

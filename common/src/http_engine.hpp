@@ -60,7 +60,6 @@ class HttpServer::Engine {
 
   // Connections. A Connection& is locked by its mutex, but in answer().
   void arm_listener(bool on);
-  void arm_listener_anew();
   std::shared_ptr<Connection> accept_one();
   std::shared_ptr<Connection> find(std::uint64_t id) const;
   std::vector<std::shared_ptr<Connection>> all() const;

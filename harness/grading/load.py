@@ -31,8 +31,8 @@ CLIENTS = 16
 FRESH_PAUSE = (0.02, 0.06)
 QUICK, SLOW = (0.01, 0.05), (0.30, 0.42)
 """Half of the kept-alive clients ask again after so long a pause, half nearly as seldom as the contract lets them: every 500 ms."""
-LATE, RESTS = 0.01, 2
-"""A client that pauses, and is woken later than that, rests for so many times as long."""
+LATE, RESTS, LONGEST_REST = 0.01, 2, 1.0
+"""A client that pauses, and is woken later than that, rests for so many times as long, but not longer than that in all."""
 LONGEST_GAP = 0.5
 UNASKED = 1.0
 """Seconds after which the contract lets a draining program close an idle connection."""
@@ -129,14 +129,14 @@ class Load(threading.Thread):
                    for kind, count in self.clients for number in range(count)]
         await asyncio.gather(*clients)
 
-    async def _pause(self, least: float, most: float) -> None:
+    async def _pause(self, least: float, most: float, longest: float) -> None:
         """Who is woken late waits longer: else the load itself would keep the program from a processor that is wanted by many."""
         wanted = random.uniform(least, most)
         before = time.monotonic()
         await asyncio.sleep(wanted)
         late = time.monotonic() - before - wanted
         if late > LATE:
-            await asyncio.sleep(RESTS * late)
+            await asyncio.sleep(min(RESTS * late, before + longest - time.monotonic()))
 
     async def _fresh(self, number: int) -> None:
         await asyncio.sleep(number * 0.003)
@@ -144,7 +144,7 @@ class Load(threading.Thread):
             connection = LoadConnection(self, "fresh", number)
             await connection.ask()
             connection.close()
-            await self._pause(*FRESH_PAUSE)
+            await self._pause(*FRESH_PAUSE, longest=LONGEST_REST)
 
     async def _kept(self, number: int) -> None:
         connection = LoadConnection(self, "kept", number)
@@ -156,7 +156,7 @@ class Load(threading.Thread):
             if number % 2:
                 await asyncio.sleep(max(QUICK[0], began + random.uniform(*SLOW) - time.monotonic()))
             else:
-                await self._pause(*QUICK)
+                await self._pause(*QUICK, longest=SLOW[1])
         connection.close()
 
     # ----- judging
@@ -183,13 +183,21 @@ class Load(threading.Thread):
     def _few(self, since: float, until: float) -> list[str]:
         return [f"{count} {kind}" for kind, clients in self.clients if clients and (count := self.count(kind, since, until)) < ENOUGH]
 
-    def expect_nothing_dropped(self, since: float, until: float) -> None:
-        """Every request that was under way between the two moments got a whole 200, and there were enough of them."""
+    def expect_enough(self, since: float, until: float) -> None:
+        """There was load between the two moments."""
+        self._expect_no_fault()
+        if few := self._few(since, until):
+            raise Inconclusive(f"only {' and '.join(few)} requests were made meanwhile: too few to judge")
+
+    def _expect_no_fault(self) -> None:
         if self._fault is not None:
             raise Inconclusive(f"the load has failed: {self._fault!r}")
+
+    def expect_nothing_dropped(self, since: float, until: float) -> None:
+        """Every request that was under way between the two moments got a whole 200, and there were enough of them."""
+        self._expect_no_fault()
         self._fail_if_dropped([one for one in list(self.asked) if one.ended >= since])
-        if few := self._few(since, until):
-            raise Inconclusive(f"only {' and '.join(few)} requests were made meanwhile: too few to say that none is dropped")
+        self.expect_enough(since, until)
 
     def _idle_for_long(self, one: Asked) -> bool:
         """Whether the program may have closed it rightly: the client may have read the answer before, or sent this request, as much later as the

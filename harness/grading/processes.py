@@ -69,7 +69,7 @@ def fields(pid: int, thread: int | None = None) -> list[str]:
     """What /proc/PID/stat says from the state on (the third field); empty if there is no such process or thread."""
     try:
         stat = read(f"/proc/{pid}/stat" if thread is None else f"/proc/{pid}/task/{thread}/stat")
-    except GONE:
+    except OSError:
         return []
     return stat.rpartition(b")")[2].decode().split()
 
@@ -93,10 +93,14 @@ def descendants(pid: int) -> list[int]:
 def run_queue_wait(pid: int) -> dict[int, tuple[float, float]]:
     """Seconds that each thread has run, and has waited for a processor, since its start."""
     found: dict[int, tuple[float, float]] = {}
-    for task in threads(pid):
+    try:
+        tasks = threads(pid)
+    except OSError:  # the harness has no descriptor left
+        return found
+    for task in tasks:
         try:
             ran, waited = read(f"/proc/{pid}/task/{task}/schedstat").split()[:2]
-        except (*GONE, ValueError):
+        except (OSError, ValueError):
             continue
         found[task] = int(ran) / 1e9, int(waited) / 1e9
     return found

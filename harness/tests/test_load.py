@@ -61,6 +61,7 @@ def test_a_connection_that_is_closed_too_soon_is_noticed(make_lab: Callable[[str
     with Load(lab.start(), fresh=1, kept=4) as load:
         while not any(one.dropped and not one.excused for one in list(load.asked)):
             load.join(0.01)
+            assert load.is_alive()
     lab.finish()
     with pytest.raises(CheckFailed, match="kept-alive connections: connection closed without an answer"):
         load.expect_nothing_dropped(0, load.asked[-1].ended)
@@ -85,6 +86,7 @@ def test_slow_clients_count_from_request_to_request(make_lab: Callable[[str], La
     with Load(lab.start(), fresh=0, kept=2) as load:
         while sum(one.client == 1 for one in list(load.asked)) < 6:
             load.join(0.01)
+            assert load.is_alive()
     lab.finish()
     started = [one.started for one in load.asked if one.client == 1]
     assert 0.25 < min(later - earlier for earlier, later in pairwise(started)) < LONGEST_GAP
@@ -92,7 +94,7 @@ def test_slow_clients_count_from_request_to_request(make_lab: Callable[[str], La
 
 def test_enough_requests_are_awaited(make_lab: Callable[[str], Lab]) -> None:
     lab = make_lab("")
-    with Load(lab.start(), fresh=1, kept=1) as load:
+    with Load(lab.start(), fresh=4, kept=4) as load:
         began = time.monotonic()
         ended = load.await_enough(began)
     lab.finish()
