@@ -16,6 +16,8 @@ from .verdict import BoundBroken, CheckFailed, Inconclusive
 STRADDLE = 0.15
 """A request within so many seconds of a signal is judged neither by the rules before nor by those after it."""
 HELD_AT_LEAST = 0.15
+READ_WITHIN = 0.15
+"""Seconds within which the harness has read an answer that was sent."""
 LONG_MS = 30000
 
 
@@ -177,6 +179,15 @@ def expect_held_to_the_end(held: list[Exchange], judged: bool = True) -> None:
         raise Inconclusive("none of the requests that were to be in flight at the signal had been read by then")
     if not judged:
         raise Inconclusive("the machine was so far behind that no request can be said to have come after the signal")
+
+
+def expect_all_answered_at(cluster: Cluster, refused: Answer, held: Exchange, signalled: float) -> None:
+    """`refused` came when the last answer, to `held`, had been sent; the harness may read that answer later than the refusal."""
+    ended = held.wait(2).ended
+    late = ended - refused.started
+    if late > READ_WITHIN and late > READ_WITHIN + cluster.meter.allowance(refused.started, ended):
+        raise CheckFailed(f"{refused}, {refused.started - signalled:.2f} s after the signal, while {held.method} {held.path} was still "
+                          f"being worked on: for {late:.2f} s more")
 
 
 def expect_gone(cluster: Cluster, signalled: float, since: float, within: float) -> None:

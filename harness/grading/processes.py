@@ -11,6 +11,8 @@ from pathlib import Path
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 LOOK_SHARE = 0.1
 """Of a processor, for looking at a program again and again: where it has very many threads, looks come less often."""
+BIRTH_TICK = 1 / os.sysconf("SC_CLK_TCK")
+"""Seconds: the kernel tells the start of a process in such steps."""
 GONE = (FileNotFoundError, ProcessLookupError, PermissionError)
 """Who ends is found in one file below /proc, and not in the next."""
 RUN_MARKER = "CLUSTER_HARNESS_RUN"
@@ -107,14 +109,14 @@ def run_queue_wait(pid: int) -> dict[int, tuple[float, float]]:
 
 
 def born(pid: int) -> float | None:
-    """The moment (as time.monotonic() tells it) at which the process was started: a hundredth of a second too early at most, never too late.
+    """The moment (as time.monotonic() tells it) at which the process was started: at most BIRTH_TICK too early, never too late.
 
     None if there is no such process.
     """
     stat = fields(pid)
     if not stat or stat[0] in ("Z", "X"):
         return None
-    since_boot = int(stat[19]) / os.sysconf("SC_CLK_TCK")  # field 22 of proc(5), "stat"
+    since_boot = int(stat[19]) * BIRTH_TICK  # field 22 of proc(5), "stat"
     offset = max(time.monotonic() - time.clock_gettime(time.CLOCK_BOOTTIME) for _ in range(3))  # too small if interrupted between the two
     return since_boot + offset
 

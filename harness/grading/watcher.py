@@ -22,6 +22,7 @@ class Seen:
     """A process of the cluster. The descriptor refers to just this process even if its number is used again."""
 
     pid: int
+    born: float
     first: float
     handle: int
     last: float = 0.0
@@ -54,7 +55,7 @@ class Watcher(threading.Thread):
             except OSError:
                 return
             now = time.monotonic()
-            self.seen[pid] = Seen(pid, now, handle, now)
+            self.seen[pid] = Seen(pid, processes.born(pid) or now, now, handle, now)
             self._poll.register(handle, select.POLLIN)
         self.log.add("child" if pid != self.master else "spawn", pid=pid, cluster=self.cluster, t=now)
 
@@ -112,9 +113,10 @@ class Watcher(threading.Thread):
         return self.seen[pid].gone if pid in self.seen else None
 
     def newcomers(self, since: float) -> list[Seen]:
-        """Processes first seen after that moment that lived long enough to be seen at least twice."""
+        """Processes started and first seen after that moment that lived long enough to be seen at least twice."""
         with self._guard:
-            return [one for one in self.seen.values() if one.first > since and one.last - one.first > SCAN_SECONDS / 2]
+            return [one for one in self.seen.values()
+                    if min(one.first, one.born + processes.BIRTH_TICK) > since and one.last - one.first > SCAN_SECONDS / 2]
 
     def stop(self) -> None:
         self._ending = True

@@ -62,3 +62,15 @@ def test_why_the_end_is_not_the_one_that_was_wanted(make_lab: Callable[[str], La
         cluster.expect_exit(wanted, cluster.signal(signal.SIGTERM), 0.5)
     lab.finish()
     assert likely in failure.value.likely and bool(failure.value.likely) == bool(likely)
+
+
+@pytest.mark.parametrize(("read", "behind", "too_early"), [(1.1, 0.0, False), (1.4, 0.0, True), (1.4, 0.3, False), (3.0, 0.3, True)])
+def test_a_refusal_is_too_early_only_if_the_last_answer_was_not_just_being_read(read: float, behind: float, too_early: bool) -> None:
+    cluster: Any = SimpleNamespace(meter=SimpleNamespace(allowance=lambda start, end: behind))
+    held: Any = SimpleNamespace(wait=lambda patience: Answer("answer", "GET", "/slow", 0.0, read, 200), method="GET", path="/slow")
+    refused = Answer("refused", "GET", "/fast", 1.0, 1.0)
+    try:
+        drain.expect_all_answered_at(cluster, refused, held, 0.5)
+        assert not too_early
+    except CheckFailed as failure:
+        assert too_early and "0.50 s after the signal, while GET /slow was still being worked on" in failure.seen
