@@ -122,7 +122,8 @@ class TestItem2Signal:
         restart.expect_in_time(cluster, came, cluster.signal(SIGUSR2))
         cluster.wait_ready()
         restart.expect_version(cluster, FIRST)
-        restart.expect_no_newcomer(cluster, restart.children_of_the_start(cluster), 0.9, "was started after the ready line, although SIGUSR2 came before it")
+        restart.expect_no_newcomer(cluster, restart.children_of_the_start(cluster), 0.9,
+                                   "was started after the ready line, although SIGUSR2 came before it")
         restart.expect_version(cluster, FIRST)
 
 

@@ -34,7 +34,7 @@ bool connection_waits(int listener) {
 
 void HttpServer::Engine::start() {
   accept_connections(true);
-  check("epoll_ctl", armed_ || listener_ < 0 ? 0 : -1);
+  check("epoll_ctl", armed_ || listener_ < 0 ? 0 : -1);  // errno is arm_listener()'s still
   threads_.start();
 }
 

@@ -15,9 +15,8 @@ if TYPE_CHECKING:
 
 PAUSE = 0.005
 """Between fresh connections that did not reach the worker that is still wanted."""
-SPREAD, LEAST = 100, 5
-"""Fresh connections for each worker after which it must have been reached, and have had so many of them. Of 20, the contract says, it
-gets 5; a machine that is very busy may prefer some workers for a while."""
+SPREAD, LEAST = 20, 5
+"""Of so many fresh connections for each worker every worker gets at least so many: the contract says it."""
 LONGEST_SEARCH = 30.0
 """Seconds (and a quarter more) for a search in which every connection is answered."""
 

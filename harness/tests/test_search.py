@@ -23,18 +23,16 @@ class Counted(Handler):
 Handler = Counted
 """
 PATIENCE = 0.01
-"""Is over long before the last try that is granted: each takes 20 ms."""
+"""Is over long before the last try that the contract grants: each takes 20 ms."""
 SEARCHES: tuple[Callable[[Cluster], object], ...] = (
     lambda cluster: search.find_workers(cluster, PATIENCE), lambda cluster: search.connections_to(cluster, 1, patience=PATIENCE),
     lambda cluster: survey(cluster, PATIENCE))
-SPREAD = 20
-MOST = SPREAD * 2
+MOST = search.SPREAD * 2
 
 
 @pytest.fixture
-def start(make_lab: Callable[[str], Lab], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Cluster]]:
-    """A cluster whose second worker gives just these of all answers. Fewer tries than usual are enough."""
-    monkeypatch.setattr("grading.search.SPREAD", SPREAD)
+def start(make_lab: Callable[[str], Lab]) -> Iterator[Callable[[str], Cluster]]:
+    """A cluster whose second worker gives just these of all answers."""
     labs: list[Lab] = []
 
     def started(second: str) -> Cluster:
@@ -48,7 +46,7 @@ def start(make_lab: Callable[[str], Lab], monkeypatch: pytest.MonkeyPatch) -> It
 
 
 @pytest.mark.parametrize("find", SEARCHES)
-def test_a_search_goes_on_for_so_many_tries(find: Callable[[Cluster], object], start: Callable[[str], Cluster]) -> None:
+def test_a_search_goes_on_for_as_many_tries_as_the_contract_says(find: Callable[[Cluster], object], start: Callable[[str], Cluster]) -> None:
     find(start(f"range({MOST}, 2 * {MOST})"))
 
 
