@@ -57,3 +57,20 @@ def test_honest_figures_are_accepted() -> None:
 )
 def test_other_figures_are_refused(which: str, code: int, seen: dict[str, Any]) -> None:
     assert check_grade.faults(which, code, seen)
+
+
+@pytest.mark.parametrize(
+    ("which", "seen", "undecided"),
+    [
+        pytest.param("solution", report("inconclusive", *ALL[1:]), True, id="an item open, the others passed"),
+        pytest.param("solution", report(*ALL, common="inconclusive"), True, id="the common ground open"),
+        pytest.param("solution", report("inconclusive", "fail", *ALL[2:]), False, id="an item open, another failed"),
+        pytest.param("solution", report("inconclusive", *ALL[1:], common="fail"), False, id="an item open, the common ground failed"),
+        pytest.param("solution", report(*ALL), False, id="nothing open"),
+        pytest.param("solution", {}, False, id="no report"),
+        pytest.param("starter", report("inconclusive", *NONE[1:], common="fail"), True, id="a starter's item open"),
+        pytest.param("starter", report("inconclusive", "pass", *NONE[2:], common="fail"), False, id="a starter's item passed"),
+    ],
+)
+def test_only_what_is_open_and_otherwise_right_is_graded_again(which: str, seen: dict[str, Any], undecided: bool) -> None:
+    assert check_grade.undecided(which, seen) is undecided
