@@ -174,6 +174,8 @@ class Teller:
     verdict: float
     ports: dict[str, int]
     """Port that a cluster had in the grading → the one that it has for a person."""
+    hosts: dict[int, str]
+    """Cluster → the host of its addresses."""
     tasks: dict[str, str]
     """Id of a task that is asked for later → the shell's variable for it ("": there are too many)."""
     workers_answer: bool
@@ -185,8 +187,10 @@ class Teller:
         ids = dict.fromkeys(str(event.data["taskId"]) for event in events if event.data.get("taskId") in asked)
         named = {task: f"t{number}" if len(ids) <= MOST_TASKS else "" for number, task in enumerate(ids, 1)}
         ready = [(event.text.partition(" workers=")[0].rpartition(":")[2], port(event.cluster)) for event in events if event.kind == "ready"]
-        return cls({event.cluster: event.pid or 0 for event in events if event.text == "start"}, verdict, dict(ready), named,
-                   any(event.worker for event in events))
+        starts = [event for event in events if event.text == "start"]
+        return cls({event.cluster: event.pid or 0 for event in starts}, verdict, dict(ready),
+                   {event.cluster: in_address(event.data.get("settings", {}).get("HOST", "127.0.0.1")) for event in starts},
+                   named, any(event.worker for event in events))
 
     def master(self, cluster: int) -> str:
         return f"master{cluster if len(self.masters) > 1 else ''}"
@@ -226,7 +230,8 @@ class Teller:
         if self.tasks.get(last_of(event.path)) == "":
             return f"# {event.method} of one of these tasks"
         method = "" if event.method == "GET" else " -I" if event.method == "HEAD" else f" -X {event.method}"
-        words = f"{method}{f' -d {shlex.quote(body)}' if body else ''} http://127.0.0.1:{port(event.cluster)}{self.path(event)}"
+        address = f"http://{self.hosts.get(event.cluster, '127.0.0.1')}:{port(event.cluster)}"
+        words = f"{method}{f' -d {shlex.quote(body)}' if body else ''} {address}{self.path(event)}"
         if name := self.tasks.get(event.data.get("taskId", "")):
             return f"{name}=$(curl -sS{words} | {TASK_ID}); echo ${name}"
         return f"curl -sSi{words} &"
@@ -260,6 +265,10 @@ def last_of(path: str | None) -> str:
 def port(cluster: int) -> int:
     """For a person each cluster has a port of its own from 8000 on."""
     return 7999 + max(1, cluster)
+
+
+def in_address(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def open_line(name: str, cluster: int) -> str:

@@ -211,6 +211,14 @@ def test_a_body_that_no_line_can_show_is_no_line(body: str) -> None:
     assert lines(log)[0].startswith("# POST /task with a body that no line can show: ")
 
 
+@pytest.mark.parametrize(("host", "address"), [("::1", "[::1]"), ("localhost", "localhost"), (None, "127.0.0.1")], ids=str)
+def test_a_request_goes_to_the_host_that_was_set(host: str | None, address: str) -> None:
+    log = EventLog()
+    log.add("note", t=1.0, cluster=1, pid=MASTER, text="start", data={"settings": {"HOST": host} if host else {}, "program": "ex1"})
+    asked(log, 1.5, 1, "/fast")
+    assert any(line.startswith(f"curl -sSi http://{address}:8000/fast &") for line in lines(log))
+
+
 def test_a_port_that_is_taken_is_taken_again() -> None:
     log = EventLog()
     for number, wanted in ((1, "0"), (2, "43743")):
