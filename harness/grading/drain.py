@@ -38,6 +38,7 @@ def hold(cluster: Cluster, each: int, slots: list[int], path: str = "/slow") -> 
 def begin(cluster: Cluster, signal: Signals) -> float:
     """Signal the master, and wait until the moment is past at which a request could straddle the signal."""
     signalled = cluster.signal(signal)
+    cluster.await_taken(signal)
     time.sleep(STRADDLE)
     return signalled
 

@@ -38,7 +38,8 @@ WRONG = (
            ('  master.log("the successor in slot ", slot, master.find(pid)', '  master.log("the successor", master.find(pid)'),
            ("    if (successor == 0) {\n", "    if (successor == 0) {\n      for (const auto& [other, pid] : successors) {\n"
             "        other > slot && master.kill(pid, SIGKILL);\n      }\n"),
-           ("#include <ctime>\n", "#include <ctime>\n#include <map>\n")), "at once"),
+           ("#include <ctime>\n", "#include <ctime>\n#include <map>\n")), "at once",
+          also={5: "the other successors may still be there when the first one has been killed, which ends the restart"}),
     Wrong("sleep-instead-of-readiness", "the successor is taken for ready after a fixed time", 3,
           ((READY_WAIT, "  static_cast<void>(timeout);\n  master.wait_until([&] { return master.ending(); }, milliseconds(100));"),
            ("  if (ready()) {\n    return pid;", "  if (ready() || master.find(pid)) {\n    return pid;")), "until that is ready",

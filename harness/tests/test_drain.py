@@ -64,6 +64,28 @@ def test_why_the_end_is_not_the_one_that_was_wanted(make_lab: Callable[[str], La
     assert likely in failure.value.likely and bool(failure.value.likely) == bool(likely)
 
 
+TAKES_LATE = """
+import time
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+def take():
+    while signal.SIGTERM not in signal.sigpending():
+        time.sleep(0.01)
+    time.sleep(0.5)
+    signal.sigwait([signal.SIGTERM])
+    signal.sigwait([signal.SIGTERM])
+    os._exit(1)
+threading.Thread(target=take, daemon=True).start()
+"""
+
+
+def test_a_second_signal_is_not_merged_with_one_that_was_not_taken_yet(make_lab: Callable[[str], Lab]) -> None:
+    lab = make_lab(TAKES_LATE)
+    cluster = lab.start()
+    drain.begin(cluster, signal.SIGTERM)
+    cluster.expect_exit(1, cluster.signal(signal.SIGTERM), 1.0)
+    lab.finish()
+
+
 @pytest.mark.parametrize(("read", "behind", "too_early"), [(1.1, 0.0, False), (1.4, 0.0, True), (1.4, 0.3, False), (3.0, 0.3, True)])
 def test_a_refusal_is_too_early_only_if_the_last_answer_was_not_just_being_read(read: float, behind: float, too_early: bool) -> None:
     cluster: Any = SimpleNamespace(meter=SimpleNamespace(allowance=lambda start, end: behind))
