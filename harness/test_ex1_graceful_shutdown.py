@@ -300,6 +300,7 @@ class TestItem5Together:
             cluster = lab.start({"SLOW_MS": 20000, "SHUTDOWN_TIMEOUT_MS": 20000})
             drain.hold(cluster, 1, [1, 2])
             drain.begin(cluster, first)
+            drain.await_noticed(cluster)
             forced = cluster.signal(second)
             cluster.expect_exit(1, forced, 1.0)
             cluster.expect_nothing_left(forced, 1.0)

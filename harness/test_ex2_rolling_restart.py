@@ -9,7 +9,7 @@ from grading import drain, processes, restart, search
 from grading.common_http import HttpChecks
 from grading.common_load import LoadChecks
 from grading.common_process import ProcessChecks, SpreadChecks
-from grading.common_start import StartChecks
+from grading.common_start import StartChecks, await_first_child
 from grading.lab import Lab
 from grading.load import Load
 from grading.verdict import CheckFailed, Exercise, Inconclusive, check
@@ -117,7 +117,9 @@ class TestItem2Signal:
            seconds=2)
     def test_signal_before_ready_is_ignored(self, lab: Lab) -> None:
         """SIGUSR2 before the ready line is ignored"""
+        image = processes.image(lab.start().pid)
         cluster = lab.start({"STARTUP_MS": 700}, wait=False)
+        await_first_child(cluster, image)
         came, _ = restart.next_newcomer(cluster, set(), 10)
         restart.expect_in_time(cluster, came, cluster.signal(SIGUSR2))
         cluster.wait_ready()

@@ -2,6 +2,7 @@
 
 import importlib.machinery
 import importlib.util
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,16 @@ def load() -> Any:
 check_grade = load()
 
 
+def group(result: str, seen: str = "it took 2 s") -> dict[str, Any]:
+    return {"result": result, "checks": [{"result": result, "seen": "" if result == "pass" else seen}]}
+
+
 def report(*results: str, passed: int | None = None, total: int = 5, common: str = "pass") -> dict[str, Any]:
     return {
         "passed": results.count("pass") if passed is None else passed,
         "total": total,
-        "items": [{"result": result} for result in results],
-        "common": {"result": common},
+        "items": [group(result) for result in results],
+        "common": group(common),
     }
 
 
@@ -59,18 +64,38 @@ def test_other_figures_are_refused(which: str, code: int, seen: dict[str, Any]) 
     assert check_grade.faults(which, code, seen)
 
 
+FAULT = report("inconclusive", *ALL[1:])
+FAULT["items"][0] = group("inconclusive", "the harness itself failed: KeyError")
+
+
 @pytest.mark.parametrize(
-    ("which", "seen", "undecided"),
+    ("which", "code", "seen", "undecided"),
     [
-        pytest.param("solution", report("inconclusive", *ALL[1:]), True, id="an item open, the others passed"),
-        pytest.param("solution", report(*ALL, common="inconclusive"), True, id="the common ground open"),
-        pytest.param("solution", report("inconclusive", "fail", *ALL[2:]), False, id="an item open, another failed"),
-        pytest.param("solution", report("inconclusive", *ALL[1:], common="fail"), False, id="an item open, the common ground failed"),
-        pytest.param("solution", report(*ALL), False, id="nothing open"),
-        pytest.param("solution", {}, False, id="no report"),
-        pytest.param("starter", report("inconclusive", *NONE[1:], common="fail"), True, id="a starter's item open"),
-        pytest.param("starter", report("inconclusive", "pass", *NONE[2:], common="fail"), False, id="a starter's item passed"),
+        pytest.param("solution", 3, report("inconclusive", *ALL[1:]), True, id="an item open, the others passed"),
+        pytest.param("solution", 0, report(*ALL, common="inconclusive"), True, id="the common ground open"),
+        pytest.param("solution", 1, report("inconclusive", "fail", *ALL[2:]), False, id="an item open, another failed"),
+        pytest.param("solution", 3, report("inconclusive", *ALL[1:], common="fail"), False, id="an item open, the common ground failed"),
+        pytest.param("solution", 3, report("inconclusive", "skipped", *ALL[2:]), False, id="an item open, another skipped"),
+        pytest.param("solution", 3, report("inconclusive", *ALL[1:4], total=4), False, id="a checklist of four"),
+        pytest.param("solution", 3, report("inconclusive", *ALL[1:], passed=5), False, id="a sum that is wrong"),
+        pytest.param("solution", -11, report("inconclusive", *ALL[1:]), False, id="a grader that died"),
+        pytest.param("solution", 3, FAULT, False, id="a fault of the harness"),
+        pytest.param("solution", 0, report(*ALL), False, id="nothing open"),
+        pytest.param("solution", 3, {}, False, id="no report"),
+        pytest.param("starter", 1, report("inconclusive", *NONE[1:], common="fail"), True, id="a starter's item open"),
+        pytest.param("starter", 1, report("inconclusive", "pass", *NONE[2:]), False, id="a starter's item passed"),
     ],
 )
-def test_only_what_is_open_and_otherwise_right_is_graded_again(which: str, seen: dict[str, Any], undecided: bool) -> None:
-    assert check_grade.undecided(which, seen) is undecided
+def test_only_what_is_open_and_otherwise_right_is_graded_again(which: str, code: int, seen: dict[str, Any], undecided: bool) -> None:
+    assert check_grade.undecided(which, code, seen) is undecided
+
+
+@pytest.mark.parametrize(
+    ("code", "seen", "exit_code"),
+    [(0, report(*ALL), 0), (1, report("fail", *ALL[1:]), 1), (3, report("inconclusive", *ALL[1:]), 3)],
+    ids=["right", "wrong", "open"],
+)
+def test_the_exit_code_tells_wrong_from_open(monkeypatch: pytest.MonkeyPatch, code: int, seen: dict[str, Any], exit_code: int) -> None:
+    monkeypatch.setattr(sys, "argv", ["check-grade", "solution", "ex1_graceful_shutdown"])
+    monkeypatch.setattr(check_grade, "grade", lambda *_: (code, seen | {"seconds": 1.0}))
+    assert check_grade.main() == exit_code

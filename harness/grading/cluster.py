@@ -31,8 +31,6 @@ CHILD_AGE = 0.06
 """A child younger than 50 ms may still be inside its parent's spawn: it must not be stopped."""
 MOST_WORKERS, MOST_PORT = 64, 65535
 """What a ready line may claim."""
-TAKEN_WITHIN = 5.0
-"""Seconds for which a signal that the master has not taken is waited for."""
 ENDING_SECONDS = 12.0
 """Longer than a keeper tries."""
 WRONG_EXITS = {
@@ -168,12 +166,6 @@ class Cluster:
     def signal(self, number: Signals) -> float:
         """Send a signal to the master; returns the moment."""
         return self._send(number, self.pid, "master", lambda: pidfd_send_signal(self.watcher.seen[self.pid].handle, number))
-
-    def await_taken(self, number: Signals) -> None:
-        """Until the master has taken a signal, or for a while: whether it heeds it is judged elsewhere."""
-        deadline = time.monotonic() + TAKEN_WITHIN
-        while processes.pending(self.pid, number) and time.monotonic() < deadline:
-            time.sleep(0.005)
 
     def signal_group(self, number: Signals) -> float:
         """Send a signal to the whole process group, as a terminal's Ctrl+C does."""

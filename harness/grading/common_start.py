@@ -153,18 +153,23 @@ def end_gracefully(cluster: Cluster) -> None:
 
 
 def early_signal(lab: Lab, number: Signals, image: str) -> None:
-    """Signal the master as soon as it has a child and runs that program file: before that it may be the language's runtime, or
-    a script that looks for it, that gets the signal."""
+    """Signal the master as soon as it has a child."""
     cluster = lab.start(wait=False)
-    deadline = time.monotonic() + STOP_PATIENCE
-    while not (processes.image(cluster.pid) == image and processes.children(cluster.pid)) and time.monotonic() < deadline:
-        time.sleep(0.002)
+    await_first_child(cluster, image)
     sent = cluster.signal(number)
     if cluster.wait_exit(STOP_PATIENCE * 1.5) is None:
         cluster.doubt_keeper()
         what = f"the end after {number.name}, sent {sent - cluster.started:.3f} s after the start" + cluster.said()
         cluster.refuse_late(STOP_PATIENCE, sent, what)
     cluster.expect_processes_gone(time.monotonic(), 1.0)
+
+
+def await_first_child(cluster: Cluster, image: str) -> None:
+    """Until it has a child and runs that program file, or for a while: before that it may be the language's runtime, or a script that
+    looks for it, that would get a signal."""
+    deadline = time.monotonic() + STOP_PATIENCE
+    while not (processes.image(cluster.pid) == image and processes.children(cluster.pid)) and time.monotonic() < deadline:
+        time.sleep(0.002)
 
 
 def expect_ready_line(lab: Lab, port: int | None) -> None:

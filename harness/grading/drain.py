@@ -14,6 +14,8 @@ from .timing import expect_not_before
 from .verdict import BoundBroken, CheckFailed, Inconclusive
 
 STRADDLE = 0.15
+NOTICED_WITHIN = 5.0
+"""Seconds after which a program is signalled again although nobody is turned away."""
 """A request within so many seconds of a signal is judged neither by the rules before nor by those after it."""
 HELD_AT_LEAST = 0.15
 READ_WITHIN = 0.15
@@ -38,9 +40,19 @@ def hold(cluster: Cluster, each: int, slots: list[int], path: str = "/slow") -> 
 def begin(cluster: Cluster, signal: Signals) -> float:
     """Signal the master, and wait until the moment is past at which a request could straddle the signal."""
     signalled = cluster.signal(signal)
-    cluster.await_taken(signal)
     time.sleep(STRADDLE)
     return signalled
+
+
+def await_noticed(cluster: Cluster) -> None:
+    """Until a new request is turned away, or for a while: whether it is, is judged elsewhere. A signal that comes before the program has
+    noticed the last one of its number is merged with it, by the kernel (signal(7): they do not queue) or by a language's runtime."""
+    deadline = time.monotonic() + NOTICED_WITHIN
+    while time.monotonic() < deadline:
+        answer = cluster.client.get("/fast", patience=1)
+        if answer.outcome != "waiting" and answer.status != 200:
+            return
+        time.sleep(0.02)
 
 
 def straddles(cluster: Cluster, started: float, signalled: float) -> bool:

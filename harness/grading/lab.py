@@ -12,7 +12,7 @@ from .folders import text_of
 from .program import Program
 from .run import Run
 from .trace import Trace
-from .verdict import CheckFailed, Exercise, Inconclusive
+from .verdict import HARNESS_FAULT, CheckFailed, Exercise, Inconclusive
 
 
 class Lab:
@@ -59,7 +59,7 @@ class Lab:
         """What a program is not to be blamed for, whatever was seen."""
         for cluster in self.clusters:
             if cluster.ward.fault:
-                raise Inconclusive(f"the harness itself failed: the keeper of a program: {cluster.ward.fault}")
+                raise Inconclusive(f"{HARNESS_FAULT}: the keeper of a program: {cluster.ward.fault}")
             if cluster.disk_was_full:
                 raise Inconclusive(f"the disk was full where programs write their journals ({self.run.folder})")
 

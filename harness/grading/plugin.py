@@ -29,7 +29,7 @@ from .report_json import write
 from .run import LeadingRun, Run
 from .runner import run_check
 from .trace import Trace, folder_for
-from .verdict import Declaration, Exercise, Record
+from .verdict import HARNESS_FAULT, Declaration, Exercise, Record
 
 HARNESS = Path(__file__).resolve().parent.parent
 ROOT = HARNESS.parent
@@ -116,7 +116,7 @@ class Leader:
     def take(self, report: pytest.TestReport) -> None:
         record = record_of(report)
         if record is None and report.when == "call" or report.outcome == "failed" and record is None:
-            record = Record(short_id(report.nodeid), 0, "", seen=f"the harness itself failed: {report.longreprtext[-2000:]}")
+            record = Record(short_id(report.nodeid), 0, "", seen=f"{HARNESS_FAULT}: {report.longreprtext[-2000:]}")
             self.run.put_result(record.id, "inconclusive")
         if record is None:
             return

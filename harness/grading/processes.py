@@ -175,17 +175,6 @@ def stopped(pid: int) -> bool:
     return all(stat.rpartition(b")")[2].split()[0] in (b"T", b"t", b"Z") for stat in stats)
 
 
-def pending(pid: int, number: int) -> bool:
-    """Whether the process has still to take this signal, and would not notice another of the same number (signal(7), "standard signals do
-    not queue")."""
-    try:
-        status = read(f"/proc/{pid}/status")
-    except OSError:
-        return False
-    mask = status.partition(b"\nShdPnd:")[2].partition(b"\n")[0]
-    return bool(int(mask or b"0", 16) >> (number - 1) & 1)
-
-
 def alive(pid: int) -> bool:
     return state(pid) not in ("", "Z", "X")
 

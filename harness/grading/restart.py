@@ -7,11 +7,11 @@ import threading
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from signal import SIGUSR2, Signals
+from signal import SIGSTOP, SIGUSR2, Signals
 from typing import Collection
 
 from . import processes, search
-from .cluster import CHILD_AGE, Cluster, describe
+from .cluster import CHILD_AGE, Cluster, await_true, describe
 from .http_client import Answer, Exchange
 from .lab import Lab
 from .program import Program
@@ -29,6 +29,8 @@ SLACK = 1.0
 """Seconds that a worker may need beyond its simulated start-up: as for the replacement of a crashed one."""
 QUIET_WITHIN = 3.0
 """Seconds after which a master is signalled although it is busy."""
+QUIET_FOR = 0.05
+"""Seconds without a sign of work after which it has nothing to do; it may look at what has ended a little later."""
 DRAIN_SLACK = 4.0
 """Seconds that an old worker may take to leave when it has nothing to do."""
 MOST_LISTS = 40
@@ -102,16 +104,18 @@ def whole_restart(lab: Lab, cluster: Cluster) -> float:
 
 def restart(cluster: Cluster) -> float:
     """Signal a master that has nothing to do: one that has not yet noticed the end of the last restart would ignore it."""
-    deadline = time.monotonic() + QUIET_WITHIN
-    while not_noticed_yet(cluster) and time.monotonic() < deadline:
+    quiet_since = began = time.monotonic()
+    while (now := time.monotonic()) < quiet_since + QUIET_FOR and now < began + QUIET_WITHIN:
         time.sleep(0.01)
+        if not_noticed_yet(cluster):
+            quiet_since = time.monotonic()
     return cluster.signal(SIGUSR2)
 
 
 def not_noticed_yet(cluster: Cluster) -> bool:
-    """A child has ended and was not reaped, or the master stands ready to run."""
+    """A child has ended and was not reaped, or the master runs, or waits for a processor or for the disk."""
     dead = [pid for pid in processes.children(cluster.pid) if processes.state(pid) == "Z"]
-    return bool(dead or processes.ready_threads(cluster.pid))
+    return bool(dead) or any(processes.thread_state(cluster.pid, one) in ("R", "D") for one in processes.threads(cluster.pid))
 
 
 def await_replaced(lab: Lab, cluster: Cluster, old: dict[int, int], since: float, more: float = 0.0) -> float:
@@ -154,6 +158,8 @@ def signal_starting(cluster: Cluster, pid: int, came: float, number: Signals) ->
     while in_vfork(cluster) and time.monotonic() < came + int(cluster.settings["STARTUP_MS"]) / 1000:
         time.sleep(0.002)
     moment = send(cluster, pid, number)
+    if number == SIGSTOP:
+        await_true(lambda: processes.stopped(pid), 5, "the new worker did not stop")
     expect_in_time(cluster, came, time.monotonic())
     return moment
 

@@ -11,7 +11,7 @@ from .lab import Lab
 from .run import Run
 from .story import lines
 from .timeline import picture
-from .verdict import Bound, BoundBroken, CheckFailed, Inconclusive, Record
+from .verdict import HARNESS_FAULT, Bound, BoundBroken, CheckFailed, Inconclusive, Record
 from .wrote import last_lines
 
 STILL_TO_DO = re.compile(r"STEP \d+ is still to do")
@@ -101,4 +101,4 @@ def call_within_limits(lab: Lab, call: Callable[[], object]) -> None:
 def harness_fault(fault: BaseException) -> str:
     where = traceback.extract_tb(fault.__traceback__)
     places = " < ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in reversed(where[-4:]))
-    return f"the harness itself failed: {type(fault).__name__}: {fault} ({places})"
+    return f"{HARNESS_FAULT}: {type(fault).__name__}: {fault} ({places})"

@@ -10,6 +10,7 @@ from .events import Event, EventLog
 from .timeline_journal import entries
 from .timeline_processes import Processes
 
+LOCAL = "127.0.0.1"
 TOLD = ("note", "request", "raw", "signal", "death")
 LIMIT, LAST = 40, 10
 """Lines, and how many of them are the last ones."""
@@ -189,7 +190,7 @@ class Teller:
         ready = [(event.text.partition(" workers=")[0].rpartition(":")[2], port(event.cluster)) for event in events if event.kind == "ready"]
         starts = [event for event in events if event.text == "start"]
         return cls({event.cluster: event.pid or 0 for event in starts}, verdict, dict(ready),
-                   {event.cluster: in_address(event.data.get("settings", {}).get("HOST", "127.0.0.1")) for event in starts},
+                   {event.cluster: in_address(event.data.get("settings", {}).get("HOST", LOCAL)) for event in starts},
                    named, any(event.worker for event in events))
 
     def master(self, cluster: int) -> str:
@@ -230,7 +231,7 @@ class Teller:
         if self.tasks.get(last_of(event.path)) == "":
             return f"# {event.method} of one of these tasks"
         method = "" if event.method == "GET" else " -I" if event.method == "HEAD" else f" -X {event.method}"
-        address = f"http://{self.hosts.get(event.cluster, '127.0.0.1')}:{port(event.cluster)}"
+        address = f"http://{self.hosts.get(event.cluster, LOCAL)}:{port(event.cluster)}"
         words = f"{method}{f' -d {shlex.quote(body)}' if body else ''} {address}{self.path(event)}"
         if name := self.tasks.get(event.data.get("taskId", "")):
             return f"{name}=$(curl -sS{words} | {TASK_ID}); echo ${name}"
@@ -273,7 +274,7 @@ def in_address(host: str) -> str:
 
 def open_line(name: str, cluster: int) -> str:
     """Opens a connection, and shows what comes back on it."""
-    return f"exec {{{name}}}<>/dev/tcp/127.0.0.1/{port(cluster)}; cat <&${name} & "
+    return f"exec {{{name}}}<>/dev/tcp/{LOCAL}/{port(cluster)}; cat <&${name} & "
 
 
 def send_line(name: str, data: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Callable, Literal, TypeVar
 
+HARNESS_FAULT = "the harness itself failed"
+"""So begins what is said of a check that is inconclusive for no reason of the machine's."""
 Result = Literal["pass", "fail", "skipped", "inconclusive"]
 Function = TypeVar("Function", bound=Callable[..., None])
 

@@ -39,7 +39,7 @@ WRONG = (
            ("    if (successor == 0) {\n", "    if (successor == 0) {\n      for (const auto& [other, pid] : successors) {\n"
             "        other > slot && master.kill(pid, SIGKILL);\n      }\n"),
            ("#include <ctime>\n", "#include <ctime>\n#include <map>\n")), "at once",
-          also={5: "the other successors may still be there when the first one has been killed, which ends the restart"}),
+          also={number: "the other successors may still be there when the first one has been killed, which ends the restart" for number in (4, 5)}),
     Wrong("sleep-instead-of-readiness", "the successor is taken for ready after a fixed time", 3,
           ((READY_WAIT, "  static_cast<void>(timeout);\n  master.wait_until([&] { return master.ending(); }, milliseconds(100));"),
            ("  if (ready()) {\n    return pid;", "  if (ready() || master.find(pid)) {\n    return pid;")), "until that is ready",

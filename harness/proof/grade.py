@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from grading.verdict import HARNESS_FAULT
+
 from .build import ROOT, Exercise, binary, source
 from .wrong import Wrong
 
@@ -20,8 +22,9 @@ KINDS = ("solution", "foreign", "starter", "wrong")
 """Solutions and foreign programs (in another language) get everything, starters nothing, a wrong program fails at its item."""
 LONGEST = 300.0
 """Seconds after which a grading is given up."""
-OUTCOMES = ("right", "false refusal", "false acceptance", "inconclusive", "unexplained")
-"""`unexplained`: the right item fails, but what is printed does not name the mistake. `inconclusive` needs no defect of the grader."""
+OUTCOMES = ("right", "unexplained", "inconclusive", "harness fault", "false acceptance", "false refusal")
+"""From the best to the worst. `unexplained`: the right item fails, but what is printed does not name the mistake. `inconclusive` needs no defect of
+the grader."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +63,7 @@ class Verdict:
 
     def note(self, outcome: str, fault: str) -> None:
         """The worst outcome counts; a grading that could not say something may have skipped something else."""
-        order = ("right", "unexplained", "inconclusive", "false acceptance", "false refusal")
-        self.outcome = max(self.outcome, outcome, key=order.index)
+        self.outcome = max(self.outcome, outcome, key=OUTCOMES.index)
         self.faults.append(fault)
 
 
@@ -118,6 +120,9 @@ def judge(verdict: Verdict, report: dict[str, Any], how: How) -> None:
     verdict.results = {item["item"]: item["result"] for item in report["items"]}
     if report["common"]["checks"]:
         verdict.results[0] = report["common"]["result"]
+    for check in (check for group in (*report["items"], report["common"]) for check in group["checks"]):
+        if check["seen"].startswith(HARNESS_FAULT):
+            verdict.note("harness fault", f"{check['id']}: {check['seen']}")
     if verdict.subject.wrong is not None:
         judge_wrong(verdict, verdict.subject.wrong, report, how)
         return

@@ -20,7 +20,7 @@ from grading.folders import write_whole
 
 from .grade import Subject, Verdict
 
-FALSE = ("false refusal", "false acceptance", "unexplained")
+FALSE = ("unexplained", "harness fault", "false acceptance", "false refusal")
 CERTAINTY = 0.95
 KEPT = Path(__file__).with_name("soak.json")
 """The counts that PROOF.md shows."""

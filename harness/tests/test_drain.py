@@ -64,24 +64,30 @@ def test_why_the_end_is_not_the_one_that_was_wanted(make_lab: Callable[[str], La
     assert likely in failure.value.likely and bool(failure.value.likely) == bool(likely)
 
 
-TAKES_LATE = """
+NOTICES_LATE = """
 import time
+draining = threading.Event()
+def do_GET(self):
+    self.send_response(503 if draining.is_set() else 200); self.send_header("Content-Length", "0"); self.end_headers()
+Handler.do_GET = do_GET
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
 def take():
     while signal.SIGTERM not in signal.sigpending():
         time.sleep(0.01)
     time.sleep(0.5)
     signal.sigwait([signal.SIGTERM])
+    draining.set()
     signal.sigwait([signal.SIGTERM])
     os._exit(1)
 threading.Thread(target=take, daemon=True).start()
 """
 
 
-def test_a_second_signal_is_not_merged_with_one_that_was_not_taken_yet(make_lab: Callable[[str], Lab]) -> None:
-    lab = make_lab(TAKES_LATE)
+def test_a_second_signal_is_not_merged_with_one_that_was_not_noticed_yet(make_lab: Callable[[str], Lab]) -> None:
+    lab = make_lab(NOTICES_LATE)
     cluster = lab.start()
     drain.begin(cluster, signal.SIGTERM)
+    drain.await_noticed(cluster)
     cluster.expect_exit(1, cluster.signal(signal.SIGTERM), 1.0)
     lab.finish()
 

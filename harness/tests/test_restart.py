@@ -1,4 +1,4 @@
-"""What the looks at the master's children say about the order of comings and goings."""
+"""What looks at the master and its children say: the order of comings and goings, and whether it is at work."""
 from __future__ import annotations
 
 import itertools
@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from grading import restart
 from grading.restart import Sample, Sampler, look, next_newcomer
 from grading.verdict import CheckFailed, Inconclusive
 
@@ -105,3 +106,20 @@ def test_a_newcomer_came_when_it_was_started_not_when_it_was_first_seen(monkeypa
         finally:
             child.kill()
     assert pid == child.pid and before - 0.02 < came <= running
+
+
+def test_a_master_that_has_just_worked_is_not_signalled_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pause between two pieces of work is not their end."""
+    busy = iter([True, False, False, True])
+    last_work: list[float] = []
+
+    def not_noticed(cluster: object) -> bool:
+        if next(busy, False):
+            last_work.append(time.monotonic())
+            return True
+        return False
+
+    monkeypatch.setattr(restart, "not_noticed_yet", not_noticed)
+    cluster: Any = SimpleNamespace(signal=lambda number: time.monotonic())
+    signalled = restart.restart(cluster)
+    assert len(last_work) == 2 and signalled >= last_work[-1] + restart.QUIET_FOR

@@ -17,7 +17,7 @@ import soak
 from proof import build, choose, grade, machine, tally
 from proof.wrong import Wrong
 
-from grading import processes
+from grading import processes, runner
 
 EXERCISE = build.Exercise(1, "ex1_graceful_shutdown", ())
 SOLUTION = grade.Subject(EXERCISE, "solution", "the solution", "build/bin/ex1-solution")
@@ -61,6 +61,14 @@ def test_a_failure_must_name_the_mistake() -> None:
     verdict = grade.Verdict(WRONG)
     grade.judge(verdict, report({4: "fail", 5: "fail"}, likely="something else"), grade.How())
     assert verdict.outcome == "unexplained"
+
+
+def test_a_fault_of_the_harness_is_not_called_inconclusive() -> None:
+    verdict = grade.Verdict(SOLUTION)
+    told = report({3: "inconclusive"})
+    told["items"][2]["checks"][0]["seen"] = runner.harness_fault(KeyError("x"))
+    grade.judge(verdict, told, grade.How())
+    assert verdict.outcome == "harness fault" and "harness fault" in tally.FALSE
 
 
 def test_of_a_wrong_program_only_its_item_can_be_asked_for() -> None:
