@@ -14,9 +14,9 @@ from .timing import expect_not_before
 from .verdict import BoundBroken, CheckFailed, Inconclusive
 
 STRADDLE = 0.15
+"""A request within so many seconds of a signal is judged neither by the rules before nor by those after it."""
 NOTICED_WITHIN = 5.0
 """Seconds after which a program is signalled again although nobody is turned away."""
-"""A request within so many seconds of a signal is judged neither by the rules before nor by those after it."""
 HELD_AT_LEAST = 0.15
 READ_WITHIN = 0.15
 """Seconds within which the harness has read an answer that was sent."""
