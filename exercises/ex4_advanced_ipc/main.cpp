@@ -158,9 +158,10 @@ struct Post {
 // `from` (a slot), `message`, and `caller` (the pid of who asks).
 Json serve_request(Post& post, const Json& request) {
   // STEP 4: serve what others ask
-  // For "stats": worker, pid, requests, received, pending and uptime. `pending` leaves out the very /stats that is being
-  // answered, if it is this worker's own. For a message: put it into the mailbox (from, type "direct" or "broadcast",
-  // message, timestamp), and answer with worker, pid and the message, as a proof that it was read here.
+  // For "stats": worker, pid, requests, received (all that ever came), pending and uptime (seconds). `pending` leaves out the
+  // very /stats that is being answered, if it is this worker's own. For a message: put it into the mailbox (from, type
+  // "direct" or "broadcast", message, timestamp in Unix milliseconds), and answer with worker, pid and the message, as a
+  // proof that it was read here.
   // TODO: statistics, or a message for the mailbox.
   static_cast<void>(post);
   static_cast<void>(request);
@@ -283,9 +284,10 @@ inline void Router::finish_if_complete(Entry entry) {
 // END STEP 7
 
 // STEP 8: deadlines and deaths
-// expire(): the time of a call is over: who is still awaited is missing ("late"), and the caller gets what there is. forget(): a
-// worker has died (everything that it had sent was read before): what it has called for is of no use to anybody any more, and
-// where its reply is awaited it is missing ("dead").
+// In begin() start a timer for the call (`settings_.master_timeout`), which finish_if_complete() cancels. expire(): the time of a
+// call is over: who is still awaited is missing ("late"), and the caller gets what there is. forget(): a worker has died
+// (everything that it had sent was read before): what it has called for is of no use to anybody any more, and where its reply is
+// awaited it is missing ("dead").
 // TODO: late ones and dead ones are missing.
 inline void Router::expire(std::uint64_t id) {
   static_cast<void>(id);

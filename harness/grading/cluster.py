@@ -19,6 +19,7 @@ from .timing import ABSURD, DelayMeter, expect_within, refuse_late
 from .verdict import BoundBroken, CheckFailed, Exercise, Inconclusive
 from .ward import Ward
 from .watcher import Watcher
+from .wrote import shortened
 
 READY = re.compile(r"^ready url=(http://(\[[0-9a-fA-F:.%]+\]|[^:/\s]+):(\d+)) workers=(\d+) pid=(\d+)$")
 QUIET_SECONDS = 6.0
@@ -147,7 +148,7 @@ class Cluster:
 
     def said(self) -> str:
         """What the program wrote, for a message."""
-        shown = [line.text[:LONGEST_SHOWN] for line in self.lines[-8:]]
+        shown = [shortened(line.text, LONGEST_SHOWN) for line in self.lines[-8:]]
         if not shown:
             return "; it wrote nothing"
         return "; the last that it wrote:\n" + "\n".join(f"    {text}" for text in shown)

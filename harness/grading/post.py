@@ -2,12 +2,12 @@
 from __future__ import annotations
 
 import time
-from signal import SIGKILL
+from signal import SIGKILL, SIGSTOP
 from typing import Any
 from urllib.parse import quote
 
 from . import processes, restart, search
-from .cluster import Cluster
+from .cluster import Cluster, await_true
 from .http_client import Answer, Connection, Exchange
 from .lab import Lab
 from .timing import expect_not_before, overdue
@@ -18,6 +18,8 @@ YOUNG_DEATHS = 3
 STAYS_EMPTY = 0.4
 """After so many deaths the next process of a slot comes no sooner than after so many seconds."""
 SURELY_READ = 0.2
+SURELY_OWN = 20
+"""In so many answers, by more than one worker, it is no chance that always the one who answers has something pending."""
 QUICK = 1.0
 """Seconds within which what does not involve a stopped worker is answered."""
 
@@ -59,6 +61,11 @@ def may_be_filled(cluster: Cluster, emptied: float, answer: Answer) -> bool:
             or any(one.first < min(answer.ended, read) for one in cluster.watcher.newcomers(emptied)))
 
 
+def stop_master(cluster: Cluster) -> None:
+    cluster.signal(SIGSTOP)
+    await_true(lambda: processes.stopped(cluster.pid), 5, "the master did not stop")
+
+
 def expect_json(answer: Answer, status: int) -> dict[str, Any]:
     if answer.outcome != "answer" or answer.status != status or not answer.json:
         raise CheckFailed(f"{answer}, body {answer.body[:300]!r}", expected=f"{status} to {answer.path}")
@@ -73,6 +80,9 @@ def expect_stats(cluster: Cluster, answer: Answer, missing: list[int]) -> dict[i
     doubt_starved(cluster, answer)
     body = expect_json(answer, 200)
     rows, total = body.get("workers"), body.get("total")
+    if not isinstance(body.get("missing"), list) or not all(isinstance(slot, int) for slot in body["missing"]):
+        raise CheckFailed(f"{answer}: missing {body.get('missing')}", expected="`missing`, a list of slots' numbers",
+                          likely="`missing` holds something else than numbers")
     if not isinstance(rows, list) or not isinstance(total, dict) or not all(isinstance(row, dict) for row in rows):
         raise CheckFailed(f"{answer}: body {body}", expected="`workers`, a list of objects, and `total`, an object")
     wanted = [slot for slot in range(1, cluster.workers + 1) if slot not in missing]
@@ -97,10 +107,19 @@ def expect_sums(answer: Answer, rows: dict[int, dict[str, Any]]) -> None:
 def await_nothing_pending(cluster: Cluster, within: float, missing: list[int] | None = None) -> None:
     """No worker waits for anything any more, but for the missing ones, which are stopped."""
     began = time.monotonic()
+    own: list[int | None] = []
+    """Who has answered last, if only he had something pending."""
     while True:
-        rows = expect_stats(cluster, cluster.client.get("/stats", patience=5), missing or [])
-        if not any(left := [row["pending"] for row in rows.values()]):
+        answer = cluster.client.get("/stats", patience=5)
+        rows = expect_stats(cluster, answer, missing or [])
+        left = [row["pending"] for row in rows.values()]
+        if not any(left):
             return
+        own = [*own, answer.worker] if {slot for slot, row in rows.items() if row["pending"]} == {answer.worker} else []
+        if len(own) >= SURELY_OWN and len(set(own)) > 1:
+            raise CheckFailed(f"in {len(own)} answers to /stats one after another only the worker that was asked has something pending (pending: {left})",
+                              expected="0 everywhere", likely="`pending` counts the very /stats that is being answered",
+                              hint="leave that one out: the worker that is asked by way of the master is itself one of those who wait")
         if overdue(began, within):
             cluster.refuse_late(within, began, f"pending is {left} on the workers {list(rows)}, not 0 everywhere")
         time.sleep(0.02)
@@ -128,8 +147,18 @@ def mailbox(connection: Connection) -> list[dict[str, Any]]:
                 or not isinstance(one.get("message"), str) or not isinstance(stamp, (int, float)) \
                 or abs(stamp / 1000 - time.time()) > 3600:
             raise CheckFailed(f"an entry of /messages is {one}",
-                              expected="from, type direct or broadcast, message, timestamp in Unix milliseconds")
+                              expected="from, type direct or broadcast, message, timestamp in Unix milliseconds",
+                              likely="an entry lacks one of these four, or one of them has another form")
     return found
+
+
+def newest(connection: Connection) -> str:
+    """The text of the last message."""
+    found = mailbox(connection)
+    if not found:
+        raise CheckFailed("/messages has nothing, although a message was sent to this worker", expected="the message",
+                          likely="the message does not get into the mailbox, or the sender is left out")
+    return str(found[-1]["message"])
 
 
 def having(found: list[dict[str, Any]], message: str) -> list[dict[str, Any]]:

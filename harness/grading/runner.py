@@ -6,6 +6,7 @@ import time
 import traceback
 from typing import Callable
 
+from . import cause
 from .checklist import declaration_of, sentence
 from .lab import Lab
 from .run import Run
@@ -56,6 +57,8 @@ def run_check(record: Record, cls: type, function: Callable[..., None], lab: Lab
     lab.run.put_result(record.id, record.result)
     try:
         if record.result == "fail":
+            found, hint = cause.told_by(lab, record.seen)
+            record.likely, record.hint = found or record.likely, hint or record.hint
             record.likely = "; or ".join(filter(None, [still_to_do(lab, record.seen), record.likely]))
             record.wrote = last_lines([cluster.whole_lines() for cluster in lab.clusters], record.seen)
         record.notes = lab.finish()

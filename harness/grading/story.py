@@ -232,7 +232,8 @@ class Teller:
             return f"# {event.method} of one of these tasks"
         method = "" if event.method == "GET" else " -I" if event.method == "HEAD" else f" -X {event.method}"
         address = f"http://{self.hosts.get(event.cluster, LOCAL)}:{port(event.cluster)}"
-        words = f"{method}{f' -d {shlex.quote(body)}' if body else ''} {address}{self.path(event)}"
+        url = address + self.path(event)
+        words = f"{method}{f' -d {shlex.quote(body)}' if body else ''} {url if '${' in url else shlex.quote(url)}"
         if name := self.tasks.get(event.data.get("taskId", "")):
             return f"{name}=$(curl -sS{words} | {TASK_ID}); echo ${name}"
         return f"curl -sSi{words} &"

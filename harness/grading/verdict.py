@@ -54,6 +54,8 @@ class Exercise:
     """What somebody should do first whose program fails the check that all others build on."""
     probe: str = "/"
     """A path that a worker (or the master, if it serves) answers at once."""
+    endpoints: str = ""
+    """A pattern of the paths that are there at any time, whatever comes behind a question mark."""
     master_serves: bool = False
     """The master answers HTTP, not the workers: no answer bears a worker's number, and /stats tells who they are."""
     scaled: dict[str, int] = field(default_factory=dict)

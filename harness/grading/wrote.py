@@ -18,7 +18,15 @@ def last_lines(outputs: list[list[Line]], seen: str) -> list[str]:
     return [said(line, number if len(outputs) > 1 else 0) for line, number in last if line.text.strip() not in told]
 
 
+def shortened(text: str, most: int) -> str:
+    """Without its middle, if it is longer: what was wrong often stands at the end."""
+    if len(text) <= most:
+        return text
+    head = most // 3
+    return f"{text[:head]} … {text[len(text) - (most - head):]}"
+
+
 def said(line: Line, cluster: int) -> str:
     where = " ".join([f"cluster {cluster}"] * bool(cluster) + ["standard error"] * line.error)
-    text = line.text if len(line.text) <= LONGEST else line.text[:LONGEST] + "…"
+    text = shortened(line.text, LONGEST)
     return f"{where}: {text}" if where else text

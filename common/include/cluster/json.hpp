@@ -13,6 +13,8 @@ extern template nlohmann::json nlohmann::json::parse(const std::string&, nlohman
 
 namespace cluster {
 
+// Of a key that is not there operator[] of a const value ends the process (SIGABRT, an assertion of nlohmann/json), that of
+// another adds it; at() throws, value("key", default) and contains("key") do not.
 using Json = nlohmann::json;
 
 // The text of a value on one line; bytes that are not UTF-8 become U+FFFD, so it never throws for input.

@@ -1,0 +1,43 @@
+"""What was seen may tell more of a failure's cause than the check that failed."""
+from __future__ import annotations
+
+import re
+from signal import SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP, Signals
+
+from .cluster import Cluster
+from .events import EventLog
+from .lab import Lab, read_journal
+
+CRASHES = (SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP)
+"""A process that dies of these has done it itself: the harness sends none of them."""
+
+
+def told_by(lab: Lab, seen: str) -> tuple[str, str]:
+    """The likely cause and a hint, if what happened in the check names one; else nothing."""
+    for cluster in lab.clusters:
+        if crash := crashed(cluster):
+            return (f"{crash}: an assertion that does not hold, an exception that nobody catches, or memory that is not its own",
+                    "look at the last lines that it wrote; a debugger shows where: gdb --args, or coredumpctl")
+    if path := not_there(lab.log, lab.exercise.endpoints, seen):
+        return f"nothing is there to answer {path}", "write the handler for this path; the exercise's README has the table of all of them"
+    return "", ""
+
+
+def crashed(cluster: Cluster) -> str:
+    """Who of the cluster has died of itself; empty if nobody is known to."""
+    code = cluster.wait_exit(0)
+    if code is not None and -code in CRASHES:
+        return f"the master (pid {cluster.pid}) has died of {Signals(-code).name}"
+    for entry in read_journal(cluster.journal):
+        if entry.get("event") == "exit" and entry.get("pid") == cluster.pid and entry.get("signal") in CRASHES:
+            return f"worker {entry.get('peer')} (pid {entry.get('child')}) has died of {Signals(entry['signal']).name}"
+    return ""
+
+
+def not_there(log: EventLog, endpoints: str, seen: str) -> str:
+    """A path that the exercise always has, but got 404, and the verdict is about that."""
+    for event in reversed(log.all()):
+        path = (event.path or "").partition("?")[0]
+        if event.kind == "request" and event.status == 404 and f"{event.path}: 404" in seen and re.fullmatch(endpoints, path):
+            return f"{event.method} {path}"
+    return ""
