@@ -10,27 +10,41 @@ from .lab import Lab, read_journal
 
 CRASHES = (SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP)
 """A process that dies of these has done it itself: the harness sends none of them."""
+CRASH = "an assertion that does not hold, an exception that nobody catches, or memory that is not its own"
+EXCEPTION = re.compile(r"(master|worker\d+)\[(\d+)\] ended by an exception: (.*)")
+LOST = re.compile(r"connection (closed|reset|refused)|cut in the middle")
+DYING_SECONDS = 0.3
+"""A connection is lost some time before a process that dies is gone, and has written its last line."""
 
 
 def told_by(lab: Lab, seen: str) -> tuple[str, str]:
     """The likely cause and a hint, if what happened in the check names one; else nothing."""
     for cluster in lab.clusters:
-        if crash := crashed(cluster):
-            return (f"{crash}: an assertion that does not hold, an exception that nobody catches, or memory that is not its own",
-                    "look at the last lines that it wrote; a debugger shows where: gdb --args, or coredumpctl")
+        if LOST.search(seen):
+            cluster.wait_exit(DYING_SECONDS)
+        if crash := ended_by_exception(cluster) or crashed(cluster):
+            return crash, "look at the last lines that it wrote; a debugger shows where: gdb --args, or coredumpctl"
     if path := not_there(lab.log, lab.exercise.endpoints, seen):
         return f"nothing is there to answer {path}", "write the handler for this path; the exercise's README has the table of all of them"
     return "", ""
+
+
+def ended_by_exception(cluster: Cluster) -> str:
+    """What the kit's library writes of an exception that nobody has caught."""
+    for line in cluster.output(error=True):
+        if found := EXCEPTION.search(line):
+            return f"{found[1].replace('master', 'the master')} (pid {found[2]}) has ended by an exception: {found[3]}"
+    return ""
 
 
 def crashed(cluster: Cluster) -> str:
     """Who of the cluster has died of itself; empty if nobody is known to."""
     code = cluster.wait_exit(0)
     if code is not None and -code in CRASHES:
-        return f"the master (pid {cluster.pid}) has died of {Signals(-code).name}"
+        return f"the master (pid {cluster.pid}) has died of {Signals(-code).name}: {CRASH}"
     for entry in read_journal(cluster.journal):
         if entry.get("event") == "exit" and entry.get("pid") == cluster.pid and entry.get("signal") in CRASHES:
-            return f"worker {entry.get('peer')} (pid {entry.get('child')}) has died of {Signals(entry['signal']).name}"
+            return f"worker {entry.get('peer')} (pid {entry.get('child')}) has died of {Signals(entry['signal']).name}: {CRASH}"
     return ""
 
 

@@ -36,6 +36,22 @@ def test_a_master_that_has_died_of_itself(make_lab: Callable[[str], Lab]) -> Non
     lab.finish()
 
 
+THROWS = """
+def throw(*_):
+    print(f"12:34:56.789 worker2[{os.getpid()}] ended by an exception: no luck", file=sys.stderr, flush=True)
+    os._exit(1)
+signal.signal(signal.SIGUSR2, throw)
+"""
+
+
+def test_an_exception_that_nobody_has_caught(make_lab: Callable[[str], Lab]) -> None:
+    lab = make_lab(THROWS)
+    cluster = lab.start()
+    cluster.signal(signal.SIGUSR2)
+    assert cause.told_by(lab, "GET /: connection closed without an answer")[0] == f"worker2 (pid {cluster.pid}) has ended by an exception: no luck"
+    lab.finish()
+
+
 @pytest.mark.parametrize(("ended", "likely"), [
     ({"signal": 11}, "worker 2 (pid 77) has died of SIGSEGV: "), ({"signal": 9}, ""), ({"status": 6}, ""), ({"signal": [11]}, "")], ids=str)
 def test_a_worker_that_has_died_of_itself(make_lab: Callable[[str], Lab], ended: dict[str, Any], likely: str) -> None:
