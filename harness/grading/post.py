@@ -78,6 +78,7 @@ def expect_json(answer: Answer, status: int) -> dict[str, Any]:
 def expect_stats(cluster: Cluster, answer: Answer, missing: list[int]) -> dict[int, dict[str, Any]]:
     """All workers but the missing ones, sorted; slot → its entry."""
     doubt_starved(cluster, answer)
+    expect_not_lost(cluster, answer)
     body = expect_json(answer, 200)
     rows, total = body.get("workers"), body.get("total")
     if not isinstance(body.get("missing"), list) or not all(isinstance(slot, int) for slot in body["missing"]):
@@ -179,9 +180,21 @@ def doubt_starved(cluster: Cluster, answer: Answer) -> None:
         raise Inconclusive(f"{answer}, but the machine was {behind:.2f} s behind then: the receiver may have had no processor")
 
 
+def expect_not_lost(cluster: Cluster, answer: Answer) -> None:
+    """A 504 although nobody is stopped has causes of its own."""
+    if answer.status != 504:
+        return
+    if not any(event.kind == "signal" and event.text == SIGSTOP.name and event.cluster == cluster.number for event in cluster.log.all()):
+        raise CheckFailed(f"{answer}, body {answer.body[:300]!r}, although nobody is stopped", expected=f"200 to {answer.path}",
+                          likely="the answer does not reach who waits for it: the wait is noted after the request was sent, nobody is woken, there is "
+                                 "room for one call only, ids collide, or answers are matched by something else than their id",
+                          hint="follow one id through the journal: call, request, reply, answer")
+
+
 def expect_reply(cluster: Cluster, answer: Answer, to: int, message: str) -> None:
     """The receiver's own reply to just this message."""
     doubt_starved(cluster, answer)
+    expect_not_lost(cluster, answer)
     body = expect_json(answer, 200)
     reply = body.get("reply")
     wanted = {"worker": to, "pid": cluster.slots.get(to), "message": message}
