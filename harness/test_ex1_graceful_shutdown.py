@@ -20,7 +20,7 @@ EXERCISE = Exercise(
     probe="/fast",
     start_first="open exercises/ex1_graceful_shutdown/main.cpp at the first step that is still to do: start the workers (step 1) and let "
                 "GET /fast answer 200 with `worker` and `pid` (step 2). Nothing else can be tried before that works.",
-    endpoints="/|/fast|/slow|/health",
+    endpoints="GET /|GET /fast|GET /slow|GET /health",
     scaled={"DEFAULT_MS": 400, "SLOW_MS": 1200, "SHUTDOWN_TIMEOUT_MS": 5000},
     real={"DEFAULT_MS": 1000, "SLOW_MS": 5000, "SHUTDOWN_TIMEOUT_MS": 10000},
     variables=("DEFAULT_MS", "SLOW_MS", "SIGINT_TIMEOUT_MS"),

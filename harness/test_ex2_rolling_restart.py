@@ -20,7 +20,7 @@ EXERCISE = Exercise(
     folder="exercises/ex2_rolling_restart",
     start_first="open exercises/ex2_rolling_restart/main.cpp at the first step that is still to do: start the workers (step 1), let "
                 "GET / answer 200 with `version`, `worker` and `pid` (step 2), and tell the master that they are ready (step 3). Nothing else can be tried before.",
-    endpoints="/",
+    endpoints="GET /",
     scaled={"STARTUP_MS": 200, "READY_TIMEOUT_MS": 15000, "DRAIN_TIMEOUT_MS": 10000, "SHUTDOWN_TIMEOUT_MS": 5000},
     real={"STARTUP_MS": 500, "READY_TIMEOUT_MS": 30000, "DRAIN_TIMEOUT_MS": 10000, "SHUTDOWN_TIMEOUT_MS": 10000},
     variables=("STARTUP_MS", "READY_TIMEOUT_MS", "DRAIN_TIMEOUT_MS", "WORK_MS", "ROLLBACK", "PARALLEL", "RESTART_TIMEOUT_MS"),

@@ -21,7 +21,7 @@ EXERCISE = Exercise(
     probe="/health",
     start_first="open exercises/ex3_health_monitoring/main.cpp at the first step that is still to do: start the workers (step 1), and let "
                 "GET /health answer 200 with its numbers (step 2). Nothing else can be tried before that works.",
-    endpoints="/|/health|/error|/leak",
+    endpoints="GET /|GET /health|GET /error|GET /leak",
     scaled={"HEARTBEAT_INTERVAL_MS": 400, "HEARTBEAT_TIMEOUT_MS": 5000, "REPORT_INTERVAL_MS": 700, "SHUTDOWN_TIMEOUT_MS": 5000},
     real={"HEARTBEAT_INTERVAL_MS": 3000, "HEARTBEAT_TIMEOUT_MS": 10000, "REPORT_INTERVAL_MS": 15000, "SHUTDOWN_TIMEOUT_MS": 10000},
     bare=r"^(health report workers=|worker=\d+ pid=)",

@@ -19,7 +19,7 @@ EXERCISE = Exercise(
     folder="exercises/ex5_worker_pool",
     start_first="open exercises/ex5_worker_pool/main.cpp at the first step that is still to do, and go on to step 9 and 11, until a task that is submitted is "
                 "completed. Nothing else can be tried before that works.",
-    endpoints="/|/task|/stats",
+    endpoints="GET /|POST /task|GET /stats",
     master_serves=True,
     scaled={"SHUTDOWN_TIMEOUT_MS": 5000},
     real={"SHUTDOWN_TIMEOUT_MS": 10000},

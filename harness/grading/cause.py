@@ -22,10 +22,12 @@ def told_by(lab: Lab, seen: str) -> tuple[str, str]:
     for cluster in lab.clusters:
         if LOST.search(seen):
             cluster.wait_exit(DYING_SECONDS)
-        if crash := ended_by_exception(cluster) or crashed(cluster):
-            return crash, "look at the last lines that it wrote; a debugger shows where: gdb --args, or coredumpctl"
-    if path := not_there(lab.log, lab.exercise.endpoints, seen):
-        return f"nothing is there to answer {path}", "write the handler for this path; the exercise's README has the table of all of them"
+        if thrown := ended_by_exception(cluster):
+            return thrown, "the text says what was thrown; in gdb `catch throw` shows where (and `set follow-fork-mode child`, if it was in a worker)"
+        if crash := crashed(cluster):
+            return crash, "look at the last lines that it wrote; gdb shows where (`set follow-fork-mode child`, if it was in a worker)"
+    if asked := not_there(lab.log, lab.exercise.endpoints, seen):
+        return f"nothing is there to answer {asked}", "write the handler for it; the exercise's README has the table of all of them"
     return "", ""
 
 
@@ -49,9 +51,9 @@ def crashed(cluster: Cluster) -> str:
 
 
 def not_there(log: EventLog, endpoints: str, seen: str) -> str:
-    """A path that the exercise always has, but got 404, and the verdict is about that."""
+    """A request to something that the exercise always has, but that got 404, if the verdict is about that."""
     for event in reversed(log.all()):
-        path = (event.path or "").partition("?")[0]
-        if event.kind == "request" and event.status == 404 and f"{event.path}: 404" in seen and re.fullmatch(endpoints, path):
-            return f"{event.method} {path}"
+        asked = f"{event.method} {(event.path or '').partition('?')[0]}"
+        if event.kind == "request" and event.status == 404 and f"{event.path}: 404" in seen and re.fullmatch(endpoints, asked):
+            return asked
     return ""

@@ -77,11 +77,11 @@ def expect_json(answer: Answer, status: int) -> dict[str, Any]:
 
 def expect_stats(cluster: Cluster, answer: Answer, missing: list[int]) -> dict[int, dict[str, Any]]:
     """All workers but the missing ones, sorted; slot → its entry."""
-    doubt_starved(cluster, answer)
+    doubt_starved(cluster, answer, missing)
     expect_not_lost(cluster, answer)
     body = expect_json(answer, 200)
     rows, total = body.get("workers"), body.get("total")
-    if not isinstance(body.get("missing"), list) or not all(isinstance(slot, int) for slot in body["missing"]):
+    if not isinstance(body.get("missing"), list) or not all(isinstance(slot, (int, float)) and not isinstance(slot, bool) for slot in body["missing"]):
         raise CheckFailed(f"{answer}: missing {body.get('missing')}", expected="`missing`, a list of slots' numbers",
                           likely="`missing` holds something else than numbers")
     if not isinstance(rows, list) or not isinstance(total, dict) or not all(isinstance(row, dict) for row in rows):
@@ -108,8 +108,7 @@ def expect_sums(answer: Answer, rows: dict[int, dict[str, Any]]) -> None:
 def await_nothing_pending(cluster: Cluster, within: float, missing: list[int] | None = None) -> None:
     """No worker waits for anything any more, but for the missing ones, which are stopped."""
     began = time.monotonic()
-    own: list[int | None] = []
-    """Who has answered last, if only he had something pending."""
+    own: list[int | None] = []  # who has answered last, if only he had something pending
     while True:
         answer = cluster.client.get("/stats", patience=5)
         rows = expect_stats(cluster, answer, missing or [])
@@ -166,17 +165,18 @@ def having(found: list[dict[str, Any]], message: str) -> list[dict[str, Any]]:
     return [one for one in found if one["message"] == message]
 
 
-def starved(cluster: Cluster, answer: Answer) -> float:
-    """Seconds that the machine was behind, if that may be why no reply came; else 0.
+def starved(cluster: Cluster, answer: Answer, missing: list[int] | None = None) -> float:
+    """Seconds that the machine was behind, if that may be why no reply came, or not all (`missing`: whose should not); else 0.
 
     A sender may give up at half of REQUEST_TIMEOUT_MS: a machine that was behind for a quarter of the wait can have used that up.
     """
-    behind = cluster.meter.allowance(answer.started, answer.ended) if answer.status == 504 else 0.0
+    lacking = answer.status == 504 or (answer.json or {}).get("missing", missing or []) != (missing or [])
+    behind = cluster.meter.allowance(answer.started, answer.ended) if lacking else 0.0
     return behind if behind > answer.took / 4 else 0.0
 
 
-def doubt_starved(cluster: Cluster, answer: Answer) -> None:
-    if behind := starved(cluster, answer):
+def doubt_starved(cluster: Cluster, answer: Answer, missing: list[int] | None = None) -> None:
+    if behind := starved(cluster, answer, missing):
         raise Inconclusive(f"{answer}, but the machine was {behind:.2f} s behind then: the receiver may have had no processor")
 
 
@@ -195,6 +195,9 @@ def expect_reply(cluster: Cluster, answer: Answer, to: int, message: str) -> Non
     """The receiver's own reply to just this message."""
     doubt_starved(cluster, answer)
     expect_not_lost(cluster, answer)
+    if answer.status == 404:
+        raise CheckFailed(str(answer), expected=f"200 to {answer.path}", hint="write the handler; slots count from 1 to WORKERS",
+                          likely=f"nothing is there to answer GET /send/{to}, or a slot that exists is taken for none")
     body = expect_json(answer, 200)
     reply = body.get("reply")
     wanted = {"worker": to, "pid": cluster.slots.get(to), "message": message}
@@ -217,7 +220,7 @@ def expect_in_time(cluster: Cluster, exchange: Exchange, lab: Lab, statuses: tup
     """One of these statuses, between half of REQUEST_TIMEOUT_MS and the whole."""
     whole = timeout(lab)
     answer = exchange.wait(exchange.started + whole * 1.5 + 2 - time.monotonic())
-    what = f"the answer to {exchange.path} to a stopped worker"
+    what = f"the answer to {exchange.path}"
     if answer.outcome == "waiting":
         cluster.refuse_late(whole, exchange.started, what)
     if answer.outcome != "answer" or answer.status not in statuses:

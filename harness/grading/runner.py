@@ -57,13 +57,11 @@ def run_check(record: Record, cls: type, function: Callable[..., None], lab: Lab
     lab.run.put_result(record.id, record.result)
     try:
         if record.result == "fail":
-            found, hint = cause.told_by(lab, record.seen)
-            record.likely, record.hint = found or record.likely, hint or record.hint
-            record.likely = "; or ".join(filter(None, [still_to_do(lab, record.seen), record.likely]))
+            name_cause(lab, record)
             record.wrote = last_lines([cluster.whole_lines() for cluster in lab.clusters], record.seen)
-        record.notes = lab.finish()
+        record.notes += lab.finish()
     except Exception as fault:
-        record.notes = [f"clearing up: {harness_fault(fault)}"]
+        record.notes.append(f"clearing up: {harness_fault(fault)}")
     if record.result in ("fail", "inconclusive"):
         try:
             record.done = lines(lab.log)
@@ -72,6 +70,16 @@ def run_check(record: Record, cls: type, function: Callable[..., None], lab: Lab
     record.seconds = record.seconds if record.result != "skipped" else 0.0
     if lab.run.keeps_timelines and record.result != "skipped":
         keep_timeline(lab, record, bound)
+
+
+def name_cause(lab: Lab, record: Record) -> None:
+    try:
+        likely, hint = cause.told_by(lab, record.seen)
+    except Exception as fault:  # the check's own cause stands
+        record.notes.append(f"the cause cannot be told: {harness_fault(fault)}")
+    else:
+        record.likely, record.hint = likely or record.likely, hint or record.hint
+    record.likely = "; or ".join(filter(None, [still_to_do(lab, record.seen), record.likely]))
 
 
 def still_to_do(lab: Lab, seen: str) -> str:

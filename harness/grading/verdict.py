@@ -55,7 +55,7 @@ class Exercise:
     probe: str = "/"
     """A path that a worker (or the master, if it serves) answers at once."""
     endpoints: str = ""
-    """A pattern of the paths that are there at any time, whatever comes behind a question mark."""
+    """A pattern of the requests (method and path, without a query) to which 404 is never right."""
     master_serves: bool = False
     """The master answers HTTP, not the workers: no answer bears a worker's number, and /stats tells who they are."""
     scaled: dict[str, int] = field(default_factory=dict)

@@ -15,14 +15,15 @@ from grading.lab import Lab
 
 @pytest.mark.parametrize(("path", "status", "seen", "likely"), [
     ("/stats", 404, "GET /stats: 404 after 1 ms", "nothing is there to answer GET /stats"),
-    ("/send/2?message=hi", 404, "GET /send/2?message=hi: 404 after 1 ms", "nothing is there to answer GET /send/2"),
+    ("/broadcast?message=hi", 404, "GET /broadcast?message=hi: 404 after 1 ms", "nothing is there to answer GET /broadcast"),
     ("/send/9", 404, "GET /send/9: 404 after 1 ms", ""),
+    ("/task", 404, "GET /task: 404 after 1 ms", ""),
     ("/stats", 504, "GET /stats: 504 after 1 ms", ""),
     ("/stats", 404, "the sums are wrong", "")])
 def test_a_path_that_is_not_there(path: str, status: int, seen: str, likely: str) -> None:
     log = EventLog()
     log.add("request", t=1.0, cluster=1, conn=1, method="GET", path=path, end=1.1, status=status)
-    lab: Any = SimpleNamespace(clusters=[], log=log, exercise=SimpleNamespace(endpoints="/stats|/send/[123]"))
+    lab: Any = SimpleNamespace(clusters=[], log=log, exercise=SimpleNamespace(endpoints="GET /stats|GET /broadcast|POST /task"))
     assert cause.told_by(lab, seen)[0] == likely
 
 

@@ -13,8 +13,8 @@ extern template nlohmann::json nlohmann::json::parse(const std::string&, nlohman
 
 namespace cluster {
 
-// Of a key that is not there operator[] of a const value ends the process (SIGABRT, an assertion of nlohmann/json), that of
-// another adds it; at() throws, value("key", default) and contains("key") do not.
+// A key that is missing: operator[] of a const Json aborts (an assertion; undefined with NDEBUG), of another one adds it, at()
+// throws, value("key", default) gives the default, but throws if the key has a value of another type.
 using Json = nlohmann::json;
 
 // The text of a value on one line; bytes that are not UTF-8 become U+FFFD, so it never throws for input.
