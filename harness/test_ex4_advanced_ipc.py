@@ -258,7 +258,7 @@ class TestItem4Timeouts:
 
     @check(expected="after the 504s the worker goes on: its late answers reach nobody, later messages get their own replies, and "
                     "`pending` is 0 everywhere",
-           likely="a late answer is taken for that to a later request, or pending entries are never erased",
+           likely="a late answer is taken for that to a later request, pending entries are never erased, or /stats waits for the stopped worker",
            hint="the entry is gone when its time is over; an answer whose id is not in the table is dropped", seconds=3.5)
     def test_late_answers_do_no_harm(self, lab: Lab) -> None:
         """Late answers do no harm, and nothing stays pending"""
@@ -292,7 +292,7 @@ class TestItem4Timeouts:
         held = [one.send(post.send_path(receiver, "nobody passes it on")) for one, receiver in zip(connections[1], (1, 2, 3))]
         for exchange in held:
             exchange.ended.wait(post.timeout(lab) * 1.5 + 2)
-        if not all(map(processes.alive, workers)):
+        if not any(map(processes.alive, workers)):
             return  # they take a stopped master for a dead one, which nobody forbids
         for exchange in held:
             post.expect_in_time(cluster, exchange, lab, (504,))
