@@ -80,7 +80,7 @@ $(plays): ex%-play:
 	@$(call need,$*)
 	@$(packages) learner
 	@$(call build,ex$*$(if $(SOLUTION),-solution))
-	@exec .ci/python -m harness.learner.play $* $(if $(SOLUTION),--solution)
+	@exec .ci/python -m harness.learner.play.command $* $(if $(SOLUTION),--solution)
 
 $(diffs): ex%-diff:
 	@$(call need,$*)

@@ -7,7 +7,7 @@ from typing import Iterator
 
 import pytest
 
-from harness.clients import http_client
+from harness.clients import exchange
 from harness.clients.http_client import Client, Connection, Reader
 from harness.judging.events import EventLog
 from harness.judging.verdict import CheckFailed, Inconclusive
@@ -122,6 +122,6 @@ def test_a_connection_that_takes_over_a_number_is_read(listener: socket.socket, 
 
 def test_no_answer_is_the_programs_fault_only_on_a_machine_that_keeps_up(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
     assert client(listener, behind=0.05).get("/", patience=1).outcome == "waiting"
-    monkeypatch.setattr(http_client, "ABSURD", 0.01)
+    monkeypatch.setattr(exchange, "ABSURD", 0.01)
     with pytest.raises(Inconclusive, match="the machine was"):
         client(listener, behind=0.05).get("/", patience=1)

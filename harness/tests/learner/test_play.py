@@ -14,7 +14,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 from harness.cluster.fixture import Fixture
-from harness.learner.play import __main__
+from harness.learner.play import command
 from harness.learner.play.page_server import PlayServer
 from harness.learner.play.session import Refused, Session
 from harness.picture.browser import browser
@@ -164,7 +164,7 @@ def test_requests_of_others_are_seen_in_the_journal_and_own_ones_only_once(page:
 def test_what_is_a_minute_old_is_forgotten(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     page.session.cluster.client.get("/")
     assert len(page.rows("bars")) == 1
-    monkeypatch.setattr("playing.minute.SPAN", 0.2)
+    monkeypatch.setattr("harness.learner.play.last_minute.SPAN", 0.2)
     await_true(lambda: not page.rows("bars"))
     assert [lane["kind"] for lane in page.rows("lanes")] == ["master"]
 
@@ -186,7 +186,7 @@ def test_a_program_that_cannot_be_started_again_is_said(page: Page, tmp_path: Pa
 
 
 def test_of_many_requests_the_newest_are_kept(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("playing.minute.MOST", 6)
+    monkeypatch.setattr("harness.learner.play.last_minute.MOST", 6)
     for _ in range(5):
         with urllib.request.urlopen(f"{page.session.cluster.url}/theirs", timeout=PATIENCE) as answer:
             answer.read()
@@ -231,7 +231,7 @@ def test_the_end_of_the_program_is_told(page: Page, monkeypatch: pytest.MonkeyPa
         if looks == 5:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(__main__, "time", SimpleNamespace(sleep=look))
+    monkeypatch.setattr(command, "time", SimpleNamespace(sleep=look))
     monkeypatch.setattr(page.server, "serve_forever", lambda: None)
-    __main__.play(page.session, page.server)
+    command.play(page.session, page.server)
     assert capsys.readouterr().out.count("has ended (exit code -9)") == 1

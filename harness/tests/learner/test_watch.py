@@ -58,14 +58,14 @@ class Kit:
         (root / ".ci").mkdir()
         (root / ".ci/build").write_text(BUILD)
         (root / ".ci/build").chmod(0o755)
-        ignored = shutil.ignore_patterns("tests", "proof", "programs", "test_ex*", "__pycache__")
+        ignored = shutil.ignore_patterns("tests", "proof", "test_ex*", "__pycache__")
         shutil.copytree(HARNESS, root / "harness", ignore=ignored)
         ini = root / "harness/pytest.ini"
         ini.write_text(ini.read_text().replace("-n8", "-n2"))
         (root / "harness/test_ex1_toy.py").write_text(EXERCISE.replace("number=9", "number=1") + CHECKS)
         self.save("bad")
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "CLUSTER_"))}
-        self.process = subprocess.Popen([sys.executable, "harness/watch.py", "1"], cwd=root, stdin=subprocess.DEVNULL, text=True,
+        self.process = subprocess.Popen([sys.executable, "-m", "harness.learner.watch", "1"], cwd=root, stdin=subprocess.DEVNULL, text=True,
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True, env=environment)
         self.output, self.read = "", 0
         self._came = threading.Condition()

@@ -177,11 +177,12 @@ def test_a_word_that_is_not_known_is_refused_with_those_that_are(capsys: pytest.
 def test_an_interrupted_series_keeps_its_counts(ended_by: signal.Signals, tmp_path: Path) -> None:
     """It is graded without being built: a starter that is not there has no result, which is inconclusive."""
     file = tmp_path / "soak.json"
-    code = ("import sys; import soak; from proof import choose, grade, build\n"
-            "choose.choose = lambda wanted: [grade.Subject(build.exercises()[0], 'starter', 'none', 'build/bin/none')]\n"
+    code = ("import sys; from harness.proof import soak, choose_programs, grade_program, build_programs\n"
+            "none = grade_program.Subject(build_programs.exercises()[0], 'starter', 'none', 'build/bin/none')\n"
+            "choose_programs.choose = lambda wanted: [none]\n"
             "sys.exit(soak.main())")
     words = [sys.executable, "-c", code, "--runs", "500", "--load", "idle", "--jobs", "1", "--file", str(file)]
-    with subprocess.Popen(words, cwd=ROOT / "harness", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as series:
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as series:
         assert series.stdout
         first = series.stdout.readline()
         series.send_signal(ended_by)

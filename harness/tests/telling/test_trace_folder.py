@@ -59,7 +59,7 @@ def test_what_is_no_plain_file_is_not_kept_and_hinders_nothing(tmp_path: Path) -
 
 def test_a_trace_that_cannot_be_kept_spoils_nothing(tmp_path: Path) -> None:
     taken = f"first, second = fixture.start(), fixture.start(); open({str(tmp_path / 'pids')!r}, 'w').write(f'{{first.pid}} {{second.pid}}')"
-    blocked = f"{taken}; fixture.trace.folder.parent.mkdir(parents=True, exist_ok=True); fixture.trace.folder.touch()"
+    blocked = f"{taken}; os.makedirs('build/trace/ex9', exist_ok=True); open('build/trace/ex9/test_bad', 'w').close()"
     graded = grade(tmp_path, CHECKS.replace("first, second = fixture.start(), fixture.start()", blocked), "--trace", "-n0", "-k", "test_bad")
     bad = graded.check("test_bad")
     assert (graded.code, bad["result"], bad["seen"]) == (1, "fail", "seen clouds"), graded.output
