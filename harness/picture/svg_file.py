@@ -1,6 +1,6 @@
 """Makes a file of one picture of a report, for a README: an SVG without any script, for light and dark.
 
-python3 harness/picture.py build/reports/ex1/index.html test_long_requests_are_cut picture.svg
+python3 -m harness.picture.svg_file build/reports/ex1/index.html test_long_requests_are_cut picture.svg
 """
 from __future__ import annotations
 
