@@ -26,8 +26,8 @@ WRONG = (
           also={number: "workers of the usual size are over the limit, and are replaced again and again" for number in (1, 2, 4, 5)}),
     Wrong("peak-memory", "the largest size that the process has ever had is told, not its size now", 3,
           (('{"memoryBytes", cluster::resident_bytes(::getpid())}', '{"memoryBytes", peak_bytes()}'),
-           ("// What a worker counts.", "std::size_t peak_bytes() {\n  rusage usage{};\n  ::getrusage(RUSAGE_SELF, &usage);\n"
-            "  return static_cast<std::size_t>(usage.ru_maxrss) * 1024;\n}\n\n// What a worker counts."),
+           ("// Counts a worker's requests and errors.", "std::size_t peak_bytes() {\n  rusage usage{};\n  ::getrusage(RUSAGE_SELF, &usage);\n"
+            "  return static_cast<std::size_t>(usage.ru_maxrss) * 1024;\n}\n\n// Counts a worker's requests and errors."),
            ("#include <unistd.h>\n", "#include <sys/resource.h>\n#include <unistd.h>\n")), "peak"),
     Wrong("one-of-one-is-100-per-cent", "the error rate is judged from the first request on", 4,
           (("  return enough && heartbeat", "  return heartbeat"), ("  const bool enough = heartbeat.number(\"requests\") > settings.error_rate_min;\n", "")),

@@ -20,10 +20,10 @@ WRONG = (
           (("      pass_on(entry->second, request, slot);\n    }", '      if (slot != caller.slot || request["what"] == "stats") {\n        pass_on(entry->second, request, slot);\n      }\n    }'),),
           "sender"),
     Wrong("broadcast-twice-to-the-sender", "the sender puts a broadcast into its mailbox itself, and gets it from the master, too", 2,
-          (('        post.calls.call({{"what", "broadcast"}, {"message", *message}}, post.settings.caller_timeout);',
-            '        post.calls.call({{"what", "broadcast"}, {"message", *message}}, post.settings.caller_timeout);\n'
+          (('    if (!found) {\n',
             '    post.mailbox.add({{"from", post.worker.number()}, {"type", "broadcast"}, {"message", *message},\n'
-            '                       {"timestamp", std::chrono::duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count()}});'),), "twice"),
+            '                       {"timestamp", std::chrono::duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count()}});\n'
+            '    if (!found) {\n'),), "twice"),
     Wrong("length-of-the-message-off", "1,025 bytes are allowed", 2,
           (("message.size() > longest_message", "message.size() > longest_message + 1"),), "length"),
     Wrong("sends-to-itself", "the message goes to the worker that was asked", 3,
