@@ -1,8 +1,8 @@
 // Exercise 2: rolling restart.
 //
-// SIGUSR2 replaces the workers one after another by the program as it lies on the disk now, and no client notices.
-// Look at run_master() and run_worker() at the end first: each is the main line of its process. The steps are
-// numbered in the order in which to take them.
+// SIGUSR2 replaces the workers one after another. Their successors run the program that is on the
+// disk now. No client notices. First look at run_master() and run_worker() at the end of this file:
+// each is the main line of its process. The steps are numbered in the order in which to take them.
 #include <cluster/cluster.hpp>
 
 #include <array>
@@ -24,13 +24,16 @@ struct Settings {
   std::string journal = cluster::settings::journal();
   int workers = cluster::settings::workers(4);
   milliseconds startup = cluster::settings::delay("STARTUP_MS", milliseconds(500));
-  milliseconds ready_timeout = cluster::settings::duration("READY_TIMEOUT_MS", milliseconds(30'000));
-  milliseconds drain_timeout = cluster::settings::duration("DRAIN_TIMEOUT_MS", milliseconds(10'000));
+  milliseconds ready_timeout =
+      cluster::settings::duration("READY_TIMEOUT_MS", milliseconds(30'000));
+  milliseconds drain_timeout =
+      cluster::settings::duration("DRAIN_TIMEOUT_MS", milliseconds(10'000));
   milliseconds work = cluster::settings::delay("WORK_MS", milliseconds(0));
-  milliseconds shutdown_timeout = cluster::settings::duration("SHUTDOWN_TIMEOUT_MS", milliseconds(10'000));
+  milliseconds shutdown_timeout =
+      cluster::settings::duration("SHUTDOWN_TIMEOUT_MS", milliseconds(10'000));
 };
 
-// The version that a worker serves. The master hands it down in the worker's environment.
+// Environment variable in which the master hands a worker the version to serve.
 constexpr const char* version_variable = "CLUSTER_VERSION";
 
 struct Version {
@@ -45,14 +48,16 @@ std::string now_as_iso_8601() {
   const std::time_t now = std::time(nullptr);
   std::tm utc{};
   std::array<char, 32> text{};
-  return {text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", ::gmtime_r(&now, &utc))};
+  return {text.data(),
+          std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", ::gmtime_r(&now, &utc))};
 }
 
-// Starts the cluster; false if its end was asked for meanwhile.
+// Starts the cluster. Returns false if somebody asked for its end meanwhile.
 bool start_cluster(Master& master, const Version& version) {
   // STEP 1: start the workers
-  // Start a worker of this version in each slot, wait until all are ready or the end is asked for, and announce
-  // that the cluster is ready. From then on the library replaces a worker that dies by one of its slot's version.
+  // Start a worker of this version in each slot. Wait until all are ready, or until somebody asks
+  // for the end. When all are ready, announce that the cluster is ready. From then on the library
+  // replaces a worker that dies by one of its slot's version.
   // TODO: start, wait, announce.
   static_cast<void>(version);
   master.log("STEP 1 is still to do: no worker was started");
@@ -62,8 +67,9 @@ bool start_cluster(Master& master, const Version& version) {
 
 void add_routes(HttpServer& server, const Settings& settings) {
   // STEP 2: answer requests
-  // GET / answers 200 after WORK_MS, with the `version` that the master has handed down, the worker's `uptime` in
-  // seconds and a `timestamp`. server.reply() adds the worker's number and pid.
+  // GET / answers 200 after WORK_MS. The answer has the `version` that the master has handed down,
+  // the worker's `uptime` in seconds, and a `timestamp`. server.reply() adds the worker's number
+  // and pid.
   // TODO: server.get() for the one path.
   static_cast<void>(server);
   static_cast<void>(settings);
@@ -71,13 +77,14 @@ void add_routes(HttpServer& server, const Settings& settings) {
   // END STEP 2
 }
 
-// The life of a worker; its exit code. `told_to_leave` turns true when SIGTERM comes.
+// Runs a worker, and returns its exit code. `told_to_leave` becomes true when SIGTERM comes.
 int serve(Worker& worker, HttpServer& server, const bool& told_to_leave, milliseconds startup) {
   // STEP 3: the life of a worker
-  // Initialise for `startup` (which SIGTERM ends early), serve, and only then tell the master that you are ready.
-  // When told to leave, drain: the library's begin_drain() takes no new connection, finishes what is in flight, says
-  // `Connection: close` with each further answer, and closes only connections that are idle for longer than a second.
-  // The exit code is 1 if that has cut a connection.
+  // Initialise for `startup`; SIGTERM ends this early. Then serve, and only then tell the master
+  // that this worker is ready. When told to leave, drain with the library's begin_drain(). It takes
+  // no new connection and finishes the requests in flight. It says `Connection: close` with each
+  // further answer, and closes only connections that are idle for longer than a second. The exit
+  // code is 1 if the drain has cut a connection.
   // TODO: initialise, serve, be ready, wait, drain.
   static_cast<void>(startup);
   server.start();
@@ -86,11 +93,13 @@ int serve(Worker& worker, HttpServer& server, const bool& told_to_leave, millise
   // END STEP 3
 }
 
-// Starts a successor in the slot and waits until it is ready: its pid, or 0 if there is none that is.
+// Starts a successor in the slot and waits until it is ready. Returns its pid, or 0 if it did not
+// become ready.
 pid_t start_successor(Master& master, int slot, const Version& version, milliseconds timeout) {
   // STEP 4: start the successor
-  // Start one more worker in the slot, of the new version, and wait until it says that it is ready. It may die before
-  // that, or be too late: then kill it, wait until it is gone, and give up. Give up, too, when the end is asked for.
+  // Start one more worker in the slot, of the new version. Wait until it says that it is ready. It
+  // may die before that, or exceed the timeout: then kill it, wait until it is gone, and give up.
+  // Also give up when somebody asks for the end.
   // TODO: start, wait, and give up if it is not ready.
   static_cast<void>(version);
   static_cast<void>(timeout);
@@ -99,12 +108,13 @@ pid_t start_successor(Master& master, int slot, const Version& version, millisec
   // END STEP 4
 }
 
-// Makes the successor the slot's worker, and lets the former one go.
+// Makes the successor the slot's worker, and lets the former worker go.
 void hand_over(Master& master, pid_t successor, int slot, milliseconds timeout) {
   // STEP 5: let the old one go
-  // From now on the successor is the one that is replaced when it dies. Tell the former worker to drain (SIGTERM) and
-  // wait until it is gone; kill it if it takes longer than the timeout. Who was the slot's worker until now is to be
-  // asked now: it may have died while its successor was starting, and been replaced.
+  // First find out which worker the slot has now. The earlier one may have died while the successor
+  // was starting, and have been replaced. Then make the successor the slot's worker: from now on it
+  // is the one that is replaced when it dies. Tell the former worker to drain (SIGTERM), and wait
+  // until it is gone. Kill it if it takes longer than the timeout.
   // TODO: promote the successor, tell the former, wait, kill.
   static_cast<void>(master);
   static_cast<void>(successor);
@@ -113,12 +123,14 @@ void hand_over(Master& master, pid_t successor, int slot, milliseconds timeout) 
   // END STEP 5
 }
 
-// Replaces all workers; false if the restart was abandoned.
+// Replaces all workers. Returns false if the restart was abandoned.
 bool rolling_restart(Master& master, const Version& version, const Settings& settings) {
   // STEP 6: one slot after another
-  // For each slot start a successor, and let the old worker go only when the successor is ready. Before that, wait for
-  // a slot that is just being repaired (no longer than for a successor), so that there are never too few. Give up when
-  // a successor fails, or when the end of the cluster is asked for: the slots that come after it keep what they have.
+  // For each slot start a successor, and let the old worker go only when the successor is ready.
+  // Before each slot, wait until the library has replaced workers that have just died, so that
+  // there are never too few workers. Wait no longer than for a successor. Give up when a successor
+  // fails, or when somebody asks for the end of the cluster. Then the remaining slots keep their
+  // workers.
   // TODO: for each slot start_successor() and hand_over().
   static_cast<void>(version);
   static_cast<void>(settings);
@@ -129,12 +141,15 @@ bool rolling_restart(Master& master, const Version& version, const Settings& set
   // END STEP 6
 }
 
-// Serves until the end is asked for, and restarts when SIGUSR2 has been noted in `restart_wanted`.
-void serve_and_restart(Master& master, bool& restart_wanted, Version version, const Settings& settings) {
+// Serves until somebody asks for the end. Restarts the workers when SIGUSR2 has set
+// `restart_wanted`.
+void serve_and_restart(Master& master, bool& restart_wanted, Version version,
+                       const Settings& settings) {
   // STEP 7: restart when it is wanted
-  // Wait for the end or for a restart. A restart brings the next version; when it is abandoned, that version has
-  // never been, and the next restart tries it again. Log how it went and how long it took. The wish is fulfilled only
-  // afterwards: as long as it is noted, run_master() turns further ones away.
+  // Wait until somebody asks for the end or for a restart. A restart brings the next version. If
+  // the restart is abandoned, the version stays as it was, and the next restart tries the same next
+  // version again. Log how the restart went and how long it took. `restart_wanted` stays set until
+  // the restart is over: as long as it is set, run_master() ignores each further SIGUSR2.
   // TODO: wait, restart, judge, again.
   static_cast<void>(restart_wanted);
   static_cast<void>(version);
@@ -161,7 +176,8 @@ int run_master(const Settings& settings) {
     if (serving && !restart_wanted) {
       restart_wanted = true;
     } else {
-      master.log("SIGUSR2 ignored: ", serving ? "a restart is under way" : "the cluster is not ready");
+      master.log("SIGUSR2 ignored: ",
+                 serving ? "a restart is under way" : "the cluster is not ready");
     }
   });
 

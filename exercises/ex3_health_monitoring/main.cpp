@@ -1,8 +1,9 @@
 // Exercise 3: health monitoring with heartbeats.
 //
-// Every worker tells the master how it is. The master judges, and replaces who is silent, too large, or fails too
-// often. Look at run_master() and run_worker() at the end first: each is the main line of its process. The steps are
-// numbered in the order in which to take them.
+// Every worker sends the master heartbeats with its vitals. The master judges the workers. It
+// replaces those that are silent, use too much memory, or fail too often. First look at
+// run_master() and run_worker() at the end of this file: each is the main line of its process. The
+// steps are numbered in the order in which to take them.
 #include <cluster/cluster.hpp>
 
 #include <unistd.h>
@@ -29,7 +30,8 @@ using std::chrono::milliseconds;
 using Seconds = std::chrono::duration<double>;
 
 constexpr std::size_t mebibyte = std::size_t{1} << 20;
-// The error rate is that of so many requests at most, so that an old worker that begins to fail is still caught.
+// The error rate covers this many of the last requests at most, so that an old worker that begins
+// to fail is still noticed.
 constexpr std::size_t window = 100;
 
 struct Settings {
@@ -41,17 +43,19 @@ struct Settings {
   int memory_limit = cluster::settings::count("MEMORY_LIMIT_MB", 100);
   int error_rate_limit = cluster::settings::percent("ERROR_RATE_LIMIT", 20);
   int error_rate_min = cluster::settings::count("ERROR_RATE_MIN_REQUESTS", 10);
-  milliseconds report_interval = cluster::settings::duration("REPORT_INTERVAL_MS", milliseconds(15'000));
+  milliseconds report_interval =
+      cluster::settings::duration("REPORT_INTERVAL_MS", milliseconds(15'000));
   int leak = cluster::settings::count("LEAK_MB", 10);
-  milliseconds shutdown_timeout = cluster::settings::duration("SHUTDOWN_TIMEOUT_MS", milliseconds(10'000));
+  milliseconds shutdown_timeout =
+      cluster::settings::duration("SHUTDOWN_TIMEOUT_MS", milliseconds(10'000));
 };
 
-// What a worker counts. The server's threads and the main line share it.
+// Counts a worker's requests and errors. The server's threads and the main line share it.
 class Counters {
  public:
   void count(const HttpServer::Exchange& exchange);
 
-  // What /health and the heartbeat tell.
+  // The vitals, for /health and for the heartbeat.
   Json vitals() const {
     const std::lock_guard lock(mutex_);
     return {{"uptime", Seconds(Clock::now() - started_).count()},
@@ -67,30 +71,33 @@ class Counters {
   mutable std::mutex mutex_;
   int requests_ = 0;
   int errors_ = 0;
-  std::deque<bool> recent_;  // whether each was an error, the oldest first, `window` at most
+  std::deque<bool> recent_;  // true for an error; the oldest request first, at most `window`
 };
 
-// Starts the cluster; false if its end was asked for meanwhile.
+// Starts the cluster. Returns false if somebody asked for its end meanwhile.
 bool start_cluster(Master& master) {
   // STEP 1: start the workers
-  // Start one worker in each slot, wait until all are ready or the end is asked for, and announce that the cluster is
-  // ready. From then on the library replaces a worker that dies.
+  // Start one worker in each slot. Wait until all are ready, or until somebody asks for the end.
+  // When all are ready, announce that the cluster is ready. From then on the library replaces a
+  // worker that dies.
   // TODO: start, wait, announce.
   master.log("STEP 1 is still to do: no worker was started");
   return false;
   // END STEP 1
 }
 
-// What GET /leak has allocated.
+// The memory that GET /leak has allocated.
 struct Leaks {
   std::mutex mutex;
   std::vector<std::string> blocks;
 };
 
-void add_routes(HttpServer& server, const Counters& counters, Leaks& leaks, const Settings& settings) {
+void add_routes(HttpServer& server, const Counters& counters, Leaks& leaks,
+                const Settings& settings) {
   // STEP 2: answer requests
-  // GET / answers 200, /health 200 with the vitals, /error 500 with an `error`, and /leak 200 after it has allocated
-  // LEAK_MB MiB and written to them (what is not written to is not resident). server.reply() adds number and pid.
+  // GET / answers 200, /health 200 with the vitals, /error 500 with an `error`. /leak answers 200
+  // after it has allocated LEAK_MB MiB and written to them: memory that was never written to is not
+  // resident. server.reply() adds the worker's number and pid.
   // TODO: server.get() for each of the four paths.
   static_cast<void>(server);
   static_cast<void>(counters);
@@ -100,8 +107,8 @@ void add_routes(HttpServer& server, const Counters& counters, Leaks& leaks, cons
 }
 
 // STEP 3: count requests and errors
-// Every request that was answered counts, but those for /health; one that was answered with 500 or more is an error, too.
-// Beside the sums, remember of the last `window` requests which were errors.
+// Every answered request counts, except those for /health. An answer with status 500 or higher also
+// counts as an error. Besides the sums, remember which of the last `window` requests were errors.
 // TODO: count it, and remember what it was.
 inline void Counters::count(const HttpServer::Exchange& exchange) {
   static_cast<void>(exchange);
@@ -112,9 +119,10 @@ inline void Counters::count(const HttpServer::Exchange& exchange) {
 void send_heartbeats(Worker& worker, const HttpServer& server, const Counters& counters,
                      milliseconds interval) {
   // STEP 4: send heartbeats
-  // Send the master a `heartbeat` at once and then every interval, with the vitals. It comes from the main line's loop,
-  // which goes on also when every request thread is stuck: so tell as well how long the longest request in flight has
-  // been at work (`longestMs`), or the heartbeat would hide just what it should show.
+  // Send the master a `heartbeat` with the vitals, at once and then every interval. The heartbeat
+  // comes from the main line's loop, which goes on even when every request thread is stuck. So also
+  // tell how long the longest request in flight has been at work (`longestMs`). Without it the
+  // heartbeat would hide the fault that it should show.
   // TODO: send one now, and one every interval.
   static_cast<void>(worker);
   static_cast<void>(server);
@@ -123,7 +131,7 @@ void send_heartbeats(Worker& worker, const HttpServer& server, const Counters& c
   // END STEP 4
 }
 
-// The last that was heard of a worker process.
+// The last heartbeat of a worker process.
 struct Heartbeat {
   Clock::time_point at;
   Json vitals = Json::object();
@@ -137,27 +145,28 @@ struct Heartbeat {
   }
   double memory_mb() const { return number("memoryBytes") / mebibyte; }
   double error_rate() const {  // per cent
-    return number("recentRequests") == 0 ? 0 : 100 * number("recentErrors") / number("recentRequests");
+    return number("recentRequests") == 0 ? 0
+                                         : 100 * number("recentErrors") / number("recentRequests");
   }
 };
 
-// What has become of a slot.
+// The restarts of a slot.
 struct History {
   int restarts = 0;
-  std::string last = "none";  // the reason of the last one
+  std::string last = "none";  // the reason for the last restart
 };
 
-// What the master's handlers have noted, for its main line to act on.
+// Notes of the master's handlers. The main line acts on them.
 struct Noted {
   std::map<pid_t, Heartbeat> heartbeats;
   std::map<int, History> slots;
-  bool news = false;  // a heartbeat that was not judged yet
+  bool news = false;  // a heartbeat has come that was not judged yet
 };
 
 void note_heartbeat(Noted& noted, const Master::WorkerInfo& from, const Json& message) {
   // STEP 5: note heartbeats
-  // Note what the message says, and when it came by the master's own clock. Ignore one from a process that was replaced
-  // and is on its way out.
+  // Note the message, and the time at which it came by the master's own clock. Ignore a heartbeat
+  // from a process that was replaced and is on its way out.
   // TODO: noted.heartbeats, noted.news.
   static_cast<void>(noted);
   static_cast<void>(from);
@@ -165,18 +174,22 @@ void note_heartbeat(Noted& noted, const Master::WorkerInfo& from, const Json& me
   // END STEP 5
 }
 
-// The last heartbeat of a worker. Before the first: an empty one, as if it had come when the worker was started.
+// The last heartbeat of a worker. Before the first one: an empty heartbeat, as if it had come when
+// the worker was started.
 Heartbeat last_heartbeat(const Master::WorkerInfo& worker, const Noted& noted) {
   const auto found = noted.heartbeats.find(worker.pid);
   return found != noted.heartbeats.end() ? found->second : Heartbeat{worker.started};
 }
 
-// Why a worker is to be replaced: "silent", "memory", "errors"; empty: it is healthy.
-std::string diagnose(const Master::WorkerInfo& worker, const Noted& noted, const Settings& settings) {
+// The reason to replace a worker: "silent", "memory" or "errors". Empty if the worker is healthy.
+std::string diagnose(const Master::WorkerInfo& worker, const Noted& noted,
+                     const Settings& settings) {
   // STEP 6: judge a worker
-  // Silent: nothing was heard for longer than the timeout. Memory: over the limit, but not before the worker is an interval
-  // old (if even a fresh one is over it, replacing it at once would never end). Errors: the rate is over the limit, with
-  // more than the least number of requests, for 1 of 1 is 100 per cent, and means nothing.
+  // - "silent": No heartbeat came for longer than the timeout.
+  // - "memory": The worker is over the limit, and older than an interval. If even a fresh worker is
+  //   over the limit, replacing it at once would never end.
+  // - "errors": The error rate is over the limit, and there were more requests than the minimum:
+  //   one error in one request is 100 per cent, and means nothing.
   // TODO: silent, memory, errors.
   static_cast<void>(settings);
   static_cast<void>(last_heartbeat(worker, noted));
@@ -195,12 +208,14 @@ bool is_ready(const Master& master, pid_t pid) {
   return worker && worker->ready;
 }
 
-// Gives the slot to the successor, and ends whom it succeeds.
+// Gives the slot to the successor, and ends the former worker.
 void hand_over(Master& master, Noted& noted, const Patient& patient, const Settings& settings) {
   // STEP 7: hand the slot over
-  // Promote the successor and note the reason in the slot's history. Who had the slot until now is to be asked now: the sick
-  // one may have died meanwhile, and been replaced. If it is still silent it is stuck, and gets SIGKILL; all others are to
-  // finish what they have (SIGTERM), and get SIGKILL if they do not within the heartbeat's timeout.
+  // First find out which worker has the slot now: the sick one may have died meanwhile, and have
+  // been replaced. Promote the successor, and note the restart and its reason in the slot's
+  // history. If the former worker is still silent, it is stuck: send it SIGKILL. Any other former
+  // worker is to finish its requests: send it SIGTERM, and SIGKILL if it is not gone within the
+  // heartbeat's timeout.
   // TODO: promote, note, end.
   static_cast<void>(master);
   static_cast<void>(noted);
@@ -209,11 +224,12 @@ void hand_over(Master& master, Noted& noted, const Patient& patient, const Setti
   // END STEP 7
 }
 
-// Replaces the sick, all at the same time.
+// Replaces the sick workers, all at the same time.
 void replace(Master& master, Noted& noted, std::vector<Patient> sick, const Settings& settings) {
   // STEP 8: replace the sick
-  // Start a successor for each, and hand over to each as soon as it is ready: nobody waits for another's. A successor that
-  // died, or is not ready within the heartbeat's timeout, is retired and killed; the next round tries again.
+  // Start a successor for each sick worker. Hand each slot over as soon as its own successor is
+  // ready; no slot waits for another. Retire and kill a successor that has died or is not ready
+  // within the heartbeat's timeout. The next round tries again.
   // TODO: start, wait, hand over, give up.
   static_cast<void>(master);
   static_cast<void>(noted);
@@ -227,9 +243,11 @@ void replace(Master& master, Noted& noted, std::vector<Patient> sick, const Sett
 // Prints the report, with a line for every slot.
 void report(const Master& master, const Noted& noted, const Settings& settings) {
   // STEP 9: report
-  // `health report workers=3 healthy=3`, then a line for each slot:
-  // `worker=1 pid=… status=healthy|unhealthy|starting memoryMb=… requests=… errors=… errorRate=… uptime=… heartbeatAge=…
-  // restarts=… lastRestart=…`. A worker without a heartbeat yet is starting. Rate in per cent, times in seconds.
+  // Print `health report workers=3 healthy=3`, then a line for each slot:
+  // `worker=1 pid=… status=healthy|unhealthy|starting memoryMb=… requests=… errors=… errorRate=…
+  // uptime=… heartbeatAge=… restarts=… lastRestart=…`.
+  // A worker that has sent no heartbeat yet is starting. The rate is in per cent, the times are in
+  // seconds.
   // TODO: the first line, and one for each slot.
   static_cast<void>(master);
   static_cast<void>(noted);
@@ -237,14 +255,16 @@ void report(const Master& master, const Noted& noted, const Settings& settings) 
   // END STEP 9
 }
 
-// Judges the workers at every heartbeat, and at least once an interval, until the end is asked for.
+// Judges the workers at every heartbeat, and at least once an interval, until somebody asks for the
+// end.
 void watch(Master& master, Noted& noted, const Settings& settings) {
   for (;;) {
     master.wait_until([&] { return noted.news || master.ending(); }, settings.interval);
     if (master.ending()) {
       return;
     }
-    // If this process was itself held up, heartbeats lie unread: they must not count as silence.
+    // If the master itself was held up, heartbeats may lie unread. They are read first, so that
+    // they do not count as silence.
     master.loop().run_once(std::chrono::nanoseconds(0));
     noted.news = false;
     std::vector<Patient> sick;
@@ -253,9 +273,10 @@ void watch(Master& master, Noted& noted, const Settings& settings) {
       const auto reason = worker ? diagnose(*worker, noted, settings) : "";
       if (!reason.empty()) {
         const auto last = last_heartbeat(*worker, noted);
-        master.log("worker ", slot, " (pid ", worker->pid, ") is unhealthy: reason=", reason,
-                   " silentFor=", Clock::now() - last.at, " memoryMb=", std::lround(last.memory_mb()),
-                   " errorRate=", std::lround(last.error_rate()), " longestMs=", last.count("longestMs"));
+        master.log(
+            "worker ", slot, " (pid ", worker->pid, ") is unhealthy: reason=", reason,
+            " silentFor=", Clock::now() - last.at, " memoryMb=", std::lround(last.memory_mb()),
+            " errorRate=", std::lround(last.error_rate()), " longestMs=", last.count("longestMs"));
         sick.push_back({*worker, reason});
       }
     }

@@ -1,8 +1,8 @@
 // Exercise 1: graceful shutdown with timeout.
 //
-// The master starts the workers and decides when they end; the workers serve. Look at run_master() and
-// run_worker() at the end first: each is the main line of its process. The steps are numbered in the order
-// in which to take them.
+// The master starts the workers and decides when they end. The workers serve. First look at
+// run_master() and run_worker() at the end of this file: each is the main line of its process. The
+// steps are numbered in the order in which to take them.
 #include <cluster/cluster.hpp>
 
 #include <algorithm>
@@ -29,21 +29,22 @@ struct Settings {
   milliseconds sigint_timeout = cluster::settings::duration("SIGINT_TIMEOUT_MS", timeout);
 };
 
-// After `cut` a worker has this long before it is killed; after `finish` it has what is left of the timeout (and
-// at least this).
+// A worker has this time to leave after `cut`; then it is killed. After `finish` it has the rest of
+// the timeout, but at least this time.
 [[maybe_unused]] constexpr milliseconds kill_grace{100};
 
-// What the master's handlers have noted, for its main line to act on.
+// Notes of the master's handlers. The main line acts on them.
 struct Noted {
-  std::vector<int> stops;             // the signals that asked for the end; the second one forces it
-  std::vector<Master::Death> deaths;  // since the first of them
+  std::vector<int> stops;             // signals that asked for the end; the second one forces it
+  std::vector<Master::Death> deaths;  // deaths since the first of these signals
 };
 
-// Starts the cluster; false if its end was asked for meanwhile.
+// Starts the cluster. Returns false if somebody asked for its end meanwhile.
 bool start_cluster(Master& master, const Noted& noted) {
   // STEP 1: start the workers
-  // Start one worker in each slot, wait until all are ready or somebody asks for the end, and announce that
-  // the cluster is ready. From then on the library replaces a worker that dies.
+  // Start one worker in each slot. Wait until all are ready, or until somebody asks for the end.
+  // When all are ready, announce that the cluster is ready. From then on the library replaces a
+  // worker that dies.
   master.start_workers();
   master.wait_until([&] { return master.all_ready() || !noted.stops.empty(); });
   if (!noted.stops.empty()) {
@@ -54,7 +55,8 @@ bool start_cluster(Master& master, const Noted& noted) {
   // END STEP 1
 }
 
-// The requests that are in flight in one worker. The server's threads and the worker's main line share it.
+// Counts the requests in flight in one worker. The server's threads and the worker's main line
+// share it.
 class InFlight {
  public:
   bool admit();
@@ -75,7 +77,7 @@ class InFlight {
     return count_;
   }
 
-  // What the drain has come to so far: requests that were finished and requests that were turned away.
+  // The drain so far: how many requests were finished, and how many were turned away.
   Json summary() const {
     const std::lock_guard lock(mutex_);
     return {{"finished", finished_}, {"refused", refused_}};
@@ -91,10 +93,10 @@ class InFlight {
 
 void add_routes(HttpServer& server, const InFlight& in_flight, const Settings& settings) {
   // STEP 2: answer requests
-  // GET / answers 200 after DEFAULT_MS, /fast at once, /slow after SLOW_MS; /health tells `status`,
-  // `activeRequests` (the requests in flight but for this one; they are counted from step 3 on) and
-  // `connections`. Simulate the work with server.pause(), which ends early when the server is cut, and answer
-  // with server.reply(), which adds the worker's number and pid.
+  // GET / answers 200 after DEFAULT_MS, /fast at once, /slow after SLOW_MS. /health tells `status`,
+  // `activeRequests` and `connections`. `activeRequests` is the number of requests in flight,
+  // without this one; step 3 counts them. Simulate the work with server.pause(), which ends early
+  // when the server is cut. Answer with server.reply(), which adds the worker's number and pid.
   const auto after = [&server](milliseconds delay) {
     const Json body{{"status", "ok"}, {"delayMs", delay.count()}};
     return [&server, delay, body](const HttpServer::Request&, HttpServer::Response& response) {
@@ -108,17 +110,18 @@ void add_routes(HttpServer& server, const InFlight& in_flight, const Settings& s
   server.get("/health", [&](const HttpServer::Request&, HttpServer::Response& response) {
     server.reply(response, 200,
                  {{"status", "ok"},
-                  {"activeRequests", in_flight.count() - 1},  // but for this one
+                  {"activeRequests", in_flight.count() - 1},  // without this one
                   {"connections", server.activity().connections}});
   });
   // END STEP 2
 }
 
 // STEP 3: count the requests in flight
-// admit() is asked about each request as soon as its last byte was read. While the worker serves, the
-// request counts as in flight and is admitted; once it drains, the request is turned away. Answer and count
-// must be one step that nothing can come between: otherwise a request may be admitted after the main line
-// has seen that none is left. done() is told of each admitted request when its answer was sent.
+// - admit() is asked about each request as soon as its last byte was read. While the worker serves,
+//   the request is admitted and counts as in flight. Once the worker drains, the request is turned
+//   away. The decision and the count must be one step that nothing can interrupt. Otherwise a
+//   request may be admitted after the main line has seen that none is in flight.
+// - done() is told of each admitted request when its answer was sent, or could not be sent.
 inline bool InFlight::admit() {
   const std::lock_guard lock(mutex_);
   ++(draining_ ? refused_ : count_);
@@ -134,9 +137,10 @@ inline void InFlight::done(bool answered) {
 
 void set_hooks(HttpServer& server, InFlight& in_flight, const Worker& worker) {
   // STEP 4: turn new requests away
-  // Let the server ask admit() about each request; let the refusal be 503 at once, with Retry-After (and
-  // /health say that it is draining); tell done() of each request that was admitted. While draining, log
-  // each request that ends with its duration.
+  // Let the server ask admit() about each request. A request that is turned away gets 503 at once,
+  // with Retry-After. For /health the 503 also says that the worker is draining. Tell done() of
+  // each admitted request that has ended. While the worker drains, log each of them with its
+  // duration.
   server.hooks.admit = [&] { return in_flight.admit(); };
   server.hooks.refuse = [&](const HttpServer::Request& request, HttpServer::Response& response) {
     response.set_header("Retry-After", "5");
@@ -154,29 +158,31 @@ void set_hooks(HttpServer& server, InFlight& in_flight, const Worker& worker) {
       return;
     }
     if (in_flight.draining()) {
-      worker.log(exchange.sent ? "finished " : "could not answer ", exchange.method, ' ', exchange.path,
-                 " in ", exchange.duration);
+      worker.log(exchange.sent ? "finished " : "could not answer ", exchange.method, ' ',
+                 exchange.path, " in ", exchange.duration);
     }
     in_flight.done(exchange.sent);
   };
   // END STEP 4
 }
 
-// What the master and signals have told a worker.
+// Orders to a worker, from the master or by a signal.
 struct Orders {
-  bool drain = false;   // the cluster ends: finish what is in flight, turn the rest away
-  bool finish = false;  // nothing is in flight in the whole cluster any more
-  bool cut = false;     // the time is up
-  bool leave = false;   // SIGTERM to this worker alone
+  bool drain = false;   // the cluster ends: finish the requests in flight, turn others away
+  bool finish = false;  // no request is in flight in the whole cluster any more
+  bool cut = false;     // the time is up: leave at once
+  bool leave = false;   // SIGTERM came to this worker
 };
 
 void drain(Worker& worker, HttpServer& server, InFlight& in_flight, const Orders& orders) {
   // STEP 5: drain a worker
-  // From now on new requests are turned away, and each answer closes its connection. Wait until nothing is
-  // in flight and no request is half-sent, and send the master `drained`. Go on turning requests away until it
-  // says `finish`; if it says `cut`, wait for nothing any more. Before you leave, accept nothing more, let
-  // refusals under way end, close everything, and send the master a `summary`: how many requests were finished
-  // and refused, and how many were cut, by you or because a half-sent one ran out of time.
+  // From now on the worker turns new requests away, and each answer closes its connection. Wait
+  // until no request is in flight and none is half-sent. Then send the master `drained`, and go on
+  // turning requests away until it says `finish`. If the master says `cut`, wait for nothing any
+  // more. Before the worker leaves, it accepts nothing more, lets refusals under way end, and
+  // closes everything. It sends the master a `summary`: how many requests were finished, how many
+  // refused, and how many cut. The cut ones are those that you cut, and half-sent ones that ran out
+  // of time.
   in_flight.start_draining();
   server.close_after_answer();
   worker.wait_until(
@@ -194,18 +200,19 @@ void drain(Worker& worker, HttpServer& server, InFlight& in_flight, const Orders
   summary["cut"] = cut.requests;
   summary["cutHalfSent"] = cut.half_sent;
   worker.send(summary);
-  worker.flush();  // handlers that are still at work may hold up the end
+  worker.flush();  // now, because handlers that are still at work may delay the end
   // END STEP 5
 }
 
-// Ends the cluster; true if it was graceful.
+// Ends the cluster. Returns true if the end was graceful.
 bool end_cluster(Master& master, const Noted& noted, milliseconds timeout) {
   // STEP 6: end the cluster
-  // Nobody is replaced any more. Tell all workers to `drain`, and wait until each that lives has said
-  // `drained`: no longer than the timeout, and a second signal ends the wait at once. Then close the
-  // listening socket and tell them to `finish` or, if the time is up, to `cut`. Who does not go is killed.
-  // The end is graceful only if no connection was cut, no worker killed, and none lost that was ready and had
-  // not drained. Log what was cut, and a line with the sums at the end.
+  // No worker is replaced any more. Tell all workers to `drain`, and wait until each living worker
+  // has said `drained`. Wait no longer than the timeout; a second signal ends the wait at once.
+  // Then close the listening socket. If all have drained, tell the workers to `finish`, otherwise
+  // to `cut`. Kill the workers that do not go. The end is graceful only if no connection was cut,
+  // no worker was killed, and no worker died that was ready and had not drained. Log how much each
+  // worker has cut, and at the end one line with the sums.
   const auto began = cluster::Clock::now();
   master.log("draining, for at most ", timeout);
   std::set<pid_t> drained;
@@ -221,7 +228,8 @@ bool end_cluster(Master& master, const Noted& noted, milliseconds timeout) {
     refused += message.value("refused", 0);
     cut += requests + half_sent;
     if (requests + half_sent > 0) {
-      master.log("worker ", from.slot, " cut ", requests, " requests and ", half_sent, " half-sent ones");
+      master.log("worker ", from.slot, " cut ", requests, " requests and ", half_sent,
+                 " half-sent ones");
     }
   });
   const auto all_gone = [&] { return master.workers().empty(); };
@@ -236,7 +244,8 @@ bool end_cluster(Master& master, const Noted& noted, milliseconds timeout) {
   const bool in_time = all_drained();
   master.close_listener();
   master.broadcast({{"type", in_time ? "finish" : "cut"}});
-  const cluster::Clock::duration left = in_time ? began + timeout - cluster::Clock::now() : kill_grace;
+  const cluster::Clock::duration left =
+      in_time ? began + timeout - cluster::Clock::now() : kill_grace;
   master.wait_until([&] { return all_gone() || (in_time && noted.stops.size() > 1); },
                     std::max<cluster::Clock::duration>(left, kill_grace));
   const bool killed = !all_gone();
@@ -245,9 +254,10 @@ bool end_cluster(Master& master, const Noted& noted, milliseconds timeout) {
     master.kill(worker.pid, SIGKILL);
   }
   master.wait_until(all_gone);
-  const auto lost = std::count_if(noted.deaths.begin(), noted.deaths.end(), [&](const Master::Death& death) {
-    return death.worker.ready && death.status.code != 0 && !drained.contains(death.worker.pid);
-  });
+  const auto lost =
+      std::count_if(noted.deaths.begin(), noted.deaths.end(), [&](const Master::Death& death) {
+        return death.worker.ready && death.status.code != 0 && !drained.contains(death.worker.pid);
+      });
   const bool graceful = in_time && !killed && cut == 0 && lost == 0;
   master.log(graceful ? "graceful end" : "forced end", " finished=", finished, " refused=", refused,
              " cut=", cut, " after ", cluster::Clock::now() - began);
@@ -255,14 +265,17 @@ bool end_cluster(Master& master, const Noted& noted, milliseconds timeout) {
   // END STEP 6
 }
 
-// A worker told SIGTERM: its exit code, or nothing if the master has said `drain` meanwhile.
-std::optional<int> leave(Worker& worker, HttpServer& server, const Orders& orders, milliseconds timeout) {
+// Ends a worker that has received SIGTERM. Returns its exit code, or nothing if the master has said
+// `drain` meanwhile.
+std::optional<int> leave(Worker& worker, HttpServer& server, const Orders& orders,
+                         milliseconds timeout) {
   // STEP 7: SIGTERM to one worker alone
-  // The worker finishes what it has, takes no new connections and ends; the master replaces it. It must not
-  // answer 503, since the others serve: the library's own drain is right here. What is left after `timeout` is
-  // cut, and the exit code is 1. But the signal may have gone to the master too: give its `drain` 50 ms before
-  // you begin, and give way to it later as well; then this worker must accept again, to turn requests away like
-  // the others.
+  // The worker takes no new connections, finishes its requests and ends. The master replaces it.
+  // The worker must not answer 503, because the other workers serve: the library's own drain is
+  // right here. Requests that are left after `timeout` are cut, and the exit code is 1. But the
+  // signal may have gone to the master too. So wait 50 ms for the master's `drain` before you
+  // begin. If `drain` comes later, give way to it as well: then this worker must accept again, to
+  // turn requests away like the others.
   if (worker.wait_until([&] { return orders.drain; }, milliseconds(50))) {
     return std::nullopt;
   }

@@ -1,8 +1,9 @@
 // Exercise 4: advanced IPC.
 //
-// Workers talk to one another by way of the master: a request that crosses processes bears an id of its own, has a deadline,
-// and its answer finds its way back to just the caller who waits for it. Look at run_master() and run_worker() at the end
-// first: each is the main line of its process. The steps are numbered in the order in which to take them.
+// Workers talk to one another by way of the master. A request that crosses processes has an id of
+// its own (a correlation id) and a deadline. Its answer goes back to exactly the caller that waits
+// for it. First look at run_master() and run_worker() at the end of this file: each is the main
+// line of its process. The steps are numbered in the order in which to take them.
 #include <cluster/cluster.hpp>
 
 #include <unistd.h>
@@ -30,26 +31,30 @@ using cluster::Master;
 using cluster::Worker;
 using std::chrono::milliseconds;
 
-constexpr std::size_t longest_message = 1'024;  // bytes, once decoded
+constexpr std::size_t longest_message = 1'024;  // bytes, after decoding
 
 struct Settings {
   cluster::Address address = cluster::settings::address();
   std::string journal = cluster::settings::journal();
   int workers = cluster::settings::workers(3);
-  milliseconds request_timeout = cluster::settings::duration("REQUEST_TIMEOUT_MS", milliseconds(5'000));
+  milliseconds request_timeout =
+      cluster::settings::duration("REQUEST_TIMEOUT_MS", milliseconds(5'000));
   int message_limit = cluster::settings::count("MESSAGE_LIMIT", 100);
-  milliseconds shutdown_timeout = cluster::settings::duration("SHUTDOWN_TIMEOUT_MS", milliseconds(10'000));
-  // The master gives up first, so that it can still tell the caller what there is. The caller's own deadline is for the
-  // case that the master itself is stuck; it, too, lies within the time that was promised.
+  milliseconds shutdown_timeout =
+      cluster::settings::duration("SHUTDOWN_TIMEOUT_MS", milliseconds(10'000));
+  // The master gives up first, so that it can still send the caller the answers that have come. The
+  // caller has a deadline of its own, for the case that the master itself is stuck. It, too, lies
+  // within the promised time.
   milliseconds master_timeout = request_timeout * 3 / 4;
   milliseconds caller_timeout = request_timeout * 9 / 10;
 };
 
-// Starts the cluster; false if its end was asked for meanwhile.
+// Starts the cluster. Returns false if somebody asked for its end meanwhile.
 bool start_cluster(Master& master) {
   // STEP 1: start the workers
-  // Start one worker in each slot, wait until all are ready or the end is asked for, and announce that the cluster is
-  // ready. From then on the library replaces a worker that dies.
+  // Start one worker in each slot. Wait until all are ready, or until somebody asks for the end.
+  // When all are ready, announce that the cluster is ready. From then on the library replaces a
+  // worker that dies.
   master.start_workers();
   master.wait_until([&] { return master.all_ready() || master.ending(); });
   if (master.ending()) {
@@ -60,7 +65,7 @@ bool start_cluster(Master& master) {
   // END STEP 1
 }
 
-// The messages that a worker has received. The main line adds, the server's threads read.
+// The messages that a worker has received. The main line adds them, the server's threads read them.
 class Mailbox {
  public:
   explicit Mailbox(std::size_t limit) : limit_(limit) {}
@@ -78,8 +83,8 @@ class Mailbox {
  private:
   const std::size_t limit_;
   mutable std::mutex mutex_;
-  std::deque<Json> messages_;  // the last `limit`, the oldest first
-  int received_ = 0;           // all that ever came
+  std::deque<Json> messages_;  // the last `limit_`, the oldest first
+  int received_ = 0;           // all messages that ever came
 };
 
 // STEP 2: keep the last messages
@@ -94,12 +99,14 @@ inline void Mailbox::add(Json message) {
 }
 // END STEP 2
 
-// What a worker asks the master for, and waits for. The server's threads call, the main line brings the answers.
+// A worker's calls to the master. The server's threads call and wait, the main line brings the
+// answers.
 class Calls {
  public:
   explicit Calls(Worker& worker) : worker_(worker) {}
 
-  // Sends the request (an object without type and id) and waits for its answer; none: it did not come in time.
+  // Sends the request (an object without `type` and `id`) and waits for its answer. Returns nothing
+  // if the answer did not come in time.
   std::optional<Json> call(Json request, milliseconds timeout);
   void answer(const Json& message);
   std::size_t pending() const {
@@ -115,13 +122,14 @@ class Calls {
   std::string next_id();
 
   Worker& worker_;
-  // Unique over the life of this worker and its successors: a slot's processes do not start in the same nanosecond.
-  const std::string prefix_ = std::to_string(worker_.number()) + '-' +
-                              std::to_string(std::chrono::system_clock::now().time_since_epoch().count()) +
-                              '-';
+  // Unique over the life of this worker and its successors: no two processes of a slot start in the
+  // same nanosecond.
+  const std::string prefix_ =
+      std::to_string(worker_.number()) + '-' +
+      std::to_string(std::chrono::system_clock::now().time_since_epoch().count()) + '-';
   std::atomic<std::uint64_t> last_id_{0};
   mutable std::mutex mutex_;
-  std::map<std::string, Pending*> pending_;  // by id; each lies on its caller's stack
+  std::map<std::string, Pending*> pending_;  // by id; each is on its caller's stack
 };
 
 inline std::string Calls::next_id() {
@@ -129,9 +137,10 @@ inline std::string Calls::next_id() {
 }
 
 // STEP 3: call the master
-// Note under an id of its own that an answer is awaited, send the request (`type` is "call", `id` the id), and wait for the
-// answer, no longer than the timeout. The note is gone afterwards, whatever happened: who comes too late finds nothing.
-// answer() is told of each answer: give it to whom it is for, or drop it.
+// - call(): Note the call as pending, under an id of its own. Send the request, with `type` "call"
+//   and this `id`. Wait for the answer, no longer than the timeout. Afterwards the note is gone,
+//   whatever happened: an answer that comes too late finds nothing.
+// - answer(): Give each answer to the call that waits for it. Drop it if there is none.
 inline std::optional<Json> Calls::call(Json request, milliseconds timeout) {
   Pending pending;
   const std::string id = next_id();
@@ -170,14 +179,17 @@ struct Post {
   const Clock::time_point started = Clock::now();
 };
 
-// What a worker answers when the master passes on somebody's request, described by `what` ("stats", "send", "broadcast"),
-// `from` (a slot), `message`, and `caller` (the pid of who asks).
+// Returns a worker's answer to a request that the master passes on. The request has `what`
+// ("stats", "send" or "broadcast"), `from` (the caller's slot), `message`, and `caller` (the
+// caller's pid).
 Json serve_request(Post& post, const Json& request) {
   // STEP 4: serve what others ask
-  // For "stats": worker, pid, requests, received (all that ever came), pending and uptime (seconds). `pending` leaves out the
-  // very /stats that is being answered, if it is this worker's own. For a message: put it into the mailbox (from, type
-  // "direct" or "broadcast", message, timestamp in Unix milliseconds), and answer with worker, pid and the message, as a
-  // proof that it was read here.
+  // - For "stats": Answer with worker, pid, requests, received (all messages that ever came),
+  //   pending and uptime (seconds). If this worker itself asks, `pending` leaves out the very
+  //   /stats that is being answered.
+  // - For a message: Put it into the mailbox (from, type "direct" or "broadcast", message,
+  //   timestamp in Unix milliseconds). Answer with worker, pid and the message, as a proof that it
+  //   was read here.
   const std::string what = request.value("what", "");
   Json answer{{"worker", post.worker.number()}, {"pid", ::getpid()}};
   if (what == "stats") {
@@ -199,16 +211,18 @@ Json serve_request(Post& post, const Json& request) {
   // END STEP 4
 }
 
-// The message of a request: `hello` without one. Nothing: it was refused with 400.
+// The message of a request, or `hello` if it has none. Returns nothing if the message was refused
+// with 400.
 std::optional<std::string> message_of(const HttpServer& server, const HttpServer::Request& request,
                                       HttpServer::Response& response) {
-  const std::string message = request.has_param("message") ? request.get_param_value("message") : "hello";
+  const std::string message =
+      request.has_param("message") ? request.get_param_value("message") : "hello";
   if (message.size() > longest_message) {
     server.reply(response, 400, {{"error", "`message` is too long: 1024 bytes are allowed"}});
     return std::nullopt;
   }
   try {
-    static_cast<void>(Json(message).dump());  // refuses what is not UTF-8
+    static_cast<void>(Json(message).dump());  // throws if it is not UTF-8
   } catch (const Json::exception&) {
     server.reply(response, 400, {{"error", "`message` must be UTF-8"}});
     return std::nullopt;
@@ -216,9 +230,11 @@ std::optional<std::string> message_of(const HttpServer& server, const HttpServer
   return message;
 }
 
-// The number at the end of /send/…; nothing: it is not whole. One that is too large for an int becomes 0, which is no slot.
+// The number at the end of /send/…, or nothing if it is no whole number. A number that is too large
+// for an int becomes 0, which is no slot.
 std::optional<int> slot_of(const std::string& path) {
-  const auto text = std::string_view(path).substr(std::min(path.size(), std::string_view("/send/").size()));
+  const auto text =
+      std::string_view(path).substr(std::min(path.size(), std::string_view("/send/").size()));
   const auto digits = text.substr(text.starts_with('-') ? 1 : 0);
   if (digits.empty() || digits.find_first_not_of("0123456789") != std::string_view::npos) {
     return std::nullopt;
@@ -229,13 +245,15 @@ std::optional<int> slot_of(const std::string& path) {
 }
 
 // STEP 5: statistics
-// GET /stats asks for "stats". The master's answer has `answers` (those of step 4) and `missing` (each with its `slot`). Reply
-// with `workers` sorted by number, `total` (how many, and the sums of requests, received and pending), and the missing slots.
-// No answer at all in time is 504.
+// GET /stats calls the master for "stats". The master's answer has `answers` (those of step 4) and
+// `missing` (each entry has its `slot`). Reply with `workers` (sorted by number), `total` (the
+// number of workers, and the sums of requests, received and pending), and `missing` (the slots). If
+// no answer at all comes in time, reply with 504.
 
-// Requests for statistics that come while others are under way share the next round: however many clients ask, this worker
-// asks the cluster once at a time. Nobody joins a round that was sent before he came: its numbers would be too old. And
-// nobody waits long for a round that somebody stuck holds up.
+// Requests for statistics that come while a round is under way share the next round. So this worker
+// asks the cluster once at a time, however many clients ask. A request never joins a round that was
+// sent before it came: the numbers would be too old. If a stuck worker holds up a round, the next
+// one waits for it no longer than `patience`.
 class Rounds {
  public:
   struct Round {
@@ -243,7 +261,8 @@ class Rounds {
     bool over = false;
     std::condition_variable ended;
   };
-  // The server's threads call it. `ask` fills in the response; one of those who share the round runs it.
+  // The server's threads call join(). One of the threads that share a round runs `ask`, which fills
+  // in the response.
   template <typename Ask>
   std::shared_ptr<const Round> join(const Ask& ask) {
     std::unique_lock lock(mutex_);
@@ -269,7 +288,7 @@ class Rounds {
  private:
   static constexpr milliseconds patience{5};
   std::mutex mutex_;
-  std::condition_variable quiet_;  // for the one who sends the next
+  std::condition_variable quiet_;  // wakes the thread that sends the next round
   std::shared_ptr<Round> next_;    // not sent yet
   int under_way_ = 0;
   Clock::time_point last_sent_;
@@ -292,7 +311,8 @@ inline Json summary(const Json& found) {
   for (const auto& one : found.at("missing")) {
     missing.push_back(one["slot"]);
   }
-  return {{"workers", std::move(list)}, {"total", std::move(total)}, {"missing", std::move(missing)}};
+  return {
+      {"workers", std::move(list)}, {"total", std::move(total)}, {"missing", std::move(missing)}};
 }
 
 void add_stats(HttpServer& server, Post& post) {
@@ -314,17 +334,21 @@ void add_stats(HttpServer& server, Post& post) {
 
 void add_messages(HttpServer& server, Post& post) {
   // STEP 6: broadcast and send
-  // GET /broadcast?message=… asks for "broadcast" and replies with from, message, delivered and missing (slots, sorted).
-  // GET /send/2?message=… asks for "send" with `to`, and replies with from, to, message and the receiver's `reply`. What is
-  // not a whole number is 400, one that is no slot 404. Of what is missing, `why` tells: "late" is 504, "full" 503 (the
-  // receiver does not read), all else 502 (it died, or there is none now). No answer at all in time is 504.
+  // - GET /broadcast?message=… calls the master for "broadcast". Reply with from, message,
+  //   delivered and missing (each a sorted list of slots).
+  // - GET /send/2?message=… calls the master for "send" with `to`. Reply with from, to, message and
+  //   the receiver's `reply`. If no whole number follows /send/, reply with 400; if the number is
+  //   no slot, with 404. If the receiver is missing, `why` decides: "late" is 504, "full" is 503
+  //   (the receiver does not read), anything else is 502 (the receiver has died, or there is none
+  //   now).
+  // - For both: If no answer at all comes in time, reply with 504.
   server.get("/broadcast", [&](const HttpServer::Request& request, HttpServer::Response& response) {
     const auto message = message_of(server, request, response);
     if (!message) {
       return;
     }
-    const auto found =
-        post.calls.call({{"what", "broadcast"}, {"message", *message}}, post.settings.caller_timeout);
+    const auto found = post.calls.call({{"what", "broadcast"}, {"message", *message}},
+                                       post.settings.caller_timeout);
     if (!found) {
       server.reply(response, 504, {{"error", "the master did not answer in time"}});
       return;
@@ -348,21 +372,25 @@ void add_messages(HttpServer& server, Post& post) {
     if (!slot) {
       server.reply(response, 400, {{"error", "a worker's number must follow /send/"}});
     } else if (message && (*slot < 1 || *slot > post.settings.workers)) {
-      server.reply(response, 404,
-                   {{"error", "there is no such worker: 1 to " + std::to_string(post.settings.workers)}});
+      server.reply(
+          response, 404,
+          {{"error", "there is no such worker: 1 to " + std::to_string(post.settings.workers)}});
     } else if (message) {
       const auto found = post.calls.call({{"what", "send"}, {"to", *slot}, {"message", *message}},
                                          post.settings.caller_timeout);
-      const auto why = found && !(*found)["missing"].empty() ? (*found)["missing"][0].value("why", "") : "";
+      const auto why =
+          found && !(*found)["missing"].empty() ? (*found)["missing"][0].value("why", "") : "";
       if (!found || why == "late") {
         server.reply(response, 504,
                      {{"error", "worker " + std::to_string(*slot) + " did not answer in time"}});
       } else if (why == "full") {
-        server.reply(response, 503,
-                     {{"error", "worker " + std::to_string(*slot) + " does not read its messages"}});
+        server.reply(
+            response, 503,
+            {{"error", "worker " + std::to_string(*slot) + " does not read its messages"}});
       } else if (!why.empty()) {
         server.reply(response, 502,
-                     {{"error", "worker " + std::to_string(*slot) + " has died, or is just being replaced"}});
+                     {{"error", "worker " + std::to_string(*slot) +
+                                    " has died, or is just being replaced"}});
       } else {
         server.reply(response, 200,
                      {{"from", post.worker.number()},
@@ -377,7 +405,8 @@ void add_messages(HttpServer& server, Post& post) {
   // END STEP 6
 }
 
-// The master's part: it passes requests on, collects the answers, and gives them to the caller. Only its loop uses it.
+// The master's part. It passes requests on, collects the answers, and gives them to the caller.
+// Only the master's loop uses it.
 class Router {
  public:
   Router(Master& master, const Settings& settings) : master_(master), settings_(settings) {}
@@ -389,10 +418,10 @@ class Router {
  private:
   struct Pending {
     pid_t caller = 0;
-    Json id;                       // the caller's
-    std::map<pid_t, int> awaited;  // whose reply has not come yet, with its slot
+    Json id;                       // the caller's id of the call
+    std::map<pid_t, int> awaited;  // pid and slot of each worker whose reply has not come yet
     Json answers = Json::array();
-    Json missing = Json::array();  // {"slot", "why"}
+    Json missing = Json::array();  // objects with "slot" and "why"
     cluster::EventLoop::TimerId deadline = 0;
   };
   using Entry = std::map<std::uint64_t, Pending>::iterator;
@@ -408,10 +437,14 @@ class Router {
 };
 
 // STEP 7: the router, as long as all goes well
-// begin(): note the call under an id of the master's own and pass it on, as a `request` with that id, what, message, from (the
-// caller's slot) and caller (its pid): "send" to one slot, all else to every slot. Who cannot be reached is missing at once
-// ("none": no process, "full": it does not read). take_reply(): note it, unless it is not awaited any more.
-// finish_if_complete(): when nobody is awaited any more, send the caller the `answer`, and forget the call.
+// - begin(): Note the call under an id of the master's own. Pass it on as a `request` with this id,
+//   what, message, from (the caller's slot) and caller (the caller's pid): "send" to one slot,
+//   everything else to every slot.
+// - pass_on(): A slot that cannot be reached is missing at once, with `why`: "none" if it has no
+//   process, "full" if its process does not read.
+// - take_reply(): Note the reply, unless it is not awaited any more.
+// - finish_if_complete(): When no reply is awaited any more, send the caller the `answer`, and
+//   forget the call.
 inline void Router::begin(const Master::WorkerInfo& caller, const Json& call) {
   const auto id = ++last_id_;
   const auto entry = pending_.try_emplace(id).first;
@@ -423,7 +456,8 @@ inline void Router::begin(const Master::WorkerInfo& caller, const Json& call) {
                      {"message", call.value("message", "")},
                      {"from", caller.slot},
                      {"caller", caller.pid}};
-  entry->second.deadline = master_.loop().after(settings_.master_timeout, [this, id] { expire(id); });
+  entry->second.deadline =
+      master_.loop().after(settings_.master_timeout, [this, id] { expire(id); });
   if (call.value("what", "") == "send") {
     pass_on(entry->second, request, call.value("to", 0));
   } else {
@@ -468,10 +502,12 @@ inline void Router::finish_if_complete(Entry entry) {
 // END STEP 7
 
 // STEP 8: deadlines and deaths
-// In begin() start a timer for the call (`settings_.master_timeout`), which finish_if_complete() cancels. expire(): the time of a
-// call is over: who is still awaited is missing ("late"), and the caller gets what there is. forget(): a worker has died
-// (everything that it had sent was read before): what it has called for is of no use to anybody any more, and where its reply is
-// awaited it is missing ("dead").
+// - begin() also starts a timer for the call (`settings_.master_timeout`). finish_if_complete()
+//   cancels it.
+// - expire(): The time of a call is over. The workers that are still awaited are missing ("late").
+//   The caller gets the answers that have come.
+// - forget(): A worker has died. Everything that it had sent was read before. Its own calls are of
+//   no use to anybody any more: forget them. Where its reply is awaited, it is missing ("dead").
 inline void Router::expire(std::uint64_t id) {
   const auto entry = pending_.find(id);
   for (const auto& [pid, slot] : entry->second.awaited) {
@@ -514,7 +550,8 @@ int run_worker(Worker& worker, const Settings& settings) {
     return true;
   };
   worker.on_message("request", [&](const Json& request) {
-    worker.send({{"type", "reply"}, {"id", request["id"]}, {"answer", serve_request(post, request)}});
+    worker.send(
+        {{"type", "reply"}, {"id", request["id"]}, {"answer", serve_request(post, request)}});
   });
   worker.on_message("answer", [&](const Json& message) { post.calls.answer(message); });
   bool told_to_leave = false;
@@ -534,10 +571,11 @@ int run_master(const Settings& settings) {
   Master master(settings.workers, cluster::listen_on(settings.address), settings.journal);
   Router router(master, settings);
   master.end_by_signal();
-  master.on_message("call",
-                    [&](const Master::WorkerInfo& from, const Json& call) { router.begin(from, call); });
   master.on_message(
-      "reply", [&](const Master::WorkerInfo& from, const Json& reply) { router.take_reply(from, reply); });
+      "call", [&](const Master::WorkerInfo& from, const Json& call) { router.begin(from, call); });
+  master.on_message("reply", [&](const Master::WorkerInfo& from, const Json& reply) {
+    router.take_reply(from, reply);
+  });
   master.on_death([&](const Master::Death& death) { router.forget(death.worker.pid); });
 
   if (start_cluster(master)) {

@@ -1,8 +1,9 @@
 // Exercise 5: worker pool with backpressure.
 //
-// The master takes tasks over HTTP and keeps them in a queue; the workers compute, one task at a time each. An accepted task
-// is never lost, whoever dies, and a full queue is said to be full. Look at run_master() and run_worker() at the end first:
-// each is the main line of its process. The steps are numbered in the order in which to take them.
+// The master takes tasks over HTTP and keeps them in a queue. Each worker computes one task at a
+// time. An accepted task is never lost, whichever worker dies. When the queue is full, the master
+// says so (backpressure). First look at run_master() and run_worker() at the end of this file: each
+// is the main line of its process. The steps are numbered in the order in which to take them.
 #include <cluster/cluster.hpp>
 
 #include <openssl/evp.h>
@@ -40,7 +41,8 @@ struct Settings {
   int max_queue = cluster::settings::count("MAX_QUEUE", 20);
   int max_attempts = cluster::settings::count("MAX_ATTEMPTS", 3);
   int result_limit = cluster::settings::count("RESULT_LIMIT", 10'000);
-  milliseconds shutdown_timeout = cluster::settings::duration("SHUTDOWN_TIMEOUT_MS", milliseconds(10'000));
+  milliseconds shutdown_timeout =
+      cluster::settings::duration("SHUTDOWN_TIMEOUT_MS", milliseconds(10'000));
 };
 
 // The SHA-256 of a text in lower-case hex digits.
@@ -48,7 +50,8 @@ std::string sha256(std::string_view text) {
   static const std::unique_ptr<EVP_MD, decltype(&::EVP_MD_free)> algorithm(
       ::EVP_MD_fetch(nullptr, "SHA256", nullptr), &::EVP_MD_free);
   std::array<unsigned char, 32> digest{};
-  if (::EVP_Digest(text.data(), text.size(), digest.data(), nullptr, algorithm.get(), nullptr) != 1) {
+  if (::EVP_Digest(text.data(), text.size(), digest.data(), nullptr, algorithm.get(), nullptr) !=
+      1) {
     throw std::runtime_error("OpenSSL cannot hash");
   }
   std::string hex;
@@ -59,12 +62,15 @@ std::string sha256(std::string_view text) {
   return hex;
 }
 
-// ----- what workers compute
+// ----- computations
 
 // STEP 1: the three computations
-// fibonacci: by plain recursion, fibonacci(0) = 0, fibonacci(1) = 1; results reach beyond 32 bits. is_prime: by trial division,
-// for every n up to 2^63-1 (d * d must fit its type: a signed one of 64 bits does not hold it). hash_chain: n hashes in all, the
-// first of "start", each further one of the hex digits of the last.
+// - fibonacci(): By plain recursion, with fibonacci(0) = 0 and fibonacci(1) = 1. Results exceed 32
+//   bits.
+// - is_prime(): By trial division, for every n up to 2^63-1. d * d must fit its type: a signed type
+//   of 64 bits does not hold it for the largest n.
+// - hash_chain(): n hashes in all. The first is that of "start", each further one is that of the
+//   previous one's hex digits.
 std::uint64_t fibonacci(std::uint64_t n) {
   return n < 2 ? n : fibonacci(n - 1) + fibonacci(n - 2);
 }
@@ -73,7 +79,7 @@ bool is_prime(std::uint64_t n) {
   if (n < 4 || n % 2 == 0 || n % 3 == 0) {
     return n == 2 || n == 3;
   }
-  // What is left after 2 and 3 can only be divided by 6k - 1 and 6k + 1.
+  // After 2 and 3, only divisors of the form 6k - 1 and 6k + 1 are left to try.
   for (std::uint64_t d = 5; d <= n / d; d += 6) {
     if (n % d == 0 || n % (d + 2) == 0) {
       return false;
@@ -101,7 +107,7 @@ Json compute(const std::string& type, std::uint64_t n) {
   return hash_chain(n);
 }
 
-// ----- what clients ask for
+// ----- orders
 
 // A task as a client orders it.
 struct Order {
@@ -109,20 +115,25 @@ struct Order {
   std::uint64_t n = 0;
 };
 
-// Reads the body of POST /task. Throws std::invalid_argument, whose text says what is wrong and what is allowed.
+// Reads the body of POST /task. Throws std::invalid_argument with a text that names the mistake and
+// the allowed values.
 Order read_order(const std::string& body) {
   // STEP 2: read an order
-  // The body must be a JSON object with `type`, one of the three, and `n`, a whole number in the type's range: fibonacci
-  // 0…50, prime 0…2^63-1, hash 1…10,000,000. 40.0 is the whole number 40; 40.5, "40" and true are none.
+  // The body must be a JSON object with `type` and `n`. `type` is one of the three computations.
+  // `n` is a whole number in the type's range: fibonacci 0…50, prime 0…2^63-1, hash 1…10,000,000.
+  // 40.0 is the whole number 40; 40.5, "40" and true are no whole numbers.
   struct Range {
     std::uint64_t least;
     std::uint64_t most;
   };
   static const std::unordered_map<std::string, Range> ranges{
-      {"fibonacci", {0, 50}}, {"prime", {0, (std::uint64_t{1} << 63U) - 1}}, {"hash", {1, 10'000'000}}};
+      {"fibonacci", {0, 50}},
+      {"prime", {0, (std::uint64_t{1} << 63U) - 1}},
+      {"hash", {1, 10'000'000}}};
   const Json order = Json::parse(body, nullptr, false);
   if (!order.is_object()) {
-    throw std::invalid_argument(R"(the body must be a JSON object like {"type":"fibonacci","n":40})");
+    throw std::invalid_argument(
+        R"(the body must be a JSON object like {"type":"fibonacci","n":40})");
   }
   const auto type = order.find("type");
   const auto range = type != order.end() && type->is_string() ? ranges.find(*type) : ranges.end();
@@ -142,8 +153,8 @@ Order read_order(const std::string& body) {
     }
   }
   if (!number || *number < least || *number > most) {
-    throw std::invalid_argument("`n` must be a whole number from " + std::to_string(least) + " to " +
-                                std::to_string(most));
+    throw std::invalid_argument("`n` must be a whole number from " + std::to_string(least) +
+                                " to " + std::to_string(most));
   }
   return {range->first, *number};
   // END STEP 2
@@ -157,13 +168,15 @@ NLOHMANN_JSON_SERIALIZE_ENUM(Status, {{Status::queued, "queued"},
                                       {Status::completed, "completed"},
                                       {Status::failed, "failed"}})
 
-struct Task {  // NOLINT(bugprone-exception-escape): the check takes Json's noexcept move for one that throws
+// The check takes Json's noexcept move for one that throws.
+// NOLINTNEXTLINE(bugprone-exception-escape)
+struct Task {
   std::string id;
   Order order;
   Status status = Status::queued;
   Json result;
   std::string error;
-  int slot = 0;  // of the worker that has it, or has finished it
+  int slot = 0;  // of the worker that has the task or has finished it
   int attempts = 0;
   double queued_at = 0;
   double started_at = 0;
@@ -172,8 +185,9 @@ struct Task {  // NOLINT(bugprone-exception-escape): the check takes Json's noex
   bool over() const { return status == Status::completed || status == Status::failed; }
 };
 
-// All tasks and who works on them. The threads of the HTTP server and the master's loop use it at the same time: one mutex
-// guards everything, and nothing is sent or computed while it is held.
+// All tasks, and the workers that have them. The threads of the HTTP server and the master's loop
+// use the pool at the same time. One mutex guards everything. Nothing is sent or computed while it
+// is held.
 class Pool {
  public:
   Pool(Master& master, const Settings& settings)
@@ -186,20 +200,20 @@ class Pool {
   Json stats() const;
 
   // For the master's loop.
-  void take_idle(int slot, pid_t pid);  // a worker that waits for its first task
+  void take_idle(int slot, pid_t pid);  // the worker waits for its first task
   void take_result(int slot, const std::string& id, const Json& result);
-  void take_leaving(int slot);  // it finishes what it has, and is to get nothing more
+  void take_leaving(int slot);  // the worker finishes its task and gets no other
   void take_death(int slot);
-  void close();           // no further tasks
-  bool finished() const;  // no task waits or is being worked on
+  void close();           // no task is accepted any more
+  bool finished() const;  // no task waits, and none is being processed
   int failed() const;
 
  private:
-  // What sits in a slot: a worker process or, with pid 0, none now.
+  // The worker process in a slot. If there is none now, pid is 0.
   struct Seat {
     pid_t pid = 0;
-    std::string task;   // empty: it is free
-    bool sent = false;  // the task has left for the worker
+    std::string task;   // empty if the worker is free
+    bool sent = false;  // the task was sent to the worker
     int completed = 0;
   };
 
@@ -207,16 +221,16 @@ class Pool {
   void send_task(std::size_t index, pid_t pid, const Json& message);
   void finish(Task& task, Status status);
   std::size_t busy() const {
-    return static_cast<std::size_t>(
-        std::count_if(seats_.begin(), seats_.end(), [](const Seat& seat) { return !seat.task.empty(); }));
+    return static_cast<std::size_t>(std::count_if(
+        seats_.begin(), seats_.end(), [](const Seat& seat) { return !seat.task.empty(); }));
   }
   Seat& seat(int slot) { return seats_.at(static_cast<std::size_t>(slot - 1)); }
 
   Master& master_;
   const Settings& settings_;
   mutable std::mutex mutex_;
-  std::unordered_map<std::string, Task>
-      tasks_;                        // by id: those that wait, those at work, the last that are finished
+  // By id: the tasks that wait, those being processed, and the last finished ones.
+  std::unordered_map<std::string, Task> tasks_;
   std::deque<std::string> waiting_;  // the next one first
   std::deque<std::string> over_;     // the oldest first
   std::vector<Seat> seats_;
@@ -229,11 +243,14 @@ class Pool {
 };
 
 // STEP 3: accept and hand out
-// submit(): refuse when closed, or when `max_queue` tasks wait already; else store the task, put it at the back of the queue, and
-// hand out. Between the look at the queue and the push nobody may come in between.
-// assign(): as long as a task waits and a seat is free, give it the next one: note it in seat and task (status, slot, attempts,
-// started_at) *before* it is sent. Only the loop's thread may send, so the message goes by way of master_.loop().post(), and
-// the seat notes when it has left: what was never sent was no attempt.
+// - submit(): Refuse when the pool is closed, or when `max_queue` tasks wait already. Otherwise
+//   store the task, put it at the back of the queue, and hand out. The look at the queue and the
+//   push must be one step: no other order may come in between.
+// - assign(): As long as a task waits and a seat is free, give the seat the next task. Note this in
+//   the seat and in the task (status, slot, attempts, started_at) *before* the task is sent. Only
+//   the loop's thread may send, so the message goes by way of master_.loop().post().
+// - send_task(): Note in the seat that the task was sent. A task that was never sent has had no
+//   attempt.
 inline std::variant<Task, Pool::Refusal> Pool::submit(const Order& order) {
   Task task;
   task.id = cluster::new_uuid();
@@ -268,7 +285,8 @@ inline void Pool::assign() {
     task.started_at = cluster::unix_ms();
     ++task.attempts;
     free.sent = false;
-    const Json message{{"type", "task"}, {"id", task.id}, {"kind", task.order.type}, {"n", task.order.n}};
+    const Json message{
+        {"type", "task"}, {"id", task.id}, {"kind", task.order.type}, {"n", task.order.n}};
     master_.loop().post([this, index, pid = free.pid, message] { send_task(index, pid, message); });
   }
 }
@@ -283,9 +301,12 @@ inline void Pool::send_task(std::size_t index, pid_t pid, const Json& message) {
 // END STEP 3
 
 // STEP 4: take what workers say
-// take_idle(): the slot has a worker that is free: hand out. take_leaving(): nobody is seated there any more, so that nothing
-// is handed out to it; its last task may still come back as a result or by its death. take_result(): the task is completed,
-// unless the seat has another one; the worker is free: hand out. finish(): status, time, count; of the finished tasks the last `result_limit` are kept.
+// - take_idle(): The slot has a worker that is free. Hand out.
+// - take_leaving(): The seat counts as empty from now on, so that nothing more is handed out to its
+//   worker. The worker's last task may still come back, as a result or by the worker's death.
+// - take_result(): The task is completed, unless the seat has another one. The worker is free
+//   again. Hand out.
+// - finish(): Note status and time, and count. Of the finished tasks keep the last `result_limit`.
 inline void Pool::take_idle(int slot, pid_t pid) {
   const std::lock_guard lock(mutex_);
   seat(slot).pid = pid;
@@ -316,7 +337,8 @@ inline void Pool::finish(Task& task, Status status) {
   task.finished_at = cluster::unix_ms();
   ++(status == Status::completed ? completed_ : failed_);
   if (closed_) {
-    master_.log("finished during the end: ", task.order.type, ' ', task.order.n, ", task ", task.id);
+    master_.log("finished during the end: ", task.order.type, ' ', task.order.n, ", task ",
+                task.id);
   }
   over_.push_back(task.id);
   if (over_.size() > static_cast<std::size_t>(settings_.result_limit)) {
@@ -352,8 +374,9 @@ inline int Pool::failed() const {
 // A task as GET /task/<id> shows it.
 Json describe(const Task& task) {
   // STEP 5: show a task
-  // taskId, type, n, status, result, error, worker, attempts, queuedAt, startedAt, finishedAt, durationMs (from startedAt on). What is
-  // not known yet is left out, and `worker` unless one has the task or has completed it.
+  // Show taskId, type, n, status, result, error, worker, attempts, queuedAt, startedAt, finishedAt
+  // and durationMs (counted from startedAt). Leave out values that are not known yet. Leave out
+  // `worker` unless a worker has the task or has completed it.
   Json shown{{"taskId", task.id},     {"type", task.order.type},   {"n", task.order.n},
              {"status", task.status}, {"attempts", task.attempts}, {"queuedAt", task.queued_at}};
   if (task.slot != 0) shown["worker"] = task.slot;
@@ -370,9 +393,12 @@ Json describe(const Task& task) {
 
 void add_routes(HttpServer& server, Pool& pool) {
   // STEP 6: answer requests
-  // POST /task: read the order (400 with the reason if it is none) and submit it: 202 with `Location: /task/<id>`, taskId and status;
-  // 429 with Retry-After when the queue is full, 503 with Retry-After when the pool is closed. GET /task/<id>: the task, or 404.
-  // GET /stats: the statistics. GET /: how to use it.
+  // - POST /task: Read the order and submit it. If it cannot be read, answer 400 with the reason.
+  //   An accepted task gets 202 with `Location: /task/<id>`, taskId and status. When the queue is
+  //   full, answer 429 with Retry-After; when the pool is closed, 503 with Retry-After.
+  // - GET /task/<id>: The task, or 404.
+  // - GET /stats: The statistics.
+  // - GET /: How to use the pool.
   server.post("/task", [&](const HttpServer::Request& request, HttpServer::Response& response) {
     Order order;
     try {
@@ -389,36 +415,43 @@ void add_routes(HttpServer& server, Pool& pool) {
     }
     const bool full = std::get<Pool::Refusal>(outcome) == Pool::Refusal::full;
     response.set_header("Retry-After", "1");
-    server.reply(response, full ? 429 : 503,
-                 {{"error", full ? "the queue is full: try again later" : "shutting down: no new tasks"}});
+    server.reply(
+        response, full ? 429 : 503,
+        {{"error", full ? "the queue is full: try again later" : "shutting down: no new tasks"}});
   });
   server.get("/task/", [&](const HttpServer::Request& request, HttpServer::Response& response) {
     const auto task = pool.find(request.path.substr(std::string_view("/task/").size()));
     task ? server.reply(response, 200, describe(*task))
-         : server.reply(response, 404, {{"error", "there is no such task, or it was finished long ago"}});
+         : server.reply(response, 404,
+                        {{"error", "there is no such task, or it was finished long ago"}});
   });
   server.get("/stats", [&](const HttpServer::Request&, HttpServer::Response& response) {
     server.reply(response, 200, pool.stats());
   });
   server.get("/", [&](const HttpServer::Request&, HttpServer::Response& response) {
-    server.reply(response, 200,
-                 {{"submit", R"(POST /task {"type":"fibonacci","n":40}; types: fibonacci, prime, hash)"},
-                  {"follow", "GET /task/<id>"},
-                  {"statistics", "GET /stats"}});
+    server.reply(
+        response, 200,
+        {{"submit", R"(POST /task {"type":"fibonacci","n":40}; types: fibonacci, prime, hash)"},
+         {"follow", "GET /task/<id>"},
+         {"statistics", "GET /stats"}});
   });
   // END STEP 6
 }
 
 // ----- the master
 
-// Starts the workers and serves; false if the end was asked for meanwhile.
-bool start_cluster(Master& master, Pool& pool, HttpServer& server, const cluster::Address& address) {
+// Starts the workers and serves. Returns false if somebody asked for the end meanwhile.
+bool start_cluster(Master& master, Pool& pool, HttpServer& server,
+                   const cluster::Address& address) {
   // STEP 7: start the cluster
-  // Let the pool know what workers say ("idle", "leaving", "result") and who dies. Who is leaving gets
-  // a "leave", behind all that was handed out to it before. Start the workers, wait until all are ready or the end
-  // is asked for, serve, and announce that the cluster is ready.
-  master.on_message(
-      "idle", [&](const Master::WorkerInfo& from, const Json&) { pool.take_idle(from.slot, from.pid); });
+  // Tell the pool of each worker's messages ("idle", "leaving", "result") and of its death. Answer
+  // "leaving" with "leave". The "leave" must come after every task that was handed out to this
+  // worker before, so that the worker knows that no further task comes. Start the workers, and wait
+  // until all are ready, or until somebody asks for the end. When all are ready, serve, and
+  // announce that the cluster is ready.
+  master.on_message("idle", [&](const Master::WorkerInfo& from, const Json&) {
+    pool.take_idle(from.slot, from.pid);
+  });
   master.on_message("result", [&](const Master::WorkerInfo& from, const Json& message) {
     pool.take_result(from.slot, message.value("id", ""), message["result"]);
   });
@@ -440,12 +473,13 @@ bool start_cluster(Master& master, Pool& pool, HttpServer& server, const cluster
 
 // ----- the worker
 
-// Takes tasks and computes them until it is told to leave.
+// Takes tasks and computes them until the worker is told to leave.
 void work(Worker& worker, const bool& told_to_leave) {
   // STEP 8: the life of a worker
-  // Say that you are idle, and then that you are ready. A "task" has id, kind and n; answer it by a "result" with id and
-  // result. The handler only notes what comes: compute in the main line. When told to leave, say that you are leaving; a task
-  // may be on its way to you, so finish what comes until the master has said "leave".
+  // Say that this worker is idle, and then that it is ready. A "task" has id, kind and n. Answer it
+  // with a "result" that has id and result. The handlers only note the messages; the main line
+  // computes. When told to leave, say that this worker is leaving. A task may still be on its way,
+  // so finish every task that comes until the master has said "leave".
   std::deque<Json> tasks;
   bool last_has_come = false;
   worker.on_message("task", [&](const Json& task) { tasks.push_back(task); });
@@ -453,7 +487,8 @@ void work(Worker& worker, const bool& told_to_leave) {
   worker.send({{"type", "idle"}});
   worker.ready();
   for (bool leaving = false; !last_has_come || !tasks.empty();) {
-    worker.wait_until([&] { return !tasks.empty() || last_has_come || (told_to_leave && !leaving); });
+    worker.wait_until(
+        [&] { return !tasks.empty() || last_has_come || (told_to_leave && !leaving); });
     if (told_to_leave && !leaving) {
       leaving = true;
       worker.send({{"type", "leaving"}});
@@ -461,25 +496,29 @@ void work(Worker& worker, const bool& told_to_leave) {
     if (!tasks.empty()) {
       const Json task = std::move(tasks.front());
       tasks.pop_front();
-      worker.send({{"type", "result"}, {"id", task["id"]}, {"result", compute(task["kind"], task["n"])}});
+      worker.send(
+          {{"type", "result"}, {"id", task["id"]}, {"result", compute(task["kind"], task["n"])}});
     }
   }
   // END STEP 8
 }
 
-// ----- more of the pool: what it tells, and what it makes of a death
+// ----- more of the pool: statistics, and the death of a worker
 
 inline Json Pool::stats() const {
   // STEP 9: statistics
-  // `workers` (total, available, busy), `queue` (size, max), `tasks` (submitted, completed, failed, rejected, requeued), and
-  // `perWorker` with an object for each slot: worker, pid, busy, taskId, completed. What is not there is left out. `total` counts
-  // slots, `rejected` what a full queue has refused.
+  // Return `workers` (total, available, busy), `queue` (size, max), `tasks` (submitted, completed,
+  // failed, rejected, requeued), and `perWorker` with an object for each slot: worker, pid, busy,
+  // taskId, completed. Leave out a pid or taskId that does not exist now. `total` counts slots.
+  // `rejected` counts orders that a full queue has refused.
   const std::lock_guard lock(mutex_);
   Json per_worker = Json::array();
   std::size_t available = 0;
   for (const auto& one : seats_) {
     available += one.pid != 0 && one.task.empty() ? 1 : 0;
-    Json entry{{"worker", per_worker.size() + 1}, {"busy", !one.task.empty()}, {"completed", one.completed}};
+    Json entry{{"worker", per_worker.size() + 1},
+               {"busy", !one.task.empty()},
+               {"completed", one.completed}};
     if (one.pid != 0) entry["pid"] = one.pid;
     if (!one.task.empty()) entry["taskId"] = one.task;
     per_worker.push_back(std::move(entry));
@@ -497,8 +536,9 @@ inline Json Pool::stats() const {
 }
 
 // STEP 10: take a worker's death
-// The seat is empty. If it had a task that had been sent, that was an attempt. The task goes back to the *front* of the queue, even if the queue is full; after
-// `max_attempts` it has failed, and `error` says why.
+// The seat is empty now. If it had a task that had been sent, that was an attempt. The task goes
+// back to the *front* of the queue, even if the queue is full. After `max_attempts` attempts the
+// task has failed, and `error` says why.
 inline void Pool::take_death(int slot) {
   const std::lock_guard lock(mutex_);
   auto& left = seat(slot);
@@ -524,17 +564,19 @@ inline void Pool::take_death(int slot) {
 
 // ----- the end
 
-// Ends the cluster; whether nothing was lost.
+// Ends the cluster. Returns true if nothing was lost.
 bool end_cluster(Master& master, Pool& pool, HttpServer& server, cluster::Listener& listener,
                  milliseconds timeout) {
   // STEP 11: the end
-  // Close the pool, and wait until it has finished, the timeout is over, or the end is forced by a second signal. Then let the
-  // server finish its answers (half-sent requests are cut after 5 s), close the listening socket, and end the workers: all
-  // within the timeout. Lost are tasks that are not finished, those that have failed meanwhile, and requests that were cut, half-sent
-  // ones too.
+  // Close the pool. Wait until the pool has finished, the timeout is over, or a second signal
+  // forces the end. Then let the server finish its answers (half-sent requests are cut after 5 s),
+  // close the listening socket, and end the workers. All of this must fit into the timeout. A task
+  // is lost if it is not finished, or if it has failed during the end. A request is lost if it was
+  // cut, even when it was only half-sent.
   const auto deadline = Clock::now() + timeout;
   const auto rest = [&] {
-    return std::max(milliseconds(0), std::chrono::duration_cast<milliseconds>(deadline - Clock::now()));
+    return std::max(milliseconds(0),
+                    std::chrono::duration_cast<milliseconds>(deadline - Clock::now()));
   };
   const int failed_before = pool.failed();
   pool.close();
@@ -555,9 +597,8 @@ int run_master(const Settings& settings) {
   Pool pool(master, settings);
   HttpServer server(listener.fd.get(), Json::object(), master.journal(), {});
   add_routes(server, pool);
-  server.hooks.quiet = [&] {
-    master.loop().post([] {});
-  };  // wakes the main line when the drain has come to its end
+  // Wakes the main line when the drain is over.
+  server.hooks.quiet = [&] { master.loop().post([] {}); };
   master.end_by_signal(Master::Meanwhile::replace);
   if (start_cluster(master, pool, server, listener.address)) {
     master.wait_until([&] { return master.ending(); });

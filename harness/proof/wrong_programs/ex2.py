@@ -3,83 +3,136 @@ from __future__ import annotations
 
 from harness.proof.wrong_program import Wrong
 
-READY_WAIT = "  master.wait_until([&] { return ready() || !master.find(pid) || master.ending(); }, timeout);"
+READY_WAIT = (
+    "  master.wait_until([&] { return ready() || !master.find(pid) || master.ending(); }, timeout);"
+)
 
 WRONG = (
-    Wrong("starts-with-the-second-version", "the version is raised before it is used for the first time", 1,
+    Wrong("starts-with-the-second-version",
+          "the version is raised before it is used for the first time", 1,
           (("  int minor = 0;", "  int minor = 1;"),), "version"),
     Wrong("timestamp-is-a-number", "the timestamp is seconds, not ISO 8601", 1,
           (('{"timestamp", now_as_iso_8601()}', '{"timestamp", std::time(nullptr)}'),
-           ("std::string now_as_iso_8601() {", "[[maybe_unused]] std::string now_as_iso_8601() {")), "timestamp"),
+           ("std::string now_as_iso_8601() {", "[[maybe_unused]] std::string now_as_iso_8601() {")),
+          "timestamp"),
     Wrong("uptime-in-milliseconds", "uptime is told in milliseconds", 1,
           (('{"uptime", uptime.count()}', '{"uptime", uptime.count() * 1000}'),), "uptime"),
     Wrong("only-the-first-slot", "the restart ends after the first slot", 2,
-          (("  for (int slot = 1; slot <= master.slots(); ++slot) {\n    master.wait_until", "  for (int slot = 1; slot <= 1; ++slot) {\n    master.wait_until"),),
-          "first"),
+          (("  for (int slot = 1; slot <= master.slots(); ++slot) {\n    master.wait_until",
+            "  for (int slot = 1; slot <= 1; ++slot) {\n    master.wait_until"),), "first"),
     Wrong("early-signal-remembered", "SIGUSR2 before the ready line is obeyed afterwards", 2,
           (("    if (serving && !restart_wanted) {", "    if (!restart_wanted) {"),), "remembered"),
     Wrong("old-one-first", "the old worker is ended before its successor is started", 3,
-          (("    const pid_t successor = start_successor(", "    const pid_t old = master.current(slot);\n    master.retire(old);\n"
-            "    master.kill(old, SIGTERM);\n    master.wait_until([&] { return !master.find(old); });\n    const pid_t successor = start_successor("),
+          (("    const pid_t successor = start_successor(",
+            "    const pid_t old = master.current(slot);\n"
+            "    master.retire(old);\n"
+            "    master.kill(old, SIGTERM);\n"
+            "    master.wait_until([&] { return !master.find(old); });\n"
+            "    const pid_t successor = start_successor("),
            ("    hand_over(master, successor, slot, settings.drain_timeout);",
-            "    if (master.current(slot) != successor) {\n      hand_over(master, successor, slot, settings.drain_timeout);\n    }")), "ended first",
-          also={4: "when a successor fails its slot has no worker of the old version any more, and is repaired with the new one",
-                5: "when a successor is killed its slot has no worker left, and another has to be started although the restart is abandoned"}),
-    Wrong("nobody-waits-for-the-old-one", "the next slot begins while the old worker still drains", 3,
-          (("  if (!master.wait_until([&] { return gone() || master.ending(); }, timeout)) {", "  if (timeout.count() < 0 && !gone()) {"),), "wait"),
+            "    if (master.current(slot) != successor) {\n"
+            "      hand_over(master, successor, slot, settings.drain_timeout);\n"
+            "    }")), "ended first",
+          also={4: "when a successor fails its slot has no worker of the old version any more, "
+                   "and is repaired with the new one",
+                5: "when a successor is killed its slot has no worker left, and another has to "
+                   "be started although the restart is abandoned"}),
+    Wrong("nobody-waits-for-the-old-one",
+          "the next slot begins while the old worker still drains", 3,
+          (("  if (!master.wait_until([&] { return gone() || master.ending(); }, timeout)) {",
+            "  if (timeout.count() < 0 && !gone()) {"),), "wait"),
     Wrong("all-at-once", "all successors are started at the same time", 3,
-          (("    const pid_t successor = start_successor(master, slot, version, settings.ready_timeout);",
-            "    static std::map<int, pid_t> successors;\n    if (slot == 1) {\n      successors.clear();\n"
-            "      for (int one = 1; one <= master.slots(); ++one) {\n        successors[one] = master.start(one, version.variables());\n      }\n    }\n"
-            "    const pid_t successor = start_successor(master, successors[slot], settings.ready_timeout);"),
-           ("pid_t start_successor(Master& master, int slot, const Version& version, milliseconds timeout) {",
+          (("    const pid_t successor = start_successor(master, slot, version, "
+            "settings.ready_timeout);",
+            "    static std::map<int, pid_t> successors;\n"
+            "    if (slot == 1) {\n"
+            "      successors.clear();\n"
+            "      for (int one = 1; one <= master.slots(); ++one) {\n"
+            "        successors[one] = master.start(one, version.variables());\n"
+            "      }\n"
+            "    }\n"
+            "    const pid_t successor = start_successor(master, successors[slot], "
+            "settings.ready_timeout);"),
+           ("pid_t start_successor(Master& master, int slot, const Version& version, milliseconds "
+            "timeout) {",
             "pid_t start_successor(Master& master, pid_t pid, milliseconds timeout) {"),
            ("  const pid_t pid = master.start(slot, version.variables());\n", ""),
-           ('  master.log("the successor in slot ", slot, master.find(pid)', '  master.log("the successor", master.find(pid)'),
-           ("    if (successor == 0) {\n", "    if (successor == 0) {\n      for (const auto& [other, pid] : successors) {\n"
-            "        other > slot && master.kill(pid, SIGKILL);\n      }\n"),
+           ('  master.log("the successor in slot ", slot, master.find(pid)',
+            '  master.log("the successor", master.find(pid)'),
+           ("    if (successor == 0) {\n",
+            "    if (successor == 0) {\n"
+            "      for (const auto& [other, pid] : successors) {\n"
+            "        other > slot && master.kill(pid, SIGKILL);\n"
+            "      }\n"),
            ("#include <ctime>\n", "#include <ctime>\n#include <map>\n")), "at once",
-          also={number: "the other successors may still be there when the first one has been killed, which ends the restart" for number in (4, 5)}),
+          also={number: "the other successors may still be there when the first one has been "
+                        "killed, which ends the restart" for number in (4, 5)}),
     Wrong("sleep-instead-of-readiness", "the successor is taken for ready after a fixed time", 3,
-          ((READY_WAIT, "  static_cast<void>(timeout);\n  master.wait_until([&] { return master.ending(); }, milliseconds(100));"),
-           ("  if (ready()) {\n    return pid;", "  if (ready() || master.find(pid)) {\n    return pid;")), "until that is ready",
-          also={4: "that a successor never becomes ready is not noticed, so that the restart is not abandoned",
-                5: "a successor that is killed later than after that time has already taken over its slot"}),
+          ((READY_WAIT,
+            "  static_cast<void>(timeout);\n"
+            "  master.wait_until([&] { return master.ending(); }, milliseconds(100));"),
+           ("  if (ready()) {\n    return pid;",
+            "  if (ready() || master.find(pid)) {\n    return pid;")), "until that is ready",
+          also={4: "that a successor never becomes ready is not noticed, so that the restart is "
+                   "not abandoned",
+                5: "a successor that is killed later than after that time has already taken "
+                   "over its slot"}),
     Wrong("no-drain-timeout", "a stuck old worker is waited for without an end", 3,
-          (("return gone() || master.ending(); }, timeout)) {", "return gone() || master.ending(); }) || timeout.count() < 0) {"),), "limit"),
+          (("return gone() || master.ending(); }, timeout)) {",
+            "return gone() || master.ending(); }) || timeout.count() < 0) {"),), "limit"),
     Wrong("version-raised-although-abandoned", "an abandoned restart counts", 4,
-          (('      master.log("rolling restart to ", next.text(), " abandoned', '      version = next;\n      master.log("rolling restart to ", next.text(), " abandoned'),),
-          "version"),
+          (('      master.log("rolling restart to ", next.text(), " abandoned',
+            "      version = next;\n"
+            '      master.log("rolling restart to ", next.text(), " abandoned'),), "version"),
     Wrong("version-not-kept", "each restart begins at the first version", 4,
           (("      version = next;\n", ""),), "kept"),
-    Wrong("version-raised-twice", "the version is raised when the restart begins and again when it is done", 4,
+    Wrong("version-raised-twice",
+          "the version is raised when the restart begins and again when it is done", 4,
           (("      version = next;\n", "      version = next.next();\n"),), "twice"),
     Wrong("overlapping-restarts", "a SIGUSR2 during a restart begins another one beside it", 4,
-          (("    const Version next = version.next();", "    restart_wanted = false;\n    const Version next = version.next();"),
-           ('"; the version is still ", version.text());\n    }\n    restart_wanted = false;', '"; the version is still ", version.text());\n    }'),
-           ("bool rolling_restart(Master& master, const Version& version, const Settings& settings) {",
-            "bool rolling_restart(Master& master, const Version& version, const Settings& settings, bool& restart_wanted) {"),
-           ("    if (rolling_restart(master, next, settings)) {", "    if (rolling_restart(master, next, settings, restart_wanted)) {"),
+          (("    const Version next = version.next();",
+            "    restart_wanted = false;\n    const Version next = version.next();"),
+           ('"; the version is still ", version.text());\n    }\n    restart_wanted = false;',
+            '"; the version is still ", version.text());\n    }'),
+           ("bool rolling_restart(Master& master, const Version& version, const Settings& "
+            "settings) {",
+            "bool rolling_restart(Master& master, const Version& version, const Settings& "
+            "settings, bool& restart_wanted) {"),
+           ("    if (rolling_restart(master, next, settings)) {",
+            "    if (rolling_restart(master, next, settings, restart_wanted)) {"),
            ("    hand_over(master, successor, slot, settings.drain_timeout);",
-            "    if (std::exchange(restart_wanted, false)) {\n      rolling_restart(master, version.next(), settings, restart_wanted);\n    }\n"
+            "    if (std::exchange(restart_wanted, false)) {\n"
+            "      rolling_restart(master, version.next(), settings, restart_wanted);\n"
+            "    }\n"
             "    hand_over(master, successor, slot, settings.drain_timeout);"),
            ("#include <string>\n", "#include <string>\n#include <utility>\n")), "second restart"),
     Wrong("signals-are-queued", "a SIGUSR2 that comes during a restart brings another one", 4,
-          (("    const Version next = version.next();", "    restart_wanted = false;\n    const Version next = version.next();"),
-           ('"; the version is still ", version.text());\n    }\n    restart_wanted = false;', '"; the version is still ", version.text());\n    }')), "signal"),
-    Wrong("goes-on-after-a-failure", "a successor that does not come up is skipped, and the restart goes on", 4,
-          (("    if (successor == 0) {\n      return false;\n    }", "    if (successor == 0) {\n      continue;\n    }"),), "next slot",
+          (("    const Version next = version.next();",
+            "    restart_wanted = false;\n    const Version next = version.next();"),
+           ('"; the version is still ", version.text());\n    }\n    restart_wanted = false;',
+            '"; the version is still ", version.text());\n    }')), "signal"),
+    Wrong("goes-on-after-a-failure",
+          "a successor that does not come up is skipped, and the restart goes on", 4,
+          (("    if (successor == 0) {\n      return false;\n    }",
+            "    if (successor == 0) {\n      continue;\n    }"),), "next slot",
           also={5: "a restart whose successor is killed is not abandoned either"}),
-    Wrong("dead-successor-hangs-the-restart", "the master waits for a successor that has died, until READY_TIMEOUT_MS", 5,
+    Wrong("dead-successor-hangs-the-restart",
+          "the master waits for a successor that has died, until READY_TIMEOUT_MS", 5,
           ((READY_WAIT, READY_WAIT.replace(" || !master.find(pid)", "")),), "died"),
     Wrong("ends-with-requests-in-flight", "the old worker leaves at once", 5,
           (("  worker.wait_until([&] { return server.drained(); });\n", ""),), "in flight",
-          also={3: "old workers do not finish their requests either when nobody asks during the restart"}),
-    Wrong("kept-alive-connections-cut", "connections that are idle for a moment are closed unasked", 5,
+          also={3: "old workers do not finish their requests either when nobody asks during the "
+                   "restart"}),
+    Wrong("kept-alive-connections-cut",
+          "connections that are idle for a moment are closed unasked", 5,
           (("  server.begin_drain();", "  server.begin_drain(milliseconds(0));"),), "connections"),
     Wrong("sigterm-waits-for-the-restart", "SIGTERM is heeded only when the restart is over", 5,
           ((READY_WAIT, READY_WAIT.replace(" || master.ending()", "")),
-           ("  if (master.ending()) {\n    return 0;  // end_workers() ends it like all others\n  }\n", ""),
+           ("  if (master.ending()) {\n"
+            "    return 0;  // end_workers() ends it like all others\n"
+            "  }\n",
+            ""),
            ("return gone() || master.ending(); }, timeout)) {", "return gone(); }, timeout)) {"),
-           ("    if (!master.all_ready() || master.ending()) {\n      return false;", "    if (!master.all_ready()) {\n      return false;")), "goes on"),
+           ("    if (!master.all_ready() || master.ending()) {\n      return false;",
+            "    if (!master.all_ready()) {\n      return false;")), "goes on"),
 )
