@@ -14,7 +14,7 @@ need = test -n '$(call folder,$1)' || \
 build = .ci/build dev $1 || { echo >&2; \
   echo 'error: $1 was not built: the first error above is the one to mend' >&2; exit 1; }
 grade = .ci/python -m pytest harness/test_$(call folder,$1).py $2 $(ARGS)
-learner = .ci/python harness/learner.py
+learner = .ci/python -m harness.learner.commands
 packages = .ci/packages
 
 starters := $(numbers:%=ex%)
@@ -83,13 +83,13 @@ $(hints): ex%-hint:
 $(watches): ex%-watch:
 	@$(call need,$*)
 	@$(packages) learner
-	@exec .ci/python harness/watch.py $*
+	@exec .ci/python -m harness.learner.watch $*
 
 $(plays): ex%-play:
 	@$(call need,$*)
 	@$(packages) learner
 	@$(call build,ex$*$(if $(SOLUTION),-solution))
-	@exec .ci/python harness/play.py $* $(if $(SOLUTION),--solution)
+	@exec .ci/python -m harness.learner.play.command $* $(if $(SOLUTION),--solution)
 
 $(diffs): ex%-diff:
 	@$(call need,$*)
@@ -111,12 +111,12 @@ test:
 
 prove:
 	@$(packages) learner
-	@.ci/python harness/prove.py $(ARGS)
+	@.ci/python -m harness.proof.prove $(ARGS)
 
 RUNS := 1
 soak:
 	@$(packages) learner soak
-	@.ci/python harness/soak.py --runs $(RUNS) $(ARGS)
+	@.ci/python -m harness.proof.soak --runs $(RUNS) $(ARGS)
 
 bench:
 	@$(packages) learner bench

@@ -4,14 +4,17 @@ from __future__ import annotations
 import time
 from signal import SIGCONT, SIGINT, SIGKILL, SIGSTOP, SIGTERM
 
-from grading import drain, processes, search
-from grading.common_http import HttpChecks, expect_error
-from grading.common_load import LoadChecks
-from grading.common_process import ProcessChecks, SpreadChecks
-from grading.common_start import StartChecks
-from grading.lab import Lab
-from grading.timing import expect_not_before
-from grading.verdict import CheckFailed, Exercise, check
+from harness.checks import drain
+from harness.checks.common_ground.http import HttpChecks, expect_error
+from harness.checks.common_ground.load import LoadChecks
+from harness.checks.common_ground.processes import ProcessChecks, SpreadChecks
+from harness.checks.common_ground.start import StartChecks
+from harness.clients import worker_search
+from harness.cluster.fixture import Fixture
+from harness.judging.exercise import Exercise, check
+from harness.judging.time_bounds import expect_not_before
+from harness.judging.verdict import CheckFailed
+from harness.system import processes
 
 EXERCISE = Exercise(
     number=1,
@@ -47,10 +50,10 @@ class TestItem1Start:
                   "lacks `worker` and `pid`",
            hint="let the master start WORKERS workers, give each the same listening socket, and answer /fast from the worker",
            seconds=0.1)
-    def test_two_workers_answer(self, lab: Lab) -> None:
+    def test_two_workers_answer(self, fixture: Fixture) -> None:
         """Two workers start as children of the master, and both answer"""
-        cluster = lab.start()
-        found = search.find_workers(cluster)
+        cluster = fixture.start()
+        found = worker_search.find_workers(cluster)
         below = processes.children(cluster.pid)
         if cluster.workers != 2 or sorted(found) != [1, 2] or len(set(found.values())) != 2:
             raise CheckFailed(f"the ready line says {cluster.workers} workers; answers came from (slot: pid) {found}")
@@ -61,11 +64,11 @@ class TestItem1Start:
            likely="the simulated work is missing, or a slow request keeps a fast one waiting",
            hint="wait for DEFAULT_MS or SLOW_MS in the handler, and let several requests run at the same time",
            seconds=1.5)
-    def test_answers_in_time(self, lab: Lab) -> None:
+    def test_answers_in_time(self, fixture: Fixture) -> None:
         """`/fast` answers at once, `/` after DEFAULT_MS, `/slow` after SLOW_MS"""
-        cluster = lab.start()
+        cluster = fixture.start()
         under_way = {path: cluster.client.start(path) for path in ("/slow", "/", "/fast")}
-        for path, delay in (("/fast", 0.0), ("/", lab.figure("DEFAULT_MS")), ("/slow", lab.figure("SLOW_MS"))):
+        for path, delay in (("/fast", 0.0), ("/", fixture.figure("DEFAULT_MS")), ("/slow", fixture.figure("SLOW_MS"))):
             answer = under_way[path].wait(delay + 5)
             drain.expect_whole(answer)
             expect_not_before(delay * 0.98, answer.started, answer.ended, f"the answer to {path}")
@@ -74,11 +77,11 @@ class TestItem1Start:
     @check(expected="within 1 s a new process answers in the slot of the killed one; the other worker serves meanwhile",
            likely="the master does not notice that a child has died, or starts no successor, or takes one death for the end of all",
            hint="when a worker exits and no shutdown is under way, start a new one with the same number", seconds=0.2)
-    def test_killed_worker_is_replaced(self, lab: Lab) -> None:
+    def test_killed_worker_is_replaced(self, fixture: Fixture) -> None:
         """A killed worker is replaced within a second, in its slot, while the other one serves"""
-        cluster = lab.start()
-        other = search.connections_to(cluster, 1, [2])[2][0]
-        old = search.pid_of(cluster, 1)
+        cluster = fixture.start()
+        other = worker_search.connections_to(cluster, 1, [2])[2][0]
+        old = worker_search.pid_of(cluster, 1)
         killed = cluster.signal_worker(1, SIGKILL)
         drain.expect_replaced(cluster, 1, old, since=killed, within=1.0, other=other)
 
@@ -94,12 +97,12 @@ class TestItem2NewRequests:
            likely="draining workers answer as before, or stop accepting, or close their listening socket at once",
            hint="keep accepting while you drain, and look at the draining flag before each request is handled",
            seconds=2)
-    def test_new_connections_get_503(self, lab: Lab) -> None:
+    def test_new_connections_get_503(self, fixture: Fixture) -> None:
         """New connections get 503 with `Connection: close` and `Retry-After` within 100 ms"""
-        cluster = lab.start()
+        cluster = fixture.start()
         held = drain.hold(cluster, 1, [1, 2])
         signalled, judged = drain.begin(cluster, SIGTERM), 0
-        while not drain.any_ended(held) and time.monotonic() < signalled + lab.figure("SLOW_MS"):
+        while not drain.any_ended(held) and time.monotonic() < signalled + fixture.figure("SLOW_MS"):
             answer = cluster.client.get("/fast", patience=3)
             judged += drain.expect_turned_away(cluster, answer, TURNED_AWAY_WITHIN, signalled, held)
             time.sleep(0.03)
@@ -109,10 +112,10 @@ class TestItem2NewRequests:
            likely="only the listening socket knows about the shutdown: a kept-alive connection goes on being served, or is closed "
                   "because its own worker has nothing left to do",
            hint="the draining flag has to be looked at for each request, not for each connection", seconds=0.6)
-    def test_kept_alive_connections_get_503(self, lab: Lab) -> None:
+    def test_kept_alive_connections_get_503(self, fixture: Fixture) -> None:
         """Connections that were open before get the same 503, never a 200"""
-        cluster = lab.start()
-        idle = [one for found in search.connections_to(cluster, 4).values() for one in found]
+        cluster = fixture.start()
+        idle = [one for found in worker_search.connections_to(cluster, 4).values() for one in found]
         held = drain.hold(cluster, 1, [2])
         signalled, judged = drain.begin(cluster, SIGTERM), 0
         for connection in idle:
@@ -126,10 +129,10 @@ class TestItem2NewRequests:
     @check(expected="503 within 100 ms on new and kept-alive connections although 40 slow requests are in flight",
            likely="all threads are busy with slow requests, so that nobody is left to say 503",
            hint="the 503 must not wait in the queue behind slow requests", seconds=0.3, heavy=True)
-    def test_503_with_40_slow_requests(self, lab: Lab) -> None:
+    def test_503_with_40_slow_requests(self, fixture: Fixture) -> None:
         """503 within 100 ms also when 40 slow requests are in flight"""
-        cluster = lab.start({"SLOW_MS": int(lab.pace(1800, 5000))})
-        idle = [one for found in search.connections_to(cluster, 3).values() for one in found]
+        cluster = fixture.start({"SLOW_MS": int(fixture.pace(1800, 5000))})
+        idle = [one for found in worker_search.connections_to(cluster, 3).values() for one in found]
         held = [cluster.client.start("/slow") for _ in range(40)]
         cluster.settle("/slow")
         signalled, judged = drain.begin(cluster, SIGTERM), 0
@@ -142,12 +145,12 @@ class TestItem2NewRequests:
            likely="each worker closes the socket or leaves as soon as it is itself done; the other one's request still runs",
            hint="the workers tell the master when they are done; the master lets all go when the last one is",
            seconds=1.5)
-    def test_open_until_last_answer_then_refused(self, lab: Lab) -> None:
+    def test_open_until_last_answer_then_refused(self, fixture: Fixture) -> None:
         """The socket stays open until the last active request of the cluster is answered, then refuses"""
-        cluster = lab.start()
+        cluster = fixture.start()
         held = drain.hold(cluster, 1, [2])[0]
         signalled = drain.begin(cluster, SIGTERM)
-        while not held.ended.is_set() and time.monotonic() < signalled + lab.figure("SHUTDOWN_TIMEOUT_MS"):
+        while not held.ended.is_set() and time.monotonic() < signalled + fixture.figure("SHUTDOWN_TIMEOUT_MS"):
             answer = cluster.client.get("/fast", patience=1)
             if answer.outcome not in ("answer", "waiting"):
                 drain.expect_all_answered_at(cluster, answer, held, signalled)
@@ -162,10 +165,10 @@ class TestItem2NewRequests:
            likely="the program waits for every connection to end instead of for active requests only",
            hint="tell connections with a request under way from those without; close the idle ones yourself",
            seconds=0.1)
-    def test_idle_connections_do_not_delay(self, lab: Lab) -> None:
+    def test_idle_connections_do_not_delay(self, fixture: Fixture) -> None:
         """Ten idle connections do not delay the end: gone within 500 ms"""
-        cluster = lab.start()
-        search.connections_to(cluster, 3)
+        cluster = fixture.start()
+        worker_search.connections_to(cluster, 3)
         for _ in range(4):
             cluster.client.connect()
         signalled = cluster.signal(SIGTERM)
@@ -183,10 +186,10 @@ class TestItem3ActiveRequests:
            likely="the workers end at the signal, or close connections while their requests are still being worked on",
            hint="count requests from the moment they are read until their answer is written; leave when the count is 0",
            seconds=1)
-    def test_eight_in_flight_get_answers(self, lab: Lab) -> None:
+    def test_eight_in_flight_get_answers(self, fixture: Fixture) -> None:
         """Eight requests in flight over both workers get their whole answers"""
-        work = int(lab.pace(800, 5000))
-        cluster = lab.start({"SLOW_MS": work})
+        work = int(fixture.pace(800, 5000))
+        cluster = fixture.start({"SLOW_MS": work})
         held = drain.hold(cluster, 4, [1, 2])
         cluster.signal(SIGTERM)
         for exchange in held:
@@ -195,12 +198,12 @@ class TestItem3ActiveRequests:
     @check(expected="short and long requests are answered, then the cluster ends within a second with exit code 0",
            likely="the end does not follow from the last answer, or a normal end is taken for a forced one",
            hint="exit 0 when nothing was cut; the master ends when its last worker has", seconds=2)
-    def test_then_exit_0(self, lab: Lab) -> None:
+    def test_then_exit_0(self, fixture: Fixture) -> None:
         """Then the cluster ends with exit code 0"""
-        cluster = lab.start()
+        cluster = fixture.start()
         held = drain.hold(cluster, 1, [1, 2], "/slow") + drain.hold(cluster, 1, [1, 2], "/")
         signalled = cluster.signal(SIGTERM)
-        answers = [exchange.wait(lab.figure("SLOW_MS") + 4) for exchange in held]
+        answers = [exchange.wait(fixture.figure("SLOW_MS") + 4) for exchange in held]
         for answer in answers:
             drain.expect_whole_while_draining(answer)
         last = max(answer.ended for answer in answers)
@@ -219,9 +222,9 @@ class TestItem4Timeout:
            likely="there is no timer, or it does not reach the connections, or the exit code does not tell a forced end",
            hint="start a timer when the drain starts; when it fires, close what is left and remember that something was cut",
            seconds=2.5)
-    def test_long_requests_are_cut(self, lab: Lab) -> None:
+    def test_long_requests_are_cut(self, fixture: Fixture) -> None:
         """Requests longer than the timeout are cut at the timeout, and the exit code is 1"""
-        cluster, timeout = drain.start_with_short_timeout(lab)
+        cluster, timeout = drain.start_with_short_timeout(fixture)
         held = drain.hold(cluster, 2, [1, 2])
         signalled = cluster.signal(SIGTERM)
         for exchange in held:
@@ -232,9 +235,9 @@ class TestItem4Timeout:
     @check(expected="half a head and half a body, sent before the signal, are cut at the timeout; exit 1",
            likely="a connection whose request is not complete counts as idle, or as one to wait for without end",
            hint="a request counts as active from its first byte, and is cut like any other", seconds=2.5)
-    def test_half_requests_are_cut(self, lab: Lab) -> None:
+    def test_half_requests_are_cut(self, fixture: Fixture) -> None:
         """Half-sent requests are cut at the timeout too, exit code 1"""
-        cluster, timeout = drain.start_with_short_timeout(lab, real=3000)
+        cluster, timeout = drain.start_with_short_timeout(fixture, real=3000)
         half = drain.send_halves(cluster)
         time.sleep(0.3)
         signalled = cluster.signal(SIGTERM)
@@ -245,9 +248,9 @@ class TestItem4Timeout:
     @check(expected="with a timeout that is far away, a half-sent request is cut 5 s after its first byte; then exit 1",
            likely="half-sent requests are only cut by the timeout, or not counted among what was cut",
            hint="the 5 s for a complete request go on during the drain", seconds=5.6)
-    def test_half_request_is_cut_by_its_5_seconds(self, lab: Lab) -> None:
+    def test_half_request_is_cut_by_its_5_seconds(self, fixture: Fixture) -> None:
         """A half-sent request holds up the end for at most its 5 s, exit code 1"""
-        cluster = lab.start({"SHUTDOWN_TIMEOUT_MS": 20000})
+        cluster = fixture.start({"SHUTDOWN_TIMEOUT_MS": 20000})
         began = time.monotonic()
         half = drain.send_halves(cluster)
         time.sleep(0.3)
@@ -259,9 +262,9 @@ class TestItem4Timeout:
     @check(expected="a SIGSTOPped worker with a request in flight is killed at the timeout; exit 1, nothing left",
            likely="the master asks the worker to go and waits for ever; a stopped process cannot heed any signal but SIGKILL",
            hint="after the timeout do not ask: SIGKILL whoever is still there", seconds=2.5)
-    def test_stopped_worker_is_killed(self, lab: Lab) -> None:
+    def test_stopped_worker_is_killed(self, fixture: Fixture) -> None:
         """A stopped worker with a request in flight is killed at the timeout, exit code 1"""
-        cluster, timeout = drain.start_with_short_timeout(lab)
+        cluster, timeout = drain.start_with_short_timeout(fixture)
         drain.hold(cluster, 1, [1])
         cluster.signal_worker(1, SIGSTOP)
         signalled = cluster.signal(SIGTERM)
@@ -279,26 +282,26 @@ class TestItem5Together:
            likely="the signal reaches one worker only, or only the master",
            hint="the master passes the shutdown on to every worker and waits for all of them", needs=(FINISHES,),
            seconds=2)
-    def test_sigterm_drains_both(self, lab: Lab) -> None:
+    def test_sigterm_drains_both(self, fixture: Fixture) -> None:
         """One SIGTERM to the master drains both workers"""
-        cluster = lab.start()
-        drain.expect_drained_together(cluster, lab, lambda: cluster.signal(SIGTERM))
+        cluster = fixture.start()
+        drain.expect_drained_together(cluster, fixture, lambda: cluster.signal(SIGTERM))
 
     @check(expected="SIGINT to the whole process group (Ctrl+C): requests in flight are answered, all gone, exit 0",
            likely="the workers get the terminal's SIGINT themselves and die of it, or take it for a second signal",
            hint="let the workers ignore SIGINT; the master tells them what to do", needs=(FINISHES,), seconds=2)
-    def test_ctrl_c_drains_both(self, lab: Lab) -> None:
+    def test_ctrl_c_drains_both(self, fixture: Fixture) -> None:
         """Ctrl+C, a SIGINT to the whole group, does the same"""
-        cluster = lab.start()
-        drain.expect_drained_together(cluster, lab, lambda: cluster.signal_group(SIGINT))
+        cluster = fixture.start()
+        drain.expect_drained_together(cluster, fixture, lambda: cluster.signal_group(SIGINT))
 
     @check(expected="a second SIGTERM or SIGINT during the drain ends everything now, exit 1",
            likely="the second signal is ignored, or starts the drain and its time anew",
            hint="when a signal comes while draining, do at once what the timeout would do", needs=(CUTS,), seconds=0.7)
-    def test_second_signal_forces(self, lab: Lab) -> None:
+    def test_second_signal_forces(self, fixture: Fixture) -> None:
         """A second signal forces the end now, exit code 1"""
         for first, second in ((SIGTERM, SIGTERM), (SIGINT, SIGTERM), (SIGTERM, SIGINT)):
-            cluster = lab.start({"SLOW_MS": 20000, "SHUTDOWN_TIMEOUT_MS": 20000})
+            cluster = fixture.start({"SLOW_MS": 20000, "SHUTDOWN_TIMEOUT_MS": 20000})
             drain.hold(cluster, 1, [1, 2])
             drain.begin(cluster, first)
             drain.await_noticed(cluster)
@@ -310,9 +313,9 @@ class TestItem5Together:
            likely="the master waits for the stopped worker for ever, or kills all of them because of one",
            hint="one timer for the shutdown as a whole; SIGKILL for whoever is left", needs=(FINISHES, KILLS),
            seconds=4)
-    def test_stopped_worker_does_not_hold_the_rest(self, lab: Lab) -> None:
+    def test_stopped_worker_does_not_hold_the_rest(self, fixture: Fixture) -> None:
         """A stopped worker is killed at the timeout; the other one's request is answered"""
-        cluster, timeout = drain.start_with_short_timeout(lab, SLOW_MS=int(lab.pace(700, 5000)))
+        cluster, timeout = drain.start_with_short_timeout(fixture, SLOW_MS=int(fixture.pace(700, 5000)))
         held = drain.hold(cluster, 1, [2])[0]
         cluster.signal_worker(1, SIGSTOP)
         signalled = cluster.signal(SIGTERM)
@@ -323,12 +326,12 @@ class TestItem5Together:
            likely="the workers do not notice that the master is gone, and live on as orphans",
            hint="the workers' end of the channel reads end of file when the master dies; PR_SET_PDEATHSIG helps too",
            seconds=0.2)
-    def test_no_orphan_after_sigkill(self, lab: Lab) -> None:
+    def test_no_orphan_after_sigkill(self, fixture: Fixture) -> None:
         """No orphan is left after SIGKILL of the master"""
-        cluster = lab.start({"SLOW_MS": 20000, "WORKERS": 3})
+        cluster = fixture.start({"SLOW_MS": 20000, "WORKERS": 3})
         drain.hold(cluster, 1, [1, 2, 3])
-        stopped = search.pid_of(cluster, 1)
-        others = [search.pid_of(cluster, 2), search.pid_of(cluster, 3)]
+        stopped = worker_search.pid_of(cluster, 1)
+        others = [worker_search.pid_of(cluster, 2), worker_search.pid_of(cluster, 3)]
         cluster.signal_worker(1, SIGSTOP)
         killed = cluster.signal(SIGKILL)
         drain.expect_processes_gone(cluster, others, killed, 1.0, "after SIGKILL of the master")
@@ -340,13 +343,13 @@ class TestItem5Together:
                     "the other's is answered",
            likely="the code that replaces dead workers does not know that a shutdown is under way",
            hint="replace a dead worker only while the cluster is not draining", needs=(FINISHES, CUTS), seconds=1.5)
-    def test_no_replacement_during_shutdown(self, lab: Lab) -> None:
+    def test_no_replacement_during_shutdown(self, fixture: Fixture) -> None:
         """No worker is replaced during the shutdown"""
-        cluster = lab.start()
+        cluster = fixture.start()
         lost, kept = drain.hold(cluster, 1, [1])[0], drain.hold(cluster, 1, [2])[0]
         drain.begin(cluster, SIGTERM)
         killed = cluster.signal_worker(1, SIGKILL)
-        drain.expect_whole(kept.wait(lab.figure("SLOW_MS") + 4))
+        drain.expect_whole(kept.wait(fixture.figure("SLOW_MS") + 4))
         ended = lost.wait(1)
         with drain.over_when_all_is_answered(cluster, killed):
             cluster.expect_exit(1, max(kept.wait(0).ended, ended.ended), AFTER_LAST_ANSWER)
@@ -359,10 +362,10 @@ class TestItem5Together:
            likely="the worker behaves as if the whole cluster was draining, or dies with its request, or is not replaced",
            hint="a worker's own SIGTERM is not the cluster's drain: stop accepting, finish, exit", needs=(REPLACES,),
            seconds=2.5)
-    def test_own_sigterm_of_one_worker(self, lab: Lab) -> None:
+    def test_own_sigterm_of_one_worker(self, fixture: Fixture) -> None:
         """SIGTERM to one worker alone: it finishes, ends and is replaced; the others serve"""
-        cluster = lab.start()
-        drain.expect_one_worker_leaves(cluster, lab, 1)
+        cluster = fixture.start()
+        drain.expect_one_worker_leaves(cluster, fixture, 1)
 
 
 class TestCommonGround(StartChecks, HttpChecks, LoadChecks, SpreadChecks, ProcessChecks):
@@ -376,9 +379,9 @@ class TestCommonGround(StartChecks, HttpChecks, LoadChecks, SpreadChecks, Proces
     @check(expected="the 503 of a drain is a JSON object with `worker`, `pid` and `error`",
            likely="the 503 is written without a body", hint="use the same function for it as for every other error",
            seconds=0.2)
-    def test_body_of_503(self, lab: Lab) -> None:
+    def test_body_of_503(self, fixture: Fixture) -> None:
         """The 503 of a drain has a body like every error"""
-        cluster = lab.start()
+        cluster = fixture.start()
         held = drain.hold(cluster, 1, [1])
         signalled = drain.begin(cluster, SIGTERM)
         answer = cluster.client.get("/fast", patience=3)

@@ -5,14 +5,17 @@ import time
 from datetime import datetime, timedelta, timezone
 from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM, SIGUSR2
 
-from grading import drain, processes, restart, search
-from grading.common_http import HttpChecks
-from grading.common_load import LoadChecks
-from grading.common_process import ProcessChecks, SpreadChecks
-from grading.common_start import StartChecks, await_first_child
-from grading.lab import Lab
-from grading.load import Load
-from grading.verdict import CheckFailed, Exercise, Inconclusive, check
+from harness.checks import drain, restart
+from harness.checks.common_ground.http import HttpChecks
+from harness.checks.common_ground.load import LoadChecks
+from harness.checks.common_ground.processes import ProcessChecks, SpreadChecks
+from harness.checks.common_ground.start import StartChecks, await_first_child
+from harness.clients import worker_search
+from harness.clients.load import Load
+from harness.cluster.fixture import Fixture
+from harness.judging.exercise import Exercise, check
+from harness.judging.verdict import CheckFailed, Inconclusive
+from harness.system import processes
 
 EXERCISE = Exercise(
     number=2,
@@ -42,9 +45,9 @@ class TestItem1Start:
     @check(expected="a ready line with workers=4; workers 1 to 4 answer, each a child of the master, all with version 1.0.0",
            likely="a worker is not ready, or does not know its version",
            hint="the master hands the version down when it starts a worker, for instance in its environment", seconds=0.3)
-    def test_four_workers_serve_the_first_version(self, lab: Lab) -> None:
+    def test_four_workers_serve_the_first_version(self, fixture: Fixture) -> None:
         """Four workers start, and all serve version 1.0.0"""
-        cluster = lab.start()
+        cluster = fixture.start()
         found = restart.expect_version(cluster, FIRST)
         if cluster.workers != 4 or sorted(found) != [1, 2, 3, 4] or len(set(found.values())) != 4:
             raise CheckFailed(f"the ready line says {cluster.workers} workers; answers came from (slot: pid) {found}")
@@ -55,9 +58,9 @@ class TestItem1Start:
     @check(expected="`version` a text, `uptime` seconds since the worker's start, `timestamp` the time in UTC as ISO 8601",
            likely="the timestamp is local time or a number, or uptime is that of the machine or in milliseconds",
            hint="remember when the worker started; a timestamp looks like 2026-01-31T12:34:56Z", seconds=0.3)
-    def test_answer_has_version_uptime_and_timestamp(self, lab: Lab) -> None:
+    def test_answer_has_version_uptime_and_timestamp(self, fixture: Fixture) -> None:
         """`GET /` tells version, uptime and timestamp"""
-        cluster = lab.start()
+        cluster = fixture.start()
         before = datetime.now(timezone.utc)
         for answer in restart.survey(cluster).values():
             expect_fields(answer.json, before, time.monotonic() - cluster.started)
@@ -65,12 +68,12 @@ class TestItem1Start:
     @check(expected="within 1 s and the simulated start-up a new process answers in the slot, with version 1.0.0",
            likely="a crashed worker is not replaced, or its successor is started without a version",
            hint="a replacement is started in the same way as the one that it replaces", seconds=0.7)
-    def test_crashed_worker_keeps_its_version(self, lab: Lab) -> None:
+    def test_crashed_worker_keeps_its_version(self, fixture: Fixture) -> None:
         """A crashed worker is replaced, with the same version"""
-        cluster = lab.start()
+        cluster = fixture.start()
         old = restart.pids(restart.survey(cluster))
         killed = cluster.signal_worker(2, SIGKILL)
-        drain.expect_replaced(cluster, 2, old[2], since=killed, within=1.0 + lab.figure("STARTUP_MS"))
+        drain.expect_replaced(cluster, 2, old[2], since=killed, within=1.0 + fixture.figure("STARTUP_MS"))
         restart.expect_version(cluster, FIRST)
 
 
@@ -83,12 +86,12 @@ class TestItem2Signal:
     @check(expected="after SIGUSR2 each of the four slots is served by a new process; the master and its port stay",
            likely="SIGUSR2 is not handled, or the restart ends after the first worker",
            hint="on SIGUSR2 go through all slots: start a successor, wait until it is ready, let the old one go", seconds=1.5)
-    def test_all_workers_are_new(self, lab: Lab) -> None:
+    def test_all_workers_are_new(self, fixture: Fixture) -> None:
         """After SIGUSR2 all four workers are new processes"""
-        cluster = lab.start()
+        cluster = fixture.start()
         old = restart.pids(restart.survey(cluster))
         signalled = restart.restart(cluster)
-        restart.await_replaced(lab, cluster, old, signalled)
+        restart.await_replaced(fixture, cluster, old, signalled)
         new = restart.pids(restart.survey(cluster))
         if set(new.values()) & set(old.values()):
             raise CheckFailed(f"(slot: pid) {old} before, {new} after", expected="four new pids")
@@ -98,16 +101,16 @@ class TestItem2Signal:
     @check(expected="the new workers run the file that lies on the disk at the time of the restart",
            likely="workers are forked from the running master, or started from /proc/self/exe, so that a new program never runs",
            hint="start workers by executing the program's path anew", needs=(REPLACES,), seconds=1.5)
-    def test_new_workers_run_the_file_on_disk(self, lab: Lab) -> None:
+    def test_new_workers_run_the_file_on_disk(self, fixture: Fixture) -> None:
         """The new workers run the program as it lies on the disk now"""
-        native = restart.is_native(lab.program)
-        program, path = restart.copy_of(lab) if native else (None, None)
-        cluster = lab.start(program=program)
+        native = restart.is_native(fixture.program)
+        program, path = restart.copy_of(fixture) if native else (None, None)
+        cluster = fixture.start(program=program)
         old = restart.expect_version(cluster, FIRST)
         if path is not None:
             restart.exchange_file(path)
         signalled = restart.restart(cluster)
-        restart.await_replaced(lab, cluster, old, signalled)
+        restart.await_replaced(fixture, cluster, old, signalled)
         new = restart.expect_all_new(cluster, old, SECOND)
         if path is not None:
             restart.expect_running(new, path)
@@ -116,10 +119,10 @@ class TestItem2Signal:
            likely="the signal's default action ends the master, or the signal is remembered and obeyed later",
            hint="set up the handler before the first worker is started, and ignore the signal until the cluster is ready",
            seconds=2)
-    def test_signal_before_ready_is_ignored(self, lab: Lab) -> None:
+    def test_signal_before_ready_is_ignored(self, fixture: Fixture) -> None:
         """SIGUSR2 before the ready line is ignored"""
-        image = processes.image(lab.start().pid)
-        cluster = lab.start({"STARTUP_MS": 700}, wait=False)
+        image = processes.image(fixture.start().pid)
+        cluster = fixture.start({"STARTUP_MS": 700}, wait=False)
         await_first_child(cluster, image)
         came, _ = restart.next_newcomer(cluster, set(), 10)
         restart.expect_in_time(cluster, came, cluster.signal(SIGUSR2))
@@ -140,22 +143,22 @@ class TestItem3OneAtATime:
                     "one leaves only when its successor is ready",
            likely="the old worker is ended first, or all are replaced at once, or nobody waits for the successor to be ready",
            hint="one slot after another: start, wait for `ready`, drain the old one, wait until it is gone", seconds=3.5)
-    def test_never_too_many_never_too_few(self, lab: Lab) -> None:
+    def test_never_too_many_never_too_few(self, fixture: Fixture) -> None:
         """Never more than one extra process, never too few; each old one leaves after its successor is ready"""
-        startup = int(lab.pace(400, 500))
-        cluster = lab.start({"STARTUP_MS": startup})
+        startup = int(fixture.pace(400, 500))
+        cluster = fixture.start({"STARTUP_MS": startup})
         old = restart.pids(restart.survey(cluster))
         with restart.Sampler(cluster) as sampler:
             signalled = restart.restart(cluster)
-            restart.await_replaced(lab, cluster, old, signalled)
+            restart.await_replaced(fixture, cluster, old, signalled)
         sampler.expect_one_at_a_time(old, startup / 1000)
 
     @check(expected="requests in flight on the old workers get their whole 200 from them, and the next slot waits meanwhile",
            likely="the old worker is killed, or ends before its requests are answered, or nobody waits for its end",
            hint="tell the old worker to drain, and wait until it is gone before the next slot", seconds=1.5)
-    def test_old_workers_finish_their_requests(self, lab: Lab) -> None:
+    def test_old_workers_finish_their_requests(self, fixture: Fixture) -> None:
         """Old workers finish what they have in flight before the next slot's turn"""
-        cluster = lab.start({"STARTUP_MS": 50, "WORK_MS": 1200, "DRAIN_TIMEOUT_MS": 10000})
+        cluster = fixture.start({"STARTUP_MS": 50, "WORK_MS": 1200, "DRAIN_TIMEOUT_MS": 10000})
         before = set(processes.children(cluster.pid))
         held = restart.flood(cluster, 24)
         with restart.Sampler(cluster) as sampler:
@@ -170,15 +173,15 @@ class TestItem3OneAtATime:
                                   f"are {sorted(before)}", expected="by the old workers")
             if len(old) < cluster.workers:
                 raise Inconclusive(f"of {len(held)} requests only the workers {sorted(old)} got any")
-            restart.await_replaced(lab, cluster, old, signalled, more=6.0)
+            restart.await_replaced(fixture, cluster, old, signalled, more=6.0)
         sampler.expect_one_at_a_time(old, 0.0)
 
     @check(expected="as long as a successor is stopped before it is ready, all old workers stay; then the restart goes on",
            likely="the old worker is told to go after a fixed time, or at once, and not when its successor is ready",
            hint="wait until the successor itself says that it is ready", seconds=4)
-    def test_nobody_leaves_before_the_successor_is_ready(self, lab: Lab) -> None:
+    def test_nobody_leaves_before_the_successor_is_ready(self, fixture: Fixture) -> None:
         """No old worker leaves as long as its successor is not ready"""
-        cluster = lab.start({"STARTUP_MS": 400})
+        cluster = fixture.start({"STARTUP_MS": 400})
         old = restart.pids(restart.survey(cluster))
         known = set(processes.children(cluster.pid))
         signalled = restart.restart(cluster)
@@ -189,39 +192,39 @@ class TestItem3OneAtATime:
             raise CheckFailed(f"{len(old) - len(left)} old workers have left within 1.5 s, although the successor was stopped before it "
                               "was ready", expected="all old workers stay until it is ready")
         restart.send(cluster, successor, SIGCONT)
-        restart.await_replaced(lab, cluster, old, signalled, more=2.0)
+        restart.await_replaced(fixture, cluster, old, signalled, more=2.0)
         restart.expect_all_new(cluster, old, SECOND)
 
     @check(expected="an old worker that does not go is killed after DRAIN_TIMEOUT_MS, and the restart goes on",
            likely="there is no limit to the drain, so that one stuck worker stops the restart for ever",
            hint="wait for the old worker's end with a timeout, then SIGKILL", seconds=2)
-    def test_stuck_old_worker_is_killed(self, lab: Lab) -> None:
+    def test_stuck_old_worker_is_killed(self, fixture: Fixture) -> None:
         """A stuck old worker is killed at DRAIN_TIMEOUT_MS, and the restart goes on"""
-        timeout = int(lab.pace(1200, 4000))
-        cluster = lab.start({"STARTUP_MS": 100, "DRAIN_TIMEOUT_MS": timeout})
+        timeout = int(fixture.pace(1200, 4000))
+        cluster = fixture.start({"STARTUP_MS": 100, "DRAIN_TIMEOUT_MS": timeout})
         old = restart.pids(restart.survey(cluster))
         cluster.signal_worker(1, SIGSTOP)
         signalled = restart.restart(cluster)
         restart.expect_killed_at(cluster, old[1], signalled, 0.1 + timeout / 1000, "the stopped old worker 1")
-        restart.await_replaced(lab, cluster, old, signalled, more=timeout / 1000)
+        restart.await_replaced(fixture, cluster, old, signalled, more=timeout / 1000)
         restart.expect_all_new(cluster, old, SECOND)
 
     @check(expected="a worker that is killed while others are being replaced is replaced too; in the end all four are new",
            likely="the restart waits for a process that has died, or the crash is forgotten, or it ends the restart",
            hint="the library goes on replacing crashed workers: ask for a slot's current worker when its turn comes",
            needs=(CRASHES,), seconds=2)
-    def test_crash_meanwhile_is_repaired(self, lab: Lab) -> None:
+    def test_crash_meanwhile_is_repaired(self, fixture: Fixture) -> None:
         """A crash during the restart is repaired without disturbing it"""
-        cluster = lab.start({"STARTUP_MS": 300})
+        cluster = fixture.start({"STARTUP_MS": 300})
         old = restart.pids(restart.survey(cluster))
         known = set(processes.children(cluster.pid))
         with restart.Sampler(cluster) as sampler:
             signalled = restart.restart(cluster)
             restart.next_newcomer(cluster, known, 5)
             cluster.signal_worker(4, SIGKILL)
-            restart.await_replaced(lab, cluster, old, signalled, more=2.0)
-            restart.await_version(lab, cluster, SECOND, signalled, more=2.0)
-            restart.await_settled(cluster, len(known), signalled, restart.whole_restart(lab, cluster) + 4.0)
+            restart.await_replaced(fixture, cluster, old, signalled, more=2.0)
+            restart.await_version(fixture, cluster, SECOND, signalled, more=2.0)
+            restart.await_settled(cluster, len(known), signalled, restart.whole_restart(fixture, cluster) + 4.0)
         restart.expect_all_new(cluster, old, SECOND)
         most = max(len(sample.children) for sample in sampler.samples)
         if most > len(sampler.samples[0].children) + 1:
@@ -237,25 +240,25 @@ class TestItem4Version:
     @check(expected="1.1.0 from all workers after the first restart, 1.2.0 after the second",
            likely="the version is a constant, or not kept from one restart to the next, or raised twice for each",
            hint="the master keeps the version and raises it by one minor number for each restart", seconds=3.5)
-    def test_minor_number_goes_up(self, lab: Lab) -> None:
+    def test_minor_number_goes_up(self, fixture: Fixture) -> None:
         """1.1.0 after the first restart, 1.2.0 after the second"""
-        cluster = lab.start()
+        cluster = fixture.start()
         pids = restart.pids(restart.survey(cluster))
         for wanted in (SECOND, THIRD):
             signalled = restart.restart(cluster)
-            restart.await_replaced(lab, cluster, pids, signalled)
+            restart.await_replaced(fixture, cluster, pids, signalled)
             pids = restart.expect_all_new(cluster, pids, wanted)
 
     @check(expected="while the restart is under way some workers answer 1.0.0 and others 1.1.0, each always the same",
            likely="the version is shared by all workers, so that the old ones change it too, or all are replaced at once",
            hint="a worker's version is fixed when it is started", seconds=3)
-    def test_both_versions_are_visible(self, lab: Lab) -> None:
+    def test_both_versions_are_visible(self, fixture: Fixture) -> None:
         """During the restart both versions are visible, and no process changes its own"""
-        cluster = lab.start({"STARTUP_MS": 300})
+        cluster = fixture.start({"STARTUP_MS": 300})
         old = restart.pids(restart.survey(cluster))
         with Load(cluster, fresh=8, kept=0) as load:
             signalled = restart.restart(cluster)
-            done = restart.await_replaced(lab, cluster, old, signalled)
+            done = restart.await_replaced(fixture, cluster, old, signalled)
         by_pid: dict[int | None, set[str | None]] = {}
         for one in load.asked:
             if not one.dropped:
@@ -273,19 +276,19 @@ class TestItem4Version:
     @check(expected="three SIGUSR2 in quick succession are one restart: all workers 1.1.0, and no further restart follows",
            likely="each signal counts: one that came during the restart begins a second restart beside it, or is remembered and obeyed afterwards",
            hint="a restart that is under way is a fact to be looked at when the signal comes: log it and ignore it", seconds=3)
-    def test_signals_during_a_restart_are_ignored(self, lab: Lab) -> None:
+    def test_signals_during_a_restart_are_ignored(self, fixture: Fixture) -> None:
         """SIGUSR2 during a restart is ignored: it counts once"""
-        cluster = lab.start()
+        cluster = fixture.start()
         old = restart.pids(restart.survey(cluster))
         known = set(processes.children(cluster.pid))
         signalled = restart.restart(cluster)
         cluster.signal(SIGUSR2)
         restart.next_newcomer(cluster, known, 5)
         last = cluster.signal(SIGUSR2)
-        if last > restart.await_replaced(lab, cluster, old, signalled) - SURELY_UNDER_WAY:
+        if last > restart.await_replaced(fixture, cluster, old, signalled) - SURELY_UNDER_WAY:
             raise Inconclusive("the harness was so slow that the restart may have been over at the last SIGUSR2")
         new = restart.expect_all_new(cluster, old, SECOND)
-        restart.expect_no_newcomer(cluster, {*known, *new.values()}, lab.figure("STARTUP_MS") + 0.4, "was started after the restart was over")
+        restart.expect_no_newcomer(cluster, {*known, *new.values()}, fixture.figure("STARTUP_MS") + 0.4, "was started after the restart was over")
         if restart.expect_version(cluster, SECOND) != new:
             raise CheckFailed("workers were replaced a second time", expected="one restart")
 
@@ -293,10 +296,10 @@ class TestItem4Version:
                     "with 1.0.0; a crash replacement has its slot's version; the next restart brings 1.1.0 to all",
            likely="the restart goes on with the next slot, or hangs, or the version is raised although the restart failed",
            hint="raise the master's version only when the last slot is done", needs=(CRASHES,), seconds=5)
-    def test_abandoned_restart_keeps_the_version(self, lab: Lab) -> None:
+    def test_abandoned_restart_keeps_the_version(self, fixture: Fixture) -> None:
         """An abandoned restart does not count; each slot keeps its version, also after a crash"""
-        timeout = int(lab.pace(1500, 3000))
-        cluster = lab.start({"READY_TIMEOUT_MS": timeout, "STARTUP_MS": 300})
+        timeout = int(fixture.pace(1500, 3000))
+        cluster = fixture.start({"READY_TIMEOUT_MS": timeout, "STARTUP_MS": 300})
         restart.survey(cluster)
         known = set(processes.children(cluster.pid))
         restart.restart(cluster)
@@ -312,13 +315,13 @@ class TestItem4Version:
             raise CheckFailed(f"after a restart that was abandoned at the second slot the versions (slot: version) are {wanted}",
                               expected="1.1.0 in the slot that was done, 1.0.0 in the others")
         for slot in (done[0], kept[0]):
-            before = search.pid_of(cluster, slot)
+            before = worker_search.pid_of(cluster, slot)
             killed = cluster.signal_worker(slot, SIGKILL)
             drain.expect_replaced(cluster, slot, before, since=killed, within=1.3)
         restart.expect_versions(cluster, wanted, f"after crashes in the slots {done[0]} and {kept[0]}")
         now = restart.pids(restart.survey(cluster))
         signalled = restart.restart(cluster)
-        restart.await_replaced(lab, cluster, now, signalled)
+        restart.await_replaced(fixture, cluster, now, signalled)
         restart.expect_all_new(cluster, now, SECOND)
 
 
@@ -332,36 +335,36 @@ class TestItem5NothingDropped:
            likely="the old worker closes connections that are in use, or its listening socket's queue, or ends too early",
            hint="a draining worker stops accepting, answers what still comes with Connection: close, and closes only connections "
                 "that are idle for longer than a second", seconds=5, heavy=True)
-    def test_fresh_and_kept_alive_connections(self, lab: Lab) -> None:
+    def test_fresh_and_kept_alive_connections(self, fixture: Fixture) -> None:
         """Two restarts under load on fresh and kept-alive connections: nothing is dropped"""
-        cluster = lab.start()
+        cluster = fixture.start()
         with Load(cluster) as load:
             for _ in range(2):
                 old = restart.pids(restart.survey(cluster))
                 signalled = restart.restart(cluster)
-                done = restart.await_replaced(lab, cluster, old, signalled, more=8.0)
+                done = restart.await_replaced(fixture, cluster, old, signalled, more=8.0)
                 restart.expect_all_new(cluster, old)
                 load.expect_nothing_dropped(signalled, done)
 
     @check(expected="the same with WORK_MS=200, so that requests are in flight whenever a worker is told to go",
            likely="a worker that drains ends while requests are in flight, or answers them with an error",
            hint="wait until every request that was read is answered in full", seconds=5)
-    def test_requests_that_take_time(self, lab: Lab) -> None:
+    def test_requests_that_take_time(self, fixture: Fixture) -> None:
         """Nothing is dropped when requests take 200 ms"""
-        cluster = lab.start({"WORK_MS": 200})
+        cluster = fixture.start({"WORK_MS": 200})
         old = restart.pids(restart.survey_at_once(cluster))
         with Load(cluster) as load:
             signalled = restart.restart(cluster)
-            done = restart.await_replaced(lab, cluster, old, signalled, more=8.0)
+            done = restart.await_replaced(fixture, cluster, old, signalled, more=8.0)
         load.expect_nothing_dropped(signalled, done)
 
     @check(expected="a successor that is killed before it is ready: the restart is abandoned, the master logs it, all four slots "
                     "serve 1.0.0, nothing is dropped; the next SIGUSR2 restarts all",
            likely="the master waits for ever for a process that has died, or has already ended the old worker",
            hint="the wait for `ready` ends when the successor has died, too", seconds=5)
-    def test_abandoned_restart_drops_nothing(self, lab: Lab) -> None:
+    def test_abandoned_restart_drops_nothing(self, fixture: Fixture) -> None:
         """Nothing is dropped when a new worker dies before it is ready, and the restart is abandoned"""
-        cluster = lab.start({"STARTUP_MS": 500})
+        cluster = fixture.start({"STARTUP_MS": 500})
         old = restart.pids(restart.survey(cluster))
         known = set(processes.children(cluster.pid))
         with Load(cluster) as load:
@@ -375,15 +378,15 @@ class TestItem5NothingDropped:
         if restart.expect_version(cluster, FIRST) != old:
             raise CheckFailed("workers were replaced although the restart had to be abandoned", expected="the old ones stay")
         again = restart.restart(cluster)
-        restart.await_replaced(lab, cluster, old, again)
+        restart.await_replaced(fixture, cluster, old, again)
         restart.expect_all_new(cluster, old)
 
     @check(expected="SIGTERM in the middle of a restart: requests in flight are answered, all processes end, exit code 0",
            likely="the restart goes on and starts workers while the cluster ends, or the half-started successor is left behind",
            hint="every wait of the restart ends, too, when the end is asked for", seconds=2.5)
-    def test_sigterm_during_a_restart(self, lab: Lab) -> None:
+    def test_sigterm_during_a_restart(self, fixture: Fixture) -> None:
         """SIGTERM during a restart ends the cluster gracefully"""
-        cluster = lab.start({"STARTUP_MS": 1000, "WORK_MS": 700})
+        cluster = fixture.start({"STARTUP_MS": 1000, "WORK_MS": 700})
         old = set(processes.children(cluster.pid))
         restart.restart(cluster)
         restart.next_newcomer(cluster, old, 5)

@@ -4,15 +4,18 @@ from __future__ import annotations
 import time
 from signal import SIGCONT, SIGKILL, SIGSTOP
 
-from grading import health, processes, search
-from grading.common_http import HttpChecks, expect_error
-from grading.common_load import LoadChecks
-from grading.common_process import ProcessChecks, SpreadChecks
-from grading.common_start import StartChecks
-from grading.lab import Lab
-from grading.load import Load
-from grading.timing import overdue
-from grading.verdict import CheckFailed, Exercise, check
+from harness.checks import health
+from harness.checks.common_ground.http import HttpChecks, expect_error
+from harness.checks.common_ground.load import LoadChecks
+from harness.checks.common_ground.processes import ProcessChecks, SpreadChecks
+from harness.checks.common_ground.start import StartChecks
+from harness.clients import worker_search
+from harness.clients.load import Load
+from harness.cluster.fixture import Fixture
+from harness.judging.exercise import Exercise, check
+from harness.judging.time_bounds import overdue
+from harness.judging.verdict import CheckFailed
+from harness.system import processes
 
 EXERCISE = Exercise(
     number=3,
@@ -43,10 +46,10 @@ class TestItem1Heartbeats:
                     "second of its `ready`",
            likely="no heartbeat is sent, or the first one comes only after an interval",
            hint="send one as soon as the worker is ready, then start the timer", seconds=0.1)
-    def test_first_heartbeat_comes_at_once(self, lab: Lab) -> None:
+    def test_first_heartbeat_comes_at_once(self, fixture: Fixture) -> None:
         """Every worker sends its first heartbeat as soon as it is ready"""
-        cluster = lab.start()
-        for slot, pid in search.find_workers(cluster).items():
+        cluster = fixture.start()
+        for slot, pid in worker_search.find_workers(cluster).items():
             health.expect_vitals(cluster.client.get("/health", patience=3))
             first = health.await_heartbeats(cluster, slot, 1, 2.0)[0]
             ready = health.ready_at(cluster, pid)
@@ -55,15 +58,15 @@ class TestItem1Heartbeats:
     @check(expected="heartbeats of each worker one interval apart, within 10 % + 50 ms, while it serves load",
            likely="only one is sent, or they come too rarely, or they are sent by the threads that serve requests, or each wait starts only after the work",
            hint="send them from a timer of the main line's loop, which does nothing else", seconds=5.5, heavy=True)
-    def test_interval_is_kept_under_load(self, lab: Lab) -> None:
+    def test_interval_is_kept_under_load(self, fixture: Fixture) -> None:
         """Heartbeats come every interval, also while the worker serves load"""
-        interval = int(lab.pace(500, 3000))
-        cluster = lab.start({"HEARTBEAT_INTERVAL_MS": interval, "HEARTBEAT_TIMEOUT_MS": interval * 10})
+        interval = int(fixture.pace(500, 3000))
+        cluster = fixture.start({"HEARTBEAT_INTERVAL_MS": interval, "HEARTBEAT_TIMEOUT_MS": interval * 10})
         began = time.monotonic() + interval / 1000
-        time.sleep(interval / 1000 * lab.pace(3.5, 2.5))  # idle: heartbeats must not hang on requests either
+        time.sleep(interval / 1000 * fixture.pace(3.5, 2.5))  # idle: heartbeats must not hang on requests either
         with Load(cluster, fresh=8, kept=8) as load:
             loaded = time.monotonic()
-            time.sleep(interval / 1000 * lab.pace(4, 3))
+            time.sleep(interval / 1000 * fixture.pace(4, 3))
         load.expect_enough(loaded, time.monotonic())
         for slot in (1, 2, 3):
             moments = health.heartbeats(cluster, slot)
@@ -83,16 +86,16 @@ class TestItem2Silence:
                     "later than an interval + 500 ms; the stopped process is gone",
            likely="nobody looks whether heartbeats stay away, or too early, or the stopped process is sent SIGTERM, which it cannot heed",
            hint="judge at least once an interval, by the age of the last heartbeat; end a silent worker with SIGKILL", seconds=2)
-    def test_stopped_worker_is_replaced(self, lab: Lab) -> None:
+    def test_stopped_worker_is_replaced(self, fixture: Fixture) -> None:
         """A stopped worker is replaced after the timeout, and not before"""
-        cluster = lab.start({"HEARTBEAT_TIMEOUT_MS": int(lab.pace(1500, 10000))})
-        before = dict(search.find_workers(cluster))
+        cluster = fixture.start({"HEARTBEAT_TIMEOUT_MS": int(fixture.pace(1500, 10000))})
+        before = dict(worker_search.find_workers(cluster))
         health.await_heartbeats(cluster, 1, 1, 3)
         cluster.signal_worker(1, SIGSTOP)
         time.sleep(0.05)  # what was sent just before is noted by then
         last = health.heartbeats(cluster, 1)[-1]
-        timeout = lab.pace(1.5, 10.0)
-        latest = timeout + health.bound(lab, cluster)
+        timeout = fixture.pace(1.5, 10.0)
+        latest = timeout + health.bound(fixture, cluster)
         health.expect_left_alone(cluster, before, last + timeout * 0.95 - time.monotonic(), "the timeout is not over")
         health.await_successor(cluster, 1, before[1], last, latest, "silent")
         health.expect_gone(cluster, before[1], last, latest, "silent")
@@ -102,11 +105,11 @@ class TestItem2Silence:
     @check(expected="a worker that is stopped for half of the timeout and goes on then is left alone",
            likely="silence is judged too early: the timeout is too short, or the time is counted from something else than the last heartbeat",
            hint="each heartbeat starts the time anew", needs=("test_stopped_worker_is_replaced",), seconds=3)
-    def test_short_silence_is_forgiven(self, lab: Lab) -> None:
+    def test_short_silence_is_forgiven(self, fixture: Fixture) -> None:
         """A worker that is silent for less than the timeout is left alone"""
-        timeout = lab.pace(2.0, 10.0)
-        cluster = lab.start({"HEARTBEAT_TIMEOUT_MS": int(timeout * 1000)})
-        before = dict(search.find_workers(cluster))
+        timeout = fixture.pace(2.0, 10.0)
+        cluster = fixture.start({"HEARTBEAT_TIMEOUT_MS": int(timeout * 1000)})
+        before = dict(worker_search.find_workers(cluster))
         stopped = cluster.signal_worker(1, SIGSTOP)
         time.sleep(max(0.0, stopped + timeout / 2 - time.monotonic()))
         cluster.signal_worker(1, SIGCONT)
@@ -122,15 +125,15 @@ class TestItem3Memory:
     @check(expected="`memoryBytes` is what /proc says of the process's resident set, and grows by LEAK_MB with each /leak",
            likely="another figure is told: the virtual size, or KiB instead of bytes; or /leak does not touch its memory",
            hint="the second number of /proc/self/statm, times the page size", seconds=0.2)
-    def test_memory_bytes_is_the_resident_set(self, lab: Lab) -> None:
+    def test_memory_bytes_is_the_resident_set(self, fixture: Fixture) -> None:
         """`memoryBytes` is the resident set, and `/leak` makes it grow"""
-        cluster = lab.start({"MEMORY_LIMIT_MB": NO_LIMIT_MB, "LEAK_MB": 20})
+        cluster = fixture.start({"MEMORY_LIMIT_MB": NO_LIMIT_MB, "LEAK_MB": 20})
         connection = health.pinned(cluster, 1)
         base = health.vitals(connection)["memoryBytes"]
-        expect_close(base, processes.resident(search.pid_of(cluster, 1)), 4 * MIB)
+        expect_close(base, processes.resident(worker_search.pid_of(cluster, 1)), 4 * MIB)
         health.ask(connection, "/leak", 2, 200)
         grown = health.vitals(connection)["memoryBytes"]
-        expect_close(grown, processes.resident(search.pid_of(cluster, 1)), 4 * MIB)
+        expect_close(grown, processes.resident(worker_search.pid_of(cluster, 1)), 4 * MIB)
         if not 36 * MIB <= grown - base <= 60 * MIB:
             raise CheckFailed(f"memoryBytes was {base / MIB:.1f} MiB, and {grown / MIB:.1f} MiB after two /leak with LEAK_MB=20",
                               expected="40 MiB more")
@@ -138,10 +141,10 @@ class TestItem3Memory:
     @check(expected="when 200 half-sent requests have come and gone, `memoryBytes` is what /proc says now",
            likely="the peak is told (ru_maxrss, VmHWM), so that a worker that was large once is taken for one that is",
            hint="the second number of /proc/self/statm, times the page size", needs=("test_memory_bytes_is_the_resident_set",), seconds=0.4)
-    def test_memory_bytes_goes_down_too(self, lab: Lab) -> None:
+    def test_memory_bytes_goes_down_too(self, fixture: Fixture) -> None:
         """`memoryBytes` is the size now, not the largest that it ever was"""
-        cluster = lab.start({"WORKERS": 1, "MEMORY_LIMIT_MB": NO_LIMIT_MB})
-        pid = search.pid_of(cluster, 1)
+        cluster = fixture.start({"WORKERS": 1, "MEMORY_LIMIT_MB": NO_LIMIT_MB})
+        pid = worker_search.pid_of(cluster, 1)
         health.swell(cluster)
         began = time.monotonic()
         while True:
@@ -157,19 +160,19 @@ class TestItem3Memory:
            likely="the limit is compared with something else than MiB of resident memory, or nobody looks",
            hint="compare the heartbeat's memoryBytes with MEMORY_LIMIT_MB MiB", needs=("test_memory_bytes_is_the_resident_set",),
            seconds=4)
-    def test_over_the_limit_is_replaced(self, lab: Lab) -> None:
+    def test_over_the_limit_is_replaced(self, fixture: Fixture) -> None:
         """Under the limit a worker is left alone, over it it is replaced"""
-        first = lab.start({"MEMORY_LIMIT_MB": NO_LIMIT_MB})
+        first = fixture.start({"MEMORY_LIMIT_MB": NO_LIMIT_MB})
         base = max(int(health.vitals(health.pinned(first, slot))["memoryBytes"]) for slot in (1, 2, 3)) // MIB
-        cluster = lab.start({"MEMORY_LIMIT_MB": base + 60, "LEAK_MB": 20})
-        before = dict(search.find_workers(cluster))
+        cluster = fixture.start({"MEMORY_LIMIT_MB": base + 60, "LEAK_MB": 20})
+        before = dict(worker_search.find_workers(cluster))
         connection = health.pinned(cluster, 2)
         health.ask(connection, "/leak", 2, 200)
-        health.expect_left_alone(cluster, before, health.interval_of(lab, cluster) * 2.2,
+        health.expect_left_alone(cluster, before, health.interval_of(fixture, cluster) * 2.2,
                                  f"worker 2 has about {base + 40} MiB of {base + 60}")
         leaked = health.ask(connection, "/leak", 2, 200)
-        health.await_successor(cluster, 2, before[2], leaked, health.bound(lab, cluster), "memory")
-        health.expect_gone(cluster, before[2], leaked, health.bound(lab, cluster) + health.LEAVES_WITHIN, "memory")
+        health.await_successor(cluster, 2, before[2], leaked, health.bound(fixture, cluster), "memory")
+        health.expect_gone(cluster, before[2], leaked, health.bound(fixture, cluster) + health.LEAVES_WITHIN, "memory")
         health.expect_reason(cluster, "memory")
 
 
@@ -181,9 +184,9 @@ class TestItem4Errors:
 
     @check(expected="/error answers 500 and counts as a request and an error, / as a request, /health as none",
            likely="/health counts itself, or a 500 is not counted", hint="count where the answer's status is known", seconds=0.2)
-    def test_requests_and_errors_are_counted(self, lab: Lab) -> None:
+    def test_requests_and_errors_are_counted(self, fixture: Fixture) -> None:
         """Requests and errors are counted, `/health` is not"""
-        cluster = lab.start()
+        cluster = fixture.start()
         connection = health.pinned(cluster, 1)
         health.ask(connection, "/", 3, 200)
         failed = connection.get("/error", patience=3)
@@ -198,19 +201,19 @@ class TestItem4Errors:
            likely="the rate is never judged, or counters live on in the master", seconds=3,
            hint="errors / requests over ERROR_RATE_LIMIT per cent, with more than ERROR_RATE_MIN_REQUESTS requests",
            needs=("test_requests_and_errors_are_counted",))
-    def test_thirty_errors_are_too_many(self, lab: Lab) -> None:
+    def test_thirty_errors_are_too_many(self, fixture: Fixture) -> None:
         """After 30 errors a worker is replaced, and its counters start afresh"""
-        cluster = lab.start({"HEARTBEAT_INTERVAL_MS": int(lab.pace(400, 1000))})
-        before = dict(search.find_workers(cluster))
+        cluster = fixture.start({"HEARTBEAT_INTERVAL_MS": int(fixture.pace(400, 1000))})
+        before = dict(worker_search.find_workers(cluster))
         holder = health.pinned(cluster, 3)  # so that the old worker is there for a while, and goes on sending heartbeats
         holder.send_raw(f"GET / HTTP/1.1\r\nHost: {cluster.client.host}\r\n".encode())
         failed = health.ask(health.pinned(cluster, 3), "/error", 30, 500)
-        new = health.await_successor(cluster, 3, before[3], failed, health.bound(lab, cluster), "errors")
-        health.expect_left_alone(cluster, {**before, 3: new}, health.interval_of(lab, cluster) * 1.5, "all are healthy again",
+        new = health.await_successor(cluster, 3, before[3], failed, health.bound(fixture, cluster), "errors")
+        health.expect_left_alone(cluster, {**before, 3: new}, health.interval_of(fixture, cluster) * 1.5, "all are healthy again",
                                  likely="the heartbeats of the process that was replaced are taken for those of its successor",
                                  hint="note heartbeats by pid, not by slot; ignore those of who was replaced")
         holder.more(b"\r\n")
-        health.expect_gone(cluster, before[3], failed, health.bound(lab, cluster) + health.LEAVES_WITHIN, "errors")
+        health.expect_gone(cluster, before[3], failed, health.bound(fixture, cluster) + health.LEAVES_WITHIN, "errors")
         health.expect_reason(cluster, "errors")
         seen = health.vitals(health.pinned(cluster, 3))
         if seen["requests"] != 0 or seen["errors"] != 0:
@@ -219,28 +222,28 @@ class TestItem4Errors:
     @check(expected="nine errors of nine requests, and ten of ten, are too few to judge: the worker is left alone",
            likely="the rate is judged from the first request on: 1 of 1 is 100 %", seconds=2.5,
            hint="judge only with more than ERROR_RATE_MIN_REQUESTS requests", needs=("test_thirty_errors_are_too_many",))
-    def test_few_requests_are_not_judged(self, lab: Lab) -> None:
+    def test_few_requests_are_not_judged(self, fixture: Fixture) -> None:
         """9 errors of 9 requests, and 10 of 10, are left alone"""
-        cluster = lab.start()
-        before = dict(search.find_workers(cluster))
+        cluster = fixture.start()
+        before = dict(worker_search.find_workers(cluster))
         connection = health.pinned(cluster, 1)
         for count, total, likely in ((9, 9, ""), (1, 10, "as many as ERROR_RATE_MIN_REQUESTS are taken for enough: more are wanted")):
             health.ask(connection, "/error", count, 500)
-            health.expect_left_alone(cluster, before, health.interval_of(lab, cluster) * 1.7, f"{total} errors of {total} requests", likely=likely)
+            health.expect_left_alone(cluster, before, health.interval_of(fixture, cluster) * 1.7, f"{total} errors of {total} requests", likely=likely)
 
     @check(expected="15 errors of 100 requests, spread evenly, with a limit of 20 %: left alone",
            likely="errors are counted instead of their share, or the share is that of too few requests",
            hint="the rate is errors per request, over at least 50 requests", needs=("test_thirty_errors_are_too_many",), seconds=1)
-    def test_fifteen_per_cent_is_left_alone(self, lab: Lab) -> None:
+    def test_fifteen_per_cent_is_left_alone(self, fixture: Fixture) -> None:
         """15 % errors are left alone"""
-        cluster = lab.start()
-        before = dict(search.find_workers(cluster))
+        cluster = fixture.start()
+        before = dict(worker_search.find_workers(cluster))
         connection = health.pinned(cluster, 2)
         health.ask(connection, "/", 11, 200)  # so that no early share is over the limit by chance
         for number in range(120):
             path, status = ("/error", 500) if number % 20 in (6, 12, 18) else ("/", 200)
             health.ask(connection, path, 1, status)
-        health.expect_left_alone(cluster, before, health.interval_of(lab, cluster) * 2.2, "worker 2 has 15 % errors")
+        health.expect_left_alone(cluster, before, health.interval_of(fixture, cluster) * 2.2, "worker 2 has 15 % errors")
 
 
 class TestItem5Replacement:
@@ -253,16 +256,16 @@ class TestItem5Replacement:
            likely="the old worker is ended before its successor serves, or a healthy worker is replaced with the sick one",
            hint="start the successor, wait until it is ready, then let the old one drain", seconds=4,
            needs=("test_thirty_errors_are_too_many",), heavy=True)
-    def test_only_the_sick_one_and_service_goes_on(self, lab: Lab) -> None:
+    def test_only_the_sick_one_and_service_goes_on(self, fixture: Fixture) -> None:
         """Only the sick one is replaced, and service is never interrupted"""
-        cluster = lab.start({"ERROR_RATE_MIN_REQUESTS": 60})
-        before = dict(search.find_workers(cluster))
+        cluster = fixture.start({"ERROR_RATE_MIN_REQUESTS": 60})
+        before = dict(worker_search.find_workers(cluster))
         with Load(cluster, fresh=12, kept=0) as load:
             connection = health.pinned(cluster, 2)
             began = time.monotonic()
             while connection.usable and processes.alive(before[2]) and time.monotonic() < began + 5:
                 health.ask(connection, "/error", 20, 500)
-            new = health.await_successor(cluster, 2, before[2], began, 5 + health.bound(lab, cluster), "errors")
+            new = health.await_successor(cluster, 2, before[2], began, 5 + health.bound(fixture, cluster), "errors")
             ended = time.monotonic()
             health.expect_gone(cluster, before[2], ended, health.LEAVES_WITHIN, "errors")
             health.expect_successor_first(cluster, before[2], new)
@@ -274,15 +277,15 @@ class TestItem5Replacement:
            likely="the report has another form, or tells what was at the start",
            hint="print it from a timer, bare, one line a worker in logfmt", seconds=3,
            needs=("test_requests_and_errors_are_counted", "test_memory_bytes_is_the_resident_set"))
-    def test_report_lines(self, lab: Lab) -> None:
+    def test_report_lines(self, fixture: Fixture) -> None:
         """The report comes every interval and tells the truth"""
-        cluster = lab.start()
-        workers = dict(search.find_workers(cluster))
+        cluster = fixture.start()
+        workers = dict(worker_search.find_workers(cluster))
         connection = health.pinned(cluster, 2)
         health.ask(connection, "/", 4, 200)
         failed = health.ask(connection, "/error", 1, 500)
-        period = lab.figure("REPORT_INTERVAL_MS")
-        report = health.next_report(cluster, failed + health.interval_of(lab, cluster) * 2.2 + 0.3, period * 1.1 + 1)
+        period = fixture.figure("REPORT_INTERVAL_MS")
+        report = health.next_report(cluster, failed + health.interval_of(fixture, cluster) * 2.2 + 0.3, period * 1.1 + 1)
         following = health.next_report(cluster, report.t + period * 0.5, period * 1.1 + 0.5)
         cluster.expect_within(period * 1.1 + 0.05, report.t, following.t, "the next report")
         if (report.workers, report.healthy, sorted(report.rows)) != (3, 3, [1, 2, 3]):
@@ -291,7 +294,7 @@ class TestItem5Replacement:
             wanted = {"pid": str(workers[slot]), "status": "healthy", "restarts": "0", "lastRestart": "none",
                       "requests": "5" if slot == 2 else "0", "errors": "1" if slot == 2 else "0"}
             bad = {name: row[name] for name, value in wanted.items() if row[name] != value}
-            if bad or float(row["heartbeatAge"]) > health.interval_of(lab, cluster) * 2.2 + 0.15:
+            if bad or float(row["heartbeatAge"]) > health.interval_of(fixture, cluster) * 2.2 + 0.15:
                 raise CheckFailed(f"worker {slot}: {row}", expected=str(wanted))
             expect_close(int(float(row["memoryMb"]) * MIB), processes.resident(workers[slot]), 6 * MIB)
             if float(row["errorRate"]) != (20.0 if slot == 2 else 0.0):
@@ -302,15 +305,15 @@ class TestItem5Replacement:
            likely="restarts are counted for the process instead of the slot, or a crash is not counted, or a healthy worker was replaced, too",
            hint="keep a history for each slot: how often, and why the last time", seconds=4,
            needs=("test_report_lines", "test_thirty_errors_are_too_many"))
-    def test_report_counts_restarts(self, lab: Lab) -> None:
+    def test_report_counts_restarts(self, fixture: Fixture) -> None:
         """The report counts restarts, and tells the reason of the last"""
-        cluster = lab.start()
-        before = dict(search.find_workers(cluster))
+        cluster = fixture.start()
+        before = dict(worker_search.find_workers(cluster))
         failed = health.ask(health.pinned(cluster, 1), "/error", 30, 500)
         killed = cluster.signal_worker(3, SIGKILL)
-        new = {1: health.await_successor(cluster, 1, before[1], failed, health.bound(lab, cluster), "errors"), 2: before[2],
-               3: health.await_successor(cluster, 3, before[3], killed, health.bound(lab, cluster) + 1.0, "crash")}
-        report = health.next_report(cluster, time.monotonic() + 0.1, lab.figure("REPORT_INTERVAL_MS") * 1.1 + 1)
+        new = {1: health.await_successor(cluster, 1, before[1], failed, health.bound(fixture, cluster), "errors"), 2: before[2],
+               3: health.await_successor(cluster, 3, before[3], killed, health.bound(fixture, cluster) + 1.0, "crash")}
+        report = health.next_report(cluster, time.monotonic() + 0.1, fixture.figure("REPORT_INTERVAL_MS") * 1.1 + 1)
         wanted = {1: ("1", "errors"), 2: ("0", "none"), 3: ("1", "crash")}
         for slot, row in report.rows.items():
             if (row["restarts"], row["lastRestart"]) != wanted[slot] or row["pid"] != str(new[slot]):
@@ -320,10 +323,10 @@ class TestItem5Replacement:
     @check(expected="ten seconds of load on fresh and kept-alive connections: no worker is replaced, nothing is dropped",
            likely="a busy worker is taken for a sick one: its heartbeats are late, or its memory is compared with too little",
            hint="heartbeats must not wait for requests", seconds=11)
-    def test_load_alone_replaces_nobody(self, lab: Lab) -> None:
+    def test_load_alone_replaces_nobody(self, fixture: Fixture) -> None:
         """Ten seconds of load replace nobody"""
-        cluster = lab.start({"MEMORY_LIMIT_MB": NO_LIMIT_MB, "HEARTBEAT_TIMEOUT_MS": 10000})
-        before = dict(search.find_workers(cluster))
+        cluster = fixture.start({"MEMORY_LIMIT_MB": NO_LIMIT_MB, "HEARTBEAT_TIMEOUT_MS": 10000})
+        before = dict(worker_search.find_workers(cluster))
         with Load(cluster, fresh=8, kept=8) as load:
             began = time.monotonic()
             health.expect_left_alone(cluster, before, 10.0, "all workers are healthy")

@@ -8,9 +8,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from . import processes
-from .limits import MIB, MOST_BYTES, free_bytes, nearly_full
-from .run import in_memory
+from harness.cluster.limits import MIB, MOST_BYTES, free_bytes, nearly_full
+from harness.cluster.run import in_memory
+from harness.system import processes
 
 LEAST_ROOM = 2 * MOST_BYTES
 """Bytes that must be free for journals and what programs write: one that writes without end reaches its own limit before the disk's."""

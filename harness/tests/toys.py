@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Sequence
 
-HARNESS = Path(__file__).resolve().parent.parent
+from harness.system.places import HARNESS, ROOT
+
 
 SERVER = '''
 import http.server, json, os, signal, sys, threading
@@ -30,8 +31,10 @@ server.serve_forever()
 EXERCISE = '''
 from __future__ import annotations
 import os, time
-from grading.lab import Lab
-from grading.verdict import CheckFailed, Exercise, Inconclusive, check
+from harness.cluster.fixture import Fixture
+from harness.judging.exercise import Exercise, check
+from harness.judging.verdict import CheckFailed, Inconclusive
+from harness.system.places import HARNESS, ROOT
 
 EXERCISE = Exercise(number=9, name="toy", folder="exercises/ex9_toy", start_first="start with the toy")
 '''
@@ -62,7 +65,7 @@ class Graded:
 
 def write_exercise(folder: Path, checks: str) -> Path:
     """A folder in which pytest grades a toy exercise as it does a real one."""
-    (folder / "conftest.py").write_text(f"import sys\nsys.path.insert(0, {str(HARNESS)!r})\npytest_plugins = ['grading.plugin']\n")
+    (folder / "conftest.py").write_text(f"import sys\nsys.path.insert(0, {str(ROOT)!r})\npytest_plugins = ['harness.grading.plugin']\n")
     (folder / "pytest.ini").write_text((HARNESS / "pytest.ini").read_text().replace("-n8", "-n2"))
     path = folder / "test_ex9_toy.py"
     path.write_text(EXERCISE + checks)

@@ -1,0 +1,221 @@
+"""One cluster as a check sees it: it becomes ready, is signalled, and is expected to end in time and to leave nothing."""
+from __future__ import annotations
+
+import os
+import re
+import time
+from signal import SIGCONT, SIGSTOP, Signals, pidfd_send_signal
+from typing import Callable, NoReturn
+
+from harness.clients import worker_search
+from harness.clients.http_client import Client
+from harness.cluster.program import Program
+from harness.cluster.run import Run
+from harness.cluster.running_program import RunningProgram
+from harness.judging.events import EventLog
+from harness.judging.exercise import Exercise
+from harness.judging.time_bounds import ABSURD, await_true, expect_within, refuse_late
+from harness.judging.verdict import BoundBroken, CheckFailed, Inconclusive
+from harness.system import processes
+from harness.system.files import text_of
+
+READY = re.compile(r"^ready url=(http://(\[[0-9a-fA-F:.%]+\]|[^:/\s]+):(\d+)) workers=(\d+) pid=(\d+)$")
+QUIET_SECONDS = 6.0
+START_SECONDS = 30.0
+MOST_START_SECONDS = 90.0
+"""With what the machine was behind."""
+CHILD_AGE = 0.06
+"""A child younger than 50 ms may still be inside its parent's spawn: it must not be stopped."""
+MOST_WORKERS, MOST_PORT = 64, 65535
+"""What a ready line may claim."""
+WRONG_EXITS = {
+    (0, 1): "a normal end is taken for a forced one: something counts as cut, lost or killed",
+    (1, 0): "it ends in time, but the exit code does not tell that something was cut, lost or killed",
+}
+"""The likely cause, by the exit code that was wanted and the one that came."""
+
+
+class Cluster(RunningProgram):
+    """A program under test."""
+
+    def __init__(self, program: Program, exercise: Exercise, run: Run, log: EventLog, number: int,
+                 settings: dict[str, str], prefix: list[str]) -> None:
+        super().__init__(program, exercise, run, log, number, settings, prefix)
+        self.ready_at: float | None = None
+        self.url, self.workers = "", 0
+        self.slots: dict[int, int] = {}
+        """Which pid was last seen in which slot."""
+        self.client = Client("http://127.0.0.1:1", log, number, self.meter.allowance)
+
+    # ----- starting
+
+    def wait_ready(self) -> None:
+        """Wait for the ready line as long as the program is busy; give up when it has been quiet for some seconds."""
+        code = self.wait_started()
+        match = self._ready_line() or (self._ready_line() if self.output() else None)
+        if match is None:
+            what = f"the program ended with exit code {code} before its ready line"
+            if code is None:
+                now = time.monotonic()
+                what = f"no ready line after {now - self.started:.1f} s"
+                if (behind := self.meter.allowance(self.started, now)) > ABSURD:
+                    raise Inconclusive(f"{what}, but the machine was {behind:.1f} s behind then")
+            raise CheckFailed(what + self.said(), expected="a line `ready url=http://127.0.0.1:8000 workers=N pid=1234`",
+                              likely="the master starts no worker, or a worker never tells it that it is ready",
+                              hint="start the workers, wait until each has said that it is ready, then print the line")
+        self.url, self.workers = match.group(1), int(match.group(4))
+        if int(match.group(3)) > MOST_PORT or not 1 <= self.workers <= MOST_WORKERS:
+            raise CheckFailed(f"the ready line says {match.group()}", expected=f"a port up to {MOST_PORT}, 1 to {MOST_WORKERS} workers")
+        self.client = Client(self.url, self.log, self.number, self.meter.allowance)
+
+    def wait_started(self) -> int | None:
+        """Wait until there is a ready line, or the program has ended (its exit code), or it has been quiet for some seconds.
+
+        Quiet means that its processes neither use a processor nor wait for one: how long a start may take is nowhere said.
+        """
+        quiet_since, used = time.monotonic(), -1.0
+        while self._ready_line() is None:
+            code = self.wait_exit(0)
+            now, pids = time.monotonic(), self.watcher.pids()
+            total = sum(map(processes.processor_time, pids))
+            if total > used or any(processes.ready_threads(pid) for pid in pids):
+                quiet_since, used = now, total
+            if code is not None or self._started_too_long(now):
+                return code
+            quiet = now - quiet_since
+            if quiet > QUIET_SECONDS and quiet > QUIET_SECONDS + self.meter.allowance(quiet_since, now):
+                return code
+            with self.written.came:
+                self.written.came.wait(0.05)
+        return None
+
+    def _started_too_long(self, now: float) -> bool:
+        took = now - self.started
+        return took > START_SECONDS and (took > MOST_START_SECONDS or took > START_SECONDS + self.meter.allowance(self.started, now))
+
+    def _ready_line(self) -> re.Match[str] | None:
+        for line in self.lines:
+            match = None if line.error else READY.match(line.text)
+            if match:
+                if self.ready_at is None:
+                    self.ready_at = line.t
+                    self.log.add("ready", cluster=self.number, pid=self.pid, t=line.t, text=line.text)
+                return match
+        return None
+
+    # ----- signals
+
+    def signal(self, number: Signals) -> float:
+        """Send a signal to the master; returns the moment."""
+        return self._send(number, self.pid, "master", lambda: pidfd_send_signal(self.watcher.seen[self.pid].handle, number))
+
+    def signal_group(self, number: Signals) -> float:
+        """Send a signal to the whole process group, as a terminal's Ctrl+C does."""
+        return self._send(number, self.pid, "group", lambda: os.killpg(self.pid, number))
+
+    def signal_worker(self, slot: int, number: Signals) -> float:
+        pid = worker_search.pid_of(self, slot)
+        seen = self.watcher.seen.get(pid)
+        if seen is None:
+            self.watcher.scan()
+            seen = self.watcher.seen.get(pid)
+        if seen is None or (seen.gone is not None and number != SIGCONT):
+            raise CheckFailed(f"worker {slot} answered with pid {pid}, but there is no such process below the master",
+                              expected="the workers are the master's direct children; `pid` is the worker's own")
+        if number == SIGCONT and not processes.alive(pid):
+            return time.monotonic()
+        if number == SIGSTOP:
+            time.sleep(max(0.0, seen.first + CHILD_AGE - time.monotonic()))
+        handle = seen.handle
+        moment = self._send(number, pid, f"worker {slot}", lambda: pidfd_send_signal(handle, number))
+        if number == SIGSTOP:
+            await_true(lambda: processes.stopped(pid), 5, f"worker {slot} did not stop")
+        return moment
+
+    def _send(self, number: Signals, pid: int, whom: str, action: Callable[[], None]) -> float:
+        moment = time.monotonic()
+        self.log.add("signal", cluster=self.number, pid=pid, t=moment, text=number.name, data={"to": whom})
+        try:
+            if self.exit_code is not None:
+                raise ProcessLookupError
+            action()
+        except ProcessLookupError:
+            raise CheckFailed(f"the {whom} was gone before it was sent {number.name}" + self.said()) from None
+        return moment
+
+    def settle(self, path: str) -> None:
+        """Wait until all requests to the path are surely read: the journal says so, or a while has passed."""
+        start = time.monotonic()
+        exchanges = sum(event.kind == "request" and event.path == path and event.cluster == self.number
+                        for event in self.log.all())
+        needle = f'"{path}"'
+        while time.monotonic() < start + 0.3:
+            if self._journalled(needle) >= exchanges:
+                return
+            time.sleep(0.01)
+        time.sleep(min(0.3, self.meter.allowance(start, time.monotonic())))
+
+    def _journalled(self, needle: str) -> int:
+        return sum('"request"' in line and needle in line for line in text_of(self.journal).splitlines())
+
+    # ----- its end
+
+    def tear_down(self) -> list[str]:
+        try:
+            return super().tear_down()
+        finally:
+            self.client.close()
+
+    def expect_within(self, bound: float, start: float, end: float, what: str, due: float | None = None) -> None:
+        expect_within(self.meter, bound, start, end, what, due)
+
+    def refuse_late(self, bound: float, start: float, what: str, due: float | None = None) -> NoReturn:
+        refuse_late(self.meter, bound, start, what, due)
+
+    def doubt_supervisor(self) -> None:
+        """After a wait: a master that has ended is not blamed for a supervisor that is slow to tell how."""
+        if self.exit_code is None and not self.watcher.wait_gone([self.pid], 0):
+            raise Inconclusive("the master has ended, but its cluster supervisor has not told its exit code")
+
+    def expect_exit(self, code: int, since: float, within: float, *, explained: bool = False) -> float:
+        """The master ends with that code, no later than `within` seconds after the moment `since`; returns when.
+
+        `explained`: the check itself knows a likelier cause than those of ends in general.
+        """
+        seen = self.wait_exit(since + within * 1.5 + 3 - time.monotonic())
+        self.doubt_supervisor()
+        at = self.watcher.gone_at(self.pid)
+        if seen is None or at is None:
+            self.refuse_late(within, since, "the end of the master (still there)")
+        try:
+            self.expect_within(within, since, at, "the end of the master")
+        except BoundBroken as late:
+            if (code, seen) == (0, 1) and not explained:
+                late.likely = ("the drain does not complete: until the timeout something is waited for that never comes, for instance "
+                               "that a count reaches 0")
+            raise
+        if seen != code:
+            how = f"was ended by {Signals(-seen).name}" if seen < 0 else f"ended with exit code {seen}"
+            raise CheckFailed(f"the master {how}" + self.said(), expected=f"exit code {code}", likely="" if explained else WRONG_EXITS.get((code, seen), ""))
+        return at
+
+    def expect_nothing_left(self, since: float, within: float) -> None:
+        """All processes are gone `within` seconds after `since`, nobody listens, no file is left."""
+        self.expect_processes_gone(since, within)
+        last = max((one.gone or since for one in self.watcher.seen.values()), default=since)
+        self.expect_within(within, since, last, "the end of the last process")
+        self.expect_no_trace()
+
+    def expect_processes_gone(self, since: float, within: float) -> None:
+        """No process of the cluster is there any more, wherever it has gone to."""
+        self.watcher.scan()
+        self.watcher.wait_gone(list(self.watcher.seen), since + within * 1.5 + 2 - time.monotonic())
+        left = [pid for pid in self.watcher.below() if processes.alive(pid)]
+        if left:
+            self.refuse_late(within, since, f"no process may be left, but there is {processes.describe(left)}")
+
+    def expect_no_trace(self) -> None:
+        """No file is left. (A socket cannot listen without a process, and those are gone.)"""
+        files = [str(path.relative_to(self.folder)) for folder in (self.cwd, self.tmp) for path in folder.rglob("*")]
+        if files:
+            raise CheckFailed(f"files left behind: {', '.join(files)}", expected="no file left after the end")

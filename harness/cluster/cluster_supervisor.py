@@ -1,0 +1,126 @@
+"""The cluster supervisor: a process that starts one program, tells of its end, and lets nothing of it get away.
+
+It is a *subreaper*: processes of the cluster whose parent dies become its children, whatever they do to their session, their
+environment or their standard streams. So the cluster is exactly what descends from its supervisor.
+It speaks with the check over one connection. When that is closed, by the check or because the check's process has died, the
+supervisor kills what is left and ends.
+"""
+from __future__ import annotations
+
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+from harness.system import processes
+from harness.system.files import remove
+
+LOOK_MS = 100
+"""Between two looks for orphans to collect."""
+KILLING_SECONDS = 10.0
+"""A process that the kernel holds cannot be killed; after this time it is left to itself."""
+LONGEST_REQUEST = 16 * 1024 * 1024
+
+
+def supervise(connection: socket.socket) -> None:
+    """The whole life of a cluster supervisor."""
+    os.setsid()
+    processes.adopt_orphans()
+    request, (output, error) = receive(connection)
+    try:
+        master = start(request, output, error)
+    except OSError as why:
+        tell(connection, error=why.errno, text=why.strerror)
+        return
+    os.close(output)
+    os.close(error)
+    tell(connection, pid=master, supervisor=os.getpid())
+    status = watch(connection, master)
+    code = end_all(master)
+    if status is None:
+        tell(connection, status=code)
+    if not tell(connection, ended=True):
+        remove(Path(request["folder"]))
+
+
+def receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    """The request, one line of JSON, and with its first bytes the descriptors for the program's output."""
+    data, descriptors, _, _ = socket.recv_fds(connection, 65536, 2)
+    for descriptor in descriptors:  # the program gets its copies as 1 and 2, and no others
+        os.set_inheritable(descriptor, False)
+    while not data.endswith(b"\n") and len(data) < LONGEST_REQUEST and (more := connection.recv(65536)):
+        data += more
+    return json.loads(data), descriptors
+
+
+def tell(connection: socket.socket, **message: Any) -> bool:
+    """False if nobody is there any more to be told."""
+    try:
+        connection.sendall(json.dumps(message).encode() + b"\n")
+    except OSError:
+        return False
+    return True
+
+
+def start(request: dict[str, Any], output: int, error: int) -> int:
+    """The program in a session of its own; returns its pid."""
+    limit_files(request["largest_file"])
+    os.chdir(request["cwd"])
+    streams = [(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0), (os.POSIX_SPAWN_DUP2, output, 1), (os.POSIX_SPAWN_DUP2, error, 2)]
+    words = request["words"]
+    return os.posix_spawn(words[0], words, request["environment"], file_actions=streams, setsid=True,
+                          setsigdef=[signal.SIGPIPE, signal.SIGXFSZ])
+
+
+def limit_files(most: int) -> None:
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+
+def watch(connection: socket.socket, master: int) -> int | None:
+    """Until the connection is closed: tell how the master ends, collect orphans. The master itself stays uncollected, so that its
+    number is not used again."""
+    handle = os.pidfd_open(master)
+    poll = select.poll()
+    for one in (connection.fileno(), handle):
+        poll.register(one, select.POLLIN)
+    status: int | None = None
+    while True:
+        ready = {number for number, _ in poll.poll(LOOK_MS)}
+        if handle in ready:
+            poll.unregister(handle)
+            status = status_of(master)
+            tell(connection, status=status)
+        for pid in processes.children(os.getpid()):
+            if pid != master:
+                processes.reap(pid)
+        if connection.fileno() in ready:
+            return status
+
+
+def status_of(master: int) -> int:
+    """How it has ended: its exit code, or the number of the signal, negative. It stays to be collected."""
+    ended = os.waitid(os.P_PID, master, os.WEXITED | os.WNOWAIT)
+    assert ended is not None
+    return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+
+
+def end_all(master: int) -> int | None:
+    """Kill everything that descends from this process, and collect it; returns the status of the master."""
+    status: int | None = None
+    deadline = time.monotonic() + KILLING_SECONDS
+    while (left := processes.descendants(os.getpid())) and time.monotonic() < deadline:
+        processes.kill_all(left)
+        try:
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                status = os.waitstatus_to_exitcode(ended[1]) if ended[0] == master else status
+        except ChildProcessError:
+            pass
+        time.sleep(0.002)
+    return status

@@ -1,0 +1,120 @@
+"""One run of the harness: its folder for temporary files, its token, its supervisor, and what its processes share."""
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import uuid
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, cast
+
+from harness.cluster.limits import ENOUGH_ROOM
+from harness.judging.verdict import Result
+from harness.system.files import remove, write_whole
+from harness.system.places import ROOT
+from harness.system.processes import RUN_MARKER
+
+SUPERVISOR_SECONDS = 20.0
+FOLDER, DISK = "CLUSTER_HARNESS_FOLDER", "CLUSTER_HARNESS_DISK"
+TIMELINES = "timelines"
+MEMORY = Path("/dev/shm")
+
+
+class Run:
+    """The view that any process of the run has: the one that leads it, and those that run checks."""
+
+    def __init__(self, folder: Path, disk: Path, token: str) -> None:
+        """`folder` is for everything but programs, which may only be executed from `disk`."""
+        self.folder, self.disk, self.token = folder, disk, token
+
+    @staticmethod
+    def of_environment() -> Run:
+        return Run(Path(os.environ[FOLDER]), Path(os.environ[DISK]), os.environ[RUN_MARKER])
+
+    @property
+    def address(self) -> str:
+        """Where the run supervisor waits for programs to start: a name that is no file, so that it may be as long as it likes."""
+        return f"\0cluster-harness-{self.token}"
+
+    def _file(self, check: str) -> Path:
+        return self.folder / "results" / hashlib.sha1(check.encode()).hexdigest()
+
+    def put_result(self, check: str, result: Result) -> None:
+        with suppress(OSError):  # a full disk
+            write_whole(self._file(check), json.dumps(result))
+
+    def result(self, check: str) -> Result | None:
+        """The result of a check that has ended; None if there is none, as on a full disk."""
+        try:
+            return cast(Result, json.loads(self._file(check).read_text()))
+        except FileNotFoundError:
+            return None
+
+    def _timeline(self, check: str) -> Path:
+        return self.folder / TIMELINES / f"{self._file(check).name}.json"
+
+    @property
+    def keeps_timelines(self) -> bool:
+        return (self.folder / TIMELINES).exists()
+
+    def put_timeline(self, check: str, timeline: dict[str, Any]) -> None:
+        """Keep a check's picture for the process that writes the report."""
+        with suppress(OSError):
+            self._timeline(check).write_text(json.dumps(timeline))
+
+    def timeline(self, check: str) -> dict[str, Any] | None:
+        """None if the check did not come so far, or the disk was full."""
+        try:
+            return cast(dict[str, Any], json.loads(self._timeline(check).read_text()))
+        except (FileNotFoundError, ValueError):
+            return None
+
+
+class LeadingRun(Run):
+    """The run as its first process has it."""
+
+    def __init__(self, keep_timelines: bool = False) -> None:
+        folder, disk = (Path(tempfile.mkdtemp(prefix="cluster-harness-", dir=where)) for where in (in_memory(), None))
+        super().__init__(folder, disk, uuid.uuid4().hex)
+        for name in ("results", "clusters", *([TIMELINES] if keep_timelines else [])):
+            (self.folder / name).mkdir()
+        clean = {key: value for key, value in os.environ.items() if key != RUN_MARKER} | {"PYTHONPATH": str(ROOT)}
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(self.address)
+            listener.listen(64)
+            self._supervisor = subprocess.Popen(
+                [sys.executable, "-P", "-m", "harness.cluster.run_supervisor", str(listener.fileno()), self.token,
+                 str(self.folder), str(self.disk)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True,
+                env=clean, pass_fds=(listener.fileno(),))
+        os.environ.update({FOLDER: str(self.folder), DISK: str(self.disk), RUN_MARKER: self.token})
+
+    def leave(self) -> None:
+        """In a child that was forked: the run supervisor does not wait for its end."""
+        assert self._supervisor.stdin is not None
+        os.close(self._supervisor.stdin.fileno())
+
+    def end(self) -> None:
+        """Let the run supervisor clear up, and wait for it."""
+        assert self._supervisor.stdin is not None
+        self._supervisor.stdin.close()
+        try:
+            self._supervisor.wait(SUPERVISOR_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._supervisor.kill()
+        for folder in (self.folder, self.disk):  # the run supervisor itself may have been killed
+            remove(folder)
+
+
+def in_memory() -> Path | None:
+    """A file system in memory, if there is one: a disk that stalls would hold up the program that writes its journal."""
+    try:
+        found = os.statvfs(MEMORY)
+    except OSError:
+        return None
+    free = found.f_bavail * found.f_frsize
+    return MEMORY if os.access(MEMORY, os.W_OK | os.X_OK) and free >= ENOUGH_ROOM else None

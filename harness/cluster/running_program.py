@@ -1,0 +1,118 @@
+"""One program that runs: started below a supervisor, watched, its output read, and ended with all that it leaves."""
+from __future__ import annotations
+
+import os
+import time
+
+from harness.cluster import limits
+from harness.cluster.output import Output
+from harness.cluster.program import Program
+from harness.cluster.run import Run
+from harness.cluster.supervised_program import SupervisedProgram
+from harness.cluster.watcher import Watcher
+from harness.judging.delay_meter import DelayMeter
+from harness.judging.events import EventLog, Line, shortened
+from harness.judging.exercise import Exercise
+from harness.system import processes
+from harness.system.files import remove
+
+LONGEST_SHOWN = 500
+"""Characters of a line of output in a message."""
+ENDING_SECONDS = 12.0
+"""Longer than a cluster supervisor tries."""
+
+
+class RunningProgram:
+    """A program below a cluster supervisor, in a session and a folder of its own."""
+
+    def __init__(self, program: Program, exercise: Exercise, run: Run, log: EventLog, number: int,
+                 settings: dict[str, str], prefix: list[str]) -> None:
+        self.exercise, self.run, self.log, self.number, self.settings = exercise, run, log, number, settings
+        self.folder = run.folder / "clusters" / f"{os.getpid()}-{number}-{time.monotonic_ns()}"
+        self.cwd, self.tmp, self.journal = self.folder / "cwd", self.folder / "tmp", self.folder / "journal.jsonl"
+        for folder in (self.cwd, self.tmp):
+            folder.mkdir(parents=True)
+        environment = program.environment(exercise) | {"TMPDIR": str(self.tmp), "JOURNAL": str(self.journal), **settings}
+        self.started = time.monotonic()
+        self.supervised = SupervisedProgram(run.address, prefix + program.words, environment, self.folder, self.cwd)
+        self.pid = self.supervised.pid
+        self.excess = ""
+        """What the program did beyond all limits."""
+        self.disk_was_full = False
+        self.exit_code: int | None = None
+        self.written = Output(log, number)
+        self.watcher = Watcher(self.pid, self.supervised.supervisor, log, number, self._look)
+        self.meter = DelayMeter(self.watcher.pids)
+        log.add("note", t=self.started, cluster=number, pid=self.pid, text="start",
+                data={"settings": settings, "program": " ".join([*prefix, program.shown])})
+        self.written.read(self.supervised.output, error=False)
+        self.written.read(self.supervised.error, error=True)
+        self.watcher.start()
+        self.meter.start()
+
+    @property
+    def lines(self) -> list[Line]:
+        """What the program wrote so far."""
+        return self.written.lines()
+
+    def _look(self, count: int) -> None:
+        """Once in a while, with the number of its processes: end it if it goes beyond the limits."""
+        self.disk_was_full = self.disk_was_full or limits.nearly_full(self.run.folder)
+        if self.excess:
+            return
+        self.excess = (limits.too_many_processes(count) or limits.too_much_output(self.written.size)
+                       or limits.too_much_stored(self.folder) or self.supervised.harmed())
+        if self.excess:
+            self.log.add("note", cluster=self.number, text=self.excess)
+            self.supervised.end()
+
+    # ----- what it writes
+
+    def said(self) -> str:
+        """What the program wrote, for a message."""
+        shown = [shortened(line.text, LONGEST_SHOWN) for line in self.lines[-8:]]
+        if not shown:
+            return "; it wrote nothing"
+        return "; the last that it wrote:\n" + "\n".join(f"    {text}" for text in shown)
+
+    def output(self, *, error: bool = False) -> list[str]:
+        return [line.text for line in self.whole_lines() if line.error == error]
+
+    def whole_lines(self) -> list[Line]:
+        """The lines so far; all of them if the program has ended."""
+        if not processes.alive(self.pid):
+            self.written.join(1)
+        return self.lines
+
+    # ----- its end
+
+    def wait_exit(self, patience: float) -> int | None:
+        """The exit code as a shell counts it, but negative for a signal; None if it has not ended in time."""
+        if self.watcher.wait_gone([self.pid], patience):
+            return None
+        self.exit_code = self.supervised.wait(5)
+        return self.exit_code
+
+    def tear_down(self) -> list[str]:
+        """End whatever is still there, and say what the program had left behind after its own end."""
+        ended = not processes.alive(self.pid)
+        found: list[str] = []
+        self.watcher.scan()
+        if ended:
+            began = time.monotonic()
+            left = self.watcher.wait_gone(self.watcher.pids(), 1.0)
+            if left:
+                left = self.watcher.wait_gone(left, min(5.0, self.meter.allowance(began, began + 1.0)))
+            left += [pid for pid in self.watcher.below() if processes.alive(pid) and pid not in left]
+            found = [f"left behind after the master's end: {processes.describe(left)}"] if left else []
+        self.supervised.end()
+        if not self.supervised.wait_over(ENDING_SECONDS):
+            found.append(f"the kernel does not end {processes.describe(self.watcher.below())}")
+        self.written.join(2)
+        self.meter.stop()
+        self.watcher.stop()
+        self.supervised.close()
+        return found
+
+    def remove_folder(self) -> None:
+        remove(self.folder)

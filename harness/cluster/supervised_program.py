@@ -1,0 +1,110 @@
+"""A program that was started by a cluster supervisor, as the check sees it: its pid, how it ended, and the way to end it."""
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+
+from harness.cluster.limits import largest_file
+from harness.judging.verdict import CheckFailed, Inconclusive
+from harness.system import processes
+
+START_SECONDS = 20.0
+MACHINES = (errno.EAGAIN, errno.ENOMEM, errno.ENOSPC, errno.EMFILE, errno.ENFILE)
+"""Errors of a start that say nothing about the program."""
+
+
+class SupervisedProgram:
+    def __init__(self, address: str, words: list[str], environment: dict[str, str], folder: Path, cwd: Path) -> None:
+        self.status: int | None = None
+        """The exit code, negative for a signal; None while it runs."""
+        self.fault = ""
+        """What went wrong in the cluster supervisor itself."""
+        self.over = self._ended = False
+        self._told = threading.Condition()
+        self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._connection.settimeout(START_SECONDS)
+        request = {"words": words, "environment": environment, "folder": str(folder), "cwd": str(cwd), "largest_file": largest_file(folder)}
+        self._messages = self._connection.makefile("r", encoding="ascii")
+        try:
+            self._connection.connect(address)
+            self.output, self.error = self._ask(json.dumps(request).encode() + b"\n")
+            answer = json.loads(self._messages.readline() or "{}")
+        except OSError as why:
+            raise Inconclusive(f"the run supervisor, which starts the programs, does not answer: {why}") from None
+        if "pid" not in answer:
+            self._refuse(words[0], answer)
+        self.pid, self.supervisor = int(answer["pid"]), int(answer["supervisor"])
+        self._connection.settimeout(None)
+        threading.Thread(target=self._listen, daemon=True, name="supervised").start()
+
+    def _ask(self, request: bytes) -> tuple[int, int]:
+        """Send the request with the writing ends of two pipes; returns the reading ends."""
+        (output, output_end), (error, error_end) = os.pipe(), os.pipe()
+        try:
+            sent = socket.send_fds(self._connection, [request], [output_end, error_end])
+            if sent < len(request):
+                self._connection.sendall(request[sent:])
+        finally:
+            os.close(output_end)
+            os.close(error_end)
+        return output, error
+
+    def _refuse(self, name: str, answer: dict[str, Any]) -> None:
+        for one in (self.output, self.error):
+            os.close(one)
+        self._connection.close()
+        if "error" not in answer or answer["error"] in MACHINES:
+            raise Inconclusive(f"the program could not be started: {answer.get('text') or answer.get('fault', 'its cluster supervisor is gone')}")
+        raise CheckFailed(f"{name} cannot be started: {answer['text']}", expected="a program that can be started",
+                          likely="it is not executable, or a script without a first line that names its interpreter")
+
+    def _listen(self) -> None:
+        try:
+            for line in self._messages:
+                with self._told:
+                    message = json.loads(line)
+                    self.status = message.get("status", self.status)
+                    self.fault = message.get("fault", self.fault)
+                    self._ended = self._ended or "ended" in message
+                    self._told.notify_all()
+        except (OSError, ValueError):
+            pass
+        with self._told:
+            self.over = True
+            self._told.notify_all()
+
+    def harmed(self) -> str:
+        """What has been done to the cluster supervisor, in a session of its own: nobody but the program does that.
+
+        (A kernel out of memory could. It takes the largest process, and a cluster supervisor is among the smallest.)
+        """
+        if self.over:
+            return "" if self._ended or self.fault else "the program killed its parent"
+        return "the program stopped its parent" if processes.state(self.supervisor) == "T" else ""
+
+    def wait(self, patience: float) -> int | None:
+        with self._told:
+            self._told.wait_for(lambda: self.status is not None or self.over, patience)
+            return self.status
+
+    def end(self) -> None:
+        """Let the cluster supervisor kill everything that is left, even if the program has stopped it; not waited for."""
+        try:
+            if not self.over:  # afterwards its number may be somebody else's
+                os.kill(self.supervisor, signal.SIGCONT)
+            self._connection.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def wait_over(self, patience: float) -> bool:
+        with self._told:
+            return self._told.wait_for(lambda: self.over, patience)
+
+    def close(self) -> None:
+        self._connection.close()

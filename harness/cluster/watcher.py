@@ -1,0 +1,125 @@
+"""Watches the processes of one cluster: which there are, since when, and when each has ended."""
+from __future__ import annotations
+
+import os
+import select
+import threading
+import time
+from dataclasses import dataclass
+from typing import Callable
+
+from harness.cluster.limits import MOST_PROCESSES
+from harness.judging.events import EventLog
+from harness.system import processes
+
+SCAN_SECONDS = 0.04
+SCAN_MOST = 0.25
+"""Seconds between two looks at a program with very many threads: nothing goes unseen for longer."""
+
+
+@dataclass
+class Seen:
+    """A process of the cluster. The descriptor refers to just this process even if its number is used again."""
+
+    pid: int
+    born: float
+    first: float
+    handle: int
+    last: float = 0.0
+    gone: float | None = None
+
+
+class Watcher(threading.Thread):
+    """Looks at the process tree again and again, and is told by the kernel at once when one of them ends."""
+
+    def __init__(self, master: int, supervisor: int, log: EventLog, cluster: int, look: Callable[[int], None]) -> None:
+        """`look` is called at each scan with the number of processes."""
+        super().__init__(daemon=True, name="watcher")
+        self.master, self.supervisor, self.log, self.cluster = master, supervisor, log, cluster
+        self._look = look
+        self.seen: dict[int, Seen] = {}
+        self.changed = threading.Condition()
+        self._poll = select.poll()
+        self._guard = threading.RLock()
+        self._ending = False
+        self._note(master)
+
+    def _note(self, pid: int) -> None:
+        with self._guard:
+            known = self.seen.get(pid)
+            if known is not None and known.gone is None:
+                known.last = time.monotonic()
+                return
+            try:
+                handle = os.pidfd_open(pid)
+            except OSError:
+                return
+            now = time.monotonic()
+            self.seen[pid] = Seen(pid, processes.born(pid) or now, now, handle, now)
+            self._poll.register(handle, select.POLLIN)
+        self.log.add("child" if pid != self.master else "spawn", pid=pid, cluster=self.cluster, t=now)
+
+    def scan(self) -> None:
+        """Look at the tree now: everything below the cluster supervisor. Beyond the bound there is no point in knowing each process."""
+        found = [pid for pid in self.below() if processes.alive(pid)]
+        for pid in found[:MOST_PROCESSES]:
+            self._note(pid)
+        self._look(len(found))
+
+    def below(self) -> list[int]:
+        """What descends from the cluster supervisor; should that be gone, what was seen and descends from it."""
+        return processes.descendants(self.supervisor) or [one for pid in self.pids() for one in (pid, *processes.descendants(pid))]
+
+    def living(self) -> list[Seen]:
+        with self._guard:
+            return [one for one in self.seen.values() if one.gone is None]
+
+    def pids(self) -> list[int]:
+        return [one.pid for one in self.living()]
+
+    def run(self) -> None:
+        next_scan = 0.0
+        while not self._ending:
+            if (began := time.monotonic()) >= next_scan:
+                used = time.thread_time()
+                self.scan()
+                next_scan = began + min(SCAN_MOST, max(SCAN_SECONDS, (time.thread_time() - used) / processes.LOOK_SHARE))
+            ended = {number for number, _ in self._poll.poll(SCAN_SECONDS * 1000)}
+            now = time.monotonic()
+            for one in self.living():
+                if one.handle in ended:
+                    self._poll.unregister(one.handle)
+                    one.gone = now
+                    self.log.add("death", pid=one.pid, cluster=self.cluster, t=now)
+            if ended:
+                with self.changed:
+                    self.changed.notify_all()
+
+    def wait_gone(self, pids: list[int], patience: float) -> list[int]:
+        """Wait until these have ended; those still there when patience ends are returned. One that no look has found yet is looked for now."""
+        deadline = time.monotonic() + patience
+        for pid in pids:
+            if pid not in self.seen and processes.alive(pid):
+                self._note(pid)
+        with self.changed:
+            while True:
+                left = [pid for pid in pids if pid in self.seen and self.seen[pid].gone is None]
+                remaining = deadline - time.monotonic()
+                if not left or remaining <= 0:
+                    return left
+                self.changed.wait(min(remaining, 0.1))
+
+    def gone_at(self, pid: int) -> float | None:
+        return self.seen[pid].gone if pid in self.seen else None
+
+    def newcomers(self, since: float) -> list[Seen]:
+        """Processes started and first seen after that moment that lived long enough to be seen at least twice."""
+        with self._guard:
+            return [one for one in self.seen.values()
+                    if min(one.first, one.born + processes.BIRTH_TICK) > since and one.last - one.first > SCAN_SECONDS / 2]
+
+    def stop(self) -> None:
+        self._ending = True
+        self.join(1)
+        for one in self.seen.values():
+            os.close(one.handle)

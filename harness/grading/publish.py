@@ -1,0 +1,36 @@
+"""What a grading leaves behind for reading: the page with the pictures, and the same as a trace."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Callable
+
+from harness.judging.checklist import Checklist
+from harness.judging.report import as_json
+from harness.picture import report_page
+from harness.telling import perfetto_trace
+
+PAGE, TRACE = "index.html", "trace.json"
+
+
+def publish(folder: Path, checklist: Checklist, program: str, seconds: float,
+            timeline: Callable[[str], dict[str, Any] | None]) -> str:
+    """Write both; returns the line that says where they are, or why not."""
+    found = as_json(checklist, program, seconds)
+    found["part"] = not checklist.whole
+    records = {id_: record for item in checklist.items for id_, record in item.records.items()}
+    for group in (*found["items"], found["common"]):
+        for check in group["checks"]:
+            record = records.get(check["id"])
+            check["done"], check["notes"], check["trace"] = (record.done, record.notes, record.trace) if record else ([], [], "")
+            check["timeline"] = timeline(check["id"])
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        perfetto_trace.write(folder / TRACE, found)
+        (folder / PAGE).unlink(missing_ok=True)  # an old one would be taken for this grading's
+        report_page.write(folder / PAGE, found)
+    except report_page.NoLibrary as why:
+        return f"No pictures were written: {why}"
+    except Exception as fault:  # the verdict stands without a report
+        return f"No report was written: {type(fault).__name__}: {fault}"
+    page = (folder / PAGE).resolve()
+    return f"What happened in each check, as pictures: {page.relative_to(Path.cwd()) if page.is_relative_to(Path.cwd()) else page}"

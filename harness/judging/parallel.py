@@ -1,0 +1,123 @@
+"""Runs checks side by side: in children of the leading process, forked when all is loaded, since to start as many Pythons takes longer
+than most checks.
+
+A child is told the number of a check, runs it and sends pytest's reports of it. Checks are dealt in their order, to whoever is free: each
+when those that it builds on have ended, and heavy ones one at a time.
+"""
+from __future__ import annotations
+
+import os
+import signal
+import traceback
+from contextlib import suppress
+from multiprocessing.connection import Connection, Pipe, wait
+from typing import Any, Callable, Mapping
+
+import pytest
+from _pytest.runner import runtestprotocol
+
+from harness.system import processes
+
+
+class Child:
+    def __init__(self, session: pytest.Session, forked: Callable[[], None]) -> None:
+        leader = os.getpid()
+        self.pipe, end = Pipe()
+        self.item: pytest.Function | None = None
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                processes.end_with(leader)
+                signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C goes to all; the leading process ends the others
+                forked()
+                serve(session, end)
+            except BaseException:
+                end.send(traceback.format_exc())
+            finally:
+                os._exit(1)
+        end.close()
+
+    def reap(self) -> str:
+        """Kill it if it still runs; how it has ended."""
+        self.pipe.close()
+        processes.kill(self.pid)
+        code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return f"exit code {code}" if code >= 0 else f"signal {-code}"
+
+
+def serve(session: pytest.Session, pipe: Connection) -> None:
+    """Until the leading process kills this one."""
+    while True:
+        reports = runtestprotocol(session.items[pipe.recv()], log=False, nextitem=None)
+        pipe.send([session.config.hook.pytest_report_to_serializable(config=session.config, report=report) for report in reports])
+
+
+class ParallelChecks:
+    """`needs` has for each check those that it builds on; `forked` is called in each child first."""
+
+    def __init__(self, session: pytest.Session, count: int, needs: Mapping[pytest.Function, list[pytest.Function]],
+                 heavy: set[pytest.Function], forked: Callable[[], None]) -> None:
+        self.session, self.needs, self.heavy, self.forked = session, needs, heavy, forked
+        self.waiting = list(needs)
+        self.ended: list[pytest.Function] = []
+        self.children = [Child(session, forked) for _ in range(min(count, len(self.waiting)))]
+
+    def run(self) -> None:
+        try:
+            while self.waiting or any(child.item for child in self.children):
+                self.deal()
+                ready = wait([child.pipe for child in self.children if child.item])
+                for child in [one for one in self.children if one.pipe in ready]:
+                    self.take(child)
+                if self.session.shouldstop:
+                    raise self.session.Interrupted(self.session.shouldstop)
+                if self.session.shouldfail:
+                    raise self.session.Failed(self.session.shouldfail)
+        finally:
+            for child in self.children:
+                processes.kill(child.pid)
+            for child in self.children:
+                child.reap()
+
+    def deal(self) -> None:
+        for child in self.children:
+            item = self.next() if child.item is None else None
+            if item is not None:
+                self.waiting.remove(item)
+                child.item = item
+                item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+                with suppress(OSError):  # if it is dead, that shows when its answer is awaited
+                    child.pipe.send(self.session.items.index(item))
+
+    def next(self) -> pytest.Function | None:
+        busy = any(child.item and child.item in self.heavy for child in self.children)
+        free = (item for item in self.waiting if not (busy and item in self.heavy) and all(need in self.ended for need in self.needs[item]))
+        return next(free, None)
+
+    def take(self, child: Child) -> None:
+        """What a child has to say; one that has died is replaced."""
+        item = child.item
+        assert item is not None
+        child.item = None
+        self.ended.append(item)
+        try:
+            sent: list[dict[str, Any]] | str = child.pipe.recv()
+        except (EOFError, OSError):
+            sent = "the process that ran this check has ended"
+        if isinstance(sent, str):
+            self.children.remove(child)
+            reports = [pytest.TestReport(item.nodeid, item.location, {}, "failed", f"{sent}: {child.reap()}", "call")]
+            self.replace()
+        else:
+            reports = [self.session.config.hook.pytest_report_from_serializable(config=self.session.config, data=data) for data in sent]
+        for report in reports:
+            item.ihook.pytest_runtest_logreport(report=report)
+        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+
+    def replace(self) -> None:
+        """A machine that is full has to do with those that are left, if there are any."""
+        try:
+            self.children += [Child(self.session, self.forked)] if self.waiting else []
+        except OSError:
+            if not self.children:
+                raise

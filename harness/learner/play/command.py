@@ -1,0 +1,121 @@
+"""Starts a program, says what can be tried with it, and shows what it does, live, in the browser.
+
+Usage: play.py N [--solution]      (make ex1-play, settings as for make ex1-run; the page can also send signals and requests)
+Ctrl+C ends the program as a terminal's Ctrl+C would, a second one kills it. Exit code 0, or 1 if the program did not become ready.
+"""
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import re
+import sys
+import threading
+import time
+from signal import SIGINT, SIGKILL
+
+from harness.cluster.cluster import Cluster
+from harness.cluster.fixture import Fixture
+from harness.cluster.program import COMMON_VARIABLES, NoProgram, Program
+from harness.cluster.run import LeadingRun
+from harness.judging.events import Line
+from harness.judging.exercise import Exercise
+from harness.judging.verdict import CheckFailed, Inconclusive
+from harness.learner.play.page_server import PlayServer
+from harness.learner.play.session import Session
+from harness.picture.report_page import NoLibrary, filled
+from harness.system.places import ROOT
+
+BY_HAND = re.compile(r"^## Try it by hand\n.*?^```sh\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make exN-play", description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("number", type=int, choices=range(1, 6), help="of the exercise")
+    parser.add_argument("--solution", action="store_true", help="the solution instead of the starter")
+    return parser.parse_args()
+
+
+def exercise_of(number: int) -> Exercise:
+    module = next((ROOT / "harness").glob(f"test_ex{number}_*.py")).stem
+    found: Exercise = importlib.import_module(f"harness.{module}").EXERCISE
+    return found
+
+
+def settings_of(exercise: Exercise) -> dict[str, str]:
+    """Those in the environment, as for the program itself; its journal is ours."""
+    return {name: os.environ[name] for name in (*COMMON_VARIABLES, *exercise.variables, *exercise.real)
+            if name in os.environ and name != "JOURNAL"}
+
+
+def advice(exercise: Exercise, url: str, address: str) -> str:
+    found = BY_HAND.search((ROOT / exercise.folder / "README.md").read_text(encoding="utf-8"))
+    lines = found.group(1).replace("http://127.0.0.1:8000", url).rstrip().splitlines() if found else []
+    return "\n".join(["", "In another terminal:", "", *(f"  {line}" for line in lines), "",
+                      f"In the browser, with buttons: {address}", "Ctrl+C ends it.", ""])
+
+
+LOOKS_EVERY = 0.2
+ENDED = "The program has ended (exit code {}). The page has a button to start it again; Ctrl+C ends the page."
+
+
+def echo(line: Line) -> None:
+    """As if the program had been started here."""
+    print(line.text, file=sys.stderr if line.error else sys.stdout, flush=True)
+
+
+def play(session: Session, server: PlayServer) -> None:
+    """Until Ctrl+C, and until the program has ended then."""
+    threading.Thread(target=server.serve_forever, daemon=True, name="page").start()
+    ended: Cluster | None = None
+    try:
+        while True:
+            time.sleep(LOOKS_EVERY)
+            if session.cluster is not ended and not session.running():
+                ended = session.cluster
+                print(f"\n{ENDED.format(session.exit_code())}\n", flush=True)
+    except KeyboardInterrupt:
+        session.load.end()
+    try:
+        if session.running():
+            session.cluster.signal_group(SIGINT)
+            while session.running():
+                time.sleep(0.05)
+    except KeyboardInterrupt:
+        session.cluster.signal_group(SIGKILL)
+    except CheckFailed:
+        pass  # it had ended by itself
+
+
+def main() -> int:
+    wanted = options()
+    exercise = exercise_of(wanted.number)
+    command = f"build/bin/ex{wanted.number}{'-solution' if wanted.solution else ''}"
+    run = LeadingRun()
+    session: Session | None = None
+    try:
+        page = filled("play.html", {"title": f"Exercise {exercise.number}: {exercise.name}"}, ("style.css", "layout.js", "drawing.js", "timeline.js", "play.js"))
+        fixture = Fixture(exercise, Program.find(command, ROOT, f"Build it first: make ex{wanted.number}"), run, real_time=True)
+        session = Session(fixture, settings_of(exercise), echo)
+        session.start()
+        with PlayServer(session, page) as server:
+            print(advice(exercise, session.cluster.url, server.address), flush=True)
+            play(session, server)
+    except (CheckFailed, Inconclusive, NoProgram, NoLibrary) as why:
+        print(f"error: {why.seen if isinstance(why, CheckFailed) else why}", file=sys.stderr)
+        if not wanted.solution:
+            print(f"The solution can be played with, too: make ex{wanted.number}-play SOLUTION=1", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130  # before it was ready
+    finally:
+        if session is not None:
+            session.end()
+            if session.fixture.clusters and session.cluster.excess:
+                print(f"it was ended here: {session.cluster.excess}", file=sys.stderr)
+        run.end()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

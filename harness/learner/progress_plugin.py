@@ -1,0 +1,14 @@
+"""A pytest plugin: a grading of the learner's own program changes what he has reached."""
+from __future__ import annotations
+
+import pytest
+
+from harness.grading.leader import LEADER
+from harness.learner import progress
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_terminal_summary(config: pytest.Config) -> None:
+    leader = config.stash.get(LEADER, None)
+    if leader is not None and leader.starter:
+        progress.record(leader.checklist)

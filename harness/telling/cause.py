@@ -1,0 +1,71 @@
+"""What was seen may tell more of a failure's cause than the check that failed."""
+from __future__ import annotations
+
+import re
+from signal import SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP, Signals
+
+from harness.judging.events import EventLog
+from harness.judging.evidence import Evidence
+
+CRASHES = (SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP)
+"""A process that dies of these has done it itself: the harness sends none of them."""
+CRASH = "an assertion that does not hold, an exception that nobody catches, or memory that is not its own"
+EXCEPTION = re.compile(r"(master|worker\d+)\[(\d+)\] ended by an exception: (.*)")
+LOST = re.compile(r"connection (closed|reset|refused)|cut in the middle")
+DYING_SECONDS = 0.3
+"""A connection is lost some time before a process that dies is gone, and has written its last line."""
+THROWN_WHERE = ("the text says what was thrown; in gdb `catch throw` shows where (and `set follow-fork-mode child`, "
+                "if it was in a worker)")
+CRASHED_WHERE = ("look at the last lines that it wrote; gdb shows where (`set follow-fork-mode child`, "
+                 "if it was in a worker)")
+NO_HANDLER = "write the handler for it; the exercise's README has the table of all of them"
+
+
+def told_by(evidence: list[Evidence], log: EventLog, endpoints: str, seen: str) -> tuple[str, str]:
+    """The likely cause and a hint, if what happened in the check names one; else nothing.
+
+    `endpoints`: the pattern of requests that are never rightly answered with 404.
+    """
+    for cluster in evidence:
+        if thrown := ended_by_exception(cluster):
+            return thrown, THROWN_WHERE
+        if crash := crashed(cluster):
+            return crash, CRASHED_WHERE
+    if asked := not_there(log, endpoints, seen):
+        return f"nothing is there to answer {asked}", NO_HANDLER
+    return "", ""
+
+
+def connection_lost(seen: str) -> bool:
+    """Whether the verdict speaks of a lost connection, as one of a process that is dying."""
+    return LOST.search(seen) is not None
+
+
+def ended_by_exception(cluster: Evidence) -> str:
+    """What the kit's library writes of an exception that nobody has caught."""
+    for line in cluster.lines:
+        if line.error and (found := EXCEPTION.search(line.text)):
+            name = found[1].replace("master", "the master")
+            return f"{name} (pid {found[2]}) has ended by an exception: {found[3]}"
+    return ""
+
+
+def crashed(cluster: Evidence) -> str:
+    """Who of the cluster has died of itself; empty if nobody is known to."""
+    code = cluster.exit_code
+    if code is not None and -code in CRASHES:
+        return f"the master (pid {cluster.master}) has died of {Signals(-code).name}: {CRASH}"
+    for entry in cluster.journal:
+        if entry.get("event") == "exit" and entry.get("pid") == cluster.master and entry.get("signal") in CRASHES:
+            name = Signals(entry["signal"]).name
+            return f"worker {entry.get('peer')} (pid {entry.get('child')}) has died of {name}: {CRASH}"
+    return ""
+
+
+def not_there(log: EventLog, endpoints: str, seen: str) -> str:
+    """A request to something that the exercise always has, but that got 404, if the verdict is about that."""
+    for event in reversed(log.all()):
+        asked = f"{event.method} {(event.path or '').partition('?')[0]}"
+        if event.kind == "request" and event.status == 404 and f"{event.path}: 404" in seen and re.fullmatch(endpoints, asked):
+            return asked
+    return ""

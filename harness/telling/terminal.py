@@ -1,0 +1,202 @@
+"""What the user sees: the checklist, then each failure with its parts, then the score. A terminal shows it while it fills, too."""
+from __future__ import annotations
+
+import re
+import sys
+import textwrap
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.text import Text
+
+from harness.judging.checklist import COMMON, Checklist, Item
+from harness.judging.verdict import Record
+from harness.telling.live_checklist import LiveChecklist
+from harness.telling.story import STEP_TOLD
+from harness.telling.styles import STYLES, WORDS, heading, title
+
+PASTE = "      to paste in bash; the times are those of the grading"
+
+
+class Display:
+    def __init__(self, checklist: Checklist, program: str, starter: bool) -> None:
+        self.checklist, self.program, self.starter = checklist, program, starter
+        self.console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+        self.live: Live | None = None
+        self.picture = LiveChecklist(checklist)
+        self.printed = 0
+        self.told: dict[tuple[str, ...], str] = {}
+        """Title of the first failure of its likeness."""
+        self.explained = False
+        """Whether it was said what the lines of a failure are for."""
+
+    def begin(self) -> None:
+        number, name = self.checklist.exercise.number, self.checklist.exercise.name
+        self.console.print(f"\nExercise {number}: {escape(name)}, grading [bold]{escape(self.program)}[/bold]")
+        if sys.stdout.isatty() and not self.console.is_dumb_terminal:
+            self.live = Live(get_renderable=lambda: self.picture.draw(self.console.height), console=self.console,
+                             refresh_per_second=8, transient=True)
+            self.live.start()
+
+    def start(self, id_: str) -> None:
+        self.picture.start(id_)
+
+    def update(self, item: Item, record: Record) -> None:
+        self.picture.end(record)
+        if self.live is None:
+            self.print_complete()
+
+    def print_complete(self) -> None:
+        """Print the items that are complete and not yet printed, in their order."""
+        while self.printed < len(self.checklist.items) and self.checklist.items[self.printed].result is not None:
+            self.print_item(self.checklist.items[self.printed])
+            self.printed += 1
+
+    def print_item(self, item: Item) -> None:
+        out = self.console
+        records = in_order(item)
+        reasons = {self.because(item, record) for record in records if record.result == "skipped"}
+        if len(reasons) == 1 and all(record.result == "skipped" for record in records):
+            out.print(fitted(out, heading(item, item.result) + Text(f" ({reasons.pop()})"), 4))
+            return
+        out.print(fitted(out, heading(item, item.result), 4))
+        for record in records:
+            out.print(fitted(out, line(record, self.because(item, record)), 19))
+
+    def because(self, item: Item, record: Record) -> str:
+        """Why it was skipped: a check of another item is told by that item, which has failed visibly."""
+        others = (other for other in self.checklist.items if other is not item)
+        return next((f"builds on item {other.number}" for other in others if record.seen.removeprefix("builds on: ") in other.planned.values()),
+                    record.seen)
+
+    def stop(self) -> None:
+        if self.live is not None:
+            self.live.stop()
+            self.live = None
+
+    def end(self, seconds: float) -> None:
+        self.stop()
+        out = self.console
+        for item in self.checklist.items[self.printed:]:
+            self.print_item(item)
+        failed: list[Record] = []
+        for item in self.checklist.items:
+            for record in in_order(item):
+                if record.result in ("fail", "inconclusive") or record.notes:
+                    self.explain(item, record)
+                failed += [record] if record.result == "fail" else []
+        self.score(seconds)
+        traced = [record.trace for item in self.checklist.items for record in in_order(item) if record.trace]
+        if traced:
+            out.print(f"kept what each check did: {escape(str(Path(traced[0]).parent))}")
+        self.advise(failed)
+
+    def explain(self, item: Item, record: Record) -> None:
+        out, style = self.console, STYLES[record.result]
+        out.print()
+        out.print(Text(f"{title(item)}", style=f"bold {style}"))
+        out.print(Text(f"  {WORDS[record.result]}: {record.title}", style=style))
+        for note in record.notes:
+            self.part("also seen", note)
+        if record.result not in ("fail", "inconclusive"):
+            return
+        alike = self.told.setdefault(likeness(record), record.title)
+        if alike != record.title:
+            self.part("seen", f"the same as in the check \"{alike}\" above")
+            self.part("trace", record.trace, wrap=False)
+            self.part("again", record.rerun, wrap=False)
+            return
+        if record.done:
+            out.print(Text("    done", style="bold") + Text("" if self.explained else PASTE, style="dim"))
+            self.explained = True
+            for step in record.done:
+                self.step(step)
+        if record.result == "fail":
+            self.part("expected", record.expected)
+            self.part("seen", record.seen)
+            self.part("wrote", "\n".join(record.wrote), wrap=False)
+            self.part("likely", record.likely)
+            self.part("hint", record.hint)
+        else:
+            self.part("why", record.seen)
+        self.part("trace", record.trace, wrap=False)
+        self.part("again", record.rerun, wrap=False)
+
+    @property
+    def width(self) -> int:
+        return min(110, self.console.width if self.console.is_terminal else 110)
+
+    def step(self, step: str) -> None:
+        """A line of a shell, as it is; where there is no room for what came of it, that follows as a comment of its own."""
+        line, _, told = step.rpartition(STEP_TOLD)
+        if line and 6 + len(step) > self.width:
+            self.console.print(Text(f"      {line}\n") + Text(f"        # {told.strip()}", style="dim"))
+        else:
+            self.console.print(Text(f"      {step}"))
+
+    def part(self, name: str, text: str, wrap: bool = True) -> None:
+        if not text:
+            return
+        width = self.width - 14
+        lines = [piece for row in text.split("\n") for piece in (wrapped(row, max(30, width)) if wrap else [row])]
+        self.console.print(Text(f"    {name:<9} ", style="bold") + Text(lines[0].strip() if lines else ""))
+        for rest in lines[1:]:
+            self.console.print(Text(" " * 14 + rest))
+
+    def score(self, seconds: float) -> None:
+        out, counted = self.console, self.checklist.counted
+        out.print()
+        if counted:
+            colour = "green" if self.checklist.passed == len(counted) else "red"
+            out.print(f"[bold {colour}]{self.checklist.passed} of {len(counted)} passed[/], {seconds:.1f} s")
+        for item in self.checklist.items:
+            if item.number == COMMON:
+                good = sum(record.result == "pass" for record in item.records.values())
+                out.print(f"{item.title}: {good} of {len(item.planned)} checks passed (not counted above)")
+
+    def advise(self, failed: list[Record]) -> None:
+        """One line about the first failure, which may have scrolled away."""
+        out = self.console
+        if self.starter and self.checklist.stuck:
+            out.print()
+            for row in wrapped(f"What to do first: {self.checklist.exercise.start_first}", self.width):
+                out.print(Text(row))
+        elif len(failed) > 1:
+            out.print(f"\nThe first of {len(failed)} failures: {escape(failed[0].title)}. Just that again:")
+            out.print(f"  {escape(failed[0].rerun)}")
+        if self.starter and failed:
+            out.print(f"\nnext: make ex{self.checklist.exercise.number}-hint")
+        elif self.starter and self.checklist.whole and self.checklist.passed == len(self.checklist.counted):
+            out.print(f"\nnext: make ex{self.checklist.exercise.number}-diff shows the solution beside yours")
+        out.print()
+
+
+def wrapped(row: str, width: int) -> list[str]:
+    """Its lines; what it is indented by stays."""
+    margin = row[:len(row) - len(row.lstrip())]
+    return textwrap.wrap(row, width, subsequent_indent=margin, break_long_words=False, break_on_hyphens=False)
+
+
+def fitted(out: Console, text: Text, indent: int) -> Text:
+    """On a terminal what does not fit into a line goes on below, that far in."""
+    if not out.is_terminal:
+        return text
+    return text[:indent] + Text("\n" + " " * indent).join(text[indent:].wrap(out, max(30, out.width - indent)))
+
+
+def likeness(record: Record) -> tuple[str, ...]:
+    """What failures have in common that one mistake makes: all but figures and names of processes."""
+    return record.result, re.sub(r"\d+", "#", record.seen), record.likely
+
+
+def in_order(item: Item) -> list[Record]:
+    return [item.records[id_] for id_ in item.planned if id_ in item.records]
+
+
+def line(record: Record, because: str) -> Text:
+    shown = Text(f"      {WORDS[record.result]:<12} {record.title}", style=STYLES[record.result])
+    if record.result == "skipped":
+        return shown + Text(f" ({because})", style="dim")
+    return shown + Text(f"  {record.seconds:.1f} s", style="dim")

@@ -1,0 +1,62 @@
+"""Fresh connections until every worker has answered: luck, which a slow machine gives fewer tries."""
+from __future__ import annotations
+
+from typing import Callable, Iterator
+
+import pytest
+
+from harness.checks.restart import survey
+from harness.clients import worker_search
+from harness.cluster.cluster import Cluster
+from harness.cluster.fixture import Fixture
+from harness.judging.verdict import CheckFailed
+
+LATE_SECOND = """
+import time
+class Counted(Handler):
+    count = 0
+    def do_GET(self):
+        Counted.count += 1
+        time.sleep(0.02)
+        body = json.dumps({"worker": 2 if Counted.count in SECOND else 1, "pid": os.getpid()}).encode()
+        self.send_response(200); self.send_header("Content-Length", str(len(body))); self.end_headers(); self.wfile.write(body)
+Handler = Counted
+"""
+PATIENCE = 0.01
+"""Is over long before the last try that the contract grants: each takes 20 ms."""
+SEARCHES: tuple[Callable[[Cluster], object], ...] = (
+    lambda cluster: worker_search.find_workers(cluster, PATIENCE), lambda cluster: worker_search.connections_to(cluster, 1, patience=PATIENCE),
+    lambda cluster: survey(cluster, PATIENCE))
+MOST = worker_search.SPREAD * 2
+
+
+@pytest.fixture
+def start(make_fixture: Callable[[str], Fixture]) -> Iterator[Callable[[str], Cluster]]:
+    """A cluster whose second worker gives just these of all answers."""
+    fixtures: list[Fixture] = []
+
+    def started(second: str) -> Cluster:
+        fixtures.append(make_fixture(LATE_SECOND.replace("SECOND", second)))
+        cluster = fixtures[-1].start()
+        cluster.workers = 2
+        return cluster
+    yield started
+    for fixture in fixtures:
+        fixture.finish()
+
+
+@pytest.mark.parametrize("find", SEARCHES)
+def test_a_search_goes_on_for_as_many_tries_as_the_contract_says(find: Callable[[Cluster], object], start: Callable[[str], Cluster]) -> None:
+    find(start(f"range({MOST}, 2 * {MOST})"))
+
+
+@pytest.mark.parametrize("find", SEARCHES)
+def test_and_no_longer(find: Callable[[Cluster], object], start: Callable[[str], Cluster]) -> None:
+    with pytest.raises(CheckFailed, match=r"(?s)[45]\d (fresh|kept-alive) connections.*1"):
+        find(start("()"))
+
+
+def test_what_was_found_at_last_is_not_called_missing(start: Callable[[str], Cluster]) -> None:
+    """Five of each: that takes longer than the patience, which is over when the last one is found."""
+    cluster = start("range(36, 41)")
+    assert [len(found) for found in worker_search.connections_to(cluster, 5, patience=PATIENCE).values()] == [5, 5]

@@ -1,0 +1,128 @@
+"""Checks that run side by side."""
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import Callable
+
+import pytest
+
+from harness.system import processes
+from harness.tests.toys import await_true, command, grade, server, write_exercise
+
+TOLD = '''
+import json, signal, time
+def tell(fixture, name, seconds):
+    began = time.monotonic()
+    time.sleep(seconds)
+    with open(fixture.program.words[-1] + ".told", "a") as file:
+        file.write(json.dumps([name, began, time.monotonic(), os.getpid()]) + "\\n")
+'''
+HEAVY = TOLD + '''
+class TestItem1:
+    """Heavy and light ones"""
+    item = 1
+    @check(seconds=3, heavy=True)
+    def test_heavy_1(self, fixture: Fixture) -> None:
+        """First"""
+        tell(fixture, "heavy", 0.3)
+    @check(seconds=2, heavy=True)
+    def test_heavy_2(self, fixture: Fixture) -> None:
+        """Second"""
+        tell(fixture, "heavy", 0.3)
+    @check(seconds=1)
+    def test_light(self, fixture: Fixture) -> None:
+        """Third"""
+        tell(fixture, "light", 0.1)
+    @check(seconds=0.5, needs=("test_heavy_2",))
+    def test_last(self, fixture: Fixture) -> None:
+        """Fourth"""
+        tell(fixture, "last", 0)
+'''
+KILLED = TOLD + '''
+class TestItem1:
+    """One is killed"""
+    item = 1
+    def test_killed(self, fixture: Fixture) -> None:
+        """First"""
+        os.kill(os.getpid(), signal.SIGKILL)
+    def test_exits(self, fixture: Fixture) -> None:
+        """Second"""
+        os._exit(7)
+    def test_leaves_pytest(self, fixture: Fixture) -> None:
+        """Third"""
+        import pytest
+        pytest.exit("enough")
+    def test_good(self, fixture: Fixture) -> None:
+        """Fourth"""
+        tell(fixture, "good", 0)
+'''
+ENDLESS = TOLD + '''
+class TestItem1:
+    """Without end"""
+    item = 1
+    def test_endless(self, fixture: Fixture) -> None:
+        """It does not end"""
+        tell(fixture, "begun", 0)
+        time.sleep(100)
+'''
+
+
+def told(folder: Path) -> list[tuple[str, float, float, int]]:
+    lines = (folder / "server.py.told").read_text().splitlines()
+    return [(name, began, ended, pid) for name, began, ended, pid in map(json.loads, lines)]
+
+
+def test_heavy_ones_run_one_at_a_time_and_who_builds_on_others_after_them(tmp_path: Path) -> None:
+    graded = grade(tmp_path, HEAVY, "-n3")
+    assert graded.code == 0, graded.output
+    heavy = sorted(one[1:3] for one in told(tmp_path) if one[0] == "heavy")
+    (light,), (last,) = ([one[1:3] for one in told(tmp_path) if one[0] == name] for name in ("light", "last"))
+    assert heavy[0][1] <= heavy[1][0] <= heavy[1][1] <= last[0]
+    assert light[0] < heavy[0][1], "a light one need not wait"
+
+
+def test_who_has_died_is_replaced(tmp_path: Path) -> None:
+    graded = grade(tmp_path, KILLED, "-n1")
+    assert graded.code == 3 and graded.result("test_good") == "pass", graded.output
+    assert "has ended: signal 9" in graded.check("test_killed")["seen"] and "has ended: exit code 7" in graded.check("test_exits")["seen"]
+    assert "Exit: enough" in graded.check("test_leaves_pytest")["seen"]
+
+
+def ctrl_c_again_and_again(pid: int, number: int) -> None:
+    """As somebody does it who sees nothing happen; until the leading process is gone."""
+    for _ in range(5):
+        os.killpg(pid, number)
+        await_true(lambda: not processes.alive(pid), 0.02)
+
+
+@pytest.mark.parametrize(("send", "number", "code"), [
+    (os.kill, signal.SIGINT, 2), (ctrl_c_again_and_again, signal.SIGINT, 2), (os.killpg, signal.SIGINT, 2), (os.kill, signal.SIGTERM, -signal.SIGTERM), (os.kill, signal.SIGKILL, -signal.SIGKILL)])
+def test_nobody_outlives_the_leading_process(tmp_path: Path, send: Callable[[int, int], None], number: int, code: int) -> None:
+    write_exercise(tmp_path, ENDLESS)
+    run = subprocess.Popen(command(tmp_path, server(tmp_path), "-n3"), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                           start_new_session=True)
+    try:
+        assert await_true(lambda: (tmp_path / "server.py.told").exists(), 20)
+        below = processes.descendants(run.pid)
+        send(run.pid, number)
+        assert run.wait(10) == code
+    finally:
+        run.kill()
+    assert told(tmp_path)[0][3] in below
+    assert await_true(lambda: not any(map(processes.alive, below)), 10)
+
+
+def test_the_first_failure_may_end_it(tmp_path: Path) -> None:
+    graded = grade(tmp_path, HEAVY.replace('tell(fixture, "light", 0.1)', 'raise CheckFailed("no")').replace("0.3", "3"), "-n3", "-x")
+    assert graded.result("test_light") == "fail" and not (tmp_path / "server.py.told").exists(), graded.output
+    assert graded.code == 3, "what was not run is not known"
+
+
+@pytest.mark.parametrize("wanted", ["-n-1", "-nx"])
+def test_a_number_that_cannot_be_is_refused(tmp_path: Path, wanted: str) -> None:
+    graded = grade(tmp_path, HEAVY, wanted)
+    assert graded.code == 4 and "a whole number from 0 on is wanted" in graded.output

@@ -1,0 +1,237 @@
+"""A program that is played with: what the page can do, who may ask for it, and what is seen of others' requests."""
+from __future__ import annotations
+
+import json
+import threading
+import time
+import urllib.request
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Callable, Iterator
+
+import pytest
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
+
+from harness.cluster.fixture import Fixture
+from harness.learner.play import command
+from harness.learner.play.page_server import PlayServer
+from harness.learner.play.session import Refused, Session
+from harness.picture.browser import browser
+from harness.picture.report_page import filled
+
+PATIENCE = 15.0
+JOURNAL = '''
+import time
+def note(event, **more):
+    with open(os.environ["JOURNAL"], "a") as file:
+        print(json.dumps({"t": time.monotonic(), "role": "worker", "worker": 1, "pid": os.getpid(), "event": event, **more}), file=file)
+answer = Handler.do_GET
+def told(self):
+    note("request", method="GET", path=self.path, conn=self.client_address[1])
+    answer(self)
+    note("response", method="GET", path=self.path, status=200, conn=self.client_address[1])
+Handler.do_GET = told
+'''
+heard: list[str] = []
+
+
+class Page:
+    """What the page's script does."""
+
+    def __init__(self, server: PlayServer) -> None:
+        self.server, self.session = server, server.session
+
+    def ask(self, address: str, order: object = None, **headers: str) -> tuple[int, Any]:
+        data = None if order is None else json.dumps(order).encode()
+        request = urllib.request.Request(address, data, {"Content-Type": "application/json", **headers})
+        try:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+                return answer.status, json.loads(answer.read())
+        except urllib.error.HTTPError as refused:
+            return refused.code, json.loads(refused.read())
+
+    def press(self, what: str, **order: object) -> tuple[int, Any]:
+        return self.ask(self.server.address + what, order)
+
+    def state(self) -> Any:
+        return self.ask(self.server.address + "state")[1]
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        table = self.state()["picture"][name]
+        return [dict(zip(table["keys"], row)) for row in table["rows"]]
+
+
+def await_true(condition: Callable[[], object]) -> None:
+    until = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def page(make_fixture: Callable[[str], Fixture]) -> Iterator[Page]:
+    heard.clear()
+    session = Session(make_fixture(JOURNAL), {"PORT": "0"}, lambda line: heard.append(line.text))
+    session.start()
+    html = filled("play.html", {"title": "toy"}, ("style.css", "layout.js", "drawing.js", "timeline.js", "play.js"))
+    with PlayServer(session, html) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield Page(server)
+        server.shutdown()
+        thread.join()
+    session.end()
+
+
+def test_signals_reach_the_master_and_it_can_be_started_again(page: Page) -> None:
+    first = page.state()
+    assert first["running"] and first["exitCode"] is None and page.press("start")[0] == 409
+    assert page.press("signal", to=0, name="SIGTERM") == (200, {})
+    await_true(lambda: page.state()["exitCode"] == 0)
+    assert page.press("signal", to=0, name="SIGTERM") == (409, {"error": "the program has ended"})
+    assert page.press("start") == (200, {})
+    again = page.state()
+    assert again["running"] and again["pid"] != first["pid"]
+    assert [mark["what"] for mark in page.rows("marks")] == ["SIGTERM → master"]
+    assert [lane["pid"] for lane in page.rows("lanes") if lane["kind"] == "master"] == [first["pid"], again["pid"]]
+
+
+def test_what_no_button_does_is_refused(page: Page) -> None:
+    assert page.press("signal", to=7, name="SIGKILL") == (409, {"error": "worker 7 has no process now"})
+    assert page.press("signal", to=0, name="SIGSTOP")[0] == 409
+    assert page.press("load", kind="deadly") == (409, {"error": "no load is called 'deadly'; there are: gentle, heavy, slow, stop"})
+    assert page.press("nothing")[0] == page.press("signal", to="0", name=3)[0] == 404
+    assert page.state()["running"]
+
+
+def test_nobody_else_presses_the_buttons(page: Page) -> None:
+    order = {"to": 0, "name": "SIGKILL"}
+    root = page.server.address.rsplit("/", 2)[0]
+    right = page.server.address + "signal"
+    assert page.ask(f"{root}/signal", order)[0] == page.ask(f"{root}/guessed/signal", order)[0] == 404
+    assert page.ask(right, order, Host="evil.example")[0] == 404
+    assert page.ask(right, order, **{"Content-Type": "text/plain"})[0] == 400
+    assert page.ask(f"{root}/guessed/state")[0] == 404
+    assert page.state()["running"] and page.server.server_address[0] == "127.0.0.1"
+
+
+def test_a_load_ends_with_the_program(page: Page) -> None:
+    page.press("load", kind="slow")
+    page.press("signal", to=0, name="SIGTERM")
+    await_true(lambda: not page.state()["running"])
+    assert page.state()["load"] == ""
+
+
+def test_sigusr2_is_for_the_exercise_that_knows_it(page: Page) -> None:
+    assert page.press("signal", to=0, name="SIGUSR2")[0] == 409 and "SIGUSR2" not in page.state()["toMaster"]
+
+
+def test_a_load_asks_until_it_is_stopped(page: Page) -> None:
+    assert page.press("load", kind="heavy") == (200, {})
+    await_true(lambda: len(page.rows("bars")) > 30)
+    assert {bar["told"] for bar in page.rows("bars")} <= {"200", "no answer"} and page.state()["load"] == "heavy"
+    page.press("load", kind="stop")
+    clients = [thread for thread in threading.enumerate() if thread.name.startswith("load-")]
+    await_true(lambda: not any(thread.is_alive() for thread in clients))
+    assert page.state()["load"] == ""
+
+
+def test_a_client_looks_whether_its_connection_was_closed_meanwhile(make_fixture: Callable[[str], Fixture]) -> None:
+    session = Session(make_fixture("Handler.timeout = 0.05"), {"PORT": "0"}, lambda line: None)
+    session.start()
+    session.ask("gentle")
+    answered: list[str] = []
+
+    def several() -> bool:
+        answered[:] = [event.data.get("told", "") for event in session.fixture.log.all() if event.kind == "request" and event.end is not None]
+        return len(answered) >= 6
+    await_true(several)
+    session.end()
+    assert all(": 200 from worker 1" in told for told in answered), answered
+
+
+def test_requests_of_others_are_seen_in_the_journal_and_own_ones_only_once(page: Page) -> None:
+    cluster = page.session.cluster
+    for _ in range(3):
+        assert cluster.client.get("/mine").status == 200
+    with urllib.request.urlopen(f"{cluster.url}/theirs?a=b", timeout=PATIENCE) as answer:
+        answer.read()
+    await_true(lambda: any(bar["what"].startswith("GET /theirs") and bar["told"] == "200" for bar in page.rows("bars")))
+    assert sorted(bar["what"] for bar in page.rows("bars")) == ["GET /mine"] * 3 + ["GET /theirs?a=b"]
+
+
+def test_what_is_a_minute_old_is_forgotten(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    page.session.cluster.client.get("/")
+    assert len(page.rows("bars")) == 1
+    monkeypatch.setattr("harness.learner.play.last_minute.SPAN", 0.2)
+    await_true(lambda: not page.rows("bars"))
+    assert [lane["kind"] for lane in page.rows("lanes")] == ["master"]
+
+
+def test_every_line_is_told_once(page: Page) -> None:
+    page.press("signal", to=0, name="SIGTERM")
+    await_true(lambda: not page.session.running())
+    page.press("start")
+    assert [line.partition("=")[0] for line in heard] == ["ready url", "ready url"]
+
+
+def test_a_program_that_cannot_be_started_again_is_said(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "server.py").unlink()
+    page.press("signal", to=0, name="SIGTERM")
+    await_true(lambda: not page.session.running())
+    for _ in range(2):
+        code, answer = page.press("start")
+        assert code == 409 and "before its ready line" in answer["error"]
+
+
+def test_of_many_requests_the_newest_are_kept(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.learner.play.last_minute.MOST", 6)
+    for _ in range(5):
+        with urllib.request.urlopen(f"{page.session.cluster.url}/theirs", timeout=PATIENCE) as answer:
+            answer.read()
+    await_true(lambda: len(page.rows("bars")) == 3)
+
+
+def test_one_thing_at_a_time(page: Page) -> None:
+    with pytest.raises(Refused, match="it runs already"):
+        page.session.start()
+
+
+def test_the_page_in_a_browser(page: Page, tmp_path: Path) -> None:
+    with browser(tmp_path) as chrome:
+        chrome.get(page.server.address)
+        wait = WebDriverWait(chrome, PATIENCE)
+        wait.until(lambda _: chrome.find_elements(By.CSS_SELECTOR, "#picture .lane-name"))
+        chrome.find_element(By.ID, "load-gentle").click()
+        wait.until(lambda _: len(chrome.find_elements(By.CSS_SELECTOR, "#picture .bar")) >= 4)
+        assert chrome.find_element(By.ID, "load-gentle").get_attribute("aria-pressed") == "true"
+        chrome.find_element(By.CSS_SELECTOR, '[aria-label="SIGKILL to master"]').click()
+        wait.until(lambda _: "ended by signal 9" in chrome.find_element(By.ID, "summary").text)
+        wait.until(lambda _: chrome.find_elements(By.CSS_SELECTOR, "#picture .death") and chrome.find_elements(By.CSS_SELECTOR, "#picture .mark"))
+        assert chrome.find_element(By.ID, "start").is_enabled()
+        chrome.find_element(By.ID, "start").click()
+        wait.until(lambda _: page.session.running() and "http://127" in chrome.find_element(By.ID, "summary").text)
+        assert not chrome.get_log("browser")
+        page.server.shutdown()
+        page.server.server_close()
+        wait.until(lambda _: "has ended" in chrome.find_element(By.ID, "summary").text)
+
+
+def test_the_end_of_the_program_is_told(page: Page, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Once, and where it can be started again."""
+    looks = 0
+
+    def look(_: float) -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 2:
+            assert page.press("signal", to=0, name="SIGKILL") == (200, {})
+            await_true(lambda: not page.session.running())
+        if looks == 5:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "time", SimpleNamespace(sleep=look))
+    monkeypatch.setattr(page.server, "serve_forever", lambda: None)
+    command.play(page.session, page.server)
+    assert capsys.readouterr().out.count("has ended (exit code -9)") == 1

@@ -1,0 +1,89 @@
+"""The report is written where it should be, and never costs the verdict."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.grading.publish import publish
+from harness.judging.checklist import Checklist, Item
+from harness.judging.exercise import Exercise
+from harness.judging.verdict import Record
+from harness.picture import report_page
+from harness.picture.timeline_parts import Bar, Lane, Timeline
+from harness.tests.toys import grade
+
+CHECK = '''
+class TestItem1:
+    """The first item"""
+    item = 1
+    def test_good(self, fixture: Fixture) -> None:
+        """It answers"""
+        assert fixture.start().client.get("/").status == 200
+'''
+
+
+def checklist(*results: str) -> Checklist:
+    found = Checklist(Exercise(number=9, name="toy", folder="x", start_first=""), [Item(1, "First")])
+    for number, result in enumerate(results):
+        found.items[0].planned[str(number)] = f"Check {number}"
+        found.add(Record(str(number), 1, "", "fail" if result == "fail" else "pass"))
+    return found
+
+
+def timeline(count: int = 1) -> dict[str, Any]:
+    bars = [Bar(0, float(number), number + 0.5, "ok", "GET /", "200", "worker 1") for number in range(count)]
+    return Timeline(0.0, float(count), lanes=[Lane(1, "client", "client 1")], bars=bars).as_json()
+
+
+def test_it_can_be_elsewhere_or_switched_off(tmp_path: Path) -> None:
+    graded = grade(tmp_path, CHECK, "--report-dir", "there")
+    assert graded.code == 0 and "as pictures: there/index.html" in graded.output and (tmp_path / "there/trace.json").exists()
+    graded = grade(tmp_path, CHECK, "--report-dir=")
+    assert graded.code == 0 and "pictures" not in graded.output and not (tmp_path / "build").exists()
+
+
+def test_a_part_leaves_the_page_of_all_checks(tmp_path: Path) -> None:
+    more = CHECK + '''
+    def test_too(self, fixture: Fixture) -> None:
+        """It answers again"""
+        assert fixture.start().client.get("/").status == 200
+'''
+    assert "as pictures: build/reports/ex9-program/index.html" in grade(tmp_path, more).output
+    whole = (tmp_path / "build/reports/ex9-program/index.html").read_text()
+    assert "as pictures: build/reports/ex9-program-part/index.html" in grade(tmp_path, more, "-k", "test_good").output
+    assert (tmp_path / "build/reports/ex9-program/index.html").read_text() == whole
+
+
+def test_without_the_library_a_line_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "index.html").write_text("an old page")
+    monkeypatch.setattr(report_page, "D3", tmp_path / "missing.js")
+    said = publish(tmp_path, checklist("pass"), "x", 1.0, lambda _: timeline())
+    assert said.startswith("No pictures were written") and "missing.js" in said and "node-d3" in said
+    assert not (tmp_path / "index.html").exists() and (tmp_path / "trace.json").exists()
+
+
+def test_a_folder_that_cannot_be_is_a_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert publish(tmp_path / "file", checklist("pass"), "x", 1.0, lambda _: timeline()).startswith("No report was written")
+
+
+def test_a_check_without_a_picture_has_its_line(tmp_path: Path) -> None:
+    said = publish(tmp_path, checklist("pass", "pass"), "x", 1.0, {"0": None, "1": {"fault": "it broke"}}.get)
+    assert said.endswith(f"{tmp_path}/index.html") and "it broke" in (tmp_path / "index.html").read_text()
+
+
+def test_a_page_is_never_too_large_and_failures_keep_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    checks: list[dict[str, Any]] = [{"id": str(number), "result": result, "timeline": timeline(4000)}
+                                    for number, result in enumerate(("pass", "fail", "pass"))]
+    monkeypatch.setattr(report_page, "LARGEST", 300_000)
+    report_page.fit({"items": [{"checks": checks}], "common": {"checks": []}})
+    assert sum(map(report_page.size_of, checks)) <= 300_000
+    kept = [len(check["timeline"]["bars"]["rows"]) for check in checks]
+    assert kept[1] == 4000 and kept[0] == kept[2] < 4000
+    assert checks[0]["timeline"]["leftOut"] == {"bars": 4000 - kept[0]}
+
+
+def test_what_a_program_says_cannot_end_the_script() -> None:
+    assert "<" not in report_page.embedded({"seen": "</script><!--", "bad": "\ud800"})

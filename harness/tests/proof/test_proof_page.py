@@ -1,0 +1,60 @@
+"""PROOF.md and the README say what the tables and the counts say; after a change of the tables: make prove."""
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from harness.proof import build_programs, proof_page, soak_counts
+from harness.proof.grade_program import subjects
+from harness.system.places import ROOT
+
+SUBJECTS = [subject for exercise in build_programs.exercises() for subject in subjects(exercise)]
+WRONG = [subject.wrong for subject in SUBJECTS if subject.wrong is not None]
+README = ROOT / "README.md"
+
+
+def page() -> str:
+    return proof_page.PAGE.read_text(encoding="utf-8")
+
+
+def test_the_page_has_a_row_for_every_program_and_no_other() -> None:
+    rows = re.findall(r"^\| ([^|]+) \| [^|]+ \|(?: [^|]* \|){6}$", page(), re.MULTILINE)
+    assert [row for row in rows if row not in ("program", "---")] == [subject.name for subject in SUBJECTS]
+
+
+def test_the_page_says_each_mistake_and_what_follows_from_it() -> None:
+    for wrong in WRONG:
+        assert f"| {wrong.name} | {wrong.mistake} |" in page()
+        for item, why in wrong.also.items():
+            assert f"- *{wrong.name}*, item {item}: {why}." in page()
+
+
+def test_nothing_on_the_page_is_unexpected() -> None:
+    kinds = [subject.kind for subject in SUBJECTS]
+    for kind, said in (("wrong", "wrong programs caught at their item"), ("solution", "solutions with everything"),
+                       ("foreign", "programs in another language with everything"), ("starter", "starters without a point")):
+        assert f"{said}: {kinds.count(kind)} of {kinds.count(kind)}" in page()
+
+
+def test_the_page_has_the_counts_that_are_kept() -> None:
+    counts = "\n".join(proof_page.soak_lines(soak_counts.read(soak_counts.KEPT)))
+    assert counts and counts in page()
+
+
+def test_counts_are_renewed_and_the_tables_stay(tmp_path: Path) -> None:
+    copy = tmp_path / "PROOF.md"
+    copy.write_text(page(), encoding="utf-8")
+    more = soak_counts.read(soak_counts.KEPT)
+    more.seconds += 36000
+    proof_page.renew_counts(more, copy)
+    assert copy.read_text(encoding="utf-8") != page() and "\n".join(proof_page.soak_lines(more)) in copy.read_text(encoding="utf-8")
+    proof_page.renew_counts(soak_counts.read(soak_counts.KEPT), copy)
+    assert copy.read_text(encoding="utf-8") == page()
+
+
+def test_the_readme_has_the_counts() -> None:
+    said = " ".join(README.read_text(encoding="utf-8").split())
+    sums = soak_counts.read(soak_counts.KEPT).sums()
+    assert f"{len(WRONG)} wrong programs" in said
+    assert f"{sums['all']:,} gradings" in said and f"{soak_counts.false_ones(sums)} wrong verdicts" in said
+    assert f"{sums['inconclusive']} inconclusive" in said
