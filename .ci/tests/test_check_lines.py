@@ -98,3 +98,12 @@ def test_every_long_line_is_named_and_counted(root: Path) -> None:
 
 def test_a_root_without_files_is_refused(root: Path) -> None:
     assert check(root).returncode == 1
+
+
+def test_in_the_middle_of_a_merge_a_file_is_counted_once(root: Path) -> None:
+    write(root, "a.py", "x\n")
+    blob = subprocess.check_output(["git", "rev-parse", ":a.py"], cwd=root, text=True).strip()
+    stages = "".join(f"100644 {blob} {stage}\ta.py\n" for stage in (1, 2, 3))
+    subprocess.run(["git", "update-index", "--index-info"], cwd=root, check=True, text=True,
+                   input=f"0 {'0' * 40}\ta.py\n{stages}")
+    assert check(root).stdout == "1 files, no line too long\n"
