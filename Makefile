@@ -1,15 +1,18 @@
 # The learner's commands; `make` alone lists them. The work is done by the scripts in .ci/.
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
-# Ninja and pytest use all cores by themselves; two of them in one build tree would disturb each other.
+# Ninja and pytest use all cores by themselves. Two of them in one build tree would disturb each
+# other.
 .NOTPARALLEL:
 
 numbers := 1 2 3 4 5
 present := $(foreach n,$(numbers),$(if $(wildcard exercises/ex$n_*/main.cpp),$n))
 folder = $(notdir $(firstword $(wildcard exercises/ex$1_*)))
 # Stops a recipe with a sentence when exercise $1 does not exist.
-need = test -n '$(call folder,$1)' || { echo 'exercise $1 is not there yet: no folder exercises/ex$1_*' >&2; exit 1; }
-build = .ci/build dev $1 || { echo >&2; echo 'error: $1 was not built: the first error above is the one to mend' >&2; exit 1; }
+need = test -n '$(call folder,$1)' || \
+  { echo 'exercise $1 is not there yet: no folder exercises/ex$1_*' >&2; exit 1; }
+build = .ci/build dev $1 || { echo >&2; \
+  echo 'error: $1 was not built: the first error above is the one to mend' >&2; exit 1; }
 grade = .ci/python -m pytest harness/test_$(call folder,$1).py $2 $(ARGS)
 learner = .ci/python -m harness.learner.commands
 packages = .ci/packages
@@ -22,7 +25,8 @@ hints := $(numbers:%=ex%-hint)
 watches := $(numbers:%=ex%-watch)
 plays := $(numbers:%=ex%-play)
 diffs := $(numbers:%=ex%-diff)
-.PHONY: help $(starters) $(runs) $(grades) $(solutions) $(hints) $(watches) $(plays) $(diffs) progress grade test prove soak bench clean
+.PHONY: $(starters) $(runs) $(grades) $(solutions) $(hints) $(watches) $(plays) $(diffs)
+.PHONY: help progress grade test prove soak bench clean
 
 help:
 	@echo 'make ex1             build the starter of exercise 1 (there are: $(present:%=ex%))'
@@ -30,16 +34,21 @@ help:
 	@echo 'make ex1-grade       build it and grade it (the full waiting times: ARGS=--real-time)'
 	@echo 'make ex1-hint        the next hint for what failed last'
 	@echo 'make ex1-watch       build it and grade it whenever you save; Ctrl+C ends it'
-	@echo 'make ex1-play        build it and run it with a live picture of it in the browser, and buttons (the solution: SOLUTION=1)'
-	@echo 'make ex1-diff        what the solution does differently (asks before you have 5 of 5, unless FORCE=1)'
+	@echo 'make ex1-play        build it and run it, with a live picture in the browser and buttons'
+	@echo '                     (the solution: SOLUTION=1)'
+	@echo 'make ex1-diff        what the solution does differently (asks before you have 5 of 5,'
+	@echo '                     unless FORCE=1)'
 	@echo 'make ex1-solution    build the solution and grade it'
 	@echo 'make progress        how far you are with each exercise'
 	@echo 'make grade           build and grade every exercise (the solutions: SOLUTIONS=1)'
 	@echo 'make test            all tests of this kit'
-	@echo 'make prove           grade wrong programs: is each caught where it should be? (quicker: ARGS=--fast)'
-	@echo 'make soak RUNS=10    grade programs again and again, on an idle and a loaded machine: is a verdict ever wrong?'
+	@echo 'make prove           grade wrong programs: is each caught where it should be?'
+	@echo '                     (quicker: ARGS=--fast)'
+	@echo 'make soak RUNS=10    grade programs again and again, on an idle and a loaded machine:'
+	@echo '                     is a verdict ever wrong?'
 	@echo 'make bench           compare its speed with Node, gunicorn and nginx'
-	@echo 'make clean           remove everything that was built (your progress and the counts of make soak stay)'
+	@echo 'make clean           remove everything that was built (your progress and the counts of'
+	@echo '                     make soak stay)'
 
 $(starters): ex%:
 	@$(call need,$*)
@@ -111,12 +120,15 @@ soak:
 
 bench:
 	@$(packages) learner bench
-	@.ci/build release ex1-solution ex2-solution ex4-solution ex5-solution cluster-bench-ipc cluster-bench-pool cluster-bench-beanstalk
+	@.ci/build release ex1-solution ex2-solution ex4-solution ex5-solution \
+	  cluster-bench-ipc cluster-bench-pool cluster-bench-beanstalk
 	@.ci/python common/bench/bench.py $(ARGS)
 
 clean:
-	@[ ! -d build ] || find build -mindepth 1 -maxdepth 1 ! -name progress.json ! -name soak -exec rm -rf {} +
-	@[ ! -f build/progress.json ] || echo 'kept: build/progress.json, what you have reached (remove it to begin anew)'
+	@[ ! -d build ] || find build -mindepth 1 -maxdepth 1 \
+	  ! -name progress.json ! -name soak -exec rm -rf {} +
+	@[ ! -f build/progress.json ] || \
+	  echo 'kept: build/progress.json, what you have reached (remove it to begin anew)'
 	@[ ! -d build/soak ] || echo 'kept: build/soak, the counts of make soak'
 
 # Anything else: say what there is. (Make looks for a way to remake this file, too.)

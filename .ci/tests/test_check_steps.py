@@ -1,4 +1,4 @@
-"""Each kind of violation is refused by check-steps, with the place and the reason; an honest pair passes."""
+"""Each kind of violation is refused by check-steps, with its place and its reason."""
 
 import subprocess
 import sys
@@ -41,7 +41,9 @@ int main() {
 """
 
 
-def check(root: Path, starter: str = STARTER, solution: str = SOLUTION) -> "subprocess.CompletedProcess[str]":
+def check(
+    root: Path, starter: str = STARTER, solution: str = SOLUTION
+) -> "subprocess.CompletedProcess[str]":
     for folder, text in (("exercises", starter), ("solutions", solution)):
         (root / folder / "ex1_x").mkdir(parents=True, exist_ok=True)
         (root / folder / "ex1_x" / "main.cpp").write_text(text)
@@ -50,9 +52,8 @@ def check(root: Path, starter: str = STARTER, solution: str = SOLUTION) -> "subp
 
 
 def run(root: Path) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, str(SCRIPT), "--root", str(root)], capture_output=True, text=True, timeout=30
-    )
+    return subprocess.run([sys.executable, str(SCRIPT), "--root", str(root)],
+                          capture_output=True, text=True, timeout=30)
 
 
 def test_an_honest_pair_passes(tmp_path: Path) -> None:
@@ -70,15 +71,18 @@ def test_an_honest_pair_passes(tmp_path: Path) -> None:
         ),
         pytest.param(
             STARTER, SOLUTION + "// more\n",
-            "solutions/ex1_x/main.cpp:15", "outside the steps, and not in", id="one more line outside",
+            "solutions/ex1_x/main.cpp:15", "outside the steps, and not in",
+            id="one more line outside",
         ),
         pytest.param(
             STARTER + "// more\n", SOLUTION,
-            "exercises/ex1_x/main.cpp:14", "outside the steps, and not in", id="one more line in the starter",
+            "exercises/ex1_x/main.cpp:14", "outside the steps, and not in",
+            id="one more line in the starter",
         ),
         pytest.param(
             STARTER, SOLUTION.replace("must be turned away", "are turned away"),
-            "exercises/ex1_x/main.cpp:5", "must be in the solution too", id="another comment in a step",
+            "exercises/ex1_x/main.cpp:5", "must be in the solution too",
+            id="another comment in a step",
         ),
         pytest.param(
             STARTER, SOLUTION.replace("STEP 1: stop accepting", "STEP 1: stop"),
@@ -86,7 +90,8 @@ def test_an_honest_pair_passes(tmp_path: Path) -> None:
         ),
         pytest.param(
             STARTER.replace("STEP 2", "STEP 3"), SOLUTION.replace("STEP 2", "STEP 3"),
-            "exercises/ex1_x/main.cpp:9", "step 3 found where step 2 is expected", id="a gap in the numbers",
+            "exercises/ex1_x/main.cpp:9", "step 3 found where step 2 is expected",
+            id="a gap in the numbers",
         ),
         pytest.param(
             STARTER.replace("  // END STEP 1\n", ""), SOLUTION,
@@ -114,7 +119,8 @@ def test_an_honest_pair_passes(tmp_path: Path) -> None:
         ),
         pytest.param(
             STARTER.replace("  // TODO: write it", "  stop_accepting();"), SOLUTION,
-            "exercises/ex1_x/main.cpp:4", "is the same in the solution", id="a step that is solved already",
+            "exercises/ex1_x/main.cpp:4", "is the same in the solution",
+            id="a step that is solved already",
         ),
         pytest.param(
             "int main() {}\n", "int main() {}\n",
@@ -122,7 +128,9 @@ def test_an_honest_pair_passes(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_violation_is_refused(tmp_path: Path, starter: str, solution: str, place: str, reason: str) -> None:
+def test_a_violation_is_refused(
+    tmp_path: Path, starter: str, solution: str, place: str, reason: str
+) -> None:
     done = check(tmp_path, starter, solution)
     assert done.returncode == 1
     assert f"{place}: " in done.stderr

@@ -1,4 +1,7 @@
-"""A rolling restart is a deployment: a program that answers differently is put in place of the one that runs."""
+"""A rolling restart is a deployment.
+
+While the program runs, its file is replaced by a program that answers differently.
+"""
 
 import json
 import os
@@ -14,11 +17,12 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
+from shell import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 SOURCE = ROOT / "solutions/ex2_rolling_restart/main.cpp"
 WORKERS = 4
-PATIENCE = 60
+PATIENCE = 60  # seconds
+Deployed = tuple["subprocess.Popen[str]", str, Path]  # the process, its URL, its file
 
 
 def build_other(folder: Path) -> Path:
@@ -33,18 +37,20 @@ def build_other(folder: Path) -> Path:
     words = shlex.split(command["command"])
     words[words.index("-o") + 1], words[words.index("-c") + 1] = str(folder / "main.o"), str(source)
     subprocess.run(words, cwd=command["directory"], check=True)
-    flags = subprocess.run(["pkg-config", "--libs", "cpp-httplib"], capture_output=True, text=True, check=True).stdout.split()
-    subprocess.run(["g++", "main.o", str(ROOT / "build/dev/common/libcluster.a"), *flags, "-o", "other", "-pthread"],
-                   cwd=folder, check=True)
+    flags = subprocess.check_output(["pkg-config", "--libs", "cpp-httplib"], text=True).split()
+    library = str(ROOT / "build/dev/common/libcluster.a")
+    link = ["g++", "main.o", library, *flags, "-o", "other", "-pthread"]
+    subprocess.run(link, cwd=folder, check=True)
     return folder / "other"
 
 
 @pytest.fixture
-def deployed(tmp_path: Path) -> Iterator[tuple["subprocess.Popen[str]", str, Path]]:
+def deployed(tmp_path: Path) -> Iterator[Deployed]:
     program = tmp_path / "ex2"
     shutil.copy(ROOT / "build/bin/ex2-solution", program)
-    process = subprocess.Popen([program], text=True, stdout=subprocess.PIPE, start_new_session=True,
-                               env={**os.environ, "PORT": "0", "WORKERS": str(WORKERS), "STARTUP_MS": "100"})
+    settings = {"PORT": "0", "WORKERS": str(WORKERS), "STARTUP_MS": "100"}
+    process = subprocess.Popen([program], text=True, stdout=subprocess.PIPE,
+                               start_new_session=True, env={**os.environ, **settings})
     try:
         assert process.stdout
         ready = next((line for line in process.stdout if line.startswith("ready ")), "")
@@ -57,7 +63,7 @@ def deployed(tmp_path: Path) -> Iterator[tuple["subprocess.Popen[str]", str, Pat
         process.wait(10)
 
 
-def test_new_workers_answer_as_the_new_program(deployed: tuple["subprocess.Popen[str]", str, Path], tmp_path: Path) -> None:
+def test_new_workers_answer_as_the_new_program(deployed: Deployed, tmp_path: Path) -> None:
     process, url, program = deployed
     other = build_other(tmp_path)
     answers: list[dict[str, object]] = []

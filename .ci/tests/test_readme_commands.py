@@ -1,7 +1,8 @@
 """Every command that a README shows is run as it is written there.
 
-Makefile and grader commands run on the first item only (PYTEST_ADDOPTS); what they do in full is tested elsewhere. The
-lines of a "Try it by hand" section run in one shell beside the solution, which bears the starter's name there.
+Commands of make and of the grader run on the first item only (PYTEST_ADDOPTS): what they do in full
+is tested elsewhere. The lines of a "Try it by hand" section run in one shell beside the solution,
+which has the starter's name there.
 """
 
 import os
@@ -14,33 +15,51 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from shell import ROOT
+from shell import environment as shell_environment
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 READMES = sorted(path for folder in (".", "exercises", "exercises/*", "solutions/*", "harness")
                  for path in ROOT.glob(f"{folder}/README.md"))
 BY_HAND = "Try it by hand"
-# Long commands, and one that asks, and the form in which they are run here.
+# Long commands, and one that asks a question: each with the form in which it is run here.
 SHORTER = {
     "make test": "make test ARGS=steps",
     "make bench": "make --dry-run bench",
     "make ex1-diff": "make ex1-diff FORCE=1",
     "make prove ARGS=--fast": "make prove ARGS='--fast --only 1 --name no-retry-after'",
-    "make soak RUNS=10": "make soak ARGS='--only 1 --name no-retry-after --load idle --file build/proof/soak.json'",
+    "make soak RUNS=10":
+        "make soak ARGS='--only 1 --name no-retry-after --load idle --file build/proof/soak.json'",
     "python3 -m pytest harness/tests": "python3 -m pytest harness/tests -k order",
 }
 UNTIL_CTRL_C = ("-run", "-watch", "-play SOLUTION=1")
 ONE_ITEM = "-p no:cacheprovider -k TestItem1"
 # What the lines of an exercise's "Try it by hand" must bring to light, in this order.
 SEEN_BY_HAND = {
-    "ex1": [r"200 OK", r"ex1\b.*\n.*ex1\b.*\n.*ex1\b", r"503 Service Unavailable", r"\"delayMs\":"],
-    "ex2": [r"\"version\":\"1\.0\.0\"", r"(ex2\b.*\n.*){5}", r"\"version\":\"1\.0\.0\"", r"\"version\":\"1\.1\.0\""],
-    "ex3": [r"\"errors\":0", r"\"uptime\":[01]\.", r"\d+ is gone", r"reason=errors", r"reason=silent"],
-    "ex4": [r"\"delivered\":\[1,2,3\]", r"good morning", r"\"reply\":", r"\"missing\":\[2\]", r"\"missing\":\[\]"],
-    "ex5": [r"202 Accepted", r"Location: /task/", r"\"attempts\":1,.*\"processing\"", r"\"attempts\":2,", r"queue is full",
-            r"\"rejected\":[1-9]"],
+    "ex1": [
+        r'200 OK', r'ex1\b.*\n.*ex1\b.*\n.*ex1\b', r'503 Service Unavailable', r'"delayMs":',
+    ],
+    "ex2": [
+        r'"version":"1\.0\.0"', r'(ex2\b.*\n.*){5}', r'"version":"1\.0\.0"', r'"version":"1\.1\.0"',
+    ],
+    "ex3": [
+        r'"errors":0', r'"uptime":[01]\.', r'\d+ is gone', r'reason=errors', r'reason=silent',
+    ],
+    "ex4": [
+        r'"delivered":\[1,2,3\]', r'good morning', r'"reply":', r'"missing":\[2\]',
+        r'"missing":\[\]',
+    ],
+    "ex5": [
+        r'202 Accepted', r'Location: /task/', r'"attempts":1,.*"processing"', r'"attempts":2,',
+        r'queue is full', r'"rejected":[1-9]',
+    ],
 }
-QUICK = {"SLOW_MS": "2500", "HEARTBEAT_INTERVAL_MS": "500", "HEARTBEAT_TIMEOUT_MS": "4000", "REPORT_INTERVAL_MS": "3000",
-         "REQUEST_TIMEOUT_MS": "2000"}
+QUICK = {
+    "SLOW_MS": "2500",
+    "HEARTBEAT_INTERVAL_MS": "500",
+    "HEARTBEAT_TIMEOUT_MS": "4000",
+    "REPORT_INTERVAL_MS": "3000",
+    "REQUEST_TIMEOUT_MS": "2000",
+}
 
 
 @dataclass(frozen=True)
@@ -75,14 +94,14 @@ def commands_of(block: Block) -> list[str]:
 
 
 BLOCKS = [block for readme in READMES for block in blocks_of(readme)]
-COMMANDS = sorted({command for block in BLOCKS if block.section != BY_HAND for command in commands_of(block)})
+BLOCKS_BY_HAND = [block for block in BLOCKS if block.section == BY_HAND]
+COMMANDS = sorted({command for block in BLOCKS if block.section != BY_HAND
+                   for command in commands_of(block)})
 
 
 def environment(shims: Path, **more: str) -> dict[str, str]:
-    """That of a person's shell: nothing of the make or the pytest that runs these tests."""
-    own = {name: value for name, value in os.environ.items()
-           if not name.startswith(("MAKE", "MFLAGS", "PYTEST")) and name != "ARGS"}
-    return {**own, "PATH": f"{shims}:{own['PATH']}", "PYTEST_ADDOPTS": ONE_ITEM, "CLUSTER_PROGRESS": str(shims / "progress.json"), **more}
+    path = f"{shims}:{os.environ['PATH']}"
+    return shell_environment(shims / "progress.json", PATH=path, PYTEST_ADDOPTS=ONE_ITEM, **more)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -103,19 +122,21 @@ def end_group(process: "subprocess.Popen[str]") -> None:
 
 def test_there_are_commands() -> None:
     assert len(COMMANDS) >= 8
-    assert {block.readme.parent.name for block in BLOCKS if block.section == BY_HAND} == {
+    assert {block.readme.parent.name for block in BLOCKS_BY_HAND} == {
         folder.parent.name for folder in ROOT.glob("exercises/*/main.cpp")}
 
 
 @pytest.mark.xdist_group("build")  # ninja does not guard its tree against another ninja
 @pytest.mark.parametrize("command", [one for one in COMMANDS if not one.endswith(UNTIL_CTRL_C)])
 def test_command(command: str, shims: Path) -> None:
-    done = subprocess.run(["bash", "-c", SHORTER.get(command, command)], cwd=ROOT, env=environment(shims),
-                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        ["bash", "-c", SHORTER.get(command, command)], cwd=ROOT, env=environment(shims),
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300,
+    )
     said = f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
-    # A starter is not finished: to be told so is what the command is for.
-    starter = "-grade" in command or ("harness/test_" in command and "--" not in command)
-    if starter:
+    # A starter is not finished, and the command says so.
+    grades_starter = "-grade" in command or ("harness/test_" in command and "--" not in command)
+    if grades_starter:
         assert done.returncode in (1, 2) and "0 of 1 passed" in done.stdout, said
     else:
         assert done.returncode == 0, said
@@ -126,13 +147,16 @@ def test_command(command: str, shims: Path) -> None:
 @pytest.mark.xdist_group("build")
 @pytest.mark.parametrize("command", [one for one in COMMANDS if one.endswith(UNTIL_CTRL_C)])
 def test_command_until_ctrl_c(command: str, shims: Path) -> None:
-    process = subprocess.Popen(["bash", "-c", f"exec {command}"], cwd=ROOT, env=environment(shims, PORT="0"), text=True,
-                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                               start_new_session=True)
+    process = subprocess.Popen(
+        ["bash", "-c", f"exec {command}"], cwd=ROOT, env=environment(shims, PORT="0"), text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    runs = re.compile(r"master\[|waiting for a save")
     try:
         assert process.stdout
-        first = next((line for line in process.stdout if "master[" in line or "waiting for a save" in line), "")
-        os.killpg(process.pid, signal.SIGINT)  # the terminal's Ctrl+C, which the README offers as the end
+        first = next((line for line in process.stdout if runs.search(line)), "")
+        os.killpg(process.pid, signal.SIGINT)  # what the terminal sends on Ctrl+C
         rest, _ = process.communicate(timeout=30)
         assert first, rest
     finally:
@@ -140,14 +164,19 @@ def test_command_until_ctrl_c(command: str, shims: Path) -> None:
 
 
 def apart() -> list[str]:
-    """A namespace of its own for processes and network, where there can be one: `pkill` and port 8000 harm nobody."""
-    words = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc", "--net"]
-    possible = subprocess.run([*words, "ip", "link", "set", "lo", "up"], capture_output=True).returncode == 0
-    return [*words, "sh", "-c", 'ip link set lo up; exec "$@"', "sh"] if possible else []
+    """The words that run a command in namespaces of its own for processes and network.
+
+    There `pkill` and port 8000 harm nobody. Empty where the system gives no such namespaces.
+    """
+    words = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child",
+             "--mount-proc", "--net"]
+    tried = subprocess.run([*words, "ip", "link", "set", "lo", "up"], capture_output=True)
+    if tried.returncode != 0:
+        return []
+    return [*words, "sh", "-c", 'ip link set lo up; exec "$@"', "sh"]
 
 
-@pytest.mark.parametrize("block", [one for one in BLOCKS if one.section == BY_HAND],
-                         ids=lambda block: block.readme.parent.name)
+@pytest.mark.parametrize("block", BLOCKS_BY_HAND, ids=lambda block: block.readme.parent.name)
 def test_by_hand(block: Block, shims: Path, tmp_path: Path) -> None:
     name = block.readme.parent.name.partition("_")[0]
     shutil.copy(ROOT / f"build/bin/{name}-solution", tmp_path / name)
@@ -160,8 +189,10 @@ def test_by_hand(block: Block, shims: Path, tmp_path: Path) -> None:
         wait $master 2>/dev/null
         cat log
     """
-    process = subprocess.Popen([*apart(), "bash", "-c", script], cwd=tmp_path, env=environment(shims, **QUICK), text=True,
-                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True)
+    process = subprocess.Popen(
+        [*apart(), "bash", "-c", script], cwd=tmp_path, env=environment(shims, **QUICK), text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True,
+    )
     try:
         output, _ = process.communicate(timeout=60)
     finally:

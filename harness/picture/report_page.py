@@ -28,7 +28,7 @@ def write(path: Path, report: dict[str, Any]) -> None:
 
 def page(report: dict[str, Any]) -> str:
     fit(report)
-    return filled("page.html", {"report": embedded(report)}, ("style.css", "timeline.js", "page.js"))
+    return filled("page.html", {"report": embedded(report)}, ("style.css", "layout.js", "drawing.js", "timeline.js", "page.js"))
 
 
 def filled(template: str, parts: dict[str, str], assets: tuple[str, ...]) -> str:

@@ -94,7 +94,7 @@ def main() -> int:
     run = LeadingRun()
     session: Session | None = None
     try:
-        page = filled("play.html", {"title": f"Exercise {exercise.number}: {exercise.name}"}, ("style.css", "timeline.js", "play.js"))
+        page = filled("play.html", {"title": f"Exercise {exercise.number}: {exercise.name}"}, ("style.css", "layout.js", "drawing.js", "timeline.js", "play.js"))
         fixture = Fixture(exercise, Program.find(command, ROOT, f"Build it first: make ex{wanted.number}"), run, real_time=True)
         session = Session(fixture, settings_of(exercise), echo)
         session.start()

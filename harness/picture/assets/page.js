@@ -1,4 +1,4 @@
-// Builds the checklist from the report's data. What the program said is only ever set as text.
+// Builds the checklist from the report's data. What the program said is always set as text.
 "use strict";
 
 function build(tag, className, text) {
@@ -14,16 +14,29 @@ function spoken(text) {
 }
 
 const WORDS = { pass: "pass", fail: "FAIL", skipped: "skipped", inconclusive: "inconclusive" };
-const LABELS = { expected: "expected", seen: "seen", wrote: "wrote", likely: "likely", hint: "hint", done: "done", notes: "also seen", rerun: "again", trace: "trace" };
+const LABELS = {
+  expected: "expected",
+  seen: "seen",
+  wrote: "wrote",
+  likely: "likely",
+  hint: "hint",
+  done: "done",
+  notes: "also seen",
+  rerun: "again",
+  trace: "trace",
+};
 const CODE = ["done", "wrote", "rerun", "trace"];
-const drawings = new Map(); // container → what draws it, until it is drawn
+const drawings = new Map(); // each container that is not drawn yet → the function that draws it
 
 function facts(check) {
   const list = build("dl");
   for (const [name, label] of Object.entries(LABELS)) {
     const value = Array.isArray(check[name]) ? check[name].join("\n") : check[name];
-    if (!value || (check.result === "pass" && ["likely", "hint"].includes(name))) continue;
-    list.append(build("dt", "", check.result !== "fail" && name === "seen" ? "why" : label), build("dd", CODE.includes(name) ? "code" : "", value));
+    const needless = check.result === "pass" && ["likely", "hint"].includes(name);
+    if (!value || needless) continue;
+    const why = check.result !== "fail" && name === "seen";
+    list.append(build("dt", "", why ? "why" : label));
+    list.append(build("dd", CODE.includes(name) ? "code" : "", value));
   }
   return list;
 }
@@ -59,7 +72,8 @@ const nearby = new IntersectionObserver((entries) => {
 function section(check) {
   const details = build("details", check.result);
   const summary = build("summary");
-  summary.append(build("span", "result", WORDS[check.result]), ...spoken(check.title), " ", build("span", "seconds", `${check.seconds.toFixed(1)} s`));
+  summary.append(build("span", "result", WORDS[check.result]), ...spoken(check.title), " ");
+  summary.append(build("span", "seconds", `${check.seconds.toFixed(1)} s`));
   details.append(summary);
   details.dataset.check = check.id;
   details.addEventListener("toggle", () => {
@@ -75,11 +89,14 @@ function show(report) {
   const title = `Exercise ${report.exercise}: ${report.passed} of ${report.total} passed`;
   document.title = title;
   document.getElementById("title").textContent = title;
-  document.getElementById("summary").textContent = `${report.part ? "a part of the checklist, " : ""}${report.program}, ${report.seconds.toFixed(1)} s`;
+  const part = report.part ? "a part of the checklist, " : "";
+  document.getElementById("summary").textContent =
+    `${part}${report.program}, ${report.seconds.toFixed(1)} s`;
   const items = document.getElementById("items");
   for (const item of [...report.items, report.common]) {
     if (!item.checks.length) continue;
-    const heading = build("h2", item.result, item.item ? `${item.item}. ${item.title} ` : `${item.title} `);
+    const number = item.item ? `${item.item}. ` : "";
+    const heading = build("h2", item.result, `${number}${item.title} `);
     heading.append(build("span", "result", WORDS[item.result]));
     items.append(heading, ...item.checks.map(section));
   }

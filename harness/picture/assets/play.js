@@ -1,4 +1,5 @@
-// The page of a program that is played with: asks for its state all the time, draws the last minute, and sends what the buttons say.
+// The page of a program that is played with. It asks for the program's state all the time,
+// draws the last minute, and sends what the buttons say.
 "use strict";
 
 const PAUSE = 400; // milliseconds between two pictures
@@ -8,12 +9,14 @@ const LOADS = {
   slow: "four clients that ask for what takes long, and two others",
   stop: "nobody asks any more",
 };
+const PICTURE = { label: "the last minute", untilNow: true };
 const at = (id) => document.getElementById(id);
 let picture = null;
 let shownButtons = "";
 
 async function press(what, order) {
-  const answer = await fetch(what, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(order) });
+  const headers = { "Content-Type": "application/json" };
+  const answer = await fetch(what, { method: "POST", headers, body: JSON.stringify(order) });
   at("refused").textContent = answer.ok ? "" : (await answer.json()).error;
 }
 
@@ -32,13 +35,17 @@ function line(title, signals, to) {
   made.className = "buttons";
   const name = document.createElement("b");
   name.textContent = title;
-  made.append(name, ...signals.map((signal) => button(signal.replace("SIG", ""), `${signal} to ${title}`, () => press("signal", { to, name: signal }))));
+  made.append(name, ...signals.map((signal) => button(
+    signal.replace("SIG", ""),
+    `${signal} to ${title}`,
+    () => press("signal", { to, name: signal }),
+  )));
   return made;
 }
 
 function showButtons(state) {
   const told = JSON.stringify([state.running, state.workers]);
-  if (told === shownButtons) return; // a row that is made anew would lose the keyboard's focus
+  if (told === shownButtons) return; // a row made anew would lose the keyboard's focus
   shownButtons = told;
   const focused = document.activeElement && document.activeElement.getAttribute("aria-label");
   const master = line("master", state.toMaster, 0);
@@ -56,13 +63,20 @@ function showButtons(state) {
   if (again) again.focus();
 }
 
+function endOf({ exitCode }) {
+  if (exitCode === null) return "";
+  return exitCode < 0 ? `ended by signal ${-exitCode}` : `ended with exit code ${exitCode}`;
+}
+
 function show(state) {
-  const ended = state.exitCode === null ? "" : state.exitCode < 0 ? `ended by signal ${-state.exitCode}` : `ended with exit code ${state.exitCode}`;
-  at("summary").textContent = [ended, state.excess].filter(Boolean).join(": ") || `${state.url || "starting …"}, master ${state.pid}`;
-  for (const kind of Object.keys(LOADS)) at(`load-${kind}`).setAttribute("aria-pressed", String(state.load === kind));
+  at("summary").textContent = [endOf(state), state.excess].filter(Boolean).join(": ")
+    || `${state.url || "starting …"}, master ${state.pid}`;
+  for (const kind of Object.keys(LOADS)) {
+    at(`load-${kind}`).setAttribute("aria-pressed", String(state.load === kind));
+  }
   showButtons(state);
   if (picture) picture.update(state.picture);
-  else picture = drawTimeline(at("picture"), state.picture, { label: "the last minute", untilNow: true });
+  else picture = drawTimeline(at("picture"), state.picture, PICTURE);
 }
 
 async function look() {

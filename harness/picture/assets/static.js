@@ -1,5 +1,6 @@
-// staticPicture(data, options, width, css): one timeline as the text of an SVG file that needs no script, with its legend and colours in it.
-// It is light or dark as whoever looks at it prefers. Run by picture.py in a page that has timeline.js and D3.
+// staticPicture(data, options, width, css): one timeline as the text of an SVG file that needs no
+// script. Its legend and its colours are in it; it is light or dark as the viewer prefers.
+// picture.py runs it in a page that has D3 and the timeline's scripts.
 "use strict";
 
 function staticPicture(data, options, width, css) {
@@ -13,17 +14,26 @@ function staticPicture(data, options, width, css) {
   const head = 46 + 15 * legend[legend.length - 1].row;
   container.remove();
 
-  svg.attr("tabindex", null).attr("aria-label", null).attr("role", "img").attr("class", "timeline").attr("xmlns", "http://www.w3.org/2000/svg")
-    .attr("width", width).attr("height", height + head).attr("viewBox", `0 ${-head} ${width} ${height + head}`)
-    .attr("style", "font: 11px system-ui, 'DejaVu Sans', sans-serif");
-  svg.insert("rect", ":first-child").attr("y", -head).attr("width", width).attr("height", height + head).attr("fill", "var(--paper)");
+  svg.attr("tabindex", null).attr("aria-label", null);
+  setAll(svg, {
+    role: "img",
+    class: "timeline",
+    xmlns: "http://www.w3.org/2000/svg",
+    width,
+    height: height + head,
+    viewBox: `0 ${-head} ${width} ${height + head}`,
+    style: "font: 11px system-ui, 'DejaVu Sans', sans-serif",
+  });
+  setAll(svg.insert("rect", ":first-child"),
+    { y: -head, width, height: height + head, fill: "var(--paper)" });
   svg.insert("style", ":first-child").text(css);
   svg.insert("title", ":first-child").text(options.label);
-  svg.append("text").attr("class", "group-name").attr("x", 2).attr("y", 14 - head).attr("font-size", 13).text(options.label);
+  setAll(svg.append("text"), { class: "group-name", x: 2, y: 14 - head, "font-size": 13 })
+    .text(options.label);
   for (const { name, text, path, x, row } of legend) {
     const entry = svg.append("g").attr("transform", `translate(${x},${24 - head + 15 * row})`);
-    if (path) entry.append("path").attr("class", name).attr("d", path);
-    else entry.append("rect").attr("class", `swatch ${name}`).attr("y", 1).attr("width", 18).attr("height", 10);
+    if (path) setAll(entry.append("path"), { class: name, d: path });
+    else setAll(entry.append("rect"), { class: `swatch ${name}`, y: 1, width: 18, height: 10 });
     entry.append("text").attr("x", 23).attr("y", 10).text(text);
   }
   return new XMLSerializer().serializeToString(svg.node());

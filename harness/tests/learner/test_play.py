@@ -74,7 +74,7 @@ def page(make_fixture: Callable[[str], Fixture]) -> Iterator[Page]:
     heard.clear()
     session = Session(make_fixture(JOURNAL), {"PORT": "0"}, lambda line: heard.append(line.text))
     session.start()
-    html = filled("play.html", {"title": "toy"}, ("style.css", "timeline.js", "play.js"))
+    html = filled("play.html", {"title": "toy"}, ("style.css", "layout.js", "drawing.js", "timeline.js", "play.js"))
     with PlayServer(session, html) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
