@@ -51,7 +51,7 @@ def exercise_of(number: int) -> Exercise:
 
 
 def settings_of(exercise: Exercise) -> dict[str, str]:
-    """The settings in the environment, as for the program itself. JOURNAL is not taken."""
+    """The settings in the environment, as for the program itself; the JOURNAL is our own."""
     names = (*COMMON_VARIABLES, *exercise.variables, *exercise.real)
     return {name: os.environ[name] for name in names if name in os.environ and name != "JOURNAL"}
 

@@ -1,4 +1,4 @@
-"""The checklist as it fills on a terminal, and that nothing of it comes where there is no terminal."""
+"""The checklist as it fills on a terminal; without a terminal nothing of it is printed."""
 from __future__ import annotations
 
 import io
@@ -44,9 +44,13 @@ TITLE = "A check whose title is longer than a narrow terminal is wide"
 
 
 def picture(*failed: int, running: int = 0) -> LiveChecklist:
-    """Six items with four checks each; of these items the first check has failed, and so many others are under way."""
-    items = [Item(number, f"Title {number}", {f"{number}{which}": f"{TITLE} {number}{which}" for which in "abcd"}) for number in (1, 2, 3, 4, 5, 0)]
-    drawn = LiveChecklist(Checklist(Exercise(number=9, name="toy", folder="", start_first=""), items))
+    """Six items with four checks each: the first check of the items in `failed` has failed, and
+    `running` other checks are under way."""
+    items = [Item(number, f"Title {number}",
+                  {f"{number}{which}": f"{TITLE} {number}{which}" for which in "abcd"})
+             for number in (1, 2, 3, 4, 5, 0)]
+    exercise = Exercise(number=9, name="toy", folder="", start_first="")
+    drawn = LiveChecklist(Checklist(exercise, items))
     for number in failed:
         record = Record(f"{number}a", number, f"{TITLE} {number}a", "fail")
         drawn.checklist.add(record)
@@ -91,25 +95,28 @@ def test_without_a_terminal_there_are_no_control_codes(tmp_path: Path) -> None:
     assert "\x1b" not in output and "\r" not in output and "under way" not in output
 
 
-def test_forced_colours_do_not_make_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_forced_colours_do_not_make_a_terminal(tmp_path: Path,
+                                               monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     output = grade(tmp_path, CHECKS).output
     assert "\x1b[31m" in output and "\x1b[?25l" not in output and "checks done" not in output
 
 
-def on_a_terminal(folder: Path, checks: str = CHECKS, seen: Callable[[str], None] = lambda output: None, **variables: str) -> str:
-    """All that a terminal is sent; `seen` is told what that is so far."""
+def on_a_terminal(folder: Path, checks: str = CHECKS,
+                  seen: Callable[[str], None] = lambda output: None, **variables: str) -> str:
+    """All output that a terminal gets; `seen` is told the output so far."""
     write_exercise(folder, checks)
     leader, follower = pty.openpty()
-    process = subprocess.Popen(command(folder, server(folder)), cwd=folder, stdin=follower, stdout=follower, stderr=follower,
-                               env={**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "30", **variables})
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "30", **variables}
+    process = subprocess.Popen(command(folder, server(folder)), cwd=folder, env=environment,
+                               stdin=follower, stdout=follower, stderr=follower)
     os.close(follower)
     output = b""
     try:
         while piece := os.read(leader, 65536):
             output += piece
             seen(output.decode(errors="replace"))
-    except OSError:  # so a terminal tells that nobody has it open any more
+    except OSError:  # a terminal tells in this way that nobody has it open any more
         pass
     os.close(leader)
     assert process.wait(30) == 1, output
@@ -132,5 +139,6 @@ def test_a_dumb_terminal_gets_each_item_when_it_is_complete(tmp_path: Path) -> N
         if "[ ] 1. The first item   FAIL" in output:
             (tmp_path / "gate").touch()
 
-    output = on_a_terminal(tmp_path, CHECKS + GATED.replace("GATE", str(tmp_path / "gate")), open_gate, TERM="dumb")
+    checks = CHECKS + GATED.replace("GATE", str(tmp_path / "gate"))
+    output = on_a_terminal(tmp_path, checks, open_gate, TERM="dumb")
     assert "[x] 2. The second item" in output and "checks done" not in output
