@@ -76,7 +76,7 @@ def one_after_another(connections: list[Connection]) -> list[list[Connection]]:
 def add_load(timeline: Timeline, cluster: int, events: list[Event], until: float) -> None:
     """Add the clients of a load: they ask all the time, and have names of their own.
 
-    The load has noted the request that a verdict blames once more, without a connection.
+    A request that the verdict blames is there twice: as "load", and as "request" of no connection.
     """
     named = {event.t for event in events if event.kind == "request" and event.conn is None}
     load = [event for event in events if event.kind == "load"]

@@ -19,7 +19,7 @@ THROWN_WHERE = ("the text says what was thrown; in gdb `catch throw` shows where
                 "(and `set follow-fork-mode child`, if it was in a worker)")
 CRASHED_WHERE = ("look at the last lines that it wrote; gdb shows where "
                  "(`set follow-fork-mode child`, if it was in a worker)")
-NO_HANDLER = "write the handler for it; the exercise's README has the table of all of them"
+NO_HANDLER = "write the handler for it; the exercise's README has a table of all endpoints"
 
 
 def told_by(evidence: list[Evidence], log: EventLog, endpoints: str, seen: str) -> tuple[str, str]:

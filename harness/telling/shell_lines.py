@@ -14,7 +14,7 @@ from harness.judging.events import Event
 LOCAL = "127.0.0.1"
 TASK_ID = """sed -n 's/.*"taskId": *"\\([^"]*\\)".*/\\1/p'"""
 MOST_TASKS = 12
-"""Tasks that get a name. If there are more, the lines only say that somebody asked for them."""
+"""Tasks that get a name. If there are more, the lines only say that they were asked for."""
 MOST_KEPT = 6
 """Kept connections that are told one by one. If there are more, each request becomes a curl."""
 

@@ -60,7 +60,7 @@ def picture(*failed: int, running: int = 0) -> LiveChecklist:
     return drawn
 
 
-def shown(drawn: LiveChecklist, width: int, height: int) -> list[str]:
+def on_screen(drawn: LiveChecklist, width: int, height: int) -> list[str]:
     console = Console(file=io.StringIO(), width=width, height=height, force_terminal=False)
     console.print(drawn.draw(height))
     assert isinstance(console.file, io.StringIO)
@@ -68,7 +68,7 @@ def shown(drawn: LiveChecklist, width: int, height: int) -> list[str]:
 
 
 def test_failures_come_first_and_what_is_waited_for_last() -> None:
-    lines = shown(picture(4, 2, running=2), 120, 24)
+    lines = on_screen(picture(4, 2, running=2), 120, 24)
     assert [line[:12] for line in lines[:2]] == ["FAIL  item 4", "FAIL  item 2"]
     assert lines[3].startswith("[ ] 2. Title 2   FAIL") and lines[3].rstrip().endswith("1 of 4")
     assert "2 of 24 checks done; under way:" in lines[-3]
@@ -78,13 +78,13 @@ def test_failures_come_first_and_what_is_waited_for_last() -> None:
 def test_what_takes_longest_is_named_first() -> None:
     drawn = picture(running=3)
     drawn.running["1d"] -= 100
-    assert shown(drawn, 120, 24)[-3].strip() == f"100 s   {TITLE} 1d"
+    assert on_screen(drawn, 120, 24)[-3].strip() == f"100 s   {TITLE} 1d"
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])
 @pytest.mark.parametrize("height", [14, 24, 50])
 def test_it_fits_the_terminal(width: int, height: int) -> None:
-    lines = shown(picture(1, 2, 3, 4, 5, running=10), width, height)
+    lines = on_screen(picture(1, 2, 3, 4, 5, running=10), width, height)
     assert len(lines) < height and all(len(line) <= width for line in lines)
     assert len([line for line in lines if "Title" in line]) == 6, "no item is left out"
     assert ("more" in "".join(lines)) == (height == 14), "what is left out is counted"
