@@ -1,13 +1,19 @@
 """What a learner has reached, kept in one small file, build/progress.json:
 
-    {"1": {"graded": "2026-11-26 12:30",              when the starter was last graded as a whole
-           "results": {"1": "pass", "2": "fail"},     what its items got then
+    {"1": {"graded": "2026-11-26 12:30",
+           "results": {"1": "pass", "2": "fail"},
            "failed": [{"check": "TestItem2…::test_…", "item": 2, "title": "…"}],
-                                                      what failed when last tried, be it in a part of a grading; in the checklist's order,
-                                                      what a whole grading could not judge behind what has failed in it
-           "hints": {"2": 1},                         how many hints were given for an item (0: common ground)
-           "earned": false,                           all items have passed once
-           "agreed": false}}                          the learner has asked for the solution before that
+           "hints": {"2": 1},
+           "earned": false,
+           "agreed": false}}
+
+graded   when the starter was last graded as a whole
+results  what its items got then
+failed   the checks that failed when they were last tried, be it in a part of a grading; in the
+         checklist's order, but behind the others those that a whole grading could not judge
+hints    how many hints were given for an item (0: common ground)
+earned   all items have passed once
+agreed   the learner has asked for the solution before that
 
 A file that cannot be read, or a field that is missing or of another form, counts as no progress.
 CLUSTER_PROGRESS names another file; tests use it.
@@ -41,7 +47,7 @@ class Failure:
 
 @dataclass
 class Standing:
-    """How far an exercise is."""
+    """How far the learner is with an exercise."""
 
     graded: str = ""
     results: dict[str, str] = field(default_factory=dict)
@@ -74,7 +80,7 @@ def of(number: int) -> Standing:
 
 @contextmanager
 def changing(number: int) -> Iterator[Standing]:
-    """A standing that is kept when it has been changed. Others who want to change the file wait meanwhile."""
+    """A standing to change: it is written at the end. Others who change the file wait meanwhile."""
     target = place()
     target.parent.mkdir(parents=True, exist_ok=True)
     folder = os.open(target.parent, os.O_RDONLY)
@@ -82,13 +88,14 @@ def changing(number: int) -> Iterator[Standing]:
         fcntl.flock(folder, fcntl.LOCK_EX)
         everything = load()
         yield everything.setdefault(str(number), Standing())
-        write_whole(target, json.dumps({key: asdict(one) for key, one in everything.items()}, indent=1) + "\n")
+        text = json.dumps({key: asdict(one) for key, one in everything.items()}, indent=1)
+        write_whole(target, text + "\n")
     finally:
         os.close(folder)
 
 
 def record(checklist: Checklist) -> None:
-    """Take a grading of the learner's own program into account. Only a whole one changes what counts."""
+    """Note a grading of the learner's own program. Only a whole one changes the results."""
     try:
         with changing(checklist.exercise.number) as standing:
             take(standing, checklist)
@@ -107,17 +114,26 @@ def take(standing: Standing, checklist: Checklist) -> None:
     standing.failed = still_failed(standing.failed, tried, checklist.order, checklist.whole)
 
 
-def still_failed(before: list[Failure], tried: list[Record], order: list[str], whole: bool) -> list[Failure]:
-    """What was not judged now stays as it was: behind what has failed now, if `whole` was graded. `order` is that of the checklist."""
+def still_failed(before: list[Failure], tried: list[Record], order: list[str],
+                 whole: bool) -> list[Failure]:
+    """The failures after a grading, in the `order` of the checklist.
+
+    A failure from before stays if its check was not judged now. After a `whole` grading it comes
+    behind the failures of now.
+    """
     judged = {one.id for one in tried if one.result in ("pass", "fail")}
     found = [one for one in before if one.check not in judged]
     found += [Failure(one.id, one.item, one.title) for one in tried if one.result == "fail"]
     place_of = {check: number for number, check in enumerate(order)}
-    return sorted(found, key=lambda one: (whole and one.check not in judged, one.item if one.item != COMMON else sys.maxsize,
-                                          place_of.get(one.check, sys.maxsize)))
+
+    def rank(one: Failure) -> tuple[bool, int, int]:
+        item = one.item if one.item != COMMON else sys.maxsize
+        return whole and one.check not in judged, item, place_of.get(one.check, sys.maxsize)
+
+    return sorted(found, key=rank)
 
 
-# ----- reading what an older kit, or a hand, may have written
+# ----- reading what an older kit, or a person, may have written
 
 
 def read(entry: object) -> Standing:

@@ -1,4 +1,4 @@
-"""A pytest plugin: a grading of the learner's own program changes what he has reached."""
+"""A pytest plugin: it notes what a grading of the learner's own program has reached."""
 from __future__ import annotations
 
 import pytest

@@ -1,4 +1,7 @@
-"""The hints for an exercise, taken from its README: what a reader unfolds there and `make ex1-hint` gives are the same words."""
+"""The hints for an exercise, out of its README.
+
+`make ex1-hint` prints the same words that a reader unfolds there.
+"""
 from __future__ import annotations
 
 import html
@@ -6,7 +9,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-SECTION = re.compile(r'<a id="hints-(?:item-(\d)|common-ground)"></a>\n(.*?)(?=\n<a id=|\n## |\Z)', re.DOTALL)
+SECTION = re.compile(r'<a id="hints-(?:item-(\d)|common-ground)"></a>\n(.*?)(?=\n<a id=|\n## |\Z)',
+                     re.DOTALL)
 FOLDED = re.compile(r"<details><summary>(.+?)</summary>\n(.+?)\n</details>", re.DOTALL)
 
 
@@ -18,7 +22,8 @@ class Hint:
 
 def of_readme(readme: Path) -> dict[int, list[Hint]]:
     """Item (0: common ground) → its hints, the mildest first."""
-    return {int(section[1] or 0): [Hint(folded[1], plain(folded[2])) for folded in FOLDED.finditer(section[2])]
+    return {int(section[1] or 0): [Hint(folded[1], plain(folded[2]))
+                                   for folded in FOLDED.finditer(section[2])]
             for section in SECTION.finditer(readme.read_text(encoding="utf-8"))}
 
 

@@ -1,7 +1,9 @@
-"""Builds and grades an exercise whenever a file in its folder is saved: first the item that failed last, then, if that passes, everything.
+"""Builds and grades an exercise whenever a file in its folder is saved.
 
-Usage: watch.py N      (make ex1-watch)
-A save while it is at work ends that and begins anew. Ctrl+C ends it: nothing is left running, exit code 0.
+First the item is graded that failed last; if it passes, everything is.
+Usage: python3 -m harness.learner.watch N      (make ex1-watch)
+A save ends the build or grading under way and begins anew. Ctrl+C ends the watch: nothing is left
+running, exit code 0.
 """
 from __future__ import annotations
 
@@ -32,19 +34,21 @@ SOURCES = (".cpp", ".hpp", ".h")
 SETTLED = 0.05
 """Seconds without another event after which a save is complete: editors write, rename and touch."""
 CLEARED = SUPERVISOR_SECONDS
-"""Seconds that a grading which was ended has to clear up."""
+"""Seconds that a grading has to clear up when it is ended."""
 
 
 class Saves(FileSystemEventHandler):
-    """Says through a file descriptor that a source was saved, in whichever way an editor does that."""
+    """Tells through a file descriptor that a source was saved, in whatever way an editor saves."""
 
     def __init__(self) -> None:
         self.ready, self._told = os.pipe()
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         if event.event_type in (EVENT_TYPE_CLOSED, EVENT_TYPE_MOVED, EVENT_TYPE_CREATED):
-            name = os.path.basename(os.fsdecode(getattr(event, "dest_path", "") or event.src_path))
-            if name.endswith(SOURCES) and not name.startswith("."):  # Emacs locks a file by a link .#main.cpp
+            path = getattr(event, "dest_path", "") or event.src_path
+            name = os.path.basename(os.fsdecode(path))
+            # Emacs locks a file by a link .#main.cpp
+            if name.endswith(SOURCES) and not name.startswith("."):
                 os.write(self._told, b".")
 
     def wait(self) -> None:
@@ -55,7 +59,7 @@ class Saves(FileSystemEventHandler):
 
 
 def run(command: list[str], saves: Saves) -> int | None:
-    """The exit code of a command; None if a save came first. Nothing of it is left in either case."""
+    """The exit code of a command; None if a save came first. No process of it is left."""
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, start_new_session=True)
     ended = os.pidfd_open(process.pid)
     try:
@@ -67,7 +71,7 @@ def run(command: list[str], saves: Saves) -> int | None:
 
 
 def clear() -> None:
-    """End everything that was started here, wherever it has gone to: orphans come to this process."""
+    """End every process that was started here. This process has adopted the orphans among them."""
     for pid in processes.children(os.getpid()):
         with suppress(ProcessLookupError):
             os.killpg(os.getpgid(pid), signal.SIGTERM)
@@ -79,11 +83,11 @@ def clear() -> None:
             processes.reap(pid)
         time.sleep(0.01)
     if sys.stdout.isatty():
-        print("\x1b[?25h", end="", flush=True)  # a live checklist that was ended had hidden the cursor
+        print("\x1b[?25h", end="", flush=True)  # shows the cursor, which a live checklist hides
 
 
 def grade(number: int, saves: Saves, narrow: bool) -> bool:
-    """Build, then grade, with `narrow` at first only the item that failed last; False if a save came first."""
+    """Build, then grade; with `narrow`, first the item that failed last. False if a save came."""
     built = run([".ci/build", "dev", f"ex{number}"], saves)
     if built is None:
         return False
@@ -92,12 +96,14 @@ def grade(number: int, saves: Saves, narrow: bool) -> bool:
         return True
     whole = [sys.executable, "-m", "pytest", f"harness/test_{folder_of(number).name}.py"]
     failed = progress.of(number).failed
-    if narrow and failed and failed[0].item != COMMON:  # the common ground alone takes as long as everything
+    # the common ground alone takes as long as everything
+    if narrow and failed and failed[0].item != COMMON:
         item = name_of(failed[0].item)
         print(f"\nfirst {item}, which failed last; if it passes, everything", flush=True)
         code = run([*whole, "-k", failed[0].check.partition("::")[0]], saves)
         if code == FAIL_EXIT:
-            print(f"the rest is graded when {item} passes; everything now: make ex{number}-grade", flush=True)
+            print(f"the rest is graded when {item} passes; everything now: make ex{number}-grade",
+                  flush=True)
         if code in (None, FAIL_EXIT):
             return code is not None
     return run(whole, saves) is not None
@@ -115,7 +121,8 @@ def watch(number: int) -> None:
         while True:
             print(f"\n{datetime.now():%H:%M:%S} building and grading ex{number}", flush=True)
             if grade(number, saves, narrow):
-                print(f"waiting for a save in {folder_of(number).relative_to(ROOT)}/; Ctrl+C ends this", flush=True)
+                print(f"waiting for a save in {folder_of(number).relative_to(ROOT)}/; "
+                      "Ctrl+C ends this", flush=True)
             narrow = True
             saves.wait()
     finally:

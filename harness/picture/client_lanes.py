@@ -1,6 +1,8 @@
-"""The lanes of those who ask. A client has one connection after another; connections at the same time are different clients.
+"""The lanes of the clients.
 
-An answer that came after the verdict (to the clearing up, as a rule) is none: the picture shows what was known when it was judged.
+A client has one connection after another: connections at the same time are different clients.
+An answer that came after the verdict counts as none: the picture shows what was known then. Such
+answers come, as a rule, while the cluster is torn down.
 """
 from __future__ import annotations
 
@@ -32,7 +34,7 @@ class Connection:
 
 
 def add_clients(timeline: Timeline, cluster: int, events: list[Event], until: float) -> None:
-    """`until` is how long somebody waited for what never came."""
+    """`until`: when the wait for those answers ended that never came."""
     connections: dict[int, Connection] = {}
     for event in events:
         if event.conn is not None:
@@ -40,8 +42,7 @@ def add_clients(timeline: Timeline, cluster: int, events: list[Event], until: fl
     for number, one_after_another in enumerate(pack(timeline, list(connections.values()), until)):
         lane = add_lane(timeline, cluster, f"client {number + 1}")
         for connection in one_after_another:
-            timeline.notes += [Note(lane, event.t, "connection opened" if event.kind == "open" else f"connection {event.text}")
-                               for event in connection.notes]
+            timeline.notes += [note(event, lane) for event in connection.notes]
             timeline.bars += [bar(timeline, event, lane, until) for event in connection.requests]
     add_load(timeline, cluster, events, until)
 
@@ -51,10 +52,12 @@ def add_lane(timeline: Timeline, cluster: int, name: str) -> int:
     return len(timeline.lanes) - 1
 
 
-def pack(timeline: Timeline, connections: list[Connection], until: float) -> list[list[Connection]]:
-    """As few clients as will do; if that is too many, those with broken requests before others."""
+def pack(timeline: Timeline, connections: list[Connection],
+         until: float) -> list[list[Connection]]:
+    """As few clients as possible. Of too many, those with a broken request are kept first."""
     clients = one_after_another(sorted(connections, key=lambda one: one.start))
-    ranked = sorted(range(len(clients)), key=lambda index: not any(one.broke(until) for one in clients[index]))
+    ranked = sorted(range(len(clients)),
+                    key=lambda index: not any(one.broke(until) for one in clients[index]))
     timeline.leave_out("connections", sum(len(clients[index]) for index in ranked[MOST_LANES:]))
     return [clients[index] for index in sorted(ranked[:MOST_LANES])]
 
@@ -71,16 +74,29 @@ def one_after_another(connections: list[Connection]) -> list[list[Connection]]:
 
 
 def add_load(timeline: Timeline, cluster: int, events: list[Event], until: float) -> None:
-    """Clients that ask all the time have names of their own."""
+    """Add the clients of a load: they ask all the time, and have names of their own.
+
+    A request that the verdict blames is there twice: as "load", and as "request" of no connection.
+    """
     named = {event.t for event in events if event.kind == "request" and event.conn is None}
-    lanes: dict[str, int] = {}
     load = [event for event in events if event.kind == "load"]
-    for name in sorted({event.data["client"] for event in load}, key=lambda name: (name.split()[0], int(name.split()[1]))):
-        lanes[name] = add_lane(timeline, cluster, f"load, {name}")
+    lanes = {name: add_lane(timeline, cluster, f"load, {name}")
+             for name in sorted({event.data["client"] for event in load}, key=by_number)}
     for event in load:
         drawn = bar(timeline, event, lanes[event.data["client"]], until)
         drawn.blamed = event.t in named
         timeline.bars.append(drawn)
+
+
+def by_number(name: str) -> tuple[str, int]:
+    """Sorts "kept 2" before "kept 10"."""
+    kind, number = name.split()[:2]
+    return kind, int(number)
+
+
+def note(event: Event, lane: int) -> Note:
+    how = "opened" if event.kind == "open" else event.text
+    return Note(lane, event.t, f"connection {how}")
 
 
 def answered(event: Event, until: float) -> bool:
@@ -100,14 +116,19 @@ def outcome(event: Event, until: float) -> Outcome:
 
 
 def bar(timeline: Timeline, event: Event, lane: int, until: float) -> Bar:
+    came = answered(event, until)
     what = f"{event.method} {event.path}" + (", as raw bytes" if event.kind == "raw" else "")
-    told = (event.text or str(event.status)) if answered(event, until) else "no answer"
-    by = f"worker {event.worker}" if event.worker is not None and answered(event, until) else ""
-    return Bar(lane, event.t, end_of(event, until), outcome(event, until), what, told, by, blamed(event, timeline.seen, until))
+    told = (event.text or str(event.status)) if came else "no answer"
+    by = f"worker {event.worker}" if event.worker is not None and came else ""
+    return Bar(lane, event.t, end_of(event, until), outcome(event, until), what, told, by,
+               blamed(event, timeline.seen, until))
 
 
 def blamed(event: Event, seen: str, until: float) -> bool:
-    """The verdict has the words in which this request is told; of one without an answer it has the method and the path."""
+    """Whether the verdict tells of this request.
+
+    It does so in the request's own words; without an answer, by the method and the path.
+    """
     if not answered(event, until):
         return f"{event.method} {event.path}" in seen
     return bool(event.data.get("told")) and event.data["told"] in seen

@@ -11,18 +11,19 @@ from harness.picture.timeline_parts import Arrow, Lane, Note, Span, Timeline
 
 MOST_LANES = 80
 KNOWN = ("spawn", "exit", "ready", "send", "recv", "open", "close", "request", "response")
-"""What the journal says that is drawn in another way, or is known from outside."""
+"""Events of the journal that become no notes: they are drawn otherwise, or known from outside."""
 
 
 def add_processes(timeline: Timeline, known: ProcessHistory) -> dict[int, int]:
-    """Lanes and spans; returns which lane is which pid's."""
+    """Add each process with its lane and its spans. Returns pid → lane."""
     pids = known.in_order()
     lanes: dict[int, int] = {}
     for pid in pids[:MOST_LANES]:
         kind = known.kind(pid)
         name = f"worker {known.slots[pid]}" if kind == "worker" else kind
         lanes[pid] = len(timeline.lanes)
-        timeline.lanes.append(Lane(known.cluster, kind, name, pid, known.slots.get(pid), known.fates.get(pid, "")))
+        timeline.lanes.append(Lane(known.cluster, kind, name, pid, known.slots.get(pid),
+                                   known.fates.get(pid, "")))
         end = max(known.births[pid], known.deaths.get(pid, known.end))
         spans = [Span(lanes[pid], start, until, state, known.versions.get(pid, ""))
                  for start, until, state in pieces(known.states(pid), known.stops(pid), end)]
@@ -33,8 +34,9 @@ def add_processes(timeline: Timeline, known: ProcessHistory) -> dict[int, int]:
     return lanes
 
 
-def pieces(states: list[tuple[float, State]], stops: list[tuple[float, float]], end: float) -> list[tuple[float, float, State]]:
-    """States one after another, those of being stopped laid over the others."""
+def pieces(states: list[tuple[float, State]], stops: list[tuple[float, float]],
+           end: float) -> list[tuple[float, float, State]]:
+    """(start, end, state), one after another. A stop lies over the states that it interrupts."""
     born = states[0][0]
     edges = {t for t, _ in states} | {t for stop in stops for t in stop} | {end}
     cuts = sorted(t for t in edges if born <= t <= end)
@@ -50,47 +52,56 @@ def pieces(states: list[tuple[float, State]], stops: list[tuple[float, float]], 
 
 
 def add_messages(timeline: Timeline, known: ProcessHistory, lanes: dict[int, int]) -> None:
-    """Join each send with its recv: a channel keeps the order. Sends that nobody took stay without."""
+    """Join each send with its recv: a channel keeps the order. A send may have no recv."""
     waiting: dict[tuple[object, ...], deque[Entry]] = defaultdict(deque)
     for entry in known.journal:
         if entry.event not in ("send", "recv"):
             continue
         peer = entry.whole("peer")
-        down = (entry.pid == known.master) == (entry.event == "send")
-        key: tuple[object, ...] = (down, peer if entry.pid == known.master else entry.slot, entry.text("type"), entry.text("id"))
+        by_master = entry.pid == known.master
+        down = by_master == (entry.event == "send")
+        slot = peer if by_master else entry.slot
+        key: tuple[object, ...] = (down, slot, entry.text("type"), entry.text("id"))
         if entry.event == "send":
             waiting[key].append(entry)
         elif waiting[key]:
             add_arrow(timeline, lanes, waiting[key].popleft(), entry.pid, entry.t)
     for key, rest in waiting.items():
         for sent in rest:
-            add_arrow(timeline, lanes, sent, in_slot(known, key[1], sent.t) if key[0] else known.master, None)
+            receiver = in_slot(known, key[1], sent.t) if key[0] else known.master
+            add_arrow(timeline, lanes, sent, receiver, None)
 
 
-def add_arrow(timeline: Timeline, lanes: dict[int, int], sent: Entry, receiver: int, received: float | None) -> None:
+def add_arrow(timeline: Timeline, lanes: dict[int, int], sent: Entry, receiver: int,
+              received: float | None) -> None:
     if sent.pid in lanes and receiver in lanes:
         size = sent.whole("bytes")
-        what = short(sent.text("type") or "message") + (f", {size} bytes" if size is not None else "")
-        timeline.arrows.append(Arrow(lanes[sent.pid], lanes[receiver], sent.t, received, what, short(sent.text("id"))))
+        more = f", {size} bytes" if size is not None else ""
+        timeline.arrows.append(Arrow(lanes[sent.pid], lanes[receiver], sent.t, received,
+                                     short(sent.text("type") or "message") + more,
+                                     short(sent.text("id"))))
 
 
 def in_slot(known: ProcessHistory, slot: object, t: float) -> int:
-    """The process that was last started there before that moment; 0 if there was none."""
+    """The pid of the process that was started last in the slot before `t`; 0 if there was none."""
     born = [(known.births[pid], pid) for pid, number in known.slots.items()
             if number == slot and pid in known.births and known.births[pid] <= t]
     return max(born)[1] if born else 0
 
 
 def add_notes(timeline: Timeline, known: ProcessHistory, lanes: dict[int, int]) -> None:
-    """What the processes wrote on their output, and what their journal tells beside messages and requests."""
+    """What the processes wrote, and what their journal tells beside messages and requests."""
     for event in known.events:
         if event.kind == "output":
             speaker = re.search(r"\[(\d{1,9})\]", event.text)
-            lane = lanes.get(int(speaker.group(1)) if speaker else known.master, lanes.get(known.master))
+            pid = int(speaker.group(1)) if speaker else known.master
+            lane = lanes.get(pid, lanes.get(known.master))
             if lane is not None:
                 timeline.notes.append(Note(lane, event.t, short(event.text)))
     for entry in known.journal:
         if entry.event not in KNOWN and entry.pid in lanes:
-            said = entry.signal if entry.event == "signal" else ", ".join(
-                f"{name}={value}" for name, value in entry.fields.items() if name not in ("t", "pid", "worker", "role", "event"))
-            timeline.notes.append(Note(lanes[entry.pid], entry.t, short(f"journal: {entry.event} {said}".rstrip())))
+            fields = ", ".join(f"{name}={value}" for name, value in entry.fields.items()
+                               if name not in ("t", "pid", "worker", "role", "event"))
+            said = entry.signal if entry.event == "signal" else fields
+            text = short(f"journal: {entry.event} {said}".rstrip())
+            timeline.notes.append(Note(lanes[entry.pid], entry.t, text))

@@ -1,6 +1,7 @@
 """The report as one page that needs nothing else: the checklist, and a picture of each check.
 
-What the program under test said is data here: it stands in a script element of its own as JSON, and is shown as text.
+What the program under test said is data here: a script element of its own holds it as JSON, and
+the page shows it as text.
 """
 from __future__ import annotations
 
@@ -13,13 +14,14 @@ from harness.picture.timeline_parts import halve
 from harness.system.files import write_whole
 
 ASSETS = Path(__file__).resolve().parent / "assets"
+DRAWS_TIMELINES = ("style.css", "layout.js", "drawing.js", "timeline.js")
 D3 = Path("/usr/share/nodejs/d3/dist/d3.min.js")
 LARGEST = 1_600_000
 """Bytes of the report's data; with the scripts the page stays below 2 MB."""
 
 
 class NoLibrary(Exception):
-    """There is nothing to draw with."""
+    """D3, which draws the pictures, is not there."""
 
 
 def write(path: Path, report: dict[str, Any]) -> None:
@@ -28,7 +30,7 @@ def write(path: Path, report: dict[str, Any]) -> None:
 
 def page(report: dict[str, Any]) -> str:
     fit(report)
-    return filled("page.html", {"report": embedded(report)}, ("style.css", "layout.js", "drawing.js", "timeline.js", "page.js"))
+    return filled("page.html", {"report": embedded(report)}, (*DRAWS_TIMELINES, "page.js"))
 
 
 def filled(template: str, parts: dict[str, str], assets: tuple[str, ...]) -> str:
@@ -38,7 +40,8 @@ def filled(template: str, parts: dict[str, str], assets: tuple[str, ...]) -> str
     except FileNotFoundError:
         raise NoLibrary(f"there is no {D3} (Debian's package node-d3)") from None
     found.update((name, (ASSETS / name).read_text(encoding="utf-8")) for name in assets)
-    return re.sub(r"\{\{([a-z0-9.]+)\}\}", lambda place: found[place.group(1)], (ASSETS / template).read_text(encoding="utf-8"))
+    markup = (ASSETS / template).read_text(encoding="utf-8")
+    return re.sub(r"\{\{([a-z0-9.]+)\}\}", lambda place: found[place.group(1)], markup)
 
 
 def embedded(data: object) -> str:
@@ -47,16 +50,21 @@ def embedded(data: object) -> str:
 
 
 def compact(data: object) -> str:
-    return json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace").decode()
+    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
+    return text.encode("utf-8", "replace").decode()
 
 
 def fit(report: dict[str, Any]) -> None:
-    """Leave out so much of the largest pictures that the page is not too large. Those of failures are worth more than others."""
+    """Leave out parts of the largest pictures until the page is not too large.
+
+    Pictures of failures are worth more: they count with a tenth of their size.
+    """
     checks = [check for group in (*report["items"], report["common"]) for check in group["checks"]
               if check["timeline"] and "lanes" in check["timeline"]]
     sizes = {check["id"]: size_of(check) for check in checks}
     while sum(sizes.values()) > LARGEST and checks:
-        largest = max(checks, key=lambda check: sizes[check["id"]] * (1 if check["result"] == "fail" else 10))
+        largest = max(checks, key=lambda check: sizes[check["id"]]
+                      * (1 if check["result"] == "fail" else 10))
         halve(largest["timeline"])
         smaller = size_of(largest)
         if smaller == sizes[largest["id"]]:

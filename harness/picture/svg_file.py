@@ -1,6 +1,7 @@
-"""Makes a file of one picture of a report, for a README: an SVG without any script, for light and dark.
+"""Makes a file of one picture of a report: an SVG without any script, for light and dark.
 
-python3 -m harness.picture.svg_file build/reports/ex1/index.html test_long_requests_are_cut picture.svg
+Usage: python3 -m harness.picture.svg_file PAGE CHECK FILE, for example with
+build/reports/ex1/index.html test_long_requests_are_cut picture.svg
 """
 from __future__ import annotations
 
@@ -12,13 +13,15 @@ from pathlib import Path
 from selenium.webdriver import Chrome
 
 from harness.picture.browser import browser
+from harness.picture.report_page import ASSETS
 
-ASSETS = Path(__file__).resolve().parent / "assets"
 WIDTH = 860
 RUN = """
 const report = JSON.parse(document.getElementById("report").textContent);
-const check = [...report.items, report.common].flatMap((item) => item.checks).find((one) => one.id.endsWith("::" + arguments[0]));
-return check && check.timeline && staticPicture(check.timeline, {result: check.result, label: check.title}, arguments[1], arguments[2]);
+const checks = [...report.items, report.common].flatMap((item) => item.checks);
+const check = checks.find((one) => one.id.endsWith("::" + arguments[0]));
+return check && check.timeline && staticPicture(
+  check.timeline, {result: check.result, label: check.title}, arguments[1], arguments[2]);
 """
 
 
@@ -31,9 +34,10 @@ def svg_of(chrome: Chrome, page: Path, check: str) -> str:
 
 
 def colours(css: str) -> str:
-    """The rules that a picture needs: the palette, and what stands between the heading of pictures and that of printing."""
+    """The rules that a picture needs: the palette, and those between `.timeline text` and print."""
     palette = css[:css.index("\nbody {")]
-    return re.sub(r"\n+", "\n", palette + css[css.index(".timeline text {"):css.index("@media print")])
+    pictures = css[css.index(".timeline text {"):css.index("@media print")]
+    return re.sub(r"\n+", "\n", palette + pictures)
 
 
 def main() -> int:

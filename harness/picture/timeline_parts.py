@@ -1,6 +1,7 @@
 """The parts of a check's picture: lanes, spans, bars, arrows, notes and marks on one axis of time.
 
-Moments are CLOCK_MONOTONIC seconds here (floats are nothing else), and milliseconds since the first in what as_json() gives.
+Moments are CLOCK_MONOTONIC seconds here; every float is one. What as_json() gives has milliseconds
+since the first moment instead.
 """
 from __future__ import annotations
 
@@ -15,12 +16,12 @@ Kind = Literal["master", "worker", "process", "client"]
 Outcome = Literal["ok", "error", "broken", "waiting"]
 Part = TypeVar("Part")
 FREQUENT = ("bars", "arrows", "notes")
-"""What a picture may have too many of; states and signals are few, and nothing can be understood without them."""
+"""Parts that may be too many. States and signals are few, and without them nothing is clear."""
 
 
 @dataclass
 class Lane:
-    """A row. A process's has a pid and, if known, a slot; a client's has neither."""
+    """A row. That of a process has a pid and, if known, a slot; that of a client has neither."""
 
     cluster: int
     kind: Kind
@@ -45,7 +46,7 @@ class Span:
 
 @dataclass
 class Bar:
-    """A request, from its first byte sent to the last received, or as long as somebody waited."""
+    """A request, from its first byte sent to the last received, or to the end of the wait."""
 
     lane: int
     start: float
@@ -56,12 +57,12 @@ class Bar:
     """What came of it: a status, or in words how it broke."""
     by: str = ""
     blamed: bool = False
-    """The verdict speaks of it."""
+    """Whether the verdict tells of it."""
 
 
 @dataclass
 class Arrow:
-    """A message between two processes. One that nobody took has no `received`."""
+    """A message between two processes. Without `received`, nobody has received it."""
 
     source: int
     target: int
@@ -73,7 +74,7 @@ class Arrow:
 
 @dataclass
 class Note:
-    """A moment in a lane: something that the program wrote, or a connection that was opened or closed."""
+    """A moment in a lane: a line of the program or its journal, or a connection's start or end."""
 
     lane: int
     t: float
@@ -110,7 +111,7 @@ class Timeline:
         return sum(len(getattr(self, name)) for name in FREQUENT)
 
     def thin(self, most: int) -> None:
-        """Leave out so many parts that about `most` are left. What broke, and what the verdict names, goes last."""
+        """Leave out parts until about `most` are left. What broke, or is blamed, goes last."""
         share = most / max(most, self.count())
         for name in FREQUENT:
             parts = getattr(self, name)
@@ -123,10 +124,11 @@ class Timeline:
             self.left_out[name] = self.left_out.get(name, 0) + count
 
     def as_json(self) -> dict[str, Any]:
-        """For timeline.js. Lists of parts are tables, so that each name is said once."""
-        said: dict[str, Any] = {"origin": round(self.start, 6), "end": self._ms(self.end), "judged": self._ms(self.judged),
-                                "seen": self.seen, "leftOut": self.left_out,
-                                "bound": None if self.bound is None else self._row(self.bound)}
+        """For the page's script. Lists of parts are tables, so that each name is said once."""
+        bound = None if self.bound is None else self._row(self.bound)
+        said: dict[str, Any] = {"origin": round(self.start, 6), "end": self._ms(self.end),
+                                "judged": self._ms(self.judged), "seen": self.seen,
+                                "leftOut": self.left_out, "bound": bound}
         for name in ("lanes", "spans", "marks", *FREQUENT):
             parts = getattr(self, name)
             said[name] = {"keys": list(vars(parts[0])) if parts else [],
@@ -134,14 +136,15 @@ class Timeline:
         return said
 
     def _row(self, part: object) -> dict[str, Any]:
-        return {name: self._ms(value) if isinstance(value, float) else value for name, value in vars(part).items()}
+        return {name: self._ms(value) if isinstance(value, float) else value
+                for name, value in vars(part).items()}
 
     def _ms(self, moment: float | None) -> float | None:
         return None if moment is None else round((moment - self.start) * 1000, 1)
 
 
 def sample(parts: Sequence[Part], most: int) -> list[Part]:
-    """At most so many, evenly chosen, in their order; those that matter before the others."""
+    """At most `most` parts, in their order: first those that matter, then others, evenly chosen."""
     matter = [index for index, part in enumerate(parts) if matters(part)]
     other = [index for index, part in enumerate(parts) if not matters(part)]
     chosen = evenly(matter, most)
@@ -154,7 +157,7 @@ def matters(part: object) -> bool:
 
 
 def halve(said: dict[str, Any]) -> None:
-    """What as_json() has given, with half of its frequent parts."""
+    """Leave half of the frequent parts out of what as_json() has given."""
     for name in FREQUENT:
         keys, rows = said[name]["keys"], said[name]["rows"]
         kept = sample([dict(zip(keys, row)) for row in rows], len(rows) // 2)

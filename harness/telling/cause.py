@@ -1,4 +1,4 @@
-"""What was seen may tell more of a failure's cause than the check that failed."""
+"""The likely cause of a failure, where the events or the output of the programs name one."""
 from __future__ import annotations
 
 import re
@@ -8,23 +8,24 @@ from harness.judging.events import EventLog
 from harness.judging.evidence import Evidence
 
 CRASHES = (SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP)
-"""A process that dies of these has done it itself: the harness sends none of them."""
-CRASH = "an assertion that does not hold, an exception that nobody catches, or memory that is not its own"
+"""The harness sends none of these signals: a process that dies of one has caused it itself."""
+CRASH = ("an assertion that does not hold, an exception that nobody catches, "
+         "or memory that is not its own")
 EXCEPTION = re.compile(r"(master|worker\d+)\[(\d+)\] ended by an exception: (.*)")
 LOST = re.compile(r"connection (closed|reset|refused)|cut in the middle")
 DYING_SECONDS = 0.3
-"""A connection is lost some time before a process that dies is gone, and has written its last line."""
-THROWN_WHERE = ("the text says what was thrown; in gdb `catch throw` shows where (and `set follow-fork-mode child`, "
-                "if it was in a worker)")
-CRASHED_WHERE = ("look at the last lines that it wrote; gdb shows where (`set follow-fork-mode child`, "
-                 "if it was in a worker)")
-NO_HANDLER = "write the handler for it; the exercise's README has the table of all of them"
+"""Seconds from a lost connection until the dying process has written its last line and is gone."""
+THROWN_WHERE = ("the text says what was thrown; in gdb `catch throw` shows where "
+                "(and `set follow-fork-mode child`, if it was in a worker)")
+CRASHED_WHERE = ("look at the last lines that it wrote; gdb shows where "
+                 "(`set follow-fork-mode child`, if it was in a worker)")
+NO_HANDLER = "write the handler for it; the exercise's README has a table of all endpoints"
 
 
 def told_by(evidence: list[Evidence], log: EventLog, endpoints: str, seen: str) -> tuple[str, str]:
-    """The likely cause and a hint, if what happened in the check names one; else nothing.
+    """The likely cause and a hint if the events of the check name one, else two empty texts.
 
-    `endpoints`: the pattern of requests that are never rightly answered with 404.
+    `endpoints`: a pattern of the requests to which 404 is never the right answer.
     """
     for cluster in evidence:
         if thrown := ended_by_exception(cluster):
@@ -37,12 +38,12 @@ def told_by(evidence: list[Evidence], log: EventLog, endpoints: str, seen: str) 
 
 
 def connection_lost(seen: str) -> bool:
-    """Whether the verdict speaks of a lost connection, as one of a process that is dying."""
+    """Whether the verdict speaks of a lost connection: its process may be dying."""
     return LOST.search(seen) is not None
 
 
 def ended_by_exception(cluster: Evidence) -> str:
-    """What the kit's library writes of an exception that nobody has caught."""
+    """What the kit's library wrote about an exception that nothing caught; empty without one."""
     for line in cluster.lines:
         if line.error and (found := EXCEPTION.search(line.text)):
             name = found[1].replace("master", "the master")
@@ -51,21 +52,24 @@ def ended_by_exception(cluster: Evidence) -> str:
 
 
 def crashed(cluster: Evidence) -> str:
-    """Who of the cluster has died of itself; empty if nobody is known to."""
+    """Which process of the cluster has died of its own mistake; empty if none is known."""
     code = cluster.exit_code
     if code is not None and -code in CRASHES:
         return f"the master (pid {cluster.master}) has died of {Signals(-code).name}: {CRASH}"
     for entry in cluster.journal:
-        if entry.get("event") == "exit" and entry.get("pid") == cluster.master and entry.get("signal") in CRASHES:
+        if (entry.get("event") == "exit" and entry.get("pid") == cluster.master
+                and entry.get("signal") in CRASHES):
             name = Signals(entry["signal"]).name
-            return f"worker {entry.get('peer')} (pid {entry.get('child')}) has died of {name}: {CRASH}"
+            whom = f"worker {entry.get('peer')} (pid {entry.get('child')})"
+            return f"{whom} has died of {name}: {CRASH}"
     return ""
 
 
 def not_there(log: EventLog, endpoints: str, seen: str) -> str:
-    """A request to something that the exercise always has, but that got 404, if the verdict is about that."""
+    """The request that got 404 at an endpoint of the exercise, if the verdict is about it."""
     for event in reversed(log.all()):
         asked = f"{event.method} {(event.path or '').partition('?')[0]}"
-        if event.kind == "request" and event.status == 404 and f"{event.path}: 404" in seen and re.fullmatch(endpoints, asked):
+        if (event.kind == "request" and event.status == 404 and f"{event.path}: 404" in seen
+                and re.fullmatch(endpoints, asked)):
             return asked
     return ""

@@ -1,4 +1,7 @@
-"""The checklist while it fills, drawn on a terminal: failures first, then the items, then what is waited for and since when."""
+"""The checklist while it fills, drawn on a terminal.
+
+Failures come first, then the items, then the checks under way with their seconds so far.
+"""
 from __future__ import annotations
 
 import time
@@ -13,16 +16,16 @@ from harness.judging.verdict import Record
 from harness.telling.styles import STYLES, WORDS, heading
 
 FEWEST = 2
-"""Lines that failures, and checks under way, get on even the lowest terminal."""
+"""Lines for failures, and as many for checks under way, on even the lowest terminal."""
 
 
 class LiveChecklist:
-    """What is known so far; `draw` makes a picture of it that fits the terminal."""
+    """The results so far; `draw` shows them in no more lines than the terminal has."""
 
     def __init__(self, checklist: Checklist) -> None:
         self.checklist, self.began = checklist, time.monotonic()
         self.running: dict[str, float] = {}
-        """Check → when it was begun. Another thread draws what this one changes: it reads from copies."""
+        """Check → when it began. Another thread draws meanwhile: it reads from copies."""
         self.failures: list[Record] = []
         """In the order in which they came."""
 
@@ -36,31 +39,37 @@ class LiveChecklist:
     def draw(self, height: int) -> RenderableType:
         room = height - len(self.checklist.items) - 2
         waited = max(FEWEST, room - max(FEWEST, len(self.failures)))
-        failures = cut([failure_line(one) for one in self.failures], max(FEWEST, room - min(waited, len(self.running))))
-        return Group(*map(fitting, failures), self.items(), fitting(self.total()), *map(fitting, cut(list(self.waits()), waited)))
+        failures = cut([failure_line(one) for one in self.failures],
+                       max(FEWEST, room - min(waited, len(self.running))))
+        return Group(*map(fitting, failures), self.items(), fitting(self.total()),
+                     *map(fitting, cut(list(self.waits()), waited)))
 
     def items(self) -> Table:
         table = Table.grid(padding=(0, 1))
         table.add_column(no_wrap=True, overflow="ellipsis")
         table.add_column(justify="right", no_wrap=True, min_width=len("10 of 10"))
         for item in self.checklist.items:
-            table.add_row(so_far(item), Text(f"{len(item.records)} of {len(item.planned)}", style="dim"))
+            done = f"{len(item.records)} of {len(item.planned)}"
+            table.add_row(so_far(item), Text(done, style="dim"))
         return table
 
     def total(self) -> Text:
         done = sum(len(item.records) for item in self.checklist.items)
         planned = sum(len(item.planned) for item in self.checklist.items)
-        return Text(f"{time.monotonic() - self.began:5.0f} s   {done} of {planned} checks done" + ("; under way:" if self.running else ""))
+        seconds = time.monotonic() - self.began
+        more = "; under way:" if self.running else ""
+        return Text(f"{seconds:5.0f} s   {done} of {planned} checks done{more}")
 
     def waits(self) -> Iterator[Text]:
         """The checks under way, the one that takes longest first."""
-        titles = {id_: title for item in self.checklist.items for id_, title in item.planned.items()}
+        titles = {id_: title for item in self.checklist.items
+                  for id_, title in item.planned.items()}
         for id_, since in sorted(list(self.running.items()), key=lambda one: one[1]):
             yield Text(f"{time.monotonic() - since:5.0f} s   {titles.get(id_, id_)}", style="dim")
 
 
 def so_far(item: Item) -> Text:
-    """Its line as at the end; an item has failed with its first failure."""
+    """The item's line as it looks at the end. Its first failure already makes the item fail."""
     failed = any(record.result == "fail" for record in list(item.records.values()))
     return heading(item, "fail" if failed else item.result)
 
@@ -71,7 +80,9 @@ def failure_line(record: Record) -> Text:
 
 
 def cut(lines: list[Text], most: int) -> list[Text]:
-    return lines if len(lines) <= most else lines[:most - 1] + [Text(f"… and {len(lines) - most + 1} more", style="dim")]
+    if len(lines) <= most:
+        return lines
+    return lines[:most - 1] + [Text(f"… and {len(lines) - most + 1} more", style="dim")]
 
 
 def fitting(line: Text) -> Text:

@@ -1,9 +1,14 @@
 """The pictures in the Trace Event Format, for https://ui.perfetto.dev and chrome://tracing.
 
-The format: https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU ("Trace Event Format", Google).
-Each cluster of each check is a process there, and each lane a thread; the axis is CLOCK_MONOTONIC. Perfetto's importer (in its source:
-src/trace_processor/importers/json) wants that a thread's number is its own in the whole trace, and that of the first one its process's;
-that slices of one thread overlap only where one lies within the other; and that a message begins and ends within slices.
+The format: https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU
+("Trace Event Format", Google). Each cluster of each check is a process there, and each lane a
+thread. The axis is CLOCK_MONOTONIC.
+
+Perfetto's importer (src/trace_processor/importers/json in its source) has these rules:
+- The number of a thread occurs only once in the whole trace.
+- The number of a process is that of its first thread.
+- Slices of one thread overlap only where one lies within the other.
+- A message begins and ends within slices.
 """
 from __future__ import annotations
 
@@ -43,16 +48,17 @@ def of_check(title: str, timeline: dict[str, Any], first: int) -> Iterator[Event
     pids = {lane["cluster"]: first + index for index, lane in reversed(list(enumerate(lanes)))}
 
     def event(kind: str, name: str, t: float, lane: int, **more: Any) -> Event:
-        return {"ph": kind, "name": name, "ts": round(timeline["origin"] * 1e6 + t * 1000), "pid": pids[lanes[lane]["cluster"]],
-                "tid": first + lane, **more}
+        return {"ph": kind, "name": name, "ts": round(timeline["origin"] * 1e6 + t * 1000),
+                "pid": pids[lanes[lane]["cluster"]], "tid": first + lane, **more}
 
     yield from names(title, lanes, first, pids)
     for span in rows(timeline, "spans"):
-        if span["end"] > span["start"]:  # it was over at once; speedscope would take it for something without an end
-            yield event("X", f"{span['state']} {span['version']}".strip(), span["start"], span["lane"], cat="process", dur=length(span))
+        if span["end"] > span["start"]:  # speedscope takes a slice of no length for an endless one
+            state = f"{span['state']} {span['version']}".strip()
+            yield event("X", state, span["start"], span["lane"], cat="process", dur=length(span))
     for bar in rows(timeline, "bars"):
-        yield event("X", f"{bar['what']}: {bar['told']}", bar["start"], bar["lane"], cat="request", dur=length(bar),
-                    args={"outcome": bar["outcome"], "by": bar["by"]})
+        yield event("X", f"{bar['what']}: {bar['told']}", bar["start"], bar["lane"], cat="request",
+                    dur=length(bar), args={"outcome": bar["outcome"], "by": bar["by"]})
     for mark in rows(timeline, "marks"):
         lane = mark["lane"] if mark["lane"] is not None else next(
             index for index, one in enumerate(lanes) if one["cluster"] == mark["cluster"])
@@ -72,11 +78,13 @@ def length(part: dict[str, Any]) -> int:
     return round(float(part["end"] - part["start"]) * 1000)
 
 
-def names(title: str, lanes: list[dict[str, Any]], first: int, pids: dict[int, int]) -> Iterator[Event]:
+def names(title: str, lanes: list[dict[str, Any]], first: int,
+          pids: dict[int, int]) -> Iterator[Event]:
     for tid, lane in enumerate(lanes, first):
         where = {"ph": "M", "pid": pids[lane["cluster"]], "tid": tid}
         if tid == where["pid"]:
             of = f" · cluster {lane['cluster']}" if len(pids) > 1 else ""
             yield {**where, "name": "process_name", "args": {"name": title + of}}
-        yield {**where, "name": "thread_name", "args": {"name": f"{lane['name']} (pid {lane['pid']})" if lane["pid"] else lane["name"]}}
+        name = f"{lane['name']} (pid {lane['pid']})" if lane["pid"] else lane["name"]
+        yield {**where, "name": "thread_name", "args": {"name": name}}
         yield {**where, "name": "thread_sort_index", "args": {"sort_index": tid}}

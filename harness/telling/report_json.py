@@ -10,4 +10,5 @@ from harness.system.files import write_whole
 
 
 def write(path: Path, checklist: Checklist, program: str, seconds: float) -> None:
-    write_whole(path, json.dumps(as_json(checklist, program, seconds), indent=2, ensure_ascii=False) + "\n")
+    report = as_json(checklist, program, seconds)
+    write_whole(path, json.dumps(report, indent=2, ensure_ascii=False) + "\n")

@@ -1,4 +1,4 @@
-"""How results look: the same while the checklist fills and at the end."""
+"""How results look, the same while the checklist fills and at the end."""
 from __future__ import annotations
 
 from rich.text import Text
@@ -6,9 +6,12 @@ from rich.text import Text
 from harness.judging.checklist import COMMON, Item
 from harness.judging.verdict import Result
 
-MARKS: dict[Result | None, str] = {"pass": "[x]", "fail": "[ ]", "skipped": "[ ]", "inconclusive": "[?]", None: "[ ]"}
-STYLES: dict[Result | None, str] = {"pass": "green", "fail": "red", "skipped": "dim", "inconclusive": "yellow", None: "default"}
-WORDS: dict[Result | None, str] = {"pass": "pass", "fail": "FAIL", "skipped": "skipped", "inconclusive": "inconclusive", None: ""}
+MARKS: dict[Result | None, str] = {
+    "pass": "[x]", "fail": "[ ]", "skipped": "[ ]", "inconclusive": "[?]", None: "[ ]"}
+STYLES: dict[Result | None, str] = {
+    "pass": "green", "fail": "red", "skipped": "dim", "inconclusive": "yellow", None: "default"}
+WORDS: dict[Result | None, str] = {
+    "pass": "pass", "fail": "FAIL", "skipped": "skipped", "inconclusive": "inconclusive", None: ""}
 
 
 def title(item: Item) -> str:

@@ -1,4 +1,7 @@
-"""What the user sees: the checklist, then each failure with its parts, then the score. A terminal shows it while it fills, too."""
+"""A grading as text: the checklist, then each failure with its parts, then the score.
+
+A terminal shows the checklist while it fills, too.
+"""
 from __future__ import annotations
 
 import re
@@ -28,16 +31,17 @@ class Display:
         self.picture = LiveChecklist(checklist)
         self.printed = 0
         self.told: dict[tuple[str, ...], str] = {}
-        """Title of the first failure of its likeness."""
+        """The likeness of failures → the title of the first one, which was told in full."""
         self.explained = False
-        """Whether it was said what the lines of a failure are for."""
+        """Whether PASTE was printed: once is enough."""
 
     def begin(self) -> None:
-        number, name = self.checklist.exercise.number, self.checklist.exercise.name
-        self.console.print(f"\nExercise {number}: {escape(name)}, grading [bold]{escape(self.program)}[/bold]")
+        name = escape(self.checklist.exercise.name)
+        number, program = self.checklist.exercise.number, escape(self.program)
+        self.console.print(f"\nExercise {number}: {name}, grading [bold]{program}[/bold]")
         if sys.stdout.isatty() and not self.console.is_dumb_terminal:
-            self.live = Live(get_renderable=lambda: self.picture.draw(self.console.height), console=self.console,
-                             refresh_per_second=8, transient=True)
+            self.live = Live(get_renderable=lambda: self.picture.draw(self.console.height),
+                             console=self.console, refresh_per_second=8, transient=True)
             self.live.start()
 
     def start(self, id_: str) -> None:
@@ -50,8 +54,9 @@ class Display:
 
     def print_complete(self) -> None:
         """Print the items that are complete and not yet printed, in their order."""
-        while self.printed < len(self.checklist.items) and self.checklist.items[self.printed].result is not None:
-            self.print_item(self.checklist.items[self.printed])
+        items = self.checklist.items
+        while self.printed < len(items) and items[self.printed].result is not None:
+            self.print_item(items[self.printed])
             self.printed += 1
 
     def print_item(self, item: Item) -> None:
@@ -66,10 +71,14 @@ class Display:
             out.print(fitted(out, line(record, self.because(item, record)), 19))
 
     def because(self, item: Item, record: Record) -> str:
-        """Why it was skipped: a check of another item is told by that item, which has failed visibly."""
+        """Why the check was skipped.
+
+        If it needs a check of another item, that item is named: the reader sees its failure.
+        """
+        needed = record.seen.removeprefix("builds on: ")
         others = (other for other in self.checklist.items if other is not item)
-        return next((f"builds on item {other.number}" for other in others if record.seen.removeprefix("builds on: ") in other.planned.values()),
-                    record.seen)
+        return next((f"builds on item {other.number}" for other in others
+                     if needed in other.planned.values()), record.seen)
 
     def stop(self) -> None:
         if self.live is not None:
@@ -88,7 +97,8 @@ class Display:
                     self.explain(item, record)
                 failed += [record] if record.result == "fail" else []
         self.score(seconds)
-        traced = [record.trace for item in self.checklist.items for record in in_order(item) if record.trace]
+        traced = [record.trace for item in self.checklist.items for record in in_order(item)
+                  if record.trace]
         if traced:
             out.print(f"kept what each check did: {escape(str(Path(traced[0]).parent))}")
         self.advise(failed)
@@ -109,7 +119,8 @@ class Display:
             self.part("again", record.rerun, wrap=False)
             return
         if record.done:
-            out.print(Text("    done", style="bold") + Text("" if self.explained else PASTE, style="dim"))
+            out.print(Text("    done", style="bold")
+                      + Text("" if self.explained else PASTE, style="dim"))
             self.explained = True
             for step in record.done:
                 self.step(step)
@@ -129,19 +140,22 @@ class Display:
         return min(110, self.console.width if self.console.is_terminal else 110)
 
     def step(self, step: str) -> None:
-        """A line of a shell, as it is; where there is no room for what came of it, that follows as a comment of its own."""
+        """Print a line of a shell as it is. An outcome that has no room beside it follows below."""
         line, _, told = step.rpartition(STEP_TOLD)
         if line and 6 + len(step) > self.width:
-            self.console.print(Text(f"      {line}\n") + Text(f"        # {told.strip()}", style="dim"))
+            below = Text(f"        # {told.strip()}", style="dim")
+            self.console.print(Text(f"      {line}\n") + below)
         else:
             self.console.print(Text(f"      {step}"))
 
     def part(self, name: str, text: str, wrap: bool = True) -> None:
         if not text:
             return
-        width = self.width - 14
-        lines = [piece for row in text.split("\n") for piece in (wrapped(row, max(30, width)) if wrap else [row])]
-        self.console.print(Text(f"    {name:<9} ", style="bold") + Text(lines[0].strip() if lines else ""))
+        width = max(30, self.width - 14)
+        lines = [piece for row in text.split("\n")
+                 for piece in (wrapped(row, width) if wrap else [row])]
+        first = Text(lines[0].strip() if lines else "")
+        self.console.print(Text(f"    {name:<9} ", style="bold") + first)
         for rest in lines[1:]:
             self.console.print(Text(" " * 14 + rest))
 
@@ -150,44 +164,50 @@ class Display:
         out.print()
         if counted:
             colour = "green" if self.checklist.passed == len(counted) else "red"
-            out.print(f"[bold {colour}]{self.checklist.passed} of {len(counted)} passed[/], {seconds:.1f} s")
+            passed = f"{self.checklist.passed} of {len(counted)} passed"
+            out.print(f"[bold {colour}]{passed}[/], {seconds:.1f} s")
         for item in self.checklist.items:
             if item.number == COMMON:
                 good = sum(record.result == "pass" for record in item.records.values())
-                out.print(f"{item.title}: {good} of {len(item.planned)} checks passed (not counted above)")
+                out.print(f"{item.title}: {good} of {len(item.planned)} checks passed "
+                          "(not counted above)")
 
     def advise(self, failed: list[Record]) -> None:
-        """One line about the first failure, which may have scrolled away."""
-        out = self.console
-        if self.starter and self.checklist.stuck:
+        """What to do next, with the first failure once more: it may have scrolled away."""
+        out, checklist = self.console, self.checklist
+        number = checklist.exercise.number
+        if self.starter and checklist.stuck:
             out.print()
-            for row in wrapped(f"What to do first: {self.checklist.exercise.start_first}", self.width):
+            for row in wrapped(f"What to do first: {checklist.exercise.start_first}", self.width):
                 out.print(Text(row))
         elif len(failed) > 1:
-            out.print(f"\nThe first of {len(failed)} failures: {escape(failed[0].title)}. Just that again:")
+            first = escape(failed[0].title)
+            out.print(f"\nThe first of {len(failed)} failures: {first}. Just that again:")
             out.print(f"  {escape(failed[0].rerun)}")
         if self.starter and failed:
-            out.print(f"\nnext: make ex{self.checklist.exercise.number}-hint")
-        elif self.starter and self.checklist.whole and self.checklist.passed == len(self.checklist.counted):
-            out.print(f"\nnext: make ex{self.checklist.exercise.number}-diff shows the solution beside yours")
+            out.print(f"\nnext: make ex{number}-hint")
+        elif self.starter and checklist.whole and checklist.passed == len(checklist.counted):
+            out.print(f"\nnext: make ex{number}-diff shows the solution beside yours")
         out.print()
 
 
 def wrapped(row: str, width: int) -> list[str]:
-    """Its lines; what it is indented by stays."""
+    """The lines of a long row, all indented as the row is."""
     margin = row[:len(row) - len(row.lstrip())]
-    return textwrap.wrap(row, width, subsequent_indent=margin, break_long_words=False, break_on_hyphens=False)
+    return textwrap.wrap(row, width, subsequent_indent=margin,
+                         break_long_words=False, break_on_hyphens=False)
 
 
 def fitted(out: Console, text: Text, indent: int) -> Text:
-    """On a terminal what does not fit into a line goes on below, that far in."""
+    """On a terminal, what does not fit into the line goes on below, indented by `indent`."""
     if not out.is_terminal:
         return text
-    return text[:indent] + Text("\n" + " " * indent).join(text[indent:].wrap(out, max(30, out.width - indent)))
+    rest = text[indent:].wrap(out, max(30, out.width - indent))
+    return text[:indent] + Text("\n" + " " * indent).join(rest)
 
 
 def likeness(record: Record) -> tuple[str, ...]:
-    """What failures have in common that one mistake makes: all but figures and names of processes."""
+    """What failures of one mistake have in common: all but figures, as of times and processes."""
     return record.result, re.sub(r"\d+", "#", record.seen), record.likely
 
 
@@ -196,7 +216,7 @@ def in_order(item: Item) -> list[Record]:
 
 
 def line(record: Record, because: str) -> Text:
-    shown = Text(f"      {WORDS[record.result]:<12} {record.title}", style=STYLES[record.result])
+    name = Text(f"      {WORDS[record.result]:<12} {record.title}", style=STYLES[record.result])
     if record.result == "skipped":
-        return shown + Text(f" ({because})", style="dim")
-    return shown + Text(f"  {record.seconds:.1f} s", style="dim")
+        return name + Text(f" ({because})", style="dim")
+    return name + Text(f"  {record.seconds:.1f} s", style="dim")

@@ -1,8 +1,9 @@
-"""What --trace keeps of a check, to be read at leisure: what each cluster wrote, its journal, and the list of events.
+"""What --trace keeps of a check: what each cluster wrote, its journal, and the list of events.
 
     build/trace/ex1/test_two_workers_answer/stdout-1.log  stderr-1.log  journal-1.jsonl  events.json
 
-The number is the cluster's within the check. What an earlier run has left of the same check is removed first.
+The number is the cluster's within the check. The folder that an earlier run of the same check has
+left is removed first.
 """
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ class Trace:
 
     def keep_cluster(self, number: int, lines: list[Line], journal: str) -> list[str]:
         """`journal`: what its file contains, as it is."""
-        texts = {f"{name}-{number}.log": "".join(f"{line.text}\n" for line in lines if line.error == error)
+        texts = {f"{name}-{number}.log":
+                 "".join(f"{line.text}\n" for line in lines if line.error == error)
                  for name, error in (("stdout", False), ("stderr", True))}
         if journal:
             texts[f"journal-{number}.jsonl"] = journal
@@ -32,7 +34,7 @@ class Trace:
         return self._keep({"events.json": f"[\n{events}\n]\n"})
 
     def _keep(self, texts: dict[str, str]) -> list[str]:
-        """Write these files; returns what is to be said if that is not possible, which no verdict depends on."""
+        """Write these files. Returns a note if that is not possible: no verdict depends on it."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             for name, text in texts.items():

@@ -1,7 +1,9 @@
 """Starts a program, says what can be tried with it, and shows what it does, live, in the browser.
 
-Usage: play.py N [--solution]      (make ex1-play, settings as for make ex1-run; the page can also send signals and requests)
-Ctrl+C ends the program as a terminal's Ctrl+C would, a second one kills it. Exit code 0, or 1 if the program did not become ready.
+Usage: python3 -m harness.learner.play.command N [--solution]
+(make ex1-play, settings as for make ex1-run; the page can also send signals and requests)
+Ctrl+C ends the program as a terminal's Ctrl+C would, a second one kills it. Exit code 0, or 1 if
+the program did not become ready.
 """
 from __future__ import annotations
 
@@ -23,16 +25,22 @@ from harness.judging.exercise import Exercise
 from harness.judging.verdict import CheckFailed, Inconclusive
 from harness.learner.play.page_server import PlayServer
 from harness.learner.play.session import Session
-from harness.picture.report_page import NoLibrary, filled
+from harness.picture.report_page import DRAWS_TIMELINES, NoLibrary, filled
 from harness.system.places import ROOT
 
 BY_HAND = re.compile(r"^## Try it by hand\n.*?^```sh\n(.*?)^```", re.DOTALL | re.MULTILINE)
+LOOKS_EVERY = 0.2
+"""Seconds between two looks whether the program has ended."""
+ENDED = ("The program has ended (exit code {}). "
+         "The page has a button to start it again; Ctrl+C ends the page.")
 
 
 def options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="make exN-play", description=__doc__.splitlines()[0] if __doc__ else None)
+    description = __doc__.splitlines()[0] if __doc__ else None
+    parser = argparse.ArgumentParser(prog="make exN-play", description=description)
     parser.add_argument("number", type=int, choices=range(1, 6), help="of the exercise")
-    parser.add_argument("--solution", action="store_true", help="the solution instead of the starter")
+    parser.add_argument("--solution", action="store_true",
+                        help="the solution instead of the starter")
     return parser.parse_args()
 
 
@@ -43,29 +51,27 @@ def exercise_of(number: int) -> Exercise:
 
 
 def settings_of(exercise: Exercise) -> dict[str, str]:
-    """Those in the environment, as for the program itself; its journal is ours."""
-    return {name: os.environ[name] for name in (*COMMON_VARIABLES, *exercise.variables, *exercise.real)
-            if name in os.environ and name != "JOURNAL"}
+    """The settings in the environment, as for the program itself; the JOURNAL is our own."""
+    names = (*COMMON_VARIABLES, *exercise.variables, *exercise.real)
+    return {name: os.environ[name] for name in names if name in os.environ and name != "JOURNAL"}
 
 
 def advice(exercise: Exercise, url: str, address: str) -> str:
-    found = BY_HAND.search((ROOT / exercise.folder / "README.md").read_text(encoding="utf-8"))
-    lines = found.group(1).replace("http://127.0.0.1:8000", url).rstrip().splitlines() if found else []
+    readme = (ROOT / exercise.folder / "README.md").read_text(encoding="utf-8")
+    found = BY_HAND.search(readme)
+    script = found.group(1).replace("http://127.0.0.1:8000", url) if found else ""
+    lines = script.rstrip().splitlines()
     return "\n".join(["", "In another terminal:", "", *(f"  {line}" for line in lines), "",
                       f"In the browser, with buttons: {address}", "Ctrl+C ends it.", ""])
 
 
-LOOKS_EVERY = 0.2
-ENDED = "The program has ended (exit code {}). The page has a button to start it again; Ctrl+C ends the page."
-
-
 def echo(line: Line) -> None:
-    """As if the program had been started here."""
+    """Print a line where the program would print it if it had been started here."""
     print(line.text, file=sys.stderr if line.error else sys.stdout, flush=True)
 
 
 def play(session: Session, server: PlayServer) -> None:
-    """Until Ctrl+C, and until the program has ended then."""
+    """Serve the page until Ctrl+C, then end the program and wait until it has ended."""
     threading.Thread(target=server.serve_forever, daemon=True, name="page").start()
     ended: Cluster | None = None
     try:
@@ -94,8 +100,10 @@ def main() -> int:
     run = LeadingRun()
     session: Session | None = None
     try:
-        page = filled("play.html", {"title": f"Exercise {exercise.number}: {exercise.name}"}, ("style.css", "layout.js", "drawing.js", "timeline.js", "play.js"))
-        fixture = Fixture(exercise, Program.find(command, ROOT, f"Build it first: make ex{wanted.number}"), run, real_time=True)
+        page = filled("play.html", {"title": f"Exercise {exercise.number}: {exercise.name}"},
+                      (*DRAWS_TIMELINES, "play.js"))
+        program = Program.find(command, ROOT, f"Build it first: make ex{wanted.number}")
+        fixture = Fixture(exercise, program, run, real_time=True)
         session = Session(fixture, settings_of(exercise), echo)
         session.start()
         with PlayServer(session, page) as server:
@@ -104,7 +112,8 @@ def main() -> int:
     except (CheckFailed, Inconclusive, NoProgram, NoLibrary) as why:
         print(f"error: {why.seen if isinstance(why, CheckFailed) else why}", file=sys.stderr)
         if not wanted.solution:
-            print(f"The solution can be played with, too: make ex{wanted.number}-play SOLUTION=1", file=sys.stderr)
+            print(f"The solution can be played with, too: make ex{wanted.number}-play SOLUTION=1",
+                  file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130  # before it was ready

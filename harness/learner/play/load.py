@@ -1,4 +1,7 @@
-"""Clients that ask the program all the time: gently, heavily, or for what takes long. Half of them keep their connections."""
+"""Clients that ask the program all the time: gently, heavily, or for what takes long.
+
+Half of them keep their connections.
+"""
 from __future__ import annotations
 
 import json
@@ -14,6 +17,7 @@ from harness.system import processes
 LONGEST = 300.0
 """Seconds after which a load ends by itself: it is easily forgotten."""
 PATIENCE = 30.0
+"""Seconds until a client gives up waiting for an answer."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +35,9 @@ class Clients:
     slow: bool = False
 
 
-KINDS = {"gentle": (Clients(2, 0.5),), "heavy": (Clients(16, 0.12),), "slow": (Clients(4, 0.2, slow=True), Clients(2, 0.5))}
-"""With what is slow there are always some who see what a new request meets meanwhile."""
+KINDS = {"gentle": (Clients(2, 0.5),), "heavy": (Clients(16, 0.12),),
+         "slow": (Clients(4, 0.2, slow=True), Clients(2, 0.5))}
+"""Some clients of the slow load are quick: they meet what a new request meets meanwhile."""
 
 
 def task(kind: str, n: int) -> Ask:
@@ -40,9 +45,15 @@ def task(kind: str, n: int) -> Ask:
 
 
 PLAIN = Ask("GET", "/")
-QUICK_ASK = {1: Ask("GET", "/fast"), 4: Ask("GET", "/send/2?message=hello"), 5: task("prime", 1_000_003)}
-SLOW_ASK = {1: Ask("GET", "/slow"), 3: Ask("GET", "/leak"), 4: Ask("GET", "/stats"), 5: task("fibonacci", 36)}
-"""Exercise → the request, where it is not `/`. What is slow needs time, memory, all workers, or a worker for a while; in exercise 2 WORK_MS says how long."""
+QUICK_ASK = {1: Ask("GET", "/fast"), 4: Ask("GET", "/send/2?message=hello"),
+             5: task("prime", 1_000_003)}
+SLOW_ASK = {1: Ask("GET", "/slow"), 3: Ask("GET", "/leak"), 4: Ask("GET", "/stats"),
+            5: task("fibonacci", 36)}
+"""Exercise → the request, where it is not `/`.
+
+A slow request needs time, memory, all workers, or a worker for a while. In exercise 2, WORK_MS
+says how long a request to `/` takes.
+"""
 
 
 class Load:
@@ -55,7 +66,10 @@ class Load:
         self._end = threading.Event()
 
     def begin(self, name: str) -> None:
-        """Ends the load that goes on, if there is one. Raises KeyError for an unknown name."""
+        """End the load that goes on, if there is one, and begin another.
+
+        Raises KeyError for an unknown name.
+        """
         groups, number = KINDS[name], self.cluster.exercise.number
         self.end()
         with self._guard:
@@ -63,7 +77,9 @@ class Load:
             for clients in groups:
                 ask = (SLOW_ASK if clients.slow else QUICK_ASK).get(number, PLAIN)
                 for client in range(clients.count):
-                    threading.Thread(target=self._run, args=(ask, clients.pause, client % 2 == 0, self._end), daemon=True, name=f"load-{client}").start()
+                    words = (ask, clients.pause, client % 2 == 0, self._end)
+                    threading.Thread(target=self._run, args=words, daemon=True,
+                                     name=f"load-{client}").start()
 
     def end(self) -> None:
         with self._guard:
@@ -90,14 +106,14 @@ class Load:
             time.sleep(1)  # no more connections can be opened just now
 
     def _on_kept(self, ask: Ask, connection: Connection | None) -> Connection | None:
-        """Returns the connection to go on with, if it still can be used."""
+        """Returns the connection to go on with, if it can still be used."""
         if connection is not None and not connection.usable:
-            connection.close()  # the program has closed it meanwhile, as it may when nothing is under way
+            connection.close()  # the program has closed it, as it may while nothing is under way
             connection = None
         try:
             connection = connection or self.cluster.client.connect()
         except (CheckFailed, Inconclusive):
-            self._on_fresh(ask)  # which shows in the picture how it was turned away
+            self._on_fresh(ask)  # in the picture it shows how the client was turned away
             return None
         answer = connection.send(ask.path, ask.method, ask.body).wait(PATIENCE)
         if answer.outcome == "answer" and connection.usable:

@@ -1,4 +1,7 @@
-"""The page at a local address. Its random token keeps other pages from pressing the buttons; it is served to this machine only."""
+"""The page at a local address. It is served to this machine only.
+
+A random token in the address keeps other pages from pressing the buttons.
+"""
 from __future__ import annotations
 
 import json
@@ -14,7 +17,7 @@ LONGEST_BODY = 1000
 
 
 class PlayServer(ThreadingHTTPServer):
-    """`address` is the page's. serve_forever() runs it, shutdown() from another thread ends it."""
+    """serve_forever() runs it, shutdown() from another thread ends it. `address`: the page's."""
 
     daemon_threads = True
 
@@ -36,17 +39,20 @@ class Handler(BaseHTTPRequestHandler):
         elif what == "state":
             self._tell(HTTPStatus.OK, self.server.session.state())
         else:
-            self._tell(HTTPStatus.NOT_FOUND, {"error": "the address is the one that the terminal shows, with its token"})
+            self._tell(HTTPStatus.NOT_FOUND, {
+                "error": "the address is the one that the terminal shows, with its token"})
 
     def do_POST(self) -> None:
         what, order = self._wanted(), self._body()
         session = self.server.session
         if order is None:
-            self._tell(HTTPStatus.BAD_REQUEST, {"error": f"a JSON object of at most {LONGEST_BODY} bytes is wanted"})
+            self._tell(HTTPStatus.BAD_REQUEST, {
+                "error": f"a JSON object of at most {LONGEST_BODY} bytes is wanted"})
             return
         try:
-            if what == "signal" and isinstance(order.get("to"), int) and isinstance(order.get("name"), str):
-                session.signal(order["to"], order["name"])
+            to, name = order.get("to"), order.get("name")
+            if what == "signal" and isinstance(to, int) and isinstance(name, str):
+                session.signal(to, name)
             elif what == "load" and isinstance(order.get("kind"), str):
                 session.ask(order["kind"])
             elif what == "start":
@@ -60,15 +66,24 @@ class Handler(BaseHTTPRequestHandler):
         self._tell(HTTPStatus.OK, {})
 
     def _wanted(self) -> str | None:
-        """The path behind the token; None if the token is wrong, or the name of the host (a name could lead anywhere)."""
+        """The path behind the token; None if the token is wrong, or the name of the host.
+
+        A page of another host could have made that host's name lead to this address.
+        """
         token, slash, what = self.path.lstrip("/").partition("/")
-        known = secrets.compare_digest(token.encode(), self.server.token.encode()) and slash and self.headers.get("Host") in self.server.hosts
+        right = secrets.compare_digest(token.encode(), self.server.token.encode())
+        known = right and slash and self.headers.get("Host") in self.server.hosts
         return what if known else None
 
     def _body(self) -> dict[str, Any] | None:
-        """JSON that says so: a form of another page cannot."""
+        """The JSON object that was sent; None if it is none, is too long, or is not called JSON.
+
+        A form of another page cannot send what is called JSON.
+        """
         length = self.headers.get("Content-Length", "0")
-        if not length.isascii() or not length.isdigit() or int(length) > LONGEST_BODY or self.headers.get("Content-Type") != "application/json":
+        if not length.isascii() or not length.isdigit() or int(length) > LONGEST_BODY:
+            return None
+        if self.headers.get("Content-Type") != "application/json":
             return None
         try:
             found = json.loads(self.rfile.read(int(length)))
@@ -81,11 +96,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self, status: HTTPStatus, kind: str, body: bytes) -> None:
         self.send_response(status)
-        for name, value in (("Content-Type", kind), ("Content-Length", str(len(body))), ("Cache-Control", "no-store"),
-                            ("Referrer-Policy", "no-referrer"), ("X-Content-Type-Options", "nosniff"), ("X-Frame-Options", "DENY")):
+        headers = {"Content-Type": kind, "Content-Length": str(len(body)),
+                   "Cache-Control": "no-store", "Referrer-Policy": "no-referrer",
+                   "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY"}
+        for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """The terminal is the program's."""
+        """Print nothing: the terminal is for what the program prints."""

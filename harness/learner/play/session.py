@@ -1,4 +1,7 @@
-"""A program that is played with: started, signalled, asked, started again. What is told of it goes to the page."""
+"""A program that is played with: started, signalled, asked, started again.
+
+Session.state() is what the page gets to know of it.
+"""
 from __future__ import annotations
 
 import threading
@@ -15,7 +18,7 @@ from harness.system import processes
 
 TO_MASTER = ("SIGTERM", "SIGINT", "SIGKILL")
 RESTARTS = {2: ("SIGUSR2",)}
-"""Exercise → what it knows beside these; the others would die of it."""
+"""Exercise → signals that its master knows beside these. Masters of others would die of them."""
 TO_WORKER = ("SIGTERM", "SIGSTOP", "SIGCONT", "SIGKILL")
 
 
@@ -26,7 +29,8 @@ class Refused(Exception):
 class Session:
     """Any thread may call it; one thing is done at a time."""
 
-    def __init__(self, fixture: Fixture, settings: dict[str, str], hear: Callable[[Line], None]) -> None:
+    def __init__(self, fixture: Fixture, settings: dict[str, str],
+                 hear: Callable[[Line], None]) -> None:
         """`hear` is told every line that the program writes."""
         self.fixture, self.hear = fixture, hear
         self.settings: dict[str, int | str | None] = {"PORT": None, **settings}
@@ -40,7 +44,7 @@ class Session:
         return self.fixture.clusters[-1]
 
     def start(self) -> None:
-        """Raises CheckFailed or Inconclusive when it does not become ready."""
+        """Start the program. Raises CheckFailed or Inconclusive if it does not become ready."""
         with self._guard:
             if self.fixture.clusters and self.running():
                 raise Refused("it runs already")
@@ -51,7 +55,7 @@ class Session:
         self.cluster.wait_ready()
 
     def end(self) -> None:
-        """Whatever it still does."""
+        """End the program, whatever it still does."""
         with self._guard:
             if self._open is not None:
                 self.load.end()
@@ -62,16 +66,17 @@ class Session:
         return processes.alive(self.cluster.pid)
 
     def exit_code(self) -> int | None:
-        """As a shell counts it, negative for a signal; None while it runs."""
+        """As Python counts it, negative for a signal; None while the program runs."""
         with self._guard:
             return None if self.running() else self.cluster.wait_exit(5)
 
     def workers(self) -> dict[int, int]:
-        """Slot → pid of those that live."""
+        """Slot → pid of the workers that live."""
         slots: dict[int, int] = dict(self.cluster.slots)
         for entry in self.fixture.log.journals.get(self.cluster.number, []):
-            if entry.get("event") == "spawn" and isinstance(entry.get("peer"), int) and isinstance(entry.get("child"), int):
-                slots[entry["peer"]] = entry["child"]
+            peer, child = entry.get("peer"), entry.get("child")
+            if entry.get("event") == "spawn" and isinstance(peer, int) and isinstance(child, int):
+                slots[peer] = child
         return {slot: pid for slot, pid in sorted(slots.items()) if processes.alive(pid)}
 
     def to_master(self) -> tuple[str, ...]:
@@ -84,7 +89,7 @@ class Session:
         with self._guard:
             if not self.running():
                 raise Refused("the program has ended")
-            self.minute.picture(self.cluster)  # reads on in the journal: who asks need not have looked just before
+            self.minute.picture(self.cluster)  # reads the newest lines of the journal
             workers = self.workers()
             if to and to not in workers:
                 raise Refused(f"worker {to} has no process now")
@@ -98,7 +103,7 @@ class Session:
                 raise Refused(str(why)) from None
 
     def ask(self, kind: str) -> None:
-        """A kind of load, or "stop"."""
+        """Begin a kind of load, or "stop" it."""
         with self._guard:
             if kind == "stop":
                 self.load.end()
@@ -113,7 +118,9 @@ class Session:
             if not self.running():
                 self.load.end()
             picture = self.minute.picture(self.cluster)
-            workers = [{"slot": slot, "pid": pid, "stopped": processes.stopped(pid)} for slot, pid in self.workers().items()]
-            return {"picture": picture, "running": self.running(), "exitCode": self.exit_code(), "workers": workers, "pid": self.cluster.pid,
-                    "url": self.cluster.url, "load": self.load.kind, "excess": self.cluster.excess,
+            workers = [{"slot": slot, "pid": pid, "stopped": processes.stopped(pid)}
+                       for slot, pid in self.workers().items()]
+            return {"picture": picture, "running": self.running(), "exitCode": self.exit_code(),
+                    "workers": workers, "pid": self.cluster.pid, "url": self.cluster.url,
+                    "load": self.load.kind, "excess": self.cluster.excess,
                     "toMaster": self.to_master(), "toWorker": TO_WORKER}

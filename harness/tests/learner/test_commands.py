@@ -17,7 +17,6 @@ from harness.learner import commands, progress, readme_hints
 from harness.learner.progress import Failure, Standing
 from harness.system.places import ROOT
 
-
 READMES = sorted(ROOT.glob("exercises/ex*/README.md"))
 LEVELS = ["What to look at", "Which idea", "Which call"]
 
@@ -30,7 +29,8 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def learner(*words: str) -> tuple[int, str]:
-    done = subprocess.run([sys.executable, "-m", "harness.learner.commands", *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+    done = subprocess.run([sys.executable, "-m", "harness.learner.commands", *words],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, timeout=30)
     assert "Traceback" not in done.stdout, done.stdout
     return done.returncode, done.stdout
@@ -38,8 +38,9 @@ def learner(*words: str) -> tuple[int, str]:
 
 def at_a_terminal(answer: str, *words: str) -> tuple[int, str]:
     leader, follower = pty.openpty()
-    process = subprocess.Popen([sys.executable, "-m", "harness.learner.commands", *words], stdin=follower, stdout=subprocess.PIPE,
-                               stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen([sys.executable, "-m", "harness.learner.commands", *words],
+                               stdin=follower, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                               text=True)
     os.close(follower)
     os.write(leader, answer.encode())
     output, _ = process.communicate(timeout=30)
@@ -47,10 +48,16 @@ def at_a_terminal(answer: str, *words: str) -> tuple[int, str]:
     return process.returncode, output
 
 
+def toy_checklist(items: list[Item]) -> Checklist:
+    return Checklist(Exercise(number=1, name="toy", folder="", start_first=""), items)
+
+
 def graded(*results: Result, chosen: int | None = None) -> None:
-    """Record a grading of exercise 1 in which item N has one check, `test_N`; or of that item only."""
-    items = [Item(number, f"item {number}", {f"TestItem{number}::test_{number}": f"check {number}"}) for number in range(1, 6)]
-    checklist = Checklist(Exercise(number=1, name="toy", folder="", start_first=""), items)
+    """Record a grading of exercise 1 in which item N has one check, `test_N`; or of one item."""
+    items = [Item(number, f"item {number}",
+                  {f"TestItem{number}::test_{number}": f"check {number}"})
+             for number in range(1, 6)]
+    checklist = toy_checklist(items)
     if chosen is not None:
         checklist.choose({f"TestItem{chosen}::test_{chosen}"})
     for item, result in zip(checklist.items, results):
@@ -66,17 +73,22 @@ def graded(*results: Result, chosen: int | None = None) -> None:
 def test_every_item_has_three_hints(readme: Path) -> None:
     found = readme_hints.of_readme(readme)
     assert sorted(found) == [0, 1, 2, 3, 4, 5] and found[0]
-    assert {item: [hint.title for hint in found[item]] for item in range(1, 6)} == {item: LEVELS for item in range(1, 6)}
-    assert not [hint for several in found.values() for hint in several if "</" in hint.text or "&lt;" in hint.text or len(hint.text) < 15]
-    assert readme.read_text().count("<details>") == sum(map(len, found.values())), "a hint that stands elsewhere is given to nobody"
+    titles = {item: [hint.title for hint in found[item]] for item in range(1, 6)}
+    assert titles == {item: LEVELS for item in range(1, 6)}
+    texts = [hint.text for several in found.values() for hint in several]
+    assert not [text for text in texts if "</" in text or "&lt;" in text or len(text) < 15]
+    folded = readme.read_text().count("<details>")
+    assert folded == len(texts), "a hint that stands elsewhere is given to nobody"
 
 
 def test_a_hint_is_plain_text() -> None:
-    assert readme_hints.plain("Look\nat <code>a &lt; b</code>, <em>now</em>") == "Look at `a < b`, *now*"
+    told = "Look\nat <code>a &lt; b</code>, <em>now</em>"
+    assert readme_hints.plain(told) == "Look at `a < b`, *now*"
 
 
 def test_before_any_grading_there_is_no_hint() -> None:
-    assert learner("hint", "1") == (0, "Hints are about what failed, so grade first: make ex1-grade\n")
+    told = "Hints are about what failed, so grade first: make ex1-grade\n"
+    assert learner("hint", "1") == (0, told)
 
 
 def test_hints_come_one_by_one_and_are_remembered() -> None:
@@ -85,13 +97,16 @@ def test_hints_come_one_by_one_and_are_remembered() -> None:
     for level, wanted in enumerate(there, 1):
         code, output = learner("hint", "1")
         said = " ".join(output.split())
-        assert code == 0 and "item 2 failed" in said and "check 2" in said and f"Hint {level} of 3" in said
+        assert code == 0 and "item 2 failed" in said and "check 2" in said
+        assert f"Hint {level} of 3" in said
         assert [one.text in said for one in there] == [one is wanted for one in there]
-        assert ("The next hint: make ex1-hint" in said, "the last hint for item 2" in said) == (level < 3, level == 3)
+        assert ("The next hint: make ex1-hint" in said) == (level < 3)
+        assert ("the last hint for item 2" in said) == (level == 3)
     for _ in range(2):
         code, output = learner("hint", "1")
         said = " ".join(output.split())
-        assert code == 0 and all(one.text in said for one in there) and "That was all" in said and "make ex1-diff" in said
+        assert code == 0 and all(one.text in said for one in there)
+        assert "That was all" in said and "make ex1-diff" in said
 
 
 def test_each_item_has_its_own_count() -> None:
@@ -111,17 +126,22 @@ def test_when_all_passed_it_says_so() -> None:
 # ----- progress
 
 
+def failed_items() -> list[int]:
+    return [one.item for one in progress.of(1).failed]
+
+
 def test_only_a_whole_grading_counts() -> None:
     graded("pass", chosen=1)
     assert progress.of(1) == Standing()
     graded("pass", "fail", "pass", "pass", "inconclusive")
     before = progress.of(1)
-    assert (before.passed, before.earned, [one.item for one in before.failed]) == (3, False, [2]) and before.graded
+    assert (before.passed, before.earned, before.graded != "") == (3, False, True)
+    assert failed_items() == [2]
     graded("fail", chosen=1)
     after = progress.of(1)
-    assert (after.passed, after.graded, [one.item for one in after.failed]) == (3, before.graded, [1, 2])
+    assert (after.passed, after.graded, failed_items()) == (3, before.graded, [1, 2])
     graded("pass", chosen=2)
-    assert [one.item for one in progress.of(1).failed] == [1]
+    assert failed_items() == [1]
     graded("pass", "pass", "pass")
     assert progress.of(1).passed == 3, "one that was interrupted is not whole"
 
@@ -130,16 +150,17 @@ def test_what_was_not_judged_stays_failed() -> None:
     graded("fail", "fail", "pass", "pass", "pass")
     graded("skipped", chosen=2)
     graded("inconclusive", chosen=1)
-    assert [one.item for one in progress.of(1).failed] == [1, 2]
+    assert failed_items() == [1, 2]
 
 
 def test_a_whole_grading_that_could_not_judge_forgets_no_failure() -> None:
     graded("pass", "fail", "pass", "pass", "pass")
     graded("pass", "inconclusive", "pass", "pass", "pass")
-    assert [one.item for one in progress.of(1).failed] == [2]
+    assert failed_items() == [2]
 
 
-def test_what_is_earned_while_the_question_is_asked_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_earned_while_the_question_is_asked_is_not_lost(
+        monkeypatch: pytest.MonkeyPatch) -> None:
     graded("pass", "fail", "pass", "pass", "pass")
 
     def earn_and_say_yes(_: str) -> bool:
@@ -149,21 +170,31 @@ def test_what_is_earned_while_the_question_is_asked_is_not_lost(monkeypatch: pyt
     monkeypatch.setattr(commands, "asked", earn_and_say_yes)
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     assert commands.may_see(1)
-    assert progress.of(1).earned and progress.of(1).agreed and not progress.of(1).failed
+    now = progress.of(1)
+    assert now.earned and now.agreed and not now.failed
 
 
 def test_the_common_ground_comes_last() -> None:
-    failed = progress.still_failed([Failure("a", 0, ""), Failure("b", 3, "")], [Record("c", 1, "", "fail")], ["c", "b", "a"], whole=False)
+    failed = progress.still_failed([Failure("a", 0, ""), Failure("b", 3, "")],
+                                   [Record("c", 1, "", "fail")], ["c", "b", "a"], whole=False)
     assert [one.item for one in failed] == [1, 3, 0]
 
 
 def test_the_failures_of_an_item_are_in_the_checklists_order() -> None:
-    before, tried = [Failure(check, 2, "") for check in ("gone", "c", "a")], [Record("d", 2, "", "fail"), Record("b", 2, "", "fail")]
-    order = ["a", "b", "c", "d"]
-    assert [one.check for one in progress.still_failed(before, tried, order, whole=False)] == ["a", "b", "c", "d", "gone"]
-    assert [one.check for one in progress.still_failed(before, tried, order, whole=True)] == ["b", "d", "a", "c", "gone"], "who failed now goes first"
-    items = [Item(1, "item 1", {f"TestItem1::test_{name}": name for name in ("first", "second")})]
-    checklist = Checklist(Exercise(number=1, name="toy", folder="", start_first=""), items)
+    before = [Failure(check, 2, "") for check in ("gone", "c", "a")]
+    tried = [Record(check, 2, "", "fail") for check in ("d", "b")]
+
+    def failed(whole: bool) -> list[str]:
+        found = progress.still_failed(before, tried, ["a", "b", "c", "d"], whole)
+        return [one.check for one in found]
+
+    assert failed(whole=False) == ["a", "b", "c", "d", "gone"]
+    assert failed(whole=True) == ["b", "d", "a", "c", "gone"], "the failures of now go first"
+
+
+def test_a_hint_is_for_the_first_failure_of_the_checklist() -> None:
+    planned = {f"TestItem1::test_{name}": name for name in ("first", "second")}
+    checklist = toy_checklist([Item(1, "item 1", planned)])
     for name in ("second", "first"):
         checklist.add(Record(f"TestItem1::test_{name}", 1, name, "fail"))
     progress.record(checklist)
@@ -178,8 +209,10 @@ def test_what_was_earned_stays_earned() -> None:
     assert progress.of(1).earned and progress.of(1).passed == 4
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "7", '{"1": 7}', '{"1": {"results": [], "failed": {"a": 1}, "hints": {"2": "x"}}}',
-                                     '{"1": {"failed": [7, {"check": 7}], "hints": [], "earned": 1, "graded": null}}', "\udcff"])
+@pytest.mark.parametrize("content", [
+    "", "{", "[]", "7", '{"1": 7}',
+    '{"1": {"results": [], "failed": {"a": 1}, "hints": {"2": "x"}}}',
+    '{"1": {"failed": [7, {"check": 7}], "hints": [], "earned": 1, "graded": null}}', "\udcff"])
 def test_a_broken_file_is_no_crash(file: Path, content: str) -> None:
     file.parent.mkdir()
     file.write_bytes(content.encode(errors="surrogateescape"))
@@ -201,7 +234,8 @@ def test_nothing_else_lies_beside_the_file(file: Path) -> None:
     assert [one.name for one in file.parent.iterdir()] == ["progress.json"]
 
 
-def test_a_file_that_cannot_be_written_is_said(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_cannot_be_written_is_said(file: Path,
+                                               capsys: pytest.CaptureFixture[str]) -> None:
     file.parent.write_text("not a folder")
     graded("pass", "pass", "pass", "pass", "pass")
     assert "your progress is not kept" in capsys.readouterr().err
@@ -211,8 +245,10 @@ def test_the_table_shows_all_exercises() -> None:
     graded("pass", "pass", "fail", "pass", "fail")
     code, output = learner("progress")
     rows = {line.split()[0].partition("_")[0]: line for line in output.splitlines()}
-    assert code == 0 and set(rows) == {"exercise", "ex1", "ex2", "ex3", "ex4", "ex5"} and "\x1b" not in output
-    assert "3 of 5" in rows["ex1"] and "items 3, 5" in rows["ex1"] and "earned" not in rows["ex1"] and "of 5" not in rows["ex2"]
+    assert code == 0 and "\x1b" not in output
+    assert set(rows) == {"exercise", "ex1", "ex2", "ex3", "ex4", "ex5"}
+    assert "3 of 5" in rows["ex1"] and "items 3, 5" in rows["ex1"] and "earned" not in rows["ex1"]
+    assert "of 5" not in rows["ex2"]
     graded("pass", "pass", "pass", "pass", "pass")
     assert "earned" in learner("progress")[1]
 

@@ -1,9 +1,11 @@
-"""A program that is played with: what the page can do, who may ask for it, and what is seen of others' requests."""
+"""A program that is played with: what the page can do, and who may ask for it.
+
+The picture shows the requests of others, too.
+"""
 from __future__ import annotations
 
 import json
 import threading
-import time
 import urllib.request
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,14 +20,18 @@ from harness.learner.play import command
 from harness.learner.play.page_server import PlayServer
 from harness.learner.play.session import Refused, Session
 from harness.picture.browser import browser
-from harness.picture.report_page import filled
+from harness.picture.report_page import DRAWS_TIMELINES, filled
+from harness.telling.perfetto_trace import rows
+from harness.tests import toys
 
 PATIENCE = 15.0
 JOURNAL = '''
 import time
 def note(event, **more):
+    entry = {"t": time.monotonic(), "role": "worker", "worker": 1, "pid": os.getpid(),
+             "event": event, **more}
     with open(os.environ["JOURNAL"], "a") as file:
-        print(json.dumps({"t": time.monotonic(), "role": "worker", "worker": 1, "pid": os.getpid(), "event": event, **more}), file=file)
+        print(json.dumps(entry), file=file)
 answer = Handler.do_GET
 def told(self):
     note("request", method="GET", path=self.path, conn=self.client_address[1])
@@ -44,7 +50,8 @@ class Page:
 
     def ask(self, address: str, order: object = None, **headers: str) -> tuple[int, Any]:
         data = None if order is None else json.dumps(order).encode()
-        request = urllib.request.Request(address, data, {"Content-Type": "application/json", **headers})
+        kind = {"Content-Type": "application/json"}
+        request = urllib.request.Request(address, data, {**kind, **headers})
         try:
             with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
                 return answer.status, json.loads(answer.read())
@@ -58,15 +65,11 @@ class Page:
         return self.ask(self.server.address + "state")[1]
 
     def rows(self, name: str) -> list[dict[str, Any]]:
-        table = self.state()["picture"][name]
-        return [dict(zip(table["keys"], row)) for row in table["rows"]]
+        return rows(self.state()["picture"], name)
 
 
 def await_true(condition: Callable[[], object]) -> None:
-    until = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.02)
+    assert toys.await_true(lambda: bool(condition()), PATIENCE)
 
 
 @pytest.fixture
@@ -74,7 +77,7 @@ def page(make_fixture: Callable[[str], Fixture]) -> Iterator[Page]:
     heard.clear()
     session = Session(make_fixture(JOURNAL), {"PORT": "0"}, lambda line: heard.append(line.text))
     session.start()
-    html = filled("play.html", {"title": "toy"}, ("style.css", "layout.js", "drawing.js", "timeline.js", "play.js"))
+    html = filled("play.html", {"title": "toy"}, (*DRAWS_TIMELINES, "play.js"))
     with PlayServer(session, html) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -94,13 +97,17 @@ def test_signals_reach_the_master_and_it_can_be_started_again(page: Page) -> Non
     again = page.state()
     assert again["running"] and again["pid"] != first["pid"]
     assert [mark["what"] for mark in page.rows("marks")] == ["SIGTERM → master"]
-    assert [lane["pid"] for lane in page.rows("lanes") if lane["kind"] == "master"] == [first["pid"], again["pid"]]
+    masters = [lane["pid"] for lane in page.rows("lanes") if lane["kind"] == "master"]
+    assert masters == [first["pid"], again["pid"]]
 
 
 def test_what_no_button_does_is_refused(page: Page) -> None:
-    assert page.press("signal", to=7, name="SIGKILL") == (409, {"error": "worker 7 has no process now"})
+    refused = page.press("signal", to=7, name="SIGKILL")
+    assert refused == (409, {"error": "worker 7 has no process now"})
     assert page.press("signal", to=0, name="SIGSTOP")[0] == 409
-    assert page.press("load", kind="deadly") == (409, {"error": "no load is called 'deadly'; there are: gentle, heavy, slow, stop"})
+    refused = page.press("load", kind="deadly")
+    told = "no load is called 'deadly'; there are: gentle, heavy, slow, stop"
+    assert refused == (409, {"error": told})
     assert page.press("nothing")[0] == page.press("signal", to="0", name=3)[0] == 404
     assert page.state()["running"]
 
@@ -109,7 +116,8 @@ def test_nobody_else_presses_the_buttons(page: Page) -> None:
     order = {"to": 0, "name": "SIGKILL"}
     root = page.server.address.rsplit("/", 2)[0]
     right = page.server.address + "signal"
-    assert page.ask(f"{root}/signal", order)[0] == page.ask(f"{root}/guessed/signal", order)[0] == 404
+    assert page.ask(f"{root}/signal", order)[0] == 404
+    assert page.ask(f"{root}/guessed/signal", order)[0] == 404
     assert page.ask(right, order, Host="evil.example")[0] == 404
     assert page.ask(right, order, **{"Content-Type": "text/plain"})[0] == 400
     assert page.ask(f"{root}/guessed/state")[0] == 404
@@ -124,31 +132,34 @@ def test_a_load_ends_with_the_program(page: Page) -> None:
 
 
 def test_sigusr2_is_for_the_exercise_that_knows_it(page: Page) -> None:
-    assert page.press("signal", to=0, name="SIGUSR2")[0] == 409 and "SIGUSR2" not in page.state()["toMaster"]
+    assert page.press("signal", to=0, name="SIGUSR2")[0] == 409
+    assert "SIGUSR2" not in page.state()["toMaster"]
 
 
 def test_a_load_asks_until_it_is_stopped(page: Page) -> None:
     assert page.press("load", kind="heavy") == (200, {})
     await_true(lambda: len(page.rows("bars")) > 30)
-    assert {bar["told"] for bar in page.rows("bars")} <= {"200", "no answer"} and page.state()["load"] == "heavy"
+    assert {bar["told"] for bar in page.rows("bars")} <= {"200", "no answer"}
+    assert page.state()["load"] == "heavy"
     page.press("load", kind="stop")
     clients = [thread for thread in threading.enumerate() if thread.name.startswith("load-")]
     await_true(lambda: not any(thread.is_alive() for thread in clients))
     assert page.state()["load"] == ""
 
 
-def test_a_client_looks_whether_its_connection_was_closed_meanwhile(make_fixture: Callable[[str], Fixture]) -> None:
+def test_a_client_looks_whether_its_connection_was_closed_meanwhile(
+        make_fixture: Callable[[str], Fixture]) -> None:
     session = Session(make_fixture("Handler.timeout = 0.05"), {"PORT": "0"}, lambda line: None)
     session.start()
     session.ask("gentle")
-    answered: list[str] = []
 
-    def several() -> bool:
-        answered[:] = [event.data.get("told", "") for event in session.fixture.log.all() if event.kind == "request" and event.end is not None]
-        return len(answered) >= 6
-    await_true(several)
+    def answered() -> list[str]:
+        return [event.data.get("told", "") for event in session.fixture.log.all()
+                if event.kind == "request" and event.end is not None]
+
+    await_true(lambda: len(answered()) >= 6)
     session.end()
-    assert all(": 200 from worker 1" in told for told in answered), answered
+    assert all(": 200 from worker 1" in told for told in answered()), answered()
 
 
 def test_requests_of_others_are_seen_in_the_journal_and_own_ones_only_once(page: Page) -> None:
@@ -157,8 +168,9 @@ def test_requests_of_others_are_seen_in_the_journal_and_own_ones_only_once(page:
         assert cluster.client.get("/mine").status == 200
     with urllib.request.urlopen(f"{cluster.url}/theirs?a=b", timeout=PATIENCE) as answer:
         answer.read()
-    await_true(lambda: any(bar["what"].startswith("GET /theirs") and bar["told"] == "200" for bar in page.rows("bars")))
-    assert sorted(bar["what"] for bar in page.rows("bars")) == ["GET /mine"] * 3 + ["GET /theirs?a=b"]
+    theirs = ("GET /theirs?a=b", "200")
+    await_true(lambda: theirs in [(bar["what"], bar["told"]) for bar in page.rows("bars")])
+    assert sorted(bar["what"] for bar in page.rows("bars")) == ["GET /mine"] * 3 + [theirs[0]]
 
 
 def test_what_is_a_minute_old_is_forgotten(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,7 +200,8 @@ def test_a_program_that_cannot_be_started_again_is_said(page: Page, tmp_path: Pa
 def test_of_many_requests_the_newest_are_kept(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.learner.play.last_minute.MOST", 6)
     for _ in range(5):
-        with urllib.request.urlopen(f"{page.session.cluster.url}/theirs", timeout=PATIENCE) as answer:
+        url = f"{page.session.cluster.url}/theirs"
+        with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
             answer.read()
     await_true(lambda: len(page.rows("bars")) == 3)
 
@@ -200,26 +213,33 @@ def test_one_thing_at_a_time(page: Page) -> None:
 
 def test_the_page_in_a_browser(page: Page, tmp_path: Path) -> None:
     with browser(tmp_path) as chrome:
+        def drawn(selector: str) -> int:
+            return len(chrome.find_elements(By.CSS_SELECTOR, f"#picture {selector}"))
+
+        def summary() -> str:
+            return chrome.find_element(By.ID, "summary").text
+
         chrome.get(page.server.address)
         wait = WebDriverWait(chrome, PATIENCE)
-        wait.until(lambda _: chrome.find_elements(By.CSS_SELECTOR, "#picture .lane-name"))
+        wait.until(lambda _: drawn(".lane-name"))
         chrome.find_element(By.ID, "load-gentle").click()
-        wait.until(lambda _: len(chrome.find_elements(By.CSS_SELECTOR, "#picture .bar")) >= 4)
+        wait.until(lambda _: drawn(".bar") >= 4)
         assert chrome.find_element(By.ID, "load-gentle").get_attribute("aria-pressed") == "true"
         chrome.find_element(By.CSS_SELECTOR, '[aria-label="SIGKILL to master"]').click()
-        wait.until(lambda _: "ended by signal 9" in chrome.find_element(By.ID, "summary").text)
-        wait.until(lambda _: chrome.find_elements(By.CSS_SELECTOR, "#picture .death") and chrome.find_elements(By.CSS_SELECTOR, "#picture .mark"))
+        wait.until(lambda _: "ended by signal 9" in summary())
+        wait.until(lambda _: drawn(".death") and drawn(".mark"))
         assert chrome.find_element(By.ID, "start").is_enabled()
         chrome.find_element(By.ID, "start").click()
-        wait.until(lambda _: page.session.running() and "http://127" in chrome.find_element(By.ID, "summary").text)
+        wait.until(lambda _: page.session.running() and "http://127" in summary())
         assert not chrome.get_log("browser")
         page.server.shutdown()
         page.server.server_close()
-        wait.until(lambda _: "has ended" in chrome.find_element(By.ID, "summary").text)
+        wait.until(lambda _: "has ended" in summary())
 
 
-def test_the_end_of_the_program_is_told(page: Page, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Once, and where it can be started again."""
+def test_the_end_of_the_program_is_told(page: Page, monkeypatch: pytest.MonkeyPatch,
+                                        capsys: pytest.CaptureFixture[str]) -> None:
+    """It is told once, with where the program can be started again."""
     looks = 0
 
     def look(_: float) -> None:

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Callable, Iterator
 
@@ -21,12 +20,17 @@ from harness.learner.watch import Saves
 from harness.system import processes
 from harness.system.places import HARNESS
 from harness.system.processes import RUN_MARKER
+from harness.tests import toys
 from harness.tests.toys import EXERCISE, SERVER
 
 PATIENCE = 60.0
 BUILD = f'''#!/bin/sh
-if grep -q mistake exercises/ex1_toy/main.cpp; then echo 'main.cpp:1:1: error: a mistake'; exit 1; fi
-mkdir -p build/bin && {{ echo '#!{sys.executable}'; cat exercises/ex1_toy/main.cpp; }} >build/bin/ex1 && chmod +x build/bin/ex1
+if grep -q mistake exercises/ex1_toy/main.cpp
+then echo 'main.cpp:1:1: error: a mistake'; exit 1
+fi
+mkdir -p build/bin &&
+{{ echo '#!{sys.executable}'; cat exercises/ex1_toy/main.cpp; }} >build/bin/ex1 &&
+chmod +x build/bin/ex1
 '''
 CHECKS = '''
 class TestItem1:
@@ -62,11 +66,15 @@ class Kit:
         shutil.copytree(HARNESS, root / "harness", ignore=ignored)
         ini = root / "harness/pytest.ini"
         ini.write_text(ini.read_text().replace("-n8", "-n2"))
-        (root / "harness/test_ex1_toy.py").write_text(EXERCISE.replace("number=9", "number=1") + CHECKS)
+        exercise = EXERCISE.replace("number=9", "number=1") + CHECKS
+        (root / "harness/test_ex1_toy.py").write_text(exercise)
         self.save("bad")
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "CLUSTER_"))}
-        self.process = subprocess.Popen([sys.executable, "-m", "harness.learner.watch", "1"], cwd=root, stdin=subprocess.DEVNULL, text=True,
-                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True, env=environment)
+        environment = {name: value for name, value in os.environ.items()
+                       if not name.startswith(("PYTEST", "CLUSTER_"))}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "harness.learner.watch", "1"], cwd=root, env=environment,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            start_new_session=True)
         self.output, self.read = "", 0
         self._came = threading.Condition()
         self._reader = threading.Thread(target=self._follow, daemon=True)
@@ -80,9 +88,10 @@ class Kit:
                 self._came.notify_all()
 
     def await_text(self, text: str) -> str:
-        """Wait for a text behind the last one that was awaited; returns what came between the two."""
+        """Wait for a text behind the last one that was awaited; returns the output between them."""
         with self._came:
-            assert self._came.wait_for(lambda: text in self.output[self.read:], PATIENCE), f"no {text!r} in {self.output}"
+            came = self._came.wait_for(lambda: text in self.output[self.read:], PATIENCE)
+            assert came, f"no {text!r} in {self.output}"
             found = self.output.index(text, self.read)
             between, self.read = self.output[self.read:found], found + len(text)
             return between
@@ -103,8 +112,12 @@ class Kit:
         return code
 
     def running(self) -> list[int]:
-        """What runs from this folder."""
-        return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if str(self.root) in processes.command_line(pid)]
+        """The processes whose command line has this folder in it."""
+        return [pid for pid in all_pids() if str(self.root) in processes.command_line(pid)]
+
+
+def all_pids() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 
 
 @pytest.fixture
@@ -117,10 +130,7 @@ def kit(tmp_path: Path) -> Iterator[Kit]:
 
 
 def await_true(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    assert toys.await_true(condition, PATIENCE)
 
 
 def test_each_save_is_graded_and_the_end_is_clean(kit: Kit) -> None:
@@ -132,10 +142,11 @@ def test_each_save_is_graded_and_the_end_is_clean(kit: Kit) -> None:
     kit.await_text("waiting for a save")
     kit.save("bad")
     kit.await_text("building and grading ex1")
-    assert "1 of 1" not in kit.await_text("1 of 2 passed"), "nothing had failed: there is nothing to begin with"
+    assert "1 of 1" not in kit.await_text("1 of 2 passed"), "nothing had failed before"
     kit.await_text("waiting for a save")
     kit.save("bad again")
-    assert "0 of 1 passed" in kit.await_text("the rest is graded when item 2 passes; everything now: make ex1-grade")
+    rest = "the rest is graded when item 2 passes; everything now: make ex1-grade"
+    assert "0 of 1 passed" in kit.await_text(rest)
     assert "passed" not in kit.await_text("waiting for a save"), "each failure is shown once"
     assert kit.end() == 0 and "Traceback" not in kit.output and kit.running() == []
 
@@ -143,7 +154,8 @@ def test_each_save_is_graded_and_the_end_is_clean(kit: Kit) -> None:
 def test_an_error_of_the_compiler_is_shown_as_it_is(kit: Kit) -> None:
     kit.await_text("waiting for a save")
     kit.save("mistake")
-    assert "\nmain.cpp:1:1: error: a mistake\n\nex1 was not built" in kit.await_text("waiting for a save")
+    between = kit.await_text("waiting for a save")
+    assert "\nmain.cpp:1:1: error: a mistake\n\nex1 was not built" in between
     kit.save("good")
     kit.await_text("2 of 2 passed")
     assert kit.end() == 0
@@ -179,12 +191,14 @@ def test_a_grading_under_way_is_ended(kit: Kit, how: str) -> None:
         kit.await_text("2 of 2 passed")
         assert kit.end() == 0
     assert kit.running() == [] and "Traceback" not in kit.output
-    assert not [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if marked(pid, kit)]
+    assert not [pid for pid in all_pids() if marked(pid, kit)]
 
 
 def marked(pid: int, kit: Kit) -> bool:
     """Whether a process bears the mark of a grading, and lives in the kit's folder."""
     try:
-        return RUN_MARKER.encode() in Path(f"/proc/{pid}/environ").read_bytes() and str(kit.root) in os.readlink(f"/proc/{pid}/cwd")
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+        folder = os.readlink(f"/proc/{pid}/cwd")
+        return RUN_MARKER.encode() in environment and str(kit.root) in folder
     except OSError:
         return False

@@ -25,7 +25,8 @@ class TestItem1:
 
 
 def checklist(*results: str) -> Checklist:
-    found = Checklist(Exercise(number=9, name="toy", folder="x", start_first=""), [Item(1, "First")])
+    exercise = Exercise(number=9, name="toy", folder="x", start_first="")
+    found = Checklist(exercise, [Item(1, "First")])
     for number, result in enumerate(results):
         found.items[0].planned[str(number)] = f"Check {number}"
         found.add(Record(str(number), 1, "", "fail" if result == "fail" else "pass"))
@@ -33,15 +34,18 @@ def checklist(*results: str) -> Checklist:
 
 
 def timeline(count: int = 1) -> dict[str, Any]:
-    bars = [Bar(0, float(number), number + 0.5, "ok", "GET /", "200", "worker 1") for number in range(count)]
+    bars = [Bar(0, float(number), number + 0.5, "ok", "GET /", "200", "worker 1")
+            for number in range(count)]
     return Timeline(0.0, float(count), lanes=[Lane(1, "client", "client 1")], bars=bars).as_json()
 
 
 def test_it_can_be_elsewhere_or_switched_off(tmp_path: Path) -> None:
     graded = grade(tmp_path, CHECK, "--report-dir", "there")
-    assert graded.code == 0 and "as pictures: there/index.html" in graded.output and (tmp_path / "there/trace.json").exists()
+    assert graded.code == 0 and "as pictures: there/index.html" in graded.output
+    assert (tmp_path / "there/trace.json").exists()
     graded = grade(tmp_path, CHECK, "--report-dir=")
-    assert graded.code == 0 and "pictures" not in graded.output and not (tmp_path / "build").exists()
+    assert graded.code == 0 and "pictures" not in graded.output
+    assert not (tmp_path / "build").exists()
 
 
 def test_a_part_leaves_the_page_of_all_checks(tmp_path: Path) -> None:
@@ -50,33 +54,41 @@ def test_a_part_leaves_the_page_of_all_checks(tmp_path: Path) -> None:
         """It answers again"""
         assert fixture.start().client.get("/").status == 200
 '''
-    assert "as pictures: build/reports/ex9-program/index.html" in grade(tmp_path, more).output
-    whole = (tmp_path / "build/reports/ex9-program/index.html").read_text()
-    assert "as pictures: build/reports/ex9-program-part/index.html" in grade(tmp_path, more, "-k", "test_good").output
-    assert (tmp_path / "build/reports/ex9-program/index.html").read_text() == whole
+    reports = "build/reports/ex9-program"
+    assert f"as pictures: {reports}/index.html" in grade(tmp_path, more).output
+    whole = (tmp_path / reports / "index.html").read_text()
+    part = grade(tmp_path, more, "-k", "test_good")
+    assert f"as pictures: {reports}-part/index.html" in part.output
+    assert (tmp_path / reports / "index.html").read_text() == whole
 
 
-def test_without_the_library_a_line_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_library_a_line_says_why(tmp_path: Path,
+                                             monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "index.html").write_text("an old page")
     monkeypatch.setattr(report_page, "D3", tmp_path / "missing.js")
     said = publish(tmp_path, checklist("pass"), "x", 1.0, lambda _: timeline())
-    assert said.startswith("No pictures were written") and "missing.js" in said and "node-d3" in said
+    assert said.startswith("No pictures were written")
+    assert "missing.js" in said and "node-d3" in said
     assert not (tmp_path / "index.html").exists() and (tmp_path / "trace.json").exists()
 
 
 def test_a_folder_that_cannot_be_is_a_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert publish(tmp_path / "file", checklist("pass"), "x", 1.0, lambda _: timeline()).startswith("No report was written")
+    said = publish(tmp_path / "file", checklist("pass"), "x", 1.0, lambda _: timeline())
+    assert said.startswith("No report was written")
 
 
 def test_a_check_without_a_picture_has_its_line(tmp_path: Path) -> None:
-    said = publish(tmp_path, checklist("pass", "pass"), "x", 1.0, {"0": None, "1": {"fault": "it broke"}}.get)
-    assert said.endswith(f"{tmp_path}/index.html") and "it broke" in (tmp_path / "index.html").read_text()
+    timelines: dict[str, dict[str, Any] | None] = {"0": None, "1": {"fault": "it broke"}}
+    said = publish(tmp_path, checklist("pass", "pass"), "x", 1.0, timelines.get)
+    assert said.endswith(f"{tmp_path}/index.html")
+    assert "it broke" in (tmp_path / "index.html").read_text()
 
 
 def test_a_page_is_never_too_large_and_failures_keep_most(monkeypatch: pytest.MonkeyPatch) -> None:
-    checks: list[dict[str, Any]] = [{"id": str(number), "result": result, "timeline": timeline(4000)}
-                                    for number, result in enumerate(("pass", "fail", "pass"))]
+    checks: list[dict[str, Any]] = [
+        {"id": str(number), "result": result, "timeline": timeline(4000)}
+        for number, result in enumerate(("pass", "fail", "pass"))]
     monkeypatch.setattr(report_page, "LARGEST", 300_000)
     report_page.fit({"items": [{"checks": checks}], "common": {"checks": []}})
     assert sum(map(report_page.size_of, checks)) <= 300_000

@@ -1,4 +1,4 @@
-"""The checklist as it fills on a terminal, and that nothing of it comes where there is no terminal."""
+"""The checklist as it fills on a terminal; without a terminal nothing of it is printed."""
 from __future__ import annotations
 
 import io
@@ -44,9 +44,13 @@ TITLE = "A check whose title is longer than a narrow terminal is wide"
 
 
 def picture(*failed: int, running: int = 0) -> LiveChecklist:
-    """Six items with four checks each; of these items the first check has failed, and so many others are under way."""
-    items = [Item(number, f"Title {number}", {f"{number}{which}": f"{TITLE} {number}{which}" for which in "abcd"}) for number in (1, 2, 3, 4, 5, 0)]
-    drawn = LiveChecklist(Checklist(Exercise(number=9, name="toy", folder="", start_first=""), items))
+    """Six items with four checks each: the first check of the items in `failed` has failed, and
+    `running` other checks are under way."""
+    items = [Item(number, f"Title {number}",
+                  {f"{number}{which}": f"{TITLE} {number}{which}" for which in "abcd"})
+             for number in (1, 2, 3, 4, 5, 0)]
+    exercise = Exercise(number=9, name="toy", folder="", start_first="")
+    drawn = LiveChecklist(Checklist(exercise, items))
     for number in failed:
         record = Record(f"{number}a", number, f"{TITLE} {number}a", "fail")
         drawn.checklist.add(record)
@@ -56,7 +60,7 @@ def picture(*failed: int, running: int = 0) -> LiveChecklist:
     return drawn
 
 
-def shown(drawn: LiveChecklist, width: int, height: int) -> list[str]:
+def on_screen(drawn: LiveChecklist, width: int, height: int) -> list[str]:
     console = Console(file=io.StringIO(), width=width, height=height, force_terminal=False)
     console.print(drawn.draw(height))
     assert isinstance(console.file, io.StringIO)
@@ -64,7 +68,7 @@ def shown(drawn: LiveChecklist, width: int, height: int) -> list[str]:
 
 
 def test_failures_come_first_and_what_is_waited_for_last() -> None:
-    lines = shown(picture(4, 2, running=2), 120, 24)
+    lines = on_screen(picture(4, 2, running=2), 120, 24)
     assert [line[:12] for line in lines[:2]] == ["FAIL  item 4", "FAIL  item 2"]
     assert lines[3].startswith("[ ] 2. Title 2   FAIL") and lines[3].rstrip().endswith("1 of 4")
     assert "2 of 24 checks done; under way:" in lines[-3]
@@ -74,13 +78,13 @@ def test_failures_come_first_and_what_is_waited_for_last() -> None:
 def test_what_takes_longest_is_named_first() -> None:
     drawn = picture(running=3)
     drawn.running["1d"] -= 100
-    assert shown(drawn, 120, 24)[-3].strip() == f"100 s   {TITLE} 1d"
+    assert on_screen(drawn, 120, 24)[-3].strip() == f"100 s   {TITLE} 1d"
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])
 @pytest.mark.parametrize("height", [14, 24, 50])
 def test_it_fits_the_terminal(width: int, height: int) -> None:
-    lines = shown(picture(1, 2, 3, 4, 5, running=10), width, height)
+    lines = on_screen(picture(1, 2, 3, 4, 5, running=10), width, height)
     assert len(lines) < height and all(len(line) <= width for line in lines)
     assert len([line for line in lines if "Title" in line]) == 6, "no item is left out"
     assert ("more" in "".join(lines)) == (height == 14), "what is left out is counted"
@@ -91,25 +95,28 @@ def test_without_a_terminal_there_are_no_control_codes(tmp_path: Path) -> None:
     assert "\x1b" not in output and "\r" not in output and "under way" not in output
 
 
-def test_forced_colours_do_not_make_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_forced_colours_do_not_make_a_terminal(tmp_path: Path,
+                                               monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     output = grade(tmp_path, CHECKS).output
     assert "\x1b[31m" in output and "\x1b[?25l" not in output and "checks done" not in output
 
 
-def on_a_terminal(folder: Path, checks: str = CHECKS, seen: Callable[[str], None] = lambda output: None, **variables: str) -> str:
-    """All that a terminal is sent; `seen` is told what that is so far."""
+def on_a_terminal(folder: Path, checks: str = CHECKS,
+                  seen: Callable[[str], None] = lambda output: None, **variables: str) -> str:
+    """All output that a terminal gets; `seen` is told the output so far."""
     write_exercise(folder, checks)
     leader, follower = pty.openpty()
-    process = subprocess.Popen(command(folder, server(folder)), cwd=folder, stdin=follower, stdout=follower, stderr=follower,
-                               env={**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "30", **variables})
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "30", **variables}
+    process = subprocess.Popen(command(folder, server(folder)), cwd=folder, env=environment,
+                               stdin=follower, stdout=follower, stderr=follower)
     os.close(follower)
     output = b""
     try:
         while piece := os.read(leader, 65536):
             output += piece
             seen(output.decode(errors="replace"))
-    except OSError:  # so a terminal tells that nobody has it open any more
+    except OSError:  # a terminal tells in this way that nobody has it open any more
         pass
     os.close(leader)
     assert process.wait(30) == 1, output
@@ -132,5 +139,6 @@ def test_a_dumb_terminal_gets_each_item_when_it_is_complete(tmp_path: Path) -> N
         if "[ ] 1. The first item   FAIL" in output:
             (tmp_path / "gate").touch()
 
-    output = on_a_terminal(tmp_path, CHECKS + GATED.replace("GATE", str(tmp_path / "gate")), open_gate, TERM="dumb")
+    checks = CHECKS + GATED.replace("GATE", str(tmp_path / "gate"))
+    output = on_a_terminal(tmp_path, checks, open_gate, TERM="dumb")
     assert "[x] 2. The second item" in output and "checks done" not in output
