@@ -32,7 +32,7 @@ class Exercise:
     bare: str = ""
     """A pattern of the lines on standard output, beside the ready line, that have no log prefix."""
     variables: tuple[str, ...] = ()
-    """Every setting of this exercise. A cluster gets none of them from the user's own environment."""
+    """Every setting of this exercise: a cluster gets none from the user's own environment."""
 
 
 @dataclass(frozen=True)
