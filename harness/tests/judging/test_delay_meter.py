@@ -97,8 +97,7 @@ def test_a_wait_that_still_lasts_is_counted() -> None:
 
 @waits_are_counted
 def test_a_wait_that_ends_with_the_process_is_counted() -> None:
-    """The process gets a processor at last and ends, and with it the kernel's count of the wait.
-    """
+    """The process gets a processor at last and ends: the kernel's count of its wait is lost."""
     hogs = [spin() for _ in range(3)]
     starved = on_one_processor("sum(range(200_000_000))")
     meter = DelayMeter(lambda: [starved.pid] if processes.alive(starved.pid) else [])
