@@ -11,8 +11,8 @@ from typing import Callable
 from harness.judging.events import EventLog, Line
 
 HEAD_LINES, HEAD_BYTES = 100_000, 16 * 1024 * 1024
-"""The beginning: so many lines or bytes, whichever is reached first. No right program writes as
-much in a check."""
+"""The size of the beginning, whichever is reached first. No right program writes as much in a
+check."""
 TAIL_LINES, TAIL_BYTES = 10_000, 1024 * 1024
 LONGEST_LINE = 64 * 1024
 """Bytes; a longer line is cut into several."""

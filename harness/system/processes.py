@@ -269,7 +269,7 @@ def describe(pids: list[int]) -> str:
 
 
 def raise_own_limit(wanted: int) -> bool:
-    """Raise this process's limit of open files; False if so many are not allowed."""
+    """Raise this process's limit of open files; False if the hard limit is lower."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < wanted <= hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
