@@ -20,7 +20,7 @@ LONGEST_LINE = 64 * 1024
 
 @dataclass(frozen=True)
 class Piece:
-    """Bytes of one or more lines that are not yet split into these."""
+    """Bytes that came at one moment: one or more lines, not yet split."""
 
     t: float
     data: bytes
