@@ -17,14 +17,15 @@ Outcome = Literal["answer", "refused", "reset", "closed", "cut", "malformed", "w
 Delay = Callable[[float, float], float]
 MOST_PATIENCE = 20.0
 MOST_HEAD, MOST_BODY = 64 * 1024, 8 * 1024 * 1024
-"""Bytes of an answer that are read. The longest that the contract knows, 100 messages of 1 KiB, takes less than 1 MiB."""
+"""Bytes of an answer that are read. The longest answer that the contract knows, 100 messages of
+1 KiB, takes less than 1 MiB."""
 SAID = {"refused": "connection refused", "reset": "connection reset without an answer",
         "closed": "connection closed without an answer", "cut": "cut in the middle of the answer"}
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What became of one request."""
+    """The end of one request, with an answer or without."""
 
     outcome: Outcome
     method: str
@@ -49,19 +50,22 @@ class Answer:
             return {}
         return value if isinstance(value, dict) else {}
 
+    def _whole(self, name: str) -> int | None:
+        value = self.json.get(name)
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
+
     @property
     def worker(self) -> int | None:
-        value = self.json.get("worker")
-        return value if isinstance(value, int) and not isinstance(value, bool) else None
+        return self._whole("worker")
 
     @property
     def pid(self) -> int | None:
-        value = self.json.get("pid")
-        return value if isinstance(value, int) and not isinstance(value, bool) else None
+        return self._whole("pid")
 
     @property
     def by_worker(self) -> bool:
-        """A worker has written it, which always says its number and its pid. (A task may have a worker, too.)"""
+        """Whether a worker has written it: a worker always gives both its number and its pid. (A
+        task may have a `worker`, too.)"""
         return self.worker is not None and self.pid is not None
 
     def says_close(self) -> bool:
@@ -73,12 +77,16 @@ class Answer:
             by = f" from worker {self.worker}" if self.by_worker else ""
             return f"{self.method} {self.path}: {self.status}{by} after {took}"
         if self.outcome == "waiting":
-            return f"{self.method} {self.path}: no {'whole ' if self.problem else ''}answer within {took}{self.problem}"
+            whole = "whole " if self.problem else ""
+            return f"{self.method} {self.path}: no {whole}answer within {took}{self.problem}"
         return f"{self.method} {self.path}: {SAID.get(self.outcome, self.problem)} after {took}"
 
 
 class Exchange:
-    """A request under way. It ends once, with an answer or without."""
+    """A request under way. It ends once, with an answer or without.
+
+    The reading thread feeds it; the thread of the check waits for its end.
+    """
 
     def __init__(self, event: Event, method: str, path: str, conn: int, delay: Delay) -> None:
         self.event, self.method, self.path, self.conn = event, method, path, conn
@@ -91,9 +99,10 @@ class Exchange:
         self.status, self.headers, self.body = 0, {}, b""  # type: int, dict[str, str], bytes
 
     def finish(self, outcome: Outcome, now: float, problem: str = "") -> None:
-        self.answer = Answer(outcome, self.method, self.path, self.started, now, self.status, self.headers, self.body,
-                             self.conn, problem)
-        self.event.end, self.event.status, self.event.pid = now, self.status or None, self.answer.pid
+        self.answer = Answer(outcome, self.method, self.path, self.started, now, self.status,
+                             self.headers, self.body, self.conn, problem)
+        self.event.end, self.event.status = now, self.status or None
+        self.event.pid = self.answer.pid
         self.event.worker = self.answer.worker if self.answer.by_worker else None
         self.event.data["told"] = str(self.answer)
         if isinstance(version := self.answer.json.get("version"), str):
@@ -104,18 +113,20 @@ class Exchange:
         self.ended.set()
 
     def feed(self, data: bytes, now: float) -> None:
-        """Take in what came (b"" is end of file)."""
+        """Take in bytes that came (b"" is end of file)."""
         try:
             self.parser.receive_data(data)
             while True:
                 event = self.parser.next_event()
                 if isinstance(event, h11.Response):
                     self.status = event.status_code
-                    self.headers = {name.decode().lower(): value.decode("latin-1") for name, value in event.headers}
+                    self.headers = {name.decode().lower(): value.decode("latin-1")
+                                    for name, value in event.headers}
                 elif isinstance(event, h11.Data):
                     self.body += bytes(event.data)
                     if len(self.body) > MOST_BODY:
-                        return self.finish("malformed", now, f"a body of more than {MOST_BODY // 1024 // 1024} MiB")
+                        most = f"{MOST_BODY // 1024 // 1024} MiB"
+                        return self.finish("malformed", now, f"a body of more than {most}")
                 elif isinstance(event, h11.EndOfMessage):
                     return self.finish_whole(now)
                 elif event is h11.NEED_DATA:
@@ -124,20 +135,24 @@ class Exchange:
                     return self.finish("cut" if self.status else "closed", now)
         except h11.RemoteProtocolError as why:
             if data and why.error_status_hint == 431:
-                return self.finish("malformed", now, f"the head of the answer is longer than {MOST_HEAD // 1024} KiB: {data[:200]!r}")
+                longer = f"the head of the answer is longer than {MOST_HEAD // 1024} KiB"
+                return self.finish("malformed", now, f"{longer}: {data[:200]!r}")
             if data:
                 return self.finish("malformed", now, f"not valid HTTP ({why}): {data[:200]!r}")
             return self.finish("cut" if self.status else "closed", now)
 
     def finish_whole(self, now: float) -> None:
-        """It has ended as its length says. What follows may be another answer, but not more of this one."""
+        """The answer has ended as its length says. Bytes after it may begin another answer, but not
+        be more of this one."""
         rest = self.parser.trailing_data[0]
         if not b"HTTP/".startswith(rest[:5]):
-            return self.finish("malformed", now, f"the body is longer than its Content-Length says; what follows is {rest[:200]!r}")
+            return self.finish("malformed", now, "the body is longer than its Content-Length says; "
+                                                 f"what follows is {rest[:200]!r}")
         return self.finish("answer", now)
 
     def wait(self, patience: float) -> Answer:
-        """The answer, or one with outcome `waiting` if none came in time. A slow machine makes it more patient."""
+        """The answer, or one with outcome `waiting` if none came in time. On a slow machine this
+        waits longer."""
         began, behind = time.monotonic(), 0.0
         if not self.ended.wait(max(0.0, patience)) and patience >= 1:
             behind = self.delay(began, time.monotonic())
@@ -145,7 +160,11 @@ class Exchange:
         if self.answer is not None:
             return self.answer
         if behind > ABSURD:
-            raise Inconclusive(f"no answer to {self.method} {self.path} within {time.monotonic() - began:.1f} s, but the machine was "
-                               f"{behind:.1f} s behind then")
-        begun = f"; it began with status {self.status} and {len(self.body)} bytes" if self.status else ""
-        return Answer("waiting", self.method, self.path, self.started, time.monotonic(), conn=self.conn, problem=begun)
+            waited = time.monotonic() - began
+            raise Inconclusive(f"no answer to {self.method} {self.path} within {waited:.1f} s, "
+                               f"but the machine was {behind:.1f} s behind then")
+        begun = ""
+        if self.status:
+            begun = f"; it began with status {self.status} and {len(self.body)} bytes"
+        return Answer("waiting", self.method, self.path, self.started, time.monotonic(),
+                      conn=self.conn, problem=begun)

@@ -1,7 +1,9 @@
-"""A client that knows when each byte came: connections that stay, requests in flight, half requests.
+"""An HTTP client that knows when each byte came: kept-alive connections, requests in flight, half
+requests.
 
-One thread of the process reads all connections, so that times are those of arrival and nobody has to wait to be read.
-Every request has a Host; after an answer with `Connection: close` the connection is not used again.
+One thread of the process reads all connections, so each time is the time of arrival: no connection
+has to wait until a check reads it. Every request has a Host. After an answer with
+`Connection: close` the connection is not used again.
 """
 from __future__ import annotations
 
@@ -18,6 +20,7 @@ from harness.judging.events import EventLog
 from harness.judging.verdict import CheckFailed, Inconclusive
 
 OWN_FAULTS = (errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM)
+"""Errors of a connect that say nothing about the program."""
 
 
 class Reader(threading.Thread):
@@ -46,7 +49,8 @@ class Reader(threading.Thread):
             self.poll.register(connection.socket, select.EPOLLIN | select.EPOLLRDHUP)
 
     def remove(self, connection: Connection) -> None:
-        """Any thread, before the socket is closed: from then on its number may be another connection's."""
+        """Stop reading this connection; any thread may call it. It comes before the socket is
+        closed: from then on the socket's number may be another connection's."""
         with self.guard:
             number = connection.socket.fileno()
             if self.connections.get(number) is connection:
@@ -103,22 +107,26 @@ class Connection:
                 if exchange.ended.is_set():
                     self.exchange = None
                     self._learn(exchange.answer)
-        if exchange is not None and exchange.answer is not None and exchange.answer.outcome == "malformed":
+        answer = exchange.answer if exchange is not None else None
+        if answer is not None and answer.outcome == "malformed":
             self.ended_at, self.ended_how = now, "reset"
-            return self.close()  # nothing that still comes is of use, and it may have no end
+            return self.close()  # further bytes are of no use, and may have no end
         if not data and not self.over.is_set():
             Reader.shared().remove(self)
             self.ended_at, self.ended_how = now, how
             self.over.set()
-            self.client.log.add("close", conn=self.number, cluster=self.client.cluster, t=now, text=f"{how} by the program")
+            self.client.log.add("close", conn=self.number, cluster=self.client.cluster, t=now,
+                                text=f"{how} by the program")
 
     def _learn(self, answer: Answer | None) -> None:
         if answer is not None and answer.by_worker:
             self.worker, self.pid = answer.worker, answer.pid
         self.told_to_close = self.told_to_close or answer is not None and answer.says_close()
 
-    def send(self, path: str, method: str = "GET", body: bytes = b"", headers: dict[str, str] | None = None, held_back: int = 0) -> Exchange:
-        """Send one request; its answer comes to the Exchange. So many of its last bytes are left to more()."""
+    def send(self, path: str, method: str = "GET", body: bytes = b"",
+             headers: dict[str, str] | None = None, held_back: int = 0) -> Exchange:
+        """Send one request; its answer comes to the Exchange. The last `held_back` bytes are left
+        to more()."""
         fields = {"Host": self.client.host, **(headers or {})}
         if body and "Transfer-Encoding" not in fields:
             fields.setdefault("Content-Length", str(len(body)))
@@ -127,11 +135,13 @@ class Connection:
         data = f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body
         return self.send_raw(data[:len(data) - held_back], method, path, kind="request")
 
-    def send_raw(self, data: bytes, method: str = "GET", path: str = "/", *, kind: Literal["raw", "request"] = "raw",
-                 ) -> Exchange:
-        """Send these bytes, the first of a request. What comes back is taken for its answer."""
-        event = self.client.log.add(kind, conn=self.number, cluster=self.client.cluster, method=method, path=path,
-                                    worker=self.worker, data=shown_bytes(kind, data))
+    def send_raw(self, data: bytes, method: str = "GET", path: str = "/", *,
+                 kind: Literal["raw", "request"] = "raw") -> Exchange:
+        """Send these bytes, the first of a request. The bytes that come back are taken for its
+        answer."""
+        event = self.client.log.add(kind, conn=self.number, cluster=self.client.cluster,
+                                    method=method, path=path, worker=self.worker,
+                                    data=excerpt(kind, data))
         exchange = Exchange(event, method, path, self.number, self.client.delay)
         with self.guard:
             if self.over.is_set():
@@ -142,7 +152,8 @@ class Connection:
         return exchange
 
     def more(self, data: bytes) -> None:
-        """Send further bytes. That the program has closed is noticed by the reading side."""
+        """Send further bytes. If the program has closed the connection, the reading thread notices
+        that."""
         try:
             self.socket.sendall(data)
         except OSError:
@@ -152,7 +163,7 @@ class Connection:
         return self.send(path).wait(patience)
 
     def wait_closed(self, patience: float) -> float | None:
-        """When the program closed it; None if it did not in time."""
+        """The moment at which the program closed it; None if it did not in time."""
         return self.ended_at if self.over.wait(max(0.0, patience)) else None
 
     def close(self) -> None:
@@ -160,17 +171,21 @@ class Connection:
             if self.socket.fileno() >= 0:
                 Reader.shared().remove(self)
                 if not self.over.is_set():
-                    self.client.log.add("close", conn=self.number, cluster=self.client.cluster, text="closed by the client")
+                    self.client.log.add("close", conn=self.number, cluster=self.client.cluster,
+                                        text="closed by the client")
                 self.over.set()
                 self.socket.close()
 
 
-def shown_bytes(kind: str, data: bytes) -> dict[str, str]:
-    """What the story shows of a request: all of a raw one, of others the body."""
+def excerpt(kind: str, data: bytes) -> dict[str, str]:
+    """The part of a request that the story tells: of a raw one the first bytes, of others the
+    body."""
     if kind == "raw":
         return {"bytes": data[:300].decode("latin-1")}
     body = data.partition(b"\r\n\r\n")[2]
-    return {"body": body[:200].decode("utf-8", "replace") + ("…" if len(body) > 200 else "")} if body else {}
+    if not body:
+        return {}
+    return {"body": body[:200].decode("utf-8", "replace") + ("…" if len(body) > 200 else "")}
 
 
 class Client:
@@ -189,7 +204,8 @@ class Client:
         try:
             return self._connect()
         except OSError as why:
-            raise CheckFailed(f"no connection to {self.url}: {why}", expected="connections are accepted") from None
+            raise CheckFailed(f"no connection to {self.url}: {why}",
+                              expected="connections are accepted") from None
 
     def _connect(self) -> Connection:
         self._count += 1
@@ -202,13 +218,15 @@ class Client:
         self._connections.append(connection)
         return connection
 
-    def start(self, path: str, method: str = "GET", body: bytes = b"", headers: dict[str, str] | None = None) -> Exchange:
-        """A request on a fresh connection, not waited for."""
+    def start(self, path: str, method: str = "GET", body: bytes = b"",
+              headers: dict[str, str] | None = None) -> Exchange:
+        """Send a request on a fresh connection; the answer is not waited for."""
         began = time.monotonic()
         try:
             connection = self._connect()
         except OSError as why:
-            event = self.log.add("request", conn=self._count, cluster=self.cluster, method=method, path=path, t=began)
+            event = self.log.add("request", conn=self._count, cluster=self.cluster, method=method,
+                                 path=path, t=began)
             exchange = Exchange(event, method, path, self._count, self.delay)
             refused = isinstance(why, ConnectionRefusedError)
             exchange.finish("refused" if refused else "reset", time.monotonic(), str(why))
@@ -216,18 +234,19 @@ class Client:
         return connection.send(path, method, body, headers)
 
     def get(self, path: str, patience: float = 10.0) -> Answer:
-        """A request on a fresh connection, and its answer."""
+        """Send a GET on a fresh connection; returns its answer."""
         return self.ask(path, "GET", patience=patience)
 
-    def ask(self, path: str, method: str, body: bytes = b"", headers: dict[str, str] | None = None,
-            patience: float = 10.0) -> Answer:
+    def ask(self, path: str, method: str, body: bytes = b"",
+            headers: dict[str, str] | None = None, patience: float = 10.0) -> Answer:
+        """Send a request on a fresh connection; returns its answer."""
         exchange = self.start(path, method, body, headers)
         answer = exchange.wait(patience)
         self._drop(exchange)
         return answer
 
     def get_at_once(self, path: str, count: int, patience: float) -> list[Answer]:
-        """That many requests, each on a fresh connection, all under way at the same time."""
+        """Send `count` requests, each on a fresh connection, all under way at the same time."""
         exchanges = [self.start(path) for _ in range(count)]
         deadline = time.monotonic() + patience
         answers = [exchange.wait(deadline - time.monotonic()) for exchange in exchanges]

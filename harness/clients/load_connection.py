@@ -1,4 +1,4 @@
-"""One connection of a load: a request at a time, and what became of each."""
+"""One connection of a load: a request at a time, and the outcome of each."""
 from __future__ import annotations
 
 import asyncio
@@ -13,12 +13,15 @@ import h11
 from harness.clients.exchange import MOST_BODY
 
 Kind = Literal["fresh", "kept"]
+NAMES: dict[Kind, str] = {"fresh": "fresh", "kept": "kept-alive"}
 Outcome = Literal["answered", "refused", "reset", "closed", "cut", "malformed", "waiting"]
 SAID: dict[str, str] = {
-    "refused": "connection refused", "reset": "connection reset", "closed": "connection closed without an answer",
-    "cut": "cut in the middle of the answer", "malformed": "not valid HTTP", "waiting": "no answer",
+    "refused": "connection refused", "reset": "connection reset",
+    "closed": "connection closed without an answer", "cut": "cut in the middle of the answer",
+    "malformed": "not valid HTTP", "waiting": "no answer",
 }
 LONGEST_GAP = 0.5
+"""Seconds for which a client may leave its connection idle: the contract's promise."""
 UNASKED = 1.0
 """Seconds after which the contract lets a draining program close an idle connection."""
 PATIENCE = 6.0
@@ -35,13 +38,13 @@ class Asked:
     pid: int | None = None
     version: str | None = None
     idle: float = 0.0
-    """How long the connection had been idle before, as the client saw it."""
+    """Seconds that the connection had been idle before, as the client saw it."""
     before: float | None = None
-    """When the request before it on the same connection was sent."""
+    """The moment at which the request before it on the same connection was begun."""
     sent: float = 0.0
-    """When its last byte was."""
+    """The moment at which its last byte was sent."""
     client: int = 0
-    """Which client of its kind asked."""
+    """The number of the client among those of its kind."""
 
     @property
     def dropped(self) -> bool:
@@ -49,7 +52,8 @@ class Asked:
 
     @property
     def excused(self) -> bool:
-        """The client, not the program, was late: the connection had been idle for longer than is promised."""
+        """The client, not the program, was late: the connection had been idle for longer than the
+        contract promises."""
         return self.idle > LONGEST_GAP and self.closed_unasked
 
     @property
@@ -58,20 +62,24 @@ class Asked:
 
     @property
     def doubtful(self) -> bool:
-        """The program may have seen the connection idle for longer than it has to: from the moment on at which it could answer the request
-        before, or accept the connection. A client that gets no processor reads and sends much later than it could."""
-        return self.outcome in ("closed", "reset") and self.sent - (self.before or self.started) > UNASKED
+        """The program may have seen the connection idle for longer than it has to allow: its idle
+        time begins when it can answer the request before, or accept the connection. A client that
+        gets no processor reads and sends much later than it could."""
+        late = self.sent - (self.before or self.started) > UNASKED
+        return self.outcome in ("closed", "reset") and late
 
     def __str__(self) -> str:
         how = SAID.get(self.outcome, str(self.status))
         after = f"{(self.ended - self.started) * 1000:.0f} ms"
-        idle = f" (idle for {self.idle * 1000:.0f} ms before)" if self.kind == "kept" and self.idle else ""
-        return f"a request on a {self.kind if self.kind == 'fresh' else 'kept-alive'} connection: {how} after {after}{idle}"
+        idle = ""
+        if self.kind == "kept" and self.idle:
+            idle = f" (idle for {self.idle * 1000:.0f} ms before)"
+        return f"a request on a {NAMES[self.kind]} connection: {how} after {after}{idle}"
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """What a load asks for."""
+    """The address and path that a load asks for."""
 
     address: tuple[str, int]
     host: str
@@ -80,7 +88,7 @@ class Endpoint:
 
 class LoadConnection:
     def __init__(self, endpoint: Endpoint, asked: list[Asked], kind: Kind, client: int) -> None:
-        """What becomes of each request is added to `asked`."""
+        """The outcome of each request is added to `asked`."""
         self.endpoint, self.asked, self.kind, self.client = endpoint, asked, kind, client
         self.socket: socket.socket | None = None
         self.last: float | None = None
@@ -92,7 +100,7 @@ class LoadConnection:
             self.socket.close()
 
     async def ask(self) -> bool:
-        """One request; whether the connection can be used for another."""
+        """Send one request; returns whether the connection can be used for another."""
         loop = asyncio.get_running_loop()
         started = time.monotonic()
         idle = started - self.last if self.last is not None else 0.0
@@ -112,8 +120,8 @@ class LoadConnection:
         except OSError:
             usable, outcome = False, "cut" if self.found else "reset"
         ended = self.last = time.monotonic()
-        self.asked.append(Asked(self.kind, started, ended, outcome, idle=idle, before=self.before, sent=self.sent,
-                                     client=self.client, **self.found))
+        self.asked.append(Asked(self.kind, started, ended, outcome, idle=idle, before=self.before,
+                                sent=self.sent, client=self.client, **self.found))
         self.before = started
         return usable
 
@@ -125,7 +133,8 @@ class LoadConnection:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await loop.sock_connect(self.socket, self.endpoint.address)
             self.parser = h11.Connection(h11.CLIENT)
-        data = self.parser.send(h11.Request(method="GET", target=self.endpoint.path, headers=[("Host", self.endpoint.host)]))
+        data = self.parser.send(h11.Request(method="GET", target=self.endpoint.path,
+                                            headers=[("Host", self.endpoint.host)]))
         self.parser.send(h11.EndOfMessage())
         await loop.sock_sendall(self.socket, data or b"")
         self.sent = time.monotonic()

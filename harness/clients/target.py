@@ -1,4 +1,4 @@
-"""What a client has to know of the cluster that it asks."""
+"""The cluster as its clients see it. (Clients may not import the cluster itself.)"""
 from __future__ import annotations
 
 from typing import NoReturn, Protocol
@@ -15,10 +15,11 @@ class Target(Protocol):
     meter: DelayMeter
     client: Client
     number: int
-    """Of the cluster in its check."""
+    """The number of the cluster within its check, from 1 on."""
     url: str
     workers: int
     slots: dict[int, int]
     """Which pid was last seen in which slot; the search for workers keeps it up to date."""
 
-    def refuse_late(self, bound: float, start: float, what: str, due: float | None = None) -> NoReturn: ...
+    def refuse_late(self, bound: float, start: float, what: str,
+                    due: float | None = None) -> NoReturn: ...

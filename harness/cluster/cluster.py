@@ -1,4 +1,5 @@
-"""One cluster as a check sees it: it becomes ready, is signalled, and is expected to end in time and to leave nothing."""
+"""One cluster as a check sees it: it becomes ready, gets signals, and is expected to end in time
+and to leave nothing."""
 from __future__ import annotations
 
 import os
@@ -19,18 +20,21 @@ from harness.judging.verdict import BoundBroken, CheckFailed, Inconclusive
 from harness.system import processes
 from harness.system.files import text_of
 
-READY = re.compile(r"^ready url=(http://(\[[0-9a-fA-F:.%]+\]|[^:/\s]+):(\d+)) workers=(\d+) pid=(\d+)$")
+READY = re.compile(r"^ready url=(http://(\[[0-9a-fA-F:.%]+\]|[^:/\s]+):(\d+)) "
+                   r"workers=(\d+) pid=(\d+)$")
 QUIET_SECONDS = 6.0
 START_SECONDS = 30.0
 MOST_START_SECONDS = 90.0
-"""With what the machine was behind."""
+"""The longest start on a machine that is behind."""
 CHILD_AGE = 0.06
-"""A child younger than 50 ms may still be inside its parent's spawn: it must not be stopped."""
+"""Seconds. A child younger than 50 ms may still be inside its parent's spawn: it must not be
+stopped."""
 MOST_WORKERS, MOST_PORT = 64, 65535
-"""What a ready line may claim."""
+"""The largest figures that a ready line may claim."""
 WRONG_EXITS = {
     (0, 1): "a normal end is taken for a forced one: something counts as cut, lost or killed",
-    (1, 0): "it ends in time, but the exit code does not tell that something was cut, lost or killed",
+    (1, 0): "it ends in time, but the exit code does not tell that something was cut, lost or "
+            "killed",
 }
 """The likely cause, by the exit code that was wanted and the one that came."""
 
@@ -44,13 +48,14 @@ class Cluster(RunningProgram):
         self.ready_at: float | None = None
         self.url, self.workers = "", 0
         self.slots: dict[int, int] = {}
-        """Which pid was last seen in which slot."""
+        """Slot → the pid that was last seen in it."""
         self.client = Client("http://127.0.0.1:1", log, number, self.meter.allowance)
 
     # ----- starting
 
     def wait_ready(self) -> None:
-        """Wait for the ready line as long as the program is busy; give up when it has been quiet for some seconds."""
+        """Wait for the ready line as long as the program is busy; fail when it has been quiet for
+        some seconds."""
         code = self.wait_started()
         match = self._ready_line() or (self._ready_line() if self.output() else None)
         if match is None:
@@ -60,18 +65,24 @@ class Cluster(RunningProgram):
                 what = f"no ready line after {now - self.started:.1f} s"
                 if (behind := self.meter.allowance(self.started, now)) > ABSURD:
                     raise Inconclusive(f"{what}, but the machine was {behind:.1f} s behind then")
-            raise CheckFailed(what + self.said(), expected="a line `ready url=http://127.0.0.1:8000 workers=N pid=1234`",
-                              likely="the master starts no worker, or a worker never tells it that it is ready",
-                              hint="start the workers, wait until each has said that it is ready, then print the line")
+            raise CheckFailed(
+                what + self.said(),
+                expected="a line `ready url=http://127.0.0.1:8000 workers=N pid=1234`",
+                likely="the master starts no worker, or a worker never tells it that it is ready",
+                hint="start the workers, wait until each has said that it is ready, then print the "
+                     "line")
         self.url, self.workers = match.group(1), int(match.group(4))
         if int(match.group(3)) > MOST_PORT or not 1 <= self.workers <= MOST_WORKERS:
-            raise CheckFailed(f"the ready line says {match.group()}", expected=f"a port up to {MOST_PORT}, 1 to {MOST_WORKERS} workers")
+            raise CheckFailed(f"the ready line says {match.group()}",
+                              expected=f"a port up to {MOST_PORT}, 1 to {MOST_WORKERS} workers")
         self.client = Client(self.url, self.log, self.number, self.meter.allowance)
 
     def wait_started(self) -> int | None:
-        """Wait until there is a ready line, or the program has ended (its exit code), or it has been quiet for some seconds.
+        """Wait until there is a ready line, or the program has ended, or it has been quiet for some
+        seconds; returns its exit code if it has ended.
 
-        Quiet means that its processes neither use a processor nor wait for one: how long a start may take is nowhere said.
+        Quiet means that its processes neither use a processor nor wait for one. The contract does
+        not say how long a start may take.
         """
         quiet_since, used = time.monotonic(), -1.0
         while self._ready_line() is None:
@@ -83,7 +94,8 @@ class Cluster(RunningProgram):
             if code is not None or self._started_too_long(now):
                 return code
             quiet = now - quiet_since
-            if quiet > QUIET_SECONDS and quiet > QUIET_SECONDS + self.meter.allowance(quiet_since, now):
+            if quiet > QUIET_SECONDS and (
+                    quiet > QUIET_SECONDS + self.meter.allowance(quiet_since, now)):
                 return code
             with self.written.came:
                 self.written.came.wait(0.05)
@@ -91,7 +103,9 @@ class Cluster(RunningProgram):
 
     def _started_too_long(self, now: float) -> bool:
         took = now - self.started
-        return took > START_SECONDS and (took > MOST_START_SECONDS or took > START_SECONDS + self.meter.allowance(self.started, now))
+        return took > START_SECONDS and (
+            took > MOST_START_SECONDS
+            or took > START_SECONDS + self.meter.allowance(self.started, now))
 
     def _ready_line(self) -> re.Match[str] | None:
         for line in self.lines:
@@ -99,7 +113,8 @@ class Cluster(RunningProgram):
             if match:
                 if self.ready_at is None:
                     self.ready_at = line.t
-                    self.log.add("ready", cluster=self.number, pid=self.pid, t=line.t, text=line.text)
+                    self.log.add("ready", cluster=self.number, pid=self.pid, t=line.t,
+                                 text=line.text)
                 return match
         return None
 
@@ -107,7 +122,8 @@ class Cluster(RunningProgram):
 
     def signal(self, number: Signals) -> float:
         """Send a signal to the master; returns the moment."""
-        return self._send(number, self.pid, "master", lambda: pidfd_send_signal(self.watcher.seen[self.pid].handle, number))
+        return self._send(number, self.pid, "master", lambda: pidfd_send_signal(
+            self.watcher.seen[self.pid].handle, number))
 
     def signal_group(self, number: Signals) -> float:
         """Send a signal to the whole process group, as a terminal's Ctrl+C does."""
@@ -120,34 +136,40 @@ class Cluster(RunningProgram):
             self.watcher.scan()
             seen = self.watcher.seen.get(pid)
         if seen is None or (seen.gone is not None and number != SIGCONT):
-            raise CheckFailed(f"worker {slot} answered with pid {pid}, but there is no such process below the master",
-                              expected="the workers are the master's direct children; `pid` is the worker's own")
+            raise CheckFailed(f"worker {slot} answered with pid {pid}, but there is no such "
+                              "process below the master",
+                              expected="the workers are the master's direct children; `pid` is the "
+                                       "worker's own")
         if number == SIGCONT and not processes.alive(pid):
             return time.monotonic()
         if number == SIGSTOP:
             time.sleep(max(0.0, seen.first + CHILD_AGE - time.monotonic()))
         handle = seen.handle
-        moment = self._send(number, pid, f"worker {slot}", lambda: pidfd_send_signal(handle, number))
+        moment = self._send(number, pid, f"worker {slot}",
+                            lambda: pidfd_send_signal(handle, number))
         if number == SIGSTOP:
             await_true(lambda: processes.stopped(pid), 5, f"worker {slot} did not stop")
         return moment
 
     def _send(self, number: Signals, pid: int, whom: str, action: Callable[[], None]) -> float:
         moment = time.monotonic()
-        self.log.add("signal", cluster=self.number, pid=pid, t=moment, text=number.name, data={"to": whom})
+        self.log.add("signal", cluster=self.number, pid=pid, t=moment, text=number.name,
+                     data={"to": whom})
         try:
             if self.exit_code is not None:
                 raise ProcessLookupError
             action()
         except ProcessLookupError:
-            raise CheckFailed(f"the {whom} was gone before it was sent {number.name}" + self.said()) from None
+            gone = f"the {whom} was gone before it was sent {number.name}"
+            raise CheckFailed(gone + self.said()) from None
         return moment
 
     def settle(self, path: str) -> None:
-        """Wait until all requests to the path are surely read: the journal says so, or a while has passed."""
+        """Wait until the program has surely read all requests to the path: the journal says so, or
+        a while has passed."""
         start = time.monotonic()
-        exchanges = sum(event.kind == "request" and event.path == path and event.cluster == self.number
-                        for event in self.log.all())
+        exchanges = sum(event.kind == "request" and event.path == path
+                        and event.cluster == self.number for event in self.log.all())
         needle = f'"{path}"'
         while time.monotonic() < start + 0.3:
             if self._journalled(needle) >= exchanges:
@@ -156,7 +178,8 @@ class Cluster(RunningProgram):
         time.sleep(min(0.3, self.meter.allowance(start, time.monotonic())))
 
     def _journalled(self, needle: str) -> int:
-        return sum('"request"' in line and needle in line for line in text_of(self.journal).splitlines())
+        return sum('"request"' in line and needle in line
+                   for line in text_of(self.journal).splitlines())
 
     # ----- its end
 
@@ -166,21 +189,27 @@ class Cluster(RunningProgram):
         finally:
             self.client.close()
 
-    def expect_within(self, bound: float, start: float, end: float, what: str, due: float | None = None) -> None:
+    def expect_within(self, bound: float, start: float, end: float, what: str,
+                      due: float | None = None) -> None:
         expect_within(self.meter, bound, start, end, what, due)
 
-    def refuse_late(self, bound: float, start: float, what: str, due: float | None = None) -> NoReturn:
+    def refuse_late(self, bound: float, start: float, what: str,
+                    due: float | None = None) -> NoReturn:
         refuse_late(self.meter, bound, start, what, due)
 
     def doubt_supervisor(self) -> None:
-        """After a wait: a master that has ended is not blamed for a supervisor that is slow to tell how."""
+        """To be called after a wait for the master's end. A master that has ended is not blamed for
+        a cluster supervisor that is slow to tell its exit code."""
         if self.exit_code is None and not self.watcher.wait_gone([self.pid], 0):
-            raise Inconclusive("the master has ended, but its cluster supervisor has not told its exit code")
+            raise Inconclusive("the master has ended, but its cluster supervisor has not told its "
+                               "exit code")
 
-    def expect_exit(self, code: int, since: float, within: float, *, explained: bool = False) -> float:
-        """The master ends with that code, no later than `within` seconds after the moment `since`; returns when.
+    def expect_exit(self, code: int, since: float, within: float, *,
+                    explained: bool = False) -> float:
+        """The master ends with that code, at most `within` seconds after the moment `since`;
+        returns the moment of its end.
 
-        `explained`: the check itself knows a likelier cause than those of ends in general.
+        `explained`: the check itself knows a likelier cause than the general ones given here.
         """
         seen = self.wait_exit(since + within * 1.5 + 3 - time.monotonic())
         self.doubt_supervisor()
@@ -191,31 +220,37 @@ class Cluster(RunningProgram):
             self.expect_within(within, since, at, "the end of the master")
         except BoundBroken as late:
             if (code, seen) == (0, 1) and not explained:
-                late.likely = ("the drain does not complete: until the timeout something is waited for that never comes, for instance "
-                               "that a count reaches 0")
+                late.likely = ("the drain does not complete: until the timeout it waits for "
+                               "something that never comes, for instance for a count to reach 0")
             raise
         if seen != code:
-            how = f"was ended by {Signals(-seen).name}" if seen < 0 else f"ended with exit code {seen}"
-            raise CheckFailed(f"the master {how}" + self.said(), expected=f"exit code {code}", likely="" if explained else WRONG_EXITS.get((code, seen), ""))
+            how = f"ended with exit code {seen}"
+            if seen < 0:
+                how = f"was ended by {Signals(-seen).name}"
+            raise CheckFailed(f"the master {how}" + self.said(), expected=f"exit code {code}",
+                              likely="" if explained else WRONG_EXITS.get((code, seen), ""))
         return at
 
     def expect_nothing_left(self, since: float, within: float) -> None:
-        """All processes are gone `within` seconds after `since`, nobody listens, no file is left."""
+        """All processes are gone `within` seconds after `since`, and no file is left."""
         self.expect_processes_gone(since, within)
         last = max((one.gone or since for one in self.watcher.seen.values()), default=since)
         self.expect_within(within, since, last, "the end of the last process")
         self.expect_no_trace()
 
     def expect_processes_gone(self, since: float, within: float) -> None:
-        """No process of the cluster is there any more, wherever it has gone to."""
+        """No process of the cluster is left, whatever session or parent it has now."""
         self.watcher.scan()
         self.watcher.wait_gone(list(self.watcher.seen), since + within * 1.5 + 2 - time.monotonic())
         left = [pid for pid in self.watcher.below() if processes.alive(pid)]
         if left:
-            self.refuse_late(within, since, f"no process may be left, but there is {processes.describe(left)}")
+            self.refuse_late(within, since, "no process may be left, "
+                                            f"but there is {processes.describe(left)}")
 
     def expect_no_trace(self) -> None:
         """No file is left. (A socket cannot listen without a process, and those are gone.)"""
-        files = [str(path.relative_to(self.folder)) for folder in (self.cwd, self.tmp) for path in folder.rglob("*")]
+        files = [str(path.relative_to(self.folder)) for folder in (self.cwd, self.tmp)
+                 for path in folder.rglob("*")]
         if files:
-            raise CheckFailed(f"files left behind: {', '.join(files)}", expected="no file left after the end")
+            raise CheckFailed(f"files left behind: {', '.join(files)}",
+                              expected="no file left after the end")

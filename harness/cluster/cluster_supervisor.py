@@ -1,9 +1,11 @@
-"""The cluster supervisor: a process that starts one program, tells of its end, and lets nothing of it get away.
+"""The cluster supervisor: a process that starts one program, tells how it ends, and lets none of
+its processes get away.
 
-It is a *subreaper*: processes of the cluster whose parent dies become its children, whatever they do to their session, their
-environment or their standard streams. So the cluster is exactly what descends from its supervisor.
-It speaks with the check over one connection. When that is closed, by the check or because the check's process has died, the
-supervisor kills what is left and ends.
+It is a *subreaper*: when a process of the cluster loses its parent, the supervisor becomes its
+parent, whatever the process does to its session, environment or standard streams. So the cluster is
+exactly the descendants of its supervisor.
+The supervisor speaks with the check over one connection. When that is closed, by the check or
+because the check's process has died, the supervisor kills the processes that are left and ends.
 """
 from __future__ import annotations
 
@@ -21,10 +23,11 @@ from harness.system import processes
 from harness.system.files import remove
 
 LOOK_MS = 100
-"""Between two looks for orphans to collect."""
+"""Milliseconds between two looks for orphans to collect."""
 KILLING_SECONDS = 10.0
 """A process that the kernel holds cannot be killed; after this time it is left to itself."""
 LONGEST_REQUEST = 16 * 1024 * 1024
+"""Bytes."""
 
 
 def supervise(connection: socket.socket) -> None:
@@ -49,17 +52,19 @@ def supervise(connection: socket.socket) -> None:
 
 
 def receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
-    """The request, one line of JSON, and with its first bytes the descriptors for the program's output."""
+    """The request, one line of JSON, and the descriptors for the program's output, which come with
+    its first bytes."""
     data, descriptors, _, _ = socket.recv_fds(connection, 65536, 2)
     for descriptor in descriptors:  # the program gets its copies as 1 and 2, and no others
         os.set_inheritable(descriptor, False)
-    while not data.endswith(b"\n") and len(data) < LONGEST_REQUEST and (more := connection.recv(65536)):
+    while (not data.endswith(b"\n") and len(data) < LONGEST_REQUEST
+            and (more := connection.recv(65536))):
         data += more
     return json.loads(data), descriptors
 
 
 def tell(connection: socket.socket, **message: Any) -> bool:
-    """False if nobody is there any more to be told."""
+    """Send a message; False if the other side is gone."""
     try:
         connection.sendall(json.dumps(message).encode() + b"\n")
     except OSError:
@@ -68,13 +73,14 @@ def tell(connection: socket.socket, **message: Any) -> bool:
 
 
 def start(request: dict[str, Any], output: int, error: int) -> int:
-    """The program in a session of its own; returns its pid."""
+    """Start the program in a session of its own; returns its pid."""
     limit_files(request["largest_file"])
     os.chdir(request["cwd"])
-    streams = [(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0), (os.POSIX_SPAWN_DUP2, output, 1), (os.POSIX_SPAWN_DUP2, error, 2)]
+    streams = [(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+               (os.POSIX_SPAWN_DUP2, output, 1), (os.POSIX_SPAWN_DUP2, error, 2)]
     words = request["words"]
-    return os.posix_spawn(words[0], words, request["environment"], file_actions=streams, setsid=True,
-                          setsigdef=[signal.SIGPIPE, signal.SIGXFSZ])
+    return os.posix_spawn(words[0], words, request["environment"], file_actions=streams,
+                          setsid=True, setsigdef=[signal.SIGPIPE, signal.SIGXFSZ])
 
 
 def limit_files(most: int) -> None:
@@ -84,8 +90,8 @@ def limit_files(most: int) -> None:
 
 
 def watch(connection: socket.socket, master: int) -> int | None:
-    """Until the connection is closed: tell how the master ends, collect orphans. The master itself stays uncollected, so that its
-    number is not used again."""
+    """Until the connection is closed: tell how the master ends, and collect orphans. The master
+    itself is not collected, so that its pid is not used again."""
     handle = os.pidfd_open(master)
     poll = select.poll()
     for one in (connection.fileno(), handle):
@@ -105,14 +111,15 @@ def watch(connection: socket.socket, master: int) -> int | None:
 
 
 def status_of(master: int) -> int:
-    """How it has ended: its exit code, or the number of the signal, negative. It stays to be collected."""
+    """The exit code of the master, or the number of the signal that ended it, negative. This does
+    not collect the master."""
     ended = os.waitid(os.P_PID, master, os.WEXITED | os.WNOWAIT)
     assert ended is not None
     return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
 
 
 def end_all(master: int) -> int | None:
-    """Kill everything that descends from this process, and collect it; returns the status of the master."""
+    """Kill all descendants of this process and collect them; returns the status of the master."""
     status: int | None = None
     deadline = time.monotonic() + KILLING_SECONDS
     while (left := processes.descendants(os.getpid())) and time.monotonic() < deadline:

@@ -1,4 +1,5 @@
-"""What a check is given: it starts clusters here, and they are all ended and looked over when it is done."""
+"""The fixture that a check is given: the check starts clusters here; when it is done, all of them
+are ended and looked over."""
 from __future__ import annotations
 
 from contextlib import ExitStack
@@ -20,62 +21,72 @@ class Fixture:
         self.log = EventLog()
         self.clusters: list[Cluster] = []
         self.held = ExitStack()
-        """What is let go when all clusters have ended."""
+        """Contexts that are left when all clusters have ended."""
 
     def pace(self, scaled: float, real: float) -> float:
         """One of two figures: the quick one, or the one for --real-time."""
         return real if self.real_time else scaled
 
     def figure(self, name: str) -> float:
-        """Seconds of a setting in milliseconds as clusters have it here."""
+        """The value of a setting in this fixture's clusters. The setting is in milliseconds; this
+        is in seconds."""
         return (self.exercise.real if self.real_time else self.exercise.scaled)[name] / 1000
 
     def start(self, settings: Mapping[str, int | str | None] | None = None, *, wait: bool = True,
               prefix: tuple[str, ...] = (), program: Program | None = None) -> Cluster:
-        """Start a cluster and wait for its ready line. A setting given here overrides the exercise's; None: not set."""
+        """Start a cluster and wait for its ready line. A setting given here overrides the
+        exercise's; None: not set."""
         values: dict[str, int | str | None] = {"PORT": 0}
         if not self.real_time:
             values.update(self.exercise.scaled)
         if settings:
             values.update(settings)
-        cluster = Cluster(program or self.program, self.exercise, self.run, self.log, len(self.clusters) + 1,
-                          {name: str(value) for name, value in values.items() if value is not None}, list(prefix))
+        given = {name: str(value) for name, value in values.items() if value is not None}
+        cluster = Cluster(program or self.program, self.exercise, self.run, self.log,
+                          len(self.clusters) + 1, given, list(prefix))
         self.clusters.append(cluster)
         if wait:
             cluster.wait_ready()
         return cluster
 
     def refuse_excess(self) -> None:
-        """Fail if a program went beyond all limits: whatever else was seen may come of that."""
+        """Fail if a program went beyond a limit: anything else that was seen may come of that."""
         for cluster in self.clusters:
             cluster.watcher.scan()
             if cluster.excess:
-                raise CheckFailed(cluster.excess, expected="a program that leaves the machine in order",
-                                  likely="a loop that starts, writes or stores something has no end")
+                raise CheckFailed(cluster.excess,
+                                  expected="a program that leaves the machine in order",
+                                  likely="a loop that starts, writes or stores something has no "
+                                         "end")
 
     def doubt_harness(self) -> None:
-        """What a program is not to be blamed for, whatever was seen."""
+        """Raise Inconclusive if the harness or the machine had a fault for which no program is to
+        be blamed."""
         for cluster in self.clusters:
-            if cluster.supervised.fault:
-                raise Inconclusive(f"{HARNESS_FAULT}: the cluster supervisor of a program: {cluster.supervised.fault}")
+            if fault := cluster.supervised.fault:
+                raise Inconclusive(f"{HARNESS_FAULT}: the cluster supervisor of a program: {fault}")
             if cluster.disk_was_full:
-                raise Inconclusive(f"the disk was full where programs write their journals ({self.run.folder})")
+                raise Inconclusive("the disk was full where programs write their journals "
+                                   f"({self.run.folder})")
 
     def evidence(self, dying: float = 0.0) -> list[Evidence]:
-        """What there is to judge by. `dying`: seconds to wait for the end of each cluster that may be just ending."""
+        """The evidence of each cluster. `dying`: seconds to wait for the end of a cluster that may
+        be just ending."""
         for cluster in self.clusters:
             cluster.wait_exit(dying)
-        return [Evidence(cluster.pid, cluster.wait_exit(0), cluster.whole_lines(), read_journal(cluster.journal))
-                for cluster in self.clusters]
+        return [Evidence(cluster.pid, cluster.wait_exit(0), cluster.whole_lines(),
+                         read_journal(cluster.journal)) for cluster in self.clusters]
 
     def finish(self) -> list[str]:
-        """End all clusters and remove their folders; returns what they left behind."""
+        """End all clusters and remove their folders; returns notes about processes that they left
+        behind."""
         notes = self.end()
         self.remove_folders()
         return notes
 
     def end(self) -> list[str]:
-        """End all clusters and read their journals; returns what they left behind."""
+        """End all clusters and read their journals; returns notes about processes that they left
+        behind."""
         notes: list[str] = []
         try:
             for cluster in self.clusters:

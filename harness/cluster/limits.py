@@ -1,6 +1,8 @@
-"""What a program may use while it is graded. Each figure is far above what a right program in any language needs.
+"""The limits of a program while it is graded. Each figure is far above the needs of a right program
+in any language.
 
-A program that goes beyond is ended, and the check fails: its neighbours, the harness and the machine must not suffer from it.
+A program that goes beyond a limit is ended, and the check fails: other programs, the harness and
+the machine must not suffer from it.
 """
 from __future__ import annotations
 
@@ -9,38 +11,51 @@ from pathlib import Path
 
 MIB = 1024 * 1024
 MOST_PROCESSES = 500
-"""Of one cluster at once. The contract allows 64 workers; a runtime that adds some helpers to each stays far below. (Threads do not count.)"""
+"""Processes of one cluster at once. The contract allows 64 workers; a runtime that adds some
+helpers to each stays far below. (Threads do not count.)"""
 MOST_OUTPUT = 512 * MIB
-"""Bytes on standard output and error in one check. Four lines for each of 1,000 requests a second are 12 MiB in half a minute."""
+"""Bytes on standard output and error in one check. Four lines for each of 1,000 requests a second
+are 12 MiB in half a minute."""
 MOST_BYTES = 128 * MIB
-"""In the cluster's folder: its working directory, its TMPDIR, its journal, which needs about 1 KiB a request."""
+"""Bytes in the cluster's folder: its working directory, its TMPDIR and its journal, which needs
+about 1 KiB a request."""
 MOST_FILES = 10_000
-"""In the same folder. The contract wants none but the journal."""
+"""Files in the same folder. The contract wants none but the journal."""
 SIDE_BY_SIDE = 8
 """Checks that run at once (see pytest.ini)."""
 ENOUGH_ROOM = SIDE_BY_SIDE * MOST_BYTES
-"""Bytes that must be free where clusters write: so that a program reaches its own limit before the disk's."""
+"""Bytes that must be free where clusters write, so that a program reaches its own limit before the
+disk is full."""
 NEARLY_FULL = MIB
-"""Bytes left on the disk with which nothing that is written there can be relied upon."""
+"""Free bytes on the disk below which nothing that is written there can be relied upon."""
 
 
 def too_many_processes(count: int) -> str:
-    return f"the program had {count} processes at once; it was ended at {MOST_PROCESSES}" if count > MOST_PROCESSES else ""
+    if count <= MOST_PROCESSES:
+        return ""
+    return f"the program had {count} processes at once; it was ended at {MOST_PROCESSES}"
 
 
 def too_much_output(count: int) -> str:
-    return f"the program wrote {count // MIB} MiB to its output; it was ended at {MOST_OUTPUT // MIB} MiB" if count > MOST_OUTPUT else ""
+    if count <= MOST_OUTPUT:
+        return ""
+    return (f"the program wrote {count // MIB} MiB to its output; "
+            f"it was ended at {MOST_OUTPUT // MIB} MiB")
 
 
 def too_much_stored(folder: Path) -> str:
     count, size = usage(folder)
     if size > MOST_BYTES:
-        return f"the program wrote {size // MIB} MiB into its TMPDIR, working directory and journal; it was ended at {MOST_BYTES // MIB} MiB"
-    return f"the program made more than {MOST_FILES} files; it was ended then" if count > MOST_FILES else ""
+        return (f"the program wrote {size // MIB} MiB into its TMPDIR, working directory and "
+                f"journal; it was ended at {MOST_BYTES // MIB} MiB")
+    if count > MOST_FILES:
+        return f"the program made more than {MOST_FILES} files; it was ended then"
+    return ""
 
 
 def usage(folder: Path) -> tuple[int, int]:
-    """How many files there are below, and how many bytes they take on the disk. It stops counting beyond the limit."""
+    """The number of files below the folder and the bytes that they take on the disk. The count
+    stops beyond MOST_FILES."""
     count, size = 0, 0
     folders = [str(folder)]
     while folders and count <= MOST_FILES:
@@ -59,8 +74,8 @@ def usage(folder: Path) -> tuple[int, int]:
 
 
 def largest_file(folder: Path) -> int:
-    """RLIMIT_FSIZE of a program: no single file can fill the disk between two looks. (Some runtimes map a sparse file as
-    large as their heap, so it may not be small.)"""
+    """RLIMIT_FSIZE of a program, in bytes: no single file can fill the disk between two looks.
+    (Some runtimes map a sparse file as large as their heap, so it may not be small.)"""
     return max(free_bytes(folder) // 2, MOST_BYTES)
 
 
@@ -71,4 +86,5 @@ def free_bytes(folder: Path) -> int:
 
 def nearly_full(folder: Path) -> bool:
     found = os.statvfs(folder)
-    return found.f_bavail * found.f_frsize < NEARLY_FULL or 0 < found.f_files and found.f_favail < 16
+    too_few_files = 0 < found.f_files and found.f_favail < 16
+    return found.f_bavail * found.f_frsize < NEARLY_FULL or too_few_files

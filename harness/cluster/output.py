@@ -1,4 +1,5 @@
-"""What a program writes, line by line, and when each line came. Of very much output only the beginning and the end are kept."""
+"""The output of a program, line by line, with the moment at which each line came. Of very much
+output only the beginning and the end are kept."""
 from __future__ import annotations
 
 import threading
@@ -10,15 +11,16 @@ from typing import Callable
 from harness.judging.events import EventLog, Line
 
 HEAD_LINES, HEAD_BYTES = 100_000, 16 * 1024 * 1024
-"""The beginning, whichever is less; more than any right program writes in a check."""
+"""The size of the beginning, whichever is reached first. No right program writes as much in a
+check."""
 TAIL_LINES, TAIL_BYTES = 10_000, 1024 * 1024
 LONGEST_LINE = 64 * 1024
-"""Bytes from which on a line is taken apart."""
+"""Bytes; a longer line is cut into several."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Some bytes of the end that are not taken apart yet."""
+    """Bytes that came at one moment: one or more lines, not yet split."""
 
     t: float
     data: bytes
@@ -26,7 +28,7 @@ class Piece:
 
 
 class Output:
-    """Always takes what comes: a full pipe would block the program."""
+    """Always reads what comes, on a thread for each stream: a full pipe would block the program."""
 
     def __init__(self, log: EventLog, cluster: int) -> None:
         self.log, self.cluster = log, cluster
@@ -40,7 +42,8 @@ class Output:
         self._hear: Callable[[Line], None] | None = None
 
     def listen(self, hear: Callable[[Line], None]) -> None:
-        """Tell every line, those so far and those to come, one after another from whichever thread."""
+        """Call `hear` with every line, those so far and those to come: one call at a time, but on
+        different threads."""
         with self.came:
             for line in self.lines():
                 hear(line)
@@ -48,7 +51,8 @@ class Output:
 
     def read(self, source: int, *, error: bool) -> None:
         """Read from this descriptor until its end, and close it."""
-        self._threads.append(threading.Thread(target=self._run, args=(source, error), daemon=True, name="output"))
+        self._threads.append(threading.Thread(target=self._run, args=(source, error), daemon=True,
+                                              name="output"))
         self._threads[-1].start()
 
     def join(self, patience: float) -> None:
@@ -60,7 +64,7 @@ class Output:
             if not self._tail:
                 return list(self._head)
             gap = Line(self._tail[0].t, f"… {self._dropped} bytes are left out here …", True)
-            tail = [Line(piece.t, text, piece.error) for piece in self._tail for text in shown(piece.data).split("\n") if text]
+            tail = [line for piece in self._tail for line in split(piece) if line.text]
             return [*self._head, gap, *tail[-TAIL_LINES:]]
 
     def _run(self, source: int, error: bool) -> None:
@@ -80,10 +84,10 @@ class Output:
         with self.came:
             self.size += len(piece.data) + 1
             if self._hear is not None:
-                for text in shown(piece.data).split("\n"):
-                    self._hear(Line(piece.t, text, piece.error))
+                for line in split(piece):
+                    self._hear(line)
             if len(self._head) < HEAD_LINES and self.size < HEAD_BYTES:
-                lines = [Line(piece.t, text, piece.error) for text in shown(piece.data).split("\n")]
+                lines = split(piece)
                 self._head += lines
             else:
                 lines = []
@@ -95,8 +99,10 @@ class Output:
                     self._dropped += dropped
             self.came.notify_all()
         for line in lines:
-            self.log.add("output", cluster=self.cluster, t=line.t, text=line.text, data={"stderr": True} if line.error else {})
+            self.log.add("output", cluster=self.cluster, t=line.t, text=line.text,
+                         data={"stderr": True} if line.error else {})
 
 
-def shown(data: bytes) -> str:
-    return data.decode(errors="replace")
+def split(piece: Piece) -> list[Line]:
+    return [Line(piece.t, text, piece.error)
+            for text in piece.data.decode(errors="replace").split("\n")]

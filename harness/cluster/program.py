@@ -1,4 +1,4 @@
-"""The program under test: which words start it, and with which environment."""
+"""The program under test: the words of the command that starts it, and its environment."""
 from __future__ import annotations
 
 import os
@@ -19,20 +19,24 @@ class NoProgram(Exception):
 @dataclass(frozen=True)
 class Program:
     words: list[str]
-    shown: str
+    command: str
+    """The command line as the user gave it."""
 
     @staticmethod
     def find(command: str, root: Path, advice: str) -> Program:
-        """Take a command line apart. Words that name a file from here are made absolute, since clusters run elsewhere;
-        links stay: some programs go by the name by which they are called."""
+        """Split a command line. Words that name a file below `root` are made absolute, since
+        clusters run elsewhere. Links are not resolved: some programs go by the name by which they
+        are called."""
         try:
             words = shlex.split(command)
         except ValueError as why:
-            raise NoProgram(f"--program {command!r} cannot be read as a command line: {why}") from None
+            unread = f"--program {command!r} cannot be read as a command line"
+            raise NoProgram(f"{unread}: {why}") from None
         if not words:
             raise NoProgram("--program is empty")
-        absolute = [str(root / word) if not word.startswith("-") and (root / word).exists() and "/" in word
-                    or (index > 0 and (root / word).is_file()) else word for index, word in enumerate(words)]
+        absolute = [str(root / word) if not word.startswith("-") and (root / word).exists()
+                    and "/" in word or (index > 0 and (root / word).is_file()) else word
+                    for index, word in enumerate(words)]
         first = shutil.which(absolute[0])
         if first is None:
             raise NoProgram(f"there is no program {words[0]}. {advice}")
@@ -40,7 +44,8 @@ class Program:
 
     @staticmethod
     def environment(exercise: Exercise) -> dict[str, str]:
-        """The user's own environment without what steers a cluster or belongs to the harness."""
+        """The user's own environment without variables that steer a cluster or belong to the
+        harness."""
         drop = {*COMMON_VARIABLES, *exercise.variables}
         return {name: value for name, value in os.environ.items()
                 if name not in drop and not name.endswith("_MS") and not name.startswith("PYTEST")}

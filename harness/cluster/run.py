@@ -1,4 +1,5 @@
-"""One run of the harness: its folder for temporary files, its token, its supervisor, and what its processes share."""
+"""One run of the harness: its folder for temporary files, its token, its run supervisor, and the
+results that its processes share."""
 from __future__ import annotations
 
 import hashlib
@@ -13,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
-from harness.cluster.limits import ENOUGH_ROOM
+from harness.cluster.limits import ENOUGH_ROOM, free_bytes
 from harness.judging.verdict import Result
 from harness.system.files import remove, write_whole
 from harness.system.places import ROOT
@@ -26,10 +27,10 @@ MEMORY = Path("/dev/shm")
 
 
 class Run:
-    """The view that any process of the run has: the one that leads it, and those that run checks."""
+    """The run as any of its processes has it: the leading process, and those that run checks."""
 
     def __init__(self, folder: Path, disk: Path, token: str) -> None:
-        """`folder` is for everything but programs, which may only be executed from `disk`."""
+        """`folder` is for everything but programs: these may only be executed from `disk`."""
         self.folder, self.disk, self.token = folder, disk, token
 
     @staticmethod
@@ -38,7 +39,8 @@ class Run:
 
     @property
     def address(self) -> str:
-        """Where the run supervisor waits for programs to start: a name that is no file, so that it may be as long as it likes."""
+        """The address at which the run supervisor waits for programs to start: an abstract name,
+        not a path, so the length of the temporary folder's path does not matter."""
         return f"\0cluster-harness-{self.token}"
 
     def _file(self, check: str) -> Path:
@@ -68,7 +70,7 @@ class Run:
             self._timeline(check).write_text(json.dumps(timeline))
 
     def timeline(self, check: str) -> dict[str, Any] | None:
-        """None if the check did not come so far, or the disk was full."""
+        """The picture of a check; None if the check did not come so far, or the disk was full."""
         try:
             return cast(dict[str, Any], json.loads(self._timeline(check).read_text()))
         except (FileNotFoundError, ValueError):
@@ -76,25 +78,28 @@ class Run:
 
 
 class LeadingRun(Run):
-    """The run as its first process has it."""
+    """The run in its leading process, which starts the run supervisor and ends it."""
 
     def __init__(self, keep_timelines: bool = False) -> None:
-        folder, disk = (Path(tempfile.mkdtemp(prefix="cluster-harness-", dir=where)) for where in (in_memory(), None))
+        folder, disk = (Path(tempfile.mkdtemp(prefix="cluster-harness-", dir=where))
+                        for where in (in_memory(), None))
         super().__init__(folder, disk, uuid.uuid4().hex)
         for name in ("results", "clusters", *([TIMELINES] if keep_timelines else [])):
             (self.folder / name).mkdir()
-        clean = {key: value for key, value in os.environ.items() if key != RUN_MARKER} | {"PYTHONPATH": str(ROOT)}
+        clean = {key: value for key, value in os.environ.items() if key != RUN_MARKER}
+        clean["PYTHONPATH"] = str(ROOT)
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(self.address)
             listener.listen(64)
             self._supervisor = subprocess.Popen(
-                [sys.executable, "-P", "-m", "harness.cluster.run_supervisor", str(listener.fileno()), self.token,
-                 str(self.folder), str(self.disk)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True,
+                [sys.executable, "-P", "-m", "harness.cluster.run_supervisor",
+                 str(listener.fileno()), self.token, str(self.folder), str(self.disk)],
+                stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True,
                 env=clean, pass_fds=(listener.fileno(),))
         os.environ.update({FOLDER: str(self.folder), DISK: str(self.disk), RUN_MARKER: self.token})
 
     def leave(self) -> None:
-        """In a child that was forked: the run supervisor does not wait for its end."""
+        """To be called in a forked child: the run supervisor then does not wait for its end."""
         assert self._supervisor.stdin is not None
         os.close(self._supervisor.stdin.fileno())
 
@@ -111,10 +116,10 @@ class LeadingRun(Run):
 
 
 def in_memory() -> Path | None:
-    """A file system in memory, if there is one: a disk that stalls would hold up the program that writes its journal."""
+    """A file system in memory, if there is one with room: a disk that stalls would hold up a
+    program that writes its journal."""
     try:
-        found = os.statvfs(MEMORY)
+        free = free_bytes(MEMORY)
     except OSError:
         return None
-    free = found.f_bavail * found.f_frsize
     return MEMORY if os.access(MEMORY, os.W_OK | os.X_OK) and free >= ENOUGH_ROOM else None

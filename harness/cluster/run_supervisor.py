@@ -1,11 +1,15 @@
-"""The run supervisor: a process that starts the clusters of a run, and clears up behind the run, also when that was killed.
+"""The run supervisor: a process that starts the clusters of a run, and clears up after the run,
+also if the run was killed.
 
 Usage: python3 -P -m harness.cluster.run_supervisor LISTENER TOKEN FOLDER [FOLDER...]
 
-LISTENER is the descriptor of a listening socket. For each connection there the run supervisor forks a cluster supervisor, which
-starts one cluster (see cluster_supervisor.py). Only the run holds the other end of its standard input: end of file there says that
-the run is over. Then the run supervisor kills what bears the run's token in its environment, waits for the cluster supervisors,
-and removes the folders. A program that has killed its cluster supervisor falls to the run supervisor, which kills it at once.
+LISTENER is the descriptor of a listening socket. For each connection to it the run supervisor forks
+a cluster supervisor, which starts one cluster (see cluster_supervisor.py).
+Only the run holds the other end of the run supervisor's standard input: end of file there says that
+the run is over. Then the run supervisor kills the processes that bear the run's token in their
+environment, waits for the cluster supervisors, and removes the folders.
+If a program kills its cluster supervisor, the run supervisor becomes the program's parent and kills
+it at once.
 """
 from __future__ import annotations
 
@@ -25,7 +29,7 @@ END_SECONDS = 15.0
 LET_END_SECONDS = 11.0
 """Longer than a cluster supervisor tries to kill its cluster."""
 PATIENCE = 2.0
-"""Seconds for a request that has been begun."""
+"""Seconds for the rest of a request that has begun."""
 
 
 def serve(listener: socket.socket, supervisors: set[int]) -> None:
@@ -43,11 +47,12 @@ def serve(listener: socket.socket, supervisors: set[int]) -> None:
 
 
 def answer(listener: socket.socket, supervisors: set[int]) -> None:
-    """A cluster supervisor for who has asked for one; the run outlives what the machine refuses for a while."""
+    """Fork a cluster supervisor for a check that asks for one. The run outlives a refusal of the
+    machine."""
     try:
         connection, _ = listener.accept()
     except OSError:
-        time.sleep(LOOK_MS / 1000)  # who asks still waits in the queue, and may be let in then
+        time.sleep(LOOK_MS / 1000)  # the connection stays in the queue: the next try may take it
         return
     with connection:
         try:
@@ -57,12 +62,13 @@ def answer(listener: socket.socket, supervisors: set[int]) -> None:
 
 
 def refuse(connection: socket.socket, why: OSError) -> None:
-    """What is closed before all was read takes the answer with it: so the request is read first."""
+    """Tell the check why no cluster supervisor was forked. The request is read first: if the
+    connection were closed with unread bytes, the answer would be lost."""
     connection.settimeout(PATIENCE)
     try:
         for descriptor in receive(connection)[1]:
             os.close(descriptor)
-    except (OSError, ValueError):  # who asked is gone
+    except (OSError, ValueError):  # the check is gone
         return
     tell(connection, error=why.errno, text=why.strerror)
 
@@ -81,7 +87,8 @@ def fork_supervisor(listener: socket.socket, connection: socket.socket) -> int:
 
 
 def collect(supervisors: set[int]) -> None:
-    """Cluster supervisors that have ended, and what falls to this process because its supervisor was killed."""
+    """Collect cluster supervisors that have ended. Other children belonged to a cluster supervisor
+    that was killed: they are killed, too."""
     for pid in processes.children(os.getpid()):
         if pid not in supervisors:
             processes.kill_all([pid, *processes.descendants(pid)])
@@ -106,8 +113,9 @@ def clear(token: str, folders: list[Path], supervisors: set[int]) -> None:
 
 def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: None)  # not ignored: that would be handed down to the programs
-    listener, token, folders = socket.socket(fileno=int(sys.argv[1])), sys.argv[2], [Path(name) for name in sys.argv[3:]]
+        signal.signal(number, lambda *_: None)  # not SIG_IGN, which the programs would inherit
+    listener, token = socket.socket(fileno=int(sys.argv[1])), sys.argv[2]
+    folders = [Path(name) for name in sys.argv[3:]]
     processes.adopt_orphans()
     supervisors: set[int] = set()
     try:

@@ -1,4 +1,5 @@
-"""One program that runs: started below a supervisor, watched, its output read, and ended with all that it leaves."""
+"""One program that runs: it is started below a cluster supervisor, watched, its output is read, and
+at the end all its processes are ended."""
 from __future__ import annotations
 
 import os
@@ -19,7 +20,7 @@ from harness.system.files import remove
 LONGEST_SHOWN = 500
 """Characters of a line of output in a message."""
 ENDING_SECONDS = 12.0
-"""Longer than a cluster supervisor tries."""
+"""Longer than a cluster supervisor tries to kill its cluster."""
 
 
 class RunningProgram:
@@ -27,24 +28,28 @@ class RunningProgram:
 
     def __init__(self, program: Program, exercise: Exercise, run: Run, log: EventLog, number: int,
                  settings: dict[str, str], prefix: list[str]) -> None:
-        self.exercise, self.run, self.log, self.number, self.settings = exercise, run, log, number, settings
+        self.exercise, self.run, self.log = exercise, run, log
+        self.number, self.settings = number, settings
         self.folder = run.folder / "clusters" / f"{os.getpid()}-{number}-{time.monotonic_ns()}"
-        self.cwd, self.tmp, self.journal = self.folder / "cwd", self.folder / "tmp", self.folder / "journal.jsonl"
+        self.cwd, self.tmp = self.folder / "cwd", self.folder / "tmp"
+        self.journal = self.folder / "journal.jsonl"
         for folder in (self.cwd, self.tmp):
             folder.mkdir(parents=True)
-        environment = program.environment(exercise) | {"TMPDIR": str(self.tmp), "JOURNAL": str(self.journal), **settings}
+        environment = program.environment(exercise) | {
+            "TMPDIR": str(self.tmp), "JOURNAL": str(self.journal), **settings}
         self.started = time.monotonic()
-        self.supervised = SupervisedProgram(run.address, prefix + program.words, environment, self.folder, self.cwd)
+        self.supervised = SupervisedProgram(run.address, prefix + program.words, environment,
+                                            self.folder, self.cwd)
         self.pid = self.supervised.pid
         self.excess = ""
-        """What the program did beyond all limits."""
+        """How the program went beyond a limit."""
         self.disk_was_full = False
         self.exit_code: int | None = None
         self.written = Output(log, number)
         self.watcher = Watcher(self.pid, self.supervised.supervisor, log, number, self._look)
         self.meter = DelayMeter(self.watcher.pids)
         log.add("note", t=self.started, cluster=number, pid=self.pid, text="start",
-                data={"settings": settings, "program": " ".join([*prefix, program.shown])})
+                data={"settings": settings, "program": " ".join([*prefix, program.command])})
         self.written.read(self.supervised.output, error=False)
         self.written.read(self.supervised.error, error=True)
         self.watcher.start()
@@ -52,11 +57,12 @@ class RunningProgram:
 
     @property
     def lines(self) -> list[Line]:
-        """What the program wrote so far."""
+        """The program's output so far."""
         return self.written.lines()
 
     def _look(self, count: int) -> None:
-        """Once in a while, with the number of its processes: end it if it goes beyond the limits."""
+        """End the program if it goes beyond a limit. The watcher calls this at each scan with the
+        number of processes."""
         self.disk_was_full = self.disk_was_full or limits.nearly_full(self.run.folder)
         if self.excess:
             return
@@ -66,14 +72,14 @@ class RunningProgram:
             self.log.add("note", cluster=self.number, text=self.excess)
             self.supervised.end()
 
-    # ----- what it writes
+    # ----- its output
 
     def said(self) -> str:
-        """What the program wrote, for a message."""
-        shown = [shortened(line.text, LONGEST_SHOWN) for line in self.lines[-8:]]
-        if not shown:
+        """The last lines of the program's output, as the end of a message."""
+        last = [shortened(line.text, LONGEST_SHOWN) for line in self.lines[-8:]]
+        if not last:
             return "; it wrote nothing"
-        return "; the last that it wrote:\n" + "\n".join(f"    {text}" for text in shown)
+        return "; the last that it wrote:\n" + "\n".join(f"    {text}" for text in last)
 
     def output(self, *, error: bool = False) -> list[str]:
         return [line.text for line in self.whole_lines() if line.error == error]
@@ -87,14 +93,15 @@ class RunningProgram:
     # ----- its end
 
     def wait_exit(self, patience: float) -> int | None:
-        """The exit code as a shell counts it, but negative for a signal; None if it has not ended in time."""
+        """The exit code, negative for a signal; None if the program has not ended in time."""
         if self.watcher.wait_gone([self.pid], patience):
             return None
         self.exit_code = self.supervised.wait(5)
         return self.exit_code
 
     def tear_down(self) -> list[str]:
-        """End whatever is still there, and say what the program had left behind after its own end."""
+        """End all processes that are still there; returns notes about those that the program has
+        left behind after its own end."""
         ended = not processes.alive(self.pid)
         found: list[str] = []
         self.watcher.scan()
@@ -102,9 +109,12 @@ class RunningProgram:
             began = time.monotonic()
             left = self.watcher.wait_gone(self.watcher.pids(), 1.0)
             if left:
-                left = self.watcher.wait_gone(left, min(5.0, self.meter.allowance(began, began + 1.0)))
-            left += [pid for pid in self.watcher.below() if processes.alive(pid) and pid not in left]
-            found = [f"left behind after the master's end: {processes.describe(left)}"] if left else []
+                behind = self.meter.allowance(began, began + 1.0)
+                left = self.watcher.wait_gone(left, min(5.0, behind))
+            left += [pid for pid in self.watcher.below()
+                     if processes.alive(pid) and pid not in left]
+            if left:
+                found.append(f"left behind after the master's end: {processes.describe(left)}")
         self.supervised.end()
         if not self.supervised.wait_over(ENDING_SECONDS):
             found.append(f"the kernel does not end {processes.describe(self.watcher.below())}")

@@ -1,4 +1,5 @@
-"""A program that was started by a cluster supervisor, as the check sees it: its pid, how it ended, and the way to end it."""
+"""The supervised program: the handle that a check has on a program below a cluster supervisor. It
+knows the pid and how the program ended, and it can end it."""
 from __future__ import annotations
 
 import errno
@@ -20,23 +21,29 @@ MACHINES = (errno.EAGAIN, errno.ENOMEM, errno.ENOSPC, errno.EMFILE, errno.ENFILE
 
 
 class SupervisedProgram:
-    def __init__(self, address: str, words: list[str], environment: dict[str, str], folder: Path, cwd: Path) -> None:
+    """Asks the run supervisor at `address` to start the program. One thread of its own listens to
+    the cluster supervisor; any thread may call the methods."""
+
+    def __init__(self, address: str, words: list[str], environment: dict[str, str], folder: Path,
+                 cwd: Path) -> None:
         self.status: int | None = None
         """The exit code, negative for a signal; None while it runs."""
         self.fault = ""
-        """What went wrong in the cluster supervisor itself."""
+        """A fault of the cluster supervisor itself."""
         self.over = self._ended = False
         self._told = threading.Condition()
         self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._connection.settimeout(START_SECONDS)
-        request = {"words": words, "environment": environment, "folder": str(folder), "cwd": str(cwd), "largest_file": largest_file(folder)}
+        request = {"words": words, "environment": environment, "folder": str(folder),
+                   "cwd": str(cwd), "largest_file": largest_file(folder)}
         self._messages = self._connection.makefile("r", encoding="ascii")
         try:
             self._connection.connect(address)
             self.output, self.error = self._ask(json.dumps(request).encode() + b"\n")
             answer = json.loads(self._messages.readline() or "{}")
         except OSError as why:
-            raise Inconclusive(f"the run supervisor, which starts the programs, does not answer: {why}") from None
+            raise Inconclusive("the run supervisor, which starts the programs, does not answer: "
+                               f"{why}") from None
         if "pid" not in answer:
             self._refuse(words[0], answer)
         self.pid, self.supervisor = int(answer["pid"]), int(answer["supervisor"])
@@ -60,9 +67,12 @@ class SupervisedProgram:
             os.close(one)
         self._connection.close()
         if "error" not in answer or answer["error"] in MACHINES:
-            raise Inconclusive(f"the program could not be started: {answer.get('text') or answer.get('fault', 'its cluster supervisor is gone')}")
-        raise CheckFailed(f"{name} cannot be started: {answer['text']}", expected="a program that can be started",
-                          likely="it is not executable, or a script without a first line that names its interpreter")
+            why = answer.get("text") or answer.get("fault", "its cluster supervisor is gone")
+            raise Inconclusive(f"the program could not be started: {why}")
+        raise CheckFailed(f"{name} cannot be started: {answer['text']}",
+                          expected="a program that can be started",
+                          likely="it is not executable, or a script without a first line that "
+                                 "names its interpreter")
 
     def _listen(self) -> None:
         try:
@@ -80,9 +90,11 @@ class SupervisedProgram:
             self._told.notify_all()
 
     def harmed(self) -> str:
-        """What has been done to the cluster supervisor, in a session of its own: nobody but the program does that.
+        """How the cluster supervisor was killed or stopped; "" if it was not. It has a session of
+        its own, so only the program can have done that.
 
-        (A kernel out of memory could. It takes the largest process, and a cluster supervisor is among the smallest.)
+        (A kernel out of memory could kill it, too. But that takes the largest process, and a
+        cluster supervisor is among the smallest.)
         """
         if self.over:
             return "" if self._ended or self.fault else "the program killed its parent"
@@ -94,9 +106,10 @@ class SupervisedProgram:
             return self.status
 
     def end(self) -> None:
-        """Let the cluster supervisor kill everything that is left, even if the program has stopped it; not waited for."""
+        """Let the cluster supervisor kill all processes that are left, even if the program has
+        stopped the supervisor. The end is not waited for."""
         try:
-            if not self.over:  # afterwards its number may be somebody else's
+            if not self.over:  # afterwards the pid may be another process's
                 os.kill(self.supervisor, signal.SIGCONT)
             self._connection.shutdown(socket.SHUT_WR)
         except OSError:

@@ -1,4 +1,4 @@
-"""Watches the processes of one cluster: which there are, since when, and when each has ended."""
+"""Watches the processes of one cluster: which there are, since when, and when each ended."""
 from __future__ import annotations
 
 import os
@@ -9,17 +9,18 @@ from dataclasses import dataclass
 from typing import Callable
 
 from harness.cluster.limits import MOST_PROCESSES
-from harness.judging.events import EventLog
+from harness.judging.events import EventLog, Kind
 from harness.system import processes
 
 SCAN_SECONDS = 0.04
 SCAN_MOST = 0.25
-"""Seconds between two looks at a program with very many threads: nothing goes unseen for longer."""
+"""Seconds between two scans of a program with very many threads: nothing goes unseen for longer."""
 
 
 @dataclass
 class Seen:
-    """A process of the cluster. The descriptor refers to just this process even if its number is used again."""
+    """A process of the cluster. The handle is a pidfd: it refers to just this process even if its
+    pid is used again."""
 
     pid: int
     born: float
@@ -30,9 +31,10 @@ class Seen:
 
 
 class Watcher(threading.Thread):
-    """Looks at the process tree again and again, and is told by the kernel at once when one of them ends."""
+    """Scans the process tree again and again. When a process ends, the kernel tells at once."""
 
-    def __init__(self, master: int, supervisor: int, log: EventLog, cluster: int, look: Callable[[int], None]) -> None:
+    def __init__(self, master: int, supervisor: int, log: EventLog, cluster: int,
+                 look: Callable[[int], None]) -> None:
         """`look` is called at each scan with the number of processes."""
         super().__init__(daemon=True, name="watcher")
         self.master, self.supervisor, self.log, self.cluster = master, supervisor, log, cluster
@@ -57,18 +59,22 @@ class Watcher(threading.Thread):
             now = time.monotonic()
             self.seen[pid] = Seen(pid, processes.born(pid) or now, now, handle, now)
             self._poll.register(handle, select.POLLIN)
-        self.log.add("child" if pid != self.master else "spawn", pid=pid, cluster=self.cluster, t=now)
+        kind: Kind = "child" if pid != self.master else "spawn"
+        self.log.add(kind, pid=pid, cluster=self.cluster, t=now)
 
     def scan(self) -> None:
-        """Look at the tree now: everything below the cluster supervisor. Beyond the bound there is no point in knowing each process."""
+        """Look now at all processes below the cluster supervisor. No more than MOST_PROCESSES of
+        them are noted."""
         found = [pid for pid in self.below() if processes.alive(pid)]
         for pid in found[:MOST_PROCESSES]:
             self._note(pid)
         self._look(len(found))
 
     def below(self) -> list[int]:
-        """What descends from the cluster supervisor; should that be gone, what was seen and descends from it."""
-        return processes.descendants(self.supervisor) or [one for pid in self.pids() for one in (pid, *processes.descendants(pid))]
+        """The descendants of the cluster supervisor. If that is gone: the living processes that
+        were seen, and their descendants."""
+        return processes.descendants(self.supervisor) or [
+            one for pid in self.pids() for one in (pid, *processes.descendants(pid))]
 
     def living(self) -> list[Seen]:
         with self._guard:
@@ -83,7 +89,8 @@ class Watcher(threading.Thread):
             if (began := time.monotonic()) >= next_scan:
                 used = time.thread_time()
                 self.scan()
-                next_scan = began + min(SCAN_MOST, max(SCAN_SECONDS, (time.thread_time() - used) / processes.LOOK_SHARE))
+                least = (time.thread_time() - used) / processes.LOOK_SHARE
+                next_scan = began + min(SCAN_MOST, max(SCAN_SECONDS, least))
             ended = {number for number, _ in self._poll.poll(SCAN_SECONDS * 1000)}
             now = time.monotonic()
             for one in self.living():
@@ -96,7 +103,8 @@ class Watcher(threading.Thread):
                     self.changed.notify_all()
 
     def wait_gone(self, pids: list[int], patience: float) -> list[int]:
-        """Wait until these have ended; those still there when patience ends are returned. One that no look has found yet is looked for now."""
+        """Wait until these processes have ended; returns those that are still there when the
+        patience is over. A process that no scan has found yet is noted now."""
         deadline = time.monotonic() + patience
         for pid in pids:
             if pid not in self.seen and processes.alive(pid):
@@ -113,10 +121,12 @@ class Watcher(threading.Thread):
         return self.seen[pid].gone if pid in self.seen else None
 
     def newcomers(self, since: float) -> list[Seen]:
-        """Processes started and first seen after that moment that lived long enough to be seen at least twice."""
+        """The processes that were started and first seen after that moment, and lived long enough
+        to be seen at least twice."""
         with self._guard:
             return [one for one in self.seen.values()
-                    if min(one.first, one.born + processes.BIRTH_TICK) > since and one.last - one.first > SCAN_SECONDS / 2]
+                    if min(one.first, one.born + processes.BIRTH_TICK) > since
+                    and one.last - one.first > SCAN_SECONDS / 2]
 
     def stop(self) -> None:
         self._ending = True

@@ -1,4 +1,5 @@
-"""The leading process of a grading: it keeps the checklist, the display and the run, and publishes the results."""
+"""The leading process of a grading: it has the checklist, the display and the run, and publishes
+the results."""
 from __future__ import annotations
 
 import os
@@ -25,10 +26,12 @@ LEADER: pytest.StashKey[Leader] = pytest.StashKey()
 
 
 def module_of(config: pytest.Config) -> str:
-    """The module of the test file that was asked for; there is one for each exercise."""
-    names = {Path(arg.split("::")[0]).stem for arg in config.args if Path(arg.split("::")[0]).name.startswith("test_ex")}
+    """The module of the test file that the user asked for; each exercise has one."""
+    files = [Path(arg.split("::")[0]) for arg in config.args]
+    names = {file.stem for file in files if file.name.startswith("test_ex")}
     if len(names) != 1:
-        raise pytest.UsageError("name the test file of one exercise, for instance harness/test_ex1_graceful_shutdown.py")
+        raise pytest.UsageError("name the test file of one exercise, for instance "
+                                "harness/test_ex1_graceful_shutdown.py")
     return f"harness.{names.pop()}" if config.rootpath == HARNESS else names.pop()
 
 
@@ -37,7 +40,8 @@ class Leader:
 
     def __init__(self, config: pytest.Config) -> None:
         self.config, self.began = config, time.monotonic()
-        from harness.telling.terminal import Display  # slow to load, and only this process shows anything
+        # Loaded here, since it is slow to load and only the leading process shows anything.
+        from harness.telling.terminal import Display
 
         self.checklist = Checklist.of_module(module_of(config))
         try:
@@ -46,19 +50,22 @@ class Leader:
             raise pytest.UsageError(str(why)) from None
         lacking = problems()
         if lacking:
-            pytest.exit("nothing can be graded on this machine: " + "; ".join(lacking), INCONCLUSIVE_EXIT)
+            pytest.exit("nothing can be graded on this machine: " + "; ".join(lacking),
+                        INCONCLUSIVE_EXIT)
         self.report_folder = report_folder(config, self.checklist.exercise)
         self.run = LeadingRun(keep_timelines=self.report_folder is not None)
         self.unreported = False
-        self.starter = option(config, "program") is None and not option(config, "solution") and config.rootpath == HARNESS
-        self.display = Display(self.checklist, self.program.shown, self.starter)
+        self.starter = (option(config, "program") is None and not option(config, "solution")
+                        and config.rootpath == HARNESS)
+        self.display = Display(self.checklist, self.program.command, self.starter)
         if report := option(config, "report_json"):
             refuse_unwritable(Path(report))
 
     def take(self, report: pytest.TestReport) -> None:
         record = record_of(report)
-        if record is None and report.when == "call" or report.outcome == "failed" and record is None:
-            record = Record(short_id(report.nodeid), 0, "", seen=f"{HARNESS_FAULT}: {report.longreprtext[-2000:]}")
+        if record is None and (report.when == "call" or report.outcome == "failed"):
+            record = Record(short_id(report.nodeid), 0, "",
+                            seen=f"{HARNESS_FAULT}: {report.longreprtext[-2000:]}")
             self.run.put_result(record.id, "inconclusive")
         if record is None:
             return
@@ -69,18 +76,20 @@ class Leader:
             self.display.update(item, record)
 
     def rerun(self, nodeid: str) -> str:
-        """One command line, for the kit's folder, that runs just this check again; it builds the kit's own programs before."""
-        if option(self.config, "program") is None and self.config.rootpath == HARNESS:
+        """One command line, to be run in the kit's folder, that runs just this check again. For
+        the kit's own programs it builds them first."""
+        program = option(self.config, "program")
+        real_time = ["--real-time"] if option(self.config, "real_time") else []
+        if program is None and self.config.rootpath == HARNESS:
             which = "solution" if option(self.config, "solution") else "grade"
-            more = (" --real-time" if option(self.config, "real_time") else "") + " --trace"
-            return f"make ex{self.checklist.exercise.number}-{which} ARGS='-n0 -k {nodeid.rpartition('::')[2]}{more}'"
+            arguments = ["-n0", "-k", nodeid.rpartition("::")[2], *real_time, "--trace"]
+            return f"make ex{self.checklist.exercise.number}-{which} ARGS='{' '.join(arguments)}'"
         file, _, rest = nodeid.partition("::")
         path = os.path.relpath(self.config.rootpath / file)
         same = Path(shutil.which("python3") or "/").resolve() == Path(sys.executable).resolve()
         words = ["python3" if same else sys.executable, "-m", "pytest", f"{path}::{rest}"]
-        words += ["--program", option(self.config, "program")] if option(self.config, "program") is not None else []
-        words += ["--real-time"] if option(self.config, "real_time") else []
-        return shlex.join([*words, "-n0", "--trace"])
+        words += ["--program", program] if program is not None else []
+        return shlex.join([*words, *real_time, "-n0", "--trace"])
 
     def finish(self) -> None:
         seconds = time.monotonic() - self.began
@@ -89,11 +98,12 @@ class Leader:
             folder = self.report_folder
             if option(self.config, "report_dir") is None and not self.checklist.whole:
                 folder = folder.with_name(f"{folder.name}-part")  # the page of all checks stays
-            said = publish(folder, self.checklist, self.program.shown, seconds, self.run.timeline)
+            said = publish(folder, self.checklist, self.program.command, seconds,
+                           self.run.timeline)
             self.display.console.print(said, markup=False)
-        if option(self.config, "report_json"):
+        if report := option(self.config, "report_json"):
             try:
-                write(Path(option(self.config, "report_json")), self.checklist, self.program.shown, seconds)
+                write(Path(report), self.checklist, self.program.command, seconds)
             except OSError as why:
                 self.unreported = True
                 self.display.console.print(f"The report could not be written: {why}")
@@ -105,4 +115,6 @@ def short_id(nodeid: str) -> str:
 
 def record_of(report: pytest.TestReport) -> Record | None:
     found = [value for name, value in report.user_properties if name == RECORD]
-    return Record(**found[-1]) if found and report.when == "call" and isinstance(found[-1], dict) else None
+    if found and report.when == "call" and isinstance(found[-1], dict):
+        return Record(**found[-1])
+    return None

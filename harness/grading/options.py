@@ -1,4 +1,4 @@
-"""What the user asks for: pytest's options, the program that they name, and where the results go."""
+"""The options of a grading, the program that they name, and the places for the results."""
 from __future__ import annotations
 
 import argparse
@@ -14,15 +14,20 @@ from harness.system.files import replaceable
 from harness.system.places import HARNESS, ROOT
 
 
-
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("grading")
-    group._addoption("-n", type=count, default=0, metavar="N", help="run so many checks at once (0: one after another, in this process)")
+    group._addoption("-n", type=count, default=0, metavar="N",
+                     help="run N checks at once (0: one after another, in this process)")
     group.addoption("--solution", action="store_true", help="grade the reference solution")
-    group.addoption("--program", metavar="COMMAND", help="grade this program instead of the built starter")
-    group.addoption("--real-time", action="store_true", help="use the contract's own figures, not scaled ones")
-    # --trace (keep what each check did) is a name that pytest has given away: pytest.ini turns off its debugger, whose it is.
-    group.addoption("--report-dir", metavar="DIR", help="write the report with pictures there (empty: nowhere; else build/reports/…)")
+    group.addoption("--program", metavar="COMMAND",
+                    help="grade this program instead of the built starter")
+    group.addoption("--real-time", action="store_true",
+                    help="use the contract's own figures, not scaled ones")
+    # --trace (keep what each check did) is an option of pytest's debugger. pytest.ini turns the
+    # debugger off, so the name is free for us.
+    group.addoption("--report-dir", metavar="DIR",
+                    help="write the report with pictures there (empty: nowhere; without this "
+                         "option: build/reports/…)")
     group.addoption("--report-json", metavar="FILE", help="write the report there as JSON")
 
 
@@ -37,7 +42,7 @@ def option(config: pytest.Config, name: str) -> Any:
 
 
 def command_of(config: pytest.Config, exercise: Exercise) -> tuple[str, str]:
-    """The command to grade and what to say if it is not there."""
+    """The command to grade, and the advice if there is no such program."""
     given, built = option(config, "program"), f"build/bin/ex{exercise.number}"
     if given is not None and option(config, "solution"):
         raise NoProgram("--program and --solution exclude each other")
@@ -50,25 +55,27 @@ def command_of(config: pytest.Config, exercise: Exercise) -> tuple[str, str]:
 
 def find_program(config: pytest.Config, exercise: Exercise) -> Program:
     command, advice = command_of(config, exercise)
-    return Program.find(command, Path.cwd() if option(config, "program") is not None else ROOT, advice)
+    folder = Path.cwd() if option(config, "program") is not None else ROOT
+    return Program.find(command, folder, advice)
 
 
 def root(config: pytest.Config) -> Path:
-    """Where `build` is: that of the kit, or that of an exercise of one's own."""
+    """The folder that has `build` in it: the kit's, or that of an exercise outside the kit."""
     return ROOT if config.rootpath == HARNESS else config.rootpath
 
 
 def report_folder(config: pytest.Config, exercise: Exercise) -> Path | None:
-    """Where the report with the pictures goes; None: nowhere."""
+    """The folder for the report with the pictures; None: no report."""
     given = option(config, "report_dir")
     if given is not None:
         return Path(given) if given else None
-    which = "-solution" if option(config, "solution") else "-program" if option(config, "program") is not None else ""
+    which = "-program" if option(config, "program") is not None else ""
+    which = "-solution" if option(config, "solution") else which
     return root(config) / f"build/reports/ex{exercise.number}{which}"
 
 
 def refuse_unwritable(file: Path) -> None:
-    """Before the run, not after it."""
+    """Refuse a file that cannot be written. This is done before the run, not after it."""
     needed = [file] * file.exists() + [file.parent] * replaceable(file)
     if file.is_dir() or not all(os.access(one, os.W_OK) for one in needed):
         raise pytest.UsageError(f"--report-json {file}: no file can be written there")

@@ -1,6 +1,7 @@
-"""The pytest plugin: which checks there are, how each is run, and what is made of the outcomes.
+"""The pytest plugin: it collects the checks, has each of them run, and passes on their outcomes.
 
-One leading process starts the run and tells the user; its children run the checks. With -n0 it runs them itself.
+One leading process starts the run and informs the user; its children run the checks. With -n0 the
+leading process runs them itself.
 """
 from __future__ import annotations
 
@@ -25,32 +26,28 @@ from harness.telling.trace_folder import Trace, folder_for
 
 pytest_plugins = ["harness.grading.options"]
 CLEARING = 10.0
-"""Seconds after a Ctrl+C in which another one is not heeded."""
+"""Seconds after a Ctrl+C in which another one is ignored."""
 
 
-# ----- in whichever process runs a check
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    if not config.option.collectonly:
-        config.stash[LEADER] = Leader(config)
+# ----- the checks
 
 
 @pytest.fixture
 def fixture(request: pytest.FixtureRequest) -> Fixture:
     exercise = request.module.EXERCISE
     program = find_program(request.config, exercise)
-    return Fixture(exercise, program, Run.of_environment(), bool(option(request.config, "real_time")))
+    real_time = bool(option(request.config, "real_time"))
+    return Fixture(exercise, program, Run.of_environment(), real_time)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Function]) -> None:
-    items[:] = arrange(items, lambda item: declaration(item).seconds, lambda item: needed_by(item, items),
-                       lambda item: declaration(item).heavy)
+    items[:] = arrange(items, lambda item: declaration(item).seconds,
+                       lambda item: needed_by(item, items), lambda item: declaration(item).heavy)
 
 
 def needed_by(item: pytest.Function, items: list[pytest.Function]) -> list[pytest.Function]:
-    """Those of the items that it builds on."""
+    """Those of the items that this one builds on."""
     names = needs_of(class_of(item), item.function)
     return [other for other in items if other.name in names]
 
@@ -67,7 +64,8 @@ def class_of(item: pytest.Function) -> type:
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool:
     item, cls = pyfuncitem, class_of(pyfuncitem)
     arguments = {name: item.funcargs[name] for name in item._fixtureinfo.argnames}
-    needed = {short_id(other.nodeid): sentence(other.function) for other in needed_by(item, functions(item.session))}
+    needed = {short_id(other.nodeid): sentence(other.function)
+              for other in needed_by(item, functions(item.session))}
     number = int(getattr(cls, "item", 0))
     record = Record(short_id(item.nodeid), number, sentence(item.function))
     fixture = item.funcargs["fixture"]
@@ -87,25 +85,34 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool:
 
 
 def hint(exercise: Exercise, number: int, first: str) -> str:
-    where = f"the hints for {f'item {number}' if number else 'the common ground'} in {exercise.folder}/README.md"
+    subject = f"item {number}" if number else "the common ground"
+    where = f"the hints for {subject} in {exercise.folder}/README.md"
     return f"{first} (more: {where})" if first else where
 
 
 # ----- the leading process
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if not config.option.collectonly:
+        config.stash[LEADER] = Leader(config)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
     leader, items = session.config.stash.get(LEADER, None), functions(session)
-    if leader is None or session.testsfailed and not option(session.config, "continue_on_collection_errors"):
+    go_on = option(session.config, "continue_on_collection_errors")
+    if leader is None or session.testsfailed and not go_on:
         return None
     leader.checklist.choose({short_id(item.nodeid) for item in items})
     processes = option(session.config, "n")
     if processes == 0 or not items:
         leader.display.begin()
         return None
-    checks = ParallelChecks(session, processes, needs={item: needed_by(item, items) for item in items},
-                            heavy={item for item in items if declaration(item).heavy}, forked=leader.run.leave)
+    checks = ParallelChecks(session, processes,
+                            needs={item: needed_by(item, items) for item in items},
+                            heavy={item for item in items if declaration(item).heavy},
+                            forked=leader.run.leave)
     leader.display.begin()
     checks.run()
     return True
@@ -133,12 +140,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if leader is None:
         return
     session.config.pluginmanager.register(Listener(leader), "grading-listener")
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background process ignores it
+    # A process in a shell's background ignores SIGINT; that stays so.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, Interrupt())
 
 
 class Interrupt:
-    """Ctrl+C ends the run and tells what is known by then. That is soon done: a second Ctrl+C must not break it off at once."""
+    """Ctrl+C ends the run, which then publishes the results so far. That takes a moment, and a
+    second Ctrl+C must not break it off."""
 
     def __init__(self) -> None:
         self.since = -CLEARING
@@ -150,10 +159,11 @@ class Interrupt:
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
-    """Count by our results, print nothing: the display does that."""
+    """Count by the results of checks, and print nothing: the display does that."""
     record = record_of(report) if isinstance(report, pytest.TestReport) else None
     if record is not None:
-        names = {"pass": "passed", "fail": "failed", "skipped": "skipped", "inconclusive": "inconclusive"}
+        names = {"pass": "passed", "fail": "failed", "skipped": "skipped",
+                 "inconclusive": "inconclusive"}
         return names[record.result], "", ""
     return ("inconclusive" if report.outcome == "failed" else ""), "", ""
 
@@ -172,7 +182,8 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
     ran = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
     yield
     if leader is not None and ran and leader.checklist.items:
-        session.exitstatus = INCONCLUSIVE_EXIT if leader.unreported else leader.checklist.exit_code()
+        code = leader.checklist.exit_code()
+        session.exitstatus = INCONCLUSIVE_EXIT if leader.unreported else code
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -1,4 +1,5 @@
-"""What the harness needs of the machine, tried out before a run. A lack of it is never the program's fault: nothing is graded then."""
+"""The preflight: before a run it tries out what the harness needs of the machine. If something is
+missing, nothing is graded, since that is never the program's fault."""
 from __future__ import annotations
 
 import os
@@ -13,19 +14,21 @@ from harness.cluster.run import in_memory
 from harness.system import processes
 
 LEAST_ROOM = 2 * MOST_BYTES
-"""Bytes that must be free for journals and what programs write: one that writes without end reaches its own limit before the disk's."""
+"""Bytes that must be free for journals and other files of programs: a program that writes without
+end reaches its own limit before the disk is full."""
 SLEEPS, SLEEP = 5, 0.004
 LATEST_WAKE = 0.5
-"""Seconds too late from which on a machine cannot keep time. Every bound of the checks is shorter or about as long."""
+"""Seconds. A machine on which a sleep ends later than this cannot keep time: every bound of the
+checks is shorter or about as long."""
 CHILD_SECONDS = 10
 
 
 class Missing(Exception):
-    """What is not there, and what to do."""
+    """Something that the harness needs is missing; the text says what, and what to do."""
 
 
 def problems() -> list[str]:
-    """One sentence for each thing that is missing."""
+    """One sentence for each missing thing."""
     found = []
     for look in (room_for_files, processes_and_children, clock):
         try:
@@ -42,12 +45,13 @@ def room_for_files() -> None:
     with tempfile.TemporaryFile(dir=place) as file:
         file.write(b"x")
     if nearly_full(place) or free_bytes(place) < LEAST_ROOM:
-        raise Missing(f"{place} has {free_bytes(place) // MIB} MiB free, {LEAST_ROOM // MIB} MiB are needed for journals; make room, or set "
-                      "TMPDIR to a folder with room")
+        raise Missing(f"{place} has {free_bytes(place) // MIB} MiB free, {LEAST_ROOM // MIB} MiB "
+                      "are needed for journals; make room, or set TMPDIR to a folder with room")
 
 
 def processes_and_children() -> None:
-    """A child can be forked, it may become the one that adopts orphans, and /proc tells of it what the checks want to know."""
+    """A child can be forked, the child may adopt orphans, and /proc tells about the child what the
+    checks have to know."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -93,4 +97,5 @@ def clock() -> None:
     if min(late) < -SLEEP / 2:
         raise Missing("a sleep ends before its time: this machine's clock is not to be trusted")
     if statistics.median(late) > LATEST_WAKE:
-        raise Missing(f"a sleep of {SLEEP * 1000:.0f} ms ends {statistics.median(late):.1f} s too late: this machine is too busy to grade on")
+        raise Missing(f"a sleep of {SLEEP * 1000:.0f} ms ends {statistics.median(late):.1f} s too "
+                      "late: this machine is too busy to grade on")

@@ -1,4 +1,4 @@
-"""What a grading leaves behind for reading: the page with the pictures, and the same as a trace."""
+"""The report that a grading leaves: the page with the pictures, and the same as a trace."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -14,14 +14,15 @@ PAGE, TRACE = "index.html", "trace.json"
 
 def publish(folder: Path, checklist: Checklist, program: str, seconds: float,
             timeline: Callable[[str], dict[str, Any] | None]) -> str:
-    """Write both; returns the line that says where they are, or why not."""
+    """Write both; returns a line that says where they are, or why they were not written."""
     found = as_json(checklist, program, seconds)
     found["part"] = not checklist.whole
     records = {id_: record for item in checklist.items for id_, record in item.records.items()}
     for group in (*found["items"], found["common"]):
         for check in group["checks"]:
             record = records.get(check["id"])
-            check["done"], check["notes"], check["trace"] = (record.done, record.notes, record.trace) if record else ([], [], "")
+            check["done"], check["notes"] = (record.done, record.notes) if record else ([], [])
+            check["trace"] = record.trace if record else ""
             check["timeline"] = timeline(check["id"])
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -33,4 +34,5 @@ def publish(folder: Path, checklist: Checklist, program: str, seconds: float,
     except Exception as fault:  # the verdict stands without a report
         return f"No report was written: {type(fault).__name__}: {fault}"
     page = (folder / PAGE).resolve()
-    return f"What happened in each check, as pictures: {page.relative_to(Path.cwd()) if page.is_relative_to(Path.cwd()) else page}"
+    page = page.relative_to(Path.cwd()) if page.is_relative_to(Path.cwd()) else page
+    return f"What happened in each check, as pictures: {page}"

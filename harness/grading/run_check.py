@@ -1,4 +1,5 @@
-"""Runs one check: looks at what it builds on, judges how it ended, keeps what happened."""
+"""Runs one check: it looks at the checks that this one builds on, judges how the check ends, and
+keeps what happened."""
 from __future__ import annotations
 
 import re
@@ -24,19 +25,22 @@ STILL_TO_DO = re.compile(r"STEP \d+ is still to do")
 
 
 def blocked(run: Run, needed: dict[str, str]) -> tuple[str, str] | None:
-    """Of the checks that this one needs (id → title) the first that did not hold, and how it ended."""
+    """The first of the needed checks (id → title) that failed or was skipped: its title and its
+    result."""
     for id_, title in needed.items():
         result = run.result(id_)
         if result is None:
-            raise Inconclusive(f"the check \"{title}\", which this one builds on, has left no result: the disk is full")
+            raise Inconclusive(f"the check \"{title}\", which this one builds on, has left no "
+                               "result: the disk is full")
         if result in ("fail", "skipped"):
             return title, result
     return None
 
 
-def run_check(record: Record, function: Callable[..., None], fixture: Fixture, needed: dict[str, str],
-              call: Callable[[], object], trace: Trace | None) -> None:
-    """Fill in the record. Nothing that a check raises leaves this function, but an interrupt by the user."""
+def run_check(record: Record, function: Callable[..., None], fixture: Fixture,
+              needed: dict[str, str], call: Callable[[], object], trace: Trace | None) -> None:
+    """Fill in the record. No exception of a check leaves this function, except for an interrupt by
+    the user."""
     bound = judge(record, function, fixture, needed, call)
     fixture.log.add("judged")
     fixture.run.put_result(record.id, record.result)
@@ -52,16 +56,17 @@ def run_check(record: Record, function: Callable[..., None], fixture: Fixture, n
     if record.result in ("fail", "inconclusive"):
         try:
             record.done = lines(fixture.log)
-        except Exception as fault:  # what cannot be told must not spoil a verdict
+        except Exception as fault:  # a story that cannot be told must not spoil a verdict
             record.notes.append(f"what was done cannot be told: {harness_fault(fault)}")
     record.seconds = record.seconds if record.result != "skipped" else 0.0
     if fixture.run.keeps_timelines and record.result != "skipped":
         keep_timeline(fixture, record, bound)
 
 
-def judge(record: Record, function: Callable[..., None], fixture: Fixture, needed: dict[str, str],
-          call: Callable[[], object]) -> Bound | None:
-    """Run the check and note the verdict in the record; returns the bound that was not kept, if it is about one."""
+def judge(record: Record, function: Callable[..., None], fixture: Fixture,
+          needed: dict[str, str], call: Callable[[], object]) -> Bound | None:
+    """Run the check and note the verdict in the record; returns the bound that was broken, if the
+    check failed for one."""
     declared = declaration_of(function)
     record.title, record.expected = sentence(function), declared.expected or sentence(function)
     began = time.monotonic()
@@ -77,7 +82,8 @@ def judge(record: Record, function: Callable[..., None], fixture: Fixture, neede
         record.result, record.seen = "fail", failure.seen
         record.expected = failure.expected or record.expected
         bound = failure.bound if isinstance(failure, BoundBroken) else None
-        record.likely, record.hint = failure.likely or declared.likely, failure.hint or declared.hint
+        record.likely = failure.likely or declared.likely
+        record.hint = failure.hint or declared.hint
     except Inconclusive as why:
         record.result, record.seen = "inconclusive", str(why)
     except Exception as fault:  # whatever it is, it is not the program's fault
@@ -87,10 +93,11 @@ def judge(record: Record, function: Callable[..., None], fixture: Fixture, neede
 
 
 def explain(fixture: Fixture, record: Record) -> None:
-    """The likely cause of a failure, and the last lines that the program wrote."""
+    """Note the likely cause of a failure and the last lines of the program's output."""
     evidence = fixture.evidence(cause.DYING_SECONDS if cause.connection_lost(record.seen) else 0.0)
     try:
-        likely, hint = cause.told_by(evidence, fixture.log, fixture.exercise.endpoints, record.seen)
+        likely, hint = cause.told_by(evidence, fixture.log, fixture.exercise.endpoints,
+                                     record.seen)
     except Exception as fault:  # the check's own cause stands
         record.notes.append(f"the cause cannot be told: {harness_fault(fault)}")
     else:
@@ -100,21 +107,23 @@ def explain(fixture: Fixture, record: Record) -> None:
 
 
 def still_to_do(evidence: list[Evidence], seen: str) -> str:
-    """What a starter says of a step when it comes there, in its log or in an answer."""
+    """The message of a starter that has come to a step which is still to do, in its log or in an
+    answer."""
     told = [seen, *(line.text for cluster in evidence for line in cluster.lines if not line.error)]
     said = (STILL_TO_DO.search(line) for line in told)
     return next((f"{found.group()}, as the program says itself" for found in said if found), "")
 
 
 def keep(trace: Trace, fixture: Fixture) -> list[str]:
-    """Returns what is to be said if that is not possible."""
+    """Keep the trace; returns notes about what could not be kept."""
     notes = [note for cluster in fixture.clusters
-             for note in trace.keep_cluster(cluster.number, cluster.whole_lines(), text_of(cluster.journal))]
+             for note in trace.keep_cluster(cluster.number, cluster.whole_lines(),
+                                            text_of(cluster.journal))]
     return notes + trace.keep_events(fixture.log)
 
 
 def keep_timeline(fixture: Fixture, record: Record, bound: Bound | None) -> None:
-    """A picture that cannot be drawn must not spoil a verdict."""
+    """Keep the check's picture. One that cannot be drawn must not spoil a verdict."""
     try:
         kept = picture(fixture.log, record.seen, bound).as_json()
     except Exception as fault:
@@ -123,7 +132,8 @@ def keep_timeline(fixture: Fixture, record: Record, bound: Bound | None) -> None
 
 
 def call_within_limits(fixture: Fixture, call: Callable[[], object]) -> None:
-    """Call the check. Whatever comes of it, that a program went beyond all limits is what counts; a failure on a full disk is none."""
+    """Call the check. If a program went beyond a limit, the check fails for that, however it ends
+    otherwise. A failure on a full disk is none."""
     try:
         call()
     except Exception:
@@ -135,5 +145,6 @@ def call_within_limits(fixture: Fixture, call: Callable[[], object]) -> None:
 
 def harness_fault(fault: BaseException) -> str:
     where = traceback.extract_tb(fault.__traceback__)
-    places = " < ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in reversed(where[-4:]))
+    places = " < ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}"
+                        for frame in reversed(where[-4:]))
     return f"{HARNESS_FAULT}: {type(fault).__name__}: {fault} ({places})"

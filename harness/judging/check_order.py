@@ -6,11 +6,14 @@ from typing import Callable, TypeVar
 Check = TypeVar("Check")
 
 
-def arrange(checks: list[Check], seconds: Callable[[Check], float], needs: Callable[[Check], list[Check]],
-            heavy: Callable[[Check], bool]) -> list[Check]:
-    """`needs` says which others a check builds on: these stand before it. Otherwise who, with what builds on it, takes longest comes
-    first (critical path scheduling: Graham, "Bounds on multiprocessing timing anomalies", 1969, gives the bound of such lists). Heavy
-    ones, which run one at a time, are one such path."""
+def arrange(checks: list[Check], seconds: Callable[[Check], float],
+            needs: Callable[[Check], list[Check]], heavy: Callable[[Check], bool]) -> list[Check]:
+    """Put each check behind those that it builds on (`needs`); of the rest, the longest path first.
+
+    A path is a check and, after it, the longest path of those that build on it. (This is critical
+    path scheduling: Graham, "Bounds on multiprocessing timing anomalies", 1969, gives the bound of
+    such lists.) Heavy checks run one at a time, so all of them count as one path.
+    """
     heavy_path = sum(seconds(one) for one in checks if heavy(one))
     building = {one: [other for other in checks if one in needs(other)] for one in checks}
 

@@ -1,4 +1,4 @@
-"""The checklist of an exercise: its items, their checks, what became of them, and the exit code."""
+"""The checklist of an exercise: its items, their checks and results, and the exit code."""
 from __future__ import annotations
 
 import importlib
@@ -47,7 +47,8 @@ class Checklist:
     @staticmethod
     def of_module(name: str) -> Checklist:
         module = importlib.import_module(name)
-        items = [Item(number, sentence(cls), planned_of(cls), needs_in(cls)) for cls, number in classes(module)]
+        items = [Item(number, sentence(cls), planned_of(cls), needs_in(cls))
+                 for cls, number in classes(module)]
         return Checklist(module.EXERCISE, sorted(items, key=lambda item: item.number or 1000))
 
     def choose(self, ids: set[str]) -> None:
@@ -78,17 +79,22 @@ class Checklist:
 
     @property
     def stuck(self) -> bool:
-        """The check that all others build on failed, so that none of them could be tried."""
-        tried = [id_ for item in self.counted for id_, record in item.records.items() if record.result != "skipped" and item.needs.get(id_)]
-        first = [record for item in self.counted for id_, record in item.records.items() if not item.needs.get(id_)]
+        """The check that all others build on failed, so none of the others could be tried."""
+        tried = [id_ for item in self.counted for id_, record in item.records.items()
+                 if record.result != "skipped" and item.needs.get(id_)]
+        first = [record for item in self.counted for id_, record in item.records.items()
+                 if not item.needs.get(id_)]
         return not tried and any(record.result == "fail" for record in first)
 
     def exit_code(self) -> int:
-        """0 all items pass, 1 some fail, 3 only inconclusive ones are missing. Common ground counts if alone."""
+        """0: all items pass; 1: some fail; 3: none fails, but some are inconclusive. Common ground
+        counts only where no item was chosen."""
         results = {item.result for item in self.counted or self.items}
         if results <= {"pass"}:
             return PASS_EXIT
-        return FAIL_EXIT if "fail" in results or results <= {"pass", "skipped"} else INCONCLUSIVE_EXIT
+        if "fail" in results or results <= {"pass", "skipped"}:
+            return FAIL_EXIT
+        return INCONCLUSIVE_EXIT
 
 
 def classes(module: types.ModuleType) -> list[tuple[type, int]]:
@@ -97,8 +103,10 @@ def classes(module: types.ModuleType) -> list[tuple[type, int]]:
 
 
 def planned_of(cls: type) -> dict[str, str]:
-    names = [name for base in reversed(cls.__mro__) for name in vars(base) if name.startswith("test_")]
-    return {f"{cls.__name__}::{name}": sentence(getattr(cls, name)) for name in dict.fromkeys(names)}
+    names = [name for base in reversed(cls.__mro__) for name in vars(base)
+             if name.startswith("test_")]
+    return {f"{cls.__name__}::{name}": sentence(getattr(cls, name))
+            for name in dict.fromkeys(names)}
 
 
 def needs_in(cls: type) -> dict[str, tuple[str, ...]]:

@@ -1,8 +1,10 @@
-"""How much the machine was behind: measured while a check runs, so that nobody is blamed for it.
+"""How far the machine was behind: measured while a check runs, so that no program is blamed for it.
 
-Three things are measured. How long the program's own threads, and the harness's, stood ready but got no processor (the kernel
-counts that for each thread). For how long a virtual machine's processors were kept from it. How much too late a sleeping thread
-of the harness woke.
+Three things are measured:
+- how long threads of the program and of the harness stood ready but got no processor (the kernel
+  counts that for each thread);
+- for how long the machine below kept a virtual machine's processors from it;
+- how much too late a sleeping thread of the harness woke.
 """
 from __future__ import annotations
 
@@ -18,8 +20,10 @@ from harness.system import processes
 TICK = 0.010
 SCAN_SECONDS = 0.05
 NEAR = 0.5
+"""Seconds after the start, and before the due moment, that count as near to it (see allowance)."""
 SCAN_MOST = NEAR / 2
-"""Seconds between two scans of a program with very many threads; more would blur when a thread waited."""
+"""Seconds between two scans of a program with very many threads; more would blur when a thread
+waited."""
 COUNTED = ("MainThread", "http-reader")
 """The harness's own threads that can make an answer look late."""
 LONGEST_WAIT = 10.0
@@ -28,7 +32,8 @@ LONGEST_WAIT = 10.0
 
 @dataclass(frozen=True)
 class Sample:
-    """What was found at `t`, `span` seconds after the sample before it. A scan tells how long threads waited since the last scan."""
+    """One measurement, at `t`, `span` seconds after the one before. If it is a scan, `waited` tells
+    how long threads have waited since the last scan."""
 
     t: float
     span: float
@@ -38,7 +43,7 @@ class Sample:
 
 
 class DelayMeter(threading.Thread):
-    """Samples the delay from its start to its stop; `watched` says which processes belong to the program."""
+    """Samples the delay from its start to its stop; `watched` tells the program's processes."""
 
     def __init__(self, watched: Callable[[], Iterable[int]]) -> None:
         super().__init__(daemon=True, name="delay-meter")
@@ -47,7 +52,7 @@ class DelayMeter(threading.Thread):
         self._known = dict(processes.run_queue_wait(os.getpid()))
         self._stolen = processes.stolen()
         self._credited: dict[int, float] = {}
-        """What was counted of waits that last still, thread → seconds."""
+        """Thread → the seconds already counted of a wait that still lasts."""
         self._scanned = time.monotonic()
         self._counted = bool(self._known)
         self._ending = threading.Event()
@@ -60,7 +65,8 @@ class DelayMeter(threading.Thread):
             now, used = time.monotonic(), time.thread_time()
             scan = now >= next_scan
             waited = self._newly_waited() if scan else 0.0
-            self._samples.append(Sample(now, now - last, max(0.0, now - before - TICK), waited, scan))
+            oversleep = max(0.0, now - before - TICK)
+            self._samples.append(Sample(now, now - last, oversleep, waited, scan))
             last = now
             if scan:
                 next_scan = now + pause_after(time.thread_time() - used)
@@ -72,14 +78,18 @@ class DelayMeter(threading.Thread):
         own = {thread.native_id for thread in threading.enumerate() if thread.name in COUNTED}
         for pid in (os.getpid(), *self._watched()):
             for thread, had in processes.run_queue_wait(pid).items():
-                if pid != os.getpid() or thread in own:  # this very thread wakes so often that it would count all the time
+                # This very thread is left out: it wakes so often that it would count all the time.
+                if pid != os.getpid() or thread in own:
                     total += self._waited(pid, thread, had, now - before)
         self._scanned = now
         return total
 
     def _waited(self, pid: int, thread: int, had: tuple[float, float], elapsed: float) -> float:
-        """How long the thread has waited since the last scan. The kernel counts a wait when it ends, and a process may end with it:
-        so one that lasts still is counted as it goes on, and taken off when the kernel tells of it."""
+        """How long the thread has waited since the last scan.
+
+        The kernel counts a wait when it ends, and the process may end with it. So a wait that still
+        lasts is counted here as it goes on, and taken off again when the kernel tells of it.
+        """
         known = self._known.get(thread, (0.0, 0.0))
         self._known[thread] = had
         if had == known:
@@ -94,10 +104,11 @@ class DelayMeter(threading.Thread):
         self._ending.set()
 
     def allowance(self, start: float, end: float, due: float | None = None) -> float:
-        """Seconds by which things between these two moments may be late without being the program's fault.
+        """Seconds by which something between these two moments may be late through no fault of the
+        program.
 
-        If it was due at a known moment, only what happened near the start and from shortly before that moment on can
-        have made it late: waiting in between is what a timer does anyway.
+        If it was due at a known moment, only delays near the start, and from shortly before that
+        moment on, can have made it late: in between a timer waits anyway.
         """
         margin = SCAN_SECONDS + TICK
         counted_until = max(end, self._let_stuck_threads_run())
@@ -105,7 +116,8 @@ class DelayMeter(threading.Thread):
             time.sleep(TICK)
         last = max(end + margin, self._scan_after(end) or 0.0)
         samples = list(self._samples)
-        samples = samples[bisect.bisect_left(samples, start - margin, key=lambda sample: sample.t):]
+        first = bisect.bisect_left(samples, start - margin, key=lambda sample: sample.t)
+        samples = samples[first:]
         quiet_from, quiet_to = start + NEAR, (due if due is not None else start) - NEAR
         inside = [(sample.oversleep, waited) for sample, waited in zip(samples, spread(samples))
                   if sample.t <= last and not quiet_from < sample.t < quiet_to]
@@ -119,7 +131,8 @@ class DelayMeter(threading.Thread):
         return next((sample.t for sample in self._samples[begin:] if sample.scan), None)
 
     def _let_stuck_threads_run(self) -> float:
-        """A thread that stands ready now and has got no processor yet: the kernel counts its wait when that ends. When it has."""
+        """Wait until each thread that stands ready now has got a processor, but at most
+        LONGEST_WAIT seconds: the kernel counts a wait only when it ends. Returns the moment."""
         began = time.monotonic()
         stuck = self._ready_threads()
         while stuck and self.is_alive() and time.monotonic() < began + LONGEST_WAIT:
@@ -129,7 +142,8 @@ class DelayMeter(threading.Thread):
         return time.monotonic()
 
     def _ready_threads(self) -> dict[int, tuple[float, float]]:
-        return {thread: had for pid in self._watched() for thread, had in processes.ready_threads(pid).items()}
+        return {thread: had for pid in self._watched()
+                for thread, had in processes.ready_threads(pid).items()}
 
 
 def pause_after(used: float) -> float:
@@ -138,9 +152,11 @@ def pause_after(used: float) -> float:
 
 
 def spread(samples: list[Sample]) -> list[float]:
-    """For each sample the time in which at least one thread was kept waiting: what many waited at once is not added up.
+    """For each sample the seconds in which at least one thread was kept waiting: waits of several
+    threads at once are not added up.
 
-    A long wait is counted by the kernel when it ends, so what does not fit into a sample's own span lies before it.
+    The kernel counts a long wait when it ends, so the part that does not fit into a sample's own
+    span lies before it.
     """
     parts: list[float] = []
     rest = 0.0

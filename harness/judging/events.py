@@ -9,7 +9,8 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["spawn", "ready", "output", "child", "open", "raw", "request", "close", "signal", "death", "note", "load", "judged"]
+Kind = Literal["spawn", "ready", "output", "child", "open", "raw", "request", "close", "signal",
+               "death", "note", "load", "judged"]
 ASKED = ("raw", "request", "load")
 PASSING = (*ASKED, "open", "close", "output")
 
@@ -38,7 +39,8 @@ class Event:
 class EventLog:
     """The events of one check. Several threads add to it.
 
-    `request` is one that the check made; `load` one of a client that asks all the time, which no story tells.
+    A `request` was made by the check itself. A `load` was made by a client that asks all the time:
+    the story of a check leaves those out.
     """
 
     def __init__(self) -> None:
@@ -53,9 +55,10 @@ class EventLog:
         return event
 
     def forget(self, before: float) -> None:
-        """Requests, connections and output that were over before that moment."""
+        """Drop requests, connections and output that were over before that moment."""
         with self._guard:
-            self._events = [event for event in self._events if event.kind not in PASSING or (event.end or event.t) >= before
+            self._events = [event for event in self._events if event.kind not in PASSING
+                            or (event.end or event.t) >= before
                             or event.kind in ASKED and event.end is None]
 
     def all(self) -> list[Event]:
@@ -74,7 +77,7 @@ class Line:
 
 
 def shortened(text: str, most: int) -> str:
-    """Without its middle, if it is longer: what was wrong often stands at the end."""
+    """Without its middle, if it is longer than `most`: the fault is often told at the end."""
     if len(text) <= most:
         return text
     head = most // 3
@@ -85,6 +88,6 @@ LONGEST_TEXT = 160
 
 
 def short(text: object) -> str:
-    """What a program says may be long."""
+    """The beginning of a text by a program, which may be long."""
     said = str(text)
     return said if len(said) <= LONGEST_TEXT else said[:LONGEST_TEXT] + "…"

@@ -1,4 +1,4 @@
-"""What a cluster has left to judge by, beside the events of the check."""
+"""The evidence that a cluster leaves, beside the events of the check."""
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from harness.judging.events import Line
 @dataclass(frozen=True)
 class Evidence:
     master: int
-    """Its pid."""
+    """The pid of the master."""
     exit_code: int | None
-    """The master's, negative for a signal; None while it runs."""
+    """Of the master, negative for a signal; None while it runs."""
     lines: list[Line]
-    """What the program wrote."""
+    """The program's output."""
     journal: list[dict[str, Any]]

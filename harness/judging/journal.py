@@ -1,4 +1,5 @@
-"""The program's journal as far as it can be trusted: entries whose fields have the right types, in the order of time."""
+"""The program's journal as far as it can be trusted: entries whose fields have the right types, in
+the order of time."""
 from __future__ import annotations
 
 import json
@@ -28,10 +29,13 @@ class Entry:
 
     @property
     def signal(self) -> str:
-        """The name of the signal that a `signal` entry, or the `exit` of a process that was killed, is about."""
+        """The name of the signal in a `signal` entry, or in the `exit` of a process that was
+        killed."""
         number = self.whole("signal")
+        if number is None:
+            return self.text("name") or self.text("signal")
         try:
-            return Signals(number).name if number is not None else self.text("name") or self.text("signal")
+            return Signals(number).name
         except ValueError:
             return str(number)
 
@@ -40,13 +44,14 @@ def entries(raw: Iterable[dict[str, Any]], start: float, end: float) -> list[Ent
     found = []
     for one in raw:
         t, pid, slot, event = (one.get(name) for name in ("t", "pid", "worker", "event"))
-        if (isinstance(t, (int, float)) and start - 1 <= t <= end + 1 and isinstance(pid, int) and isinstance(slot, int) and isinstance(event, str)):
+        if (isinstance(t, (int, float)) and start - 1 <= t <= end + 1 and isinstance(pid, int)
+                and isinstance(slot, int) and isinstance(event, str)):
             found.append(Entry(float(t), pid, slot, event, one))
     return sorted(found, key=lambda entry: entry.t)
 
 
 def read_journal(path: Path) -> list[dict[str, Any]]:
-    """The entries that can be read; a check of its own judges the rest."""
+    """The lines that are JSON objects. (A check of its own judges the other lines.)"""
     entries = []
     for line in text_of(path).splitlines():
         try:

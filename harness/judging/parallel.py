@@ -1,8 +1,9 @@
-"""Runs checks side by side: in children of the leading process, forked when all is loaded, since to start as many Pythons takes longer
-than most checks.
+"""Runs checks side by side, in children of the leading process. They are forked when everything is
+loaded, since to start as many Pythons would take longer than most checks.
 
-A child is told the number of a check, runs it and sends pytest's reports of it. Checks are dealt in their order, to whoever is free: each
-when those that it builds on have ended, and heavy ones one at a time.
+The leading process deals the checks, in their order, to children that are free: it sends the number
+of a check; the child runs the check and sends back pytest's reports. A check is dealt when those
+that it builds on have ended. Heavy checks run one at a time.
 """
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ class Child:
         if self.pid == 0:
             try:
                 processes.end_with(leader)
-                signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C goes to all; the leading process ends the others
+                # Ctrl+C goes to all processes; the leading process ends the others.
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
                 forked()
                 serve(session, end)
             except BaseException:
@@ -38,7 +40,7 @@ class Child:
         end.close()
 
     def reap(self) -> str:
-        """Kill it if it still runs; how it has ended."""
+        """Kill it if it still runs; returns how it has ended."""
         self.pipe.close()
         processes.kill(self.pid)
         code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
@@ -46,16 +48,19 @@ class Child:
 
 
 def serve(session: pytest.Session, pipe: Connection) -> None:
-    """Until the leading process kills this one."""
+    """Run checks until the leading process kills this one."""
+    config = session.config
     while True:
         reports = runtestprotocol(session.items[pipe.recv()], log=False, nextitem=None)
-        pipe.send([session.config.hook.pytest_report_to_serializable(config=session.config, report=report) for report in reports])
+        pipe.send([config.hook.pytest_report_to_serializable(config=config, report=report)
+                   for report in reports])
 
 
 class ParallelChecks:
-    """`needs` has for each check those that it builds on; `forked` is called in each child first."""
+    """`needs` has for each check those that it builds on; each child calls `forked` first."""
 
-    def __init__(self, session: pytest.Session, count: int, needs: Mapping[pytest.Function, list[pytest.Function]],
+    def __init__(self, session: pytest.Session, count: int,
+                 needs: Mapping[pytest.Function, list[pytest.Function]],
                  heavy: set[pytest.Function], forked: Callable[[], None]) -> None:
         self.session, self.needs, self.heavy, self.forked = session, needs, heavy, forked
         self.waiting = list(needs)
@@ -86,16 +91,17 @@ class ParallelChecks:
                 self.waiting.remove(item)
                 child.item = item
                 item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-                with suppress(OSError):  # if it is dead, that shows when its answer is awaited
+                with suppress(OSError):  # the child is dead: take() will find that out
                     child.pipe.send(self.session.items.index(item))
 
     def next(self) -> pytest.Function | None:
         busy = any(child.item and child.item in self.heavy for child in self.children)
-        free = (item for item in self.waiting if not (busy and item in self.heavy) and all(need in self.ended for need in self.needs[item]))
+        free = (item for item in self.waiting if not (busy and item in self.heavy)
+                and all(need in self.ended for need in self.needs[item]))
         return next(free, None)
 
     def take(self, child: Child) -> None:
-        """What a child has to say; one that has died is replaced."""
+        """Take in a child's reports. A child that has died is replaced."""
         item = child.item
         assert item is not None
         child.item = None
@@ -106,16 +112,20 @@ class ParallelChecks:
             sent = "the process that ran this check has ended"
         if isinstance(sent, str):
             self.children.remove(child)
-            reports = [pytest.TestReport(item.nodeid, item.location, {}, "failed", f"{sent}: {child.reap()}", "call")]
+            reports = [pytest.TestReport(item.nodeid, item.location, {}, "failed",
+                                         f"{sent}: {child.reap()}", "call")]
             self.replace()
         else:
-            reports = [self.session.config.hook.pytest_report_from_serializable(config=self.session.config, data=data) for data in sent]
+            config = self.session.config
+            reports = [config.hook.pytest_report_from_serializable(config=config, data=data)
+                       for data in sent]
         for report in reports:
             item.ihook.pytest_runtest_logreport(report=report)
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
 
     def replace(self) -> None:
-        """A machine that is full has to do with those that are left, if there are any."""
+        """Fork another child. Where the machine refuses that, those that are left have to do; if
+        none is left, the error is raised."""
         try:
             self.children += [Child(self.session, self.forked)] if self.waiting else []
         except OSError:

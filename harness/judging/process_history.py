@@ -1,6 +1,7 @@
-"""What is known of a cluster's processes: births, slots, states and ends.
+"""The history of a cluster's processes: births, slots, states and ends.
 
-What the journal tells goes before what is seen from outside; without a journal the outside alone must do.
+The journal goes before what the harness has seen from outside. Without a journal the outside alone
+must do.
 """
 from __future__ import annotations
 
@@ -17,11 +18,12 @@ DRAIN_SIGNALS = {"master": ("SIGTERM", "SIGINT"), "worker": ("SIGTERM",)}
 
 
 class ProcessHistory:
-    """What is known of one cluster's processes."""
+    """The history of one cluster's processes."""
 
     def __init__(self, cluster: int, events: list[Event], journal: list[Entry], end: float) -> None:
         self.cluster, self.events, self.journal, self.end = cluster, events, journal, end
-        self.master = next((event.pid for event in events if event.text == "start" and event.pid), 0)
+        starts = (event.pid for event in events if event.text == "start" and event.pid)
+        self.master = next(starts, 0)
         self.births: dict[int, float] = {}
         self.deaths: dict[int, float] = {}
         self.slots: dict[int, int] = {}
@@ -54,28 +56,32 @@ class ProcessHistory:
                 self.slots[child] = slot or 0
             elif entry.event == "exit" and child is not None and entry.pid == self.master:
                 self.deaths.setdefault(child, entry.t)
-                if (status := entry.whole("status")) is not None or entry.whole("signal") is not None:
+                status = entry.whole("status")
+                if status is not None or entry.whole("signal") is not None:
                     self.fates[child] = entry.signal or f"exit code {status}"
             elif entry.slot > 0 and entry.pid in self.births:
                 self.slots.setdefault(entry.pid, entry.slot)
-        for entry in self.journal:  # a child may say something before its master comes to say that it is there
+        for entry in self.journal:  # a child's first entry may come before its master's `spawn`
             if entry.pid in self.births:
                 self.births[entry.pid] = min(self.births[entry.pid], entry.t)
 
     def in_order(self) -> list[int]:
-        """The master, then slot by slot, then processes of which no slot is known; each by its birth."""
-        return sorted(self.births, key=lambda pid: (pid != self.master, self.slots.get(pid, 1 << 30), self.births[pid]))
+        """The master, then the workers slot by slot, then processes without a known slot; within
+        these in the order of their births."""
+        return sorted(self.births, key=lambda pid: (pid != self.master,
+                                                    self.slots.get(pid, 1 << 30), self.births[pid]))
 
     def kind(self, pid: int) -> ProcessKind:
         return "master" if pid == self.master else "worker" if pid in self.slots else "process"
 
     def states(self, pid: int) -> list[tuple[float, State]]:
-        """The state from each of these moments on, stops left aside."""
+        """The state from each of these moments on, without stops."""
         born = self.births[pid]
         ready = self._ready_at(pid)
+        found: list[tuple[float, State]]
         if ready is None:
             told = any(entry.event == "ready" for entry in self.journal)
-            found: list[tuple[float, State]] = [(born, "starting" if told and self.kind(pid) != "process" else "up")]
+            found = [(born, "starting" if told and self.kind(pid) != "process" else "up")]
         else:
             found = [(born, "starting"), (max(born, ready), "ready")]
         drains = [t for t in self._drains(pid) if t >= born]
@@ -85,7 +91,8 @@ class ProcessHistory:
         whole = next((event.t for event in self.events if event.kind == "ready"), None)
         if pid == self.master:
             return whole
-        told = next((entry.t for entry in self.journal if entry.event == "ready" and entry.pid == pid), None)
+        told = next((entry.t for entry in self.journal
+                     if entry.event == "ready" and entry.pid == pid), None)
         if told is not None:
             return told
         if whole is not None and self.births[pid] < whole and not self.journal:
@@ -95,13 +102,15 @@ class ProcessHistory:
     def _drains(self, pid: int) -> list[float]:
         kind = "master" if pid == self.master else "worker"
         names = DRAIN_SIGNALS[kind]
-        sent = [event.t for event in self.events if event.kind == "signal" and event.pid == pid and event.text in names]
+        sent = [event.t for event in self.events
+                if event.kind == "signal" and event.pid == pid and event.text in names]
         got = [entry.t for entry in self.journal if entry.pid == pid and (
-            entry.event == "signal" and entry.signal in names or entry.event == "recv" and entry.text("type") in DRAIN_ORDERS)]
+            entry.event == "signal" and entry.signal in names
+            or entry.event == "recv" and entry.text("type") in DRAIN_ORDERS)]
         return sent + got
 
     def stops(self, pid: int) -> list[tuple[float, float]]:
-        """From each SIGSTOP to the SIGCONT behind it."""
+        """From each SIGSTOP to the SIGCONT after it, or to the end."""
         found: list[tuple[float, float]] = []
         for event in self.events:
             if event.kind == "signal" and event.pid == pid:

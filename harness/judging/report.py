@@ -1,4 +1,4 @@
-"""The results of a grading as data: what the JSON file, the page and the trace are made of."""
+"""The results of a grading as data, from which the JSON file, the page and the trace are made."""
 from __future__ import annotations
 
 from typing import Any
@@ -23,7 +23,7 @@ def as_json(checklist: Checklist, program: str, seconds: float) -> dict[str, Any
 
 
 def item_json(item: Item) -> dict[str, Any]:
-    checks = [item.records[id_] if id_ in item.records else Record(id_, item.number, title, seen="it did not run")
+    checks = [item.records.get(id_) or Record(id_, item.number, title, seen="it did not run")
               for id_, title in item.planned.items()]
     return {"item": item.number, "title": item.title, "result": item.result or "inconclusive",
             "checks": [check_json(record) for record in checks]}

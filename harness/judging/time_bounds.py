@@ -1,4 +1,4 @@
-"""Bounds on time, judged fairly: the contract's bound plus what the machine is seen to have cost."""
+"""Bounds on time, judged fairly: the contract's bound plus the measured delay of the machine."""
 from __future__ import annotations
 
 import time
@@ -8,15 +8,19 @@ from harness.judging.delay_meter import DelayMeter
 from harness.judging.verdict import Bound, BoundBroken, Inconclusive
 
 FORGIVABLE = 1.0
-"""Seconds by which a bound may be exceeded on account of the machine; beyond that nothing can be said."""
+"""Seconds by which the machine may make something exceed its bound; beyond that nothing can be
+said."""
 ABSURD = 5.0
-"""Seconds of measured delay within one bound from which on the machine is not trusted to refuse anything."""
+"""Seconds of measured delay within one bound beyond which no program is refused on this machine."""
 
 
-def expect_within(meter: DelayMeter, bound: float, start: float, end: float, what: str, due: float | None = None) -> None:
-    """Fail if more than `bound` seconds lie between the two moments and the machine does not account for it.
+def expect_within(meter: DelayMeter, bound: float, start: float, end: float, what: str,
+                  due: float | None = None) -> None:
+    """Fail if more than `bound` seconds lie between the two moments and the machine's delay does
+    not account for that.
 
-    `due` is the moment for which it was planned (by default when the bound is over; `start` if nothing was waited for).
+    `due` is the moment for which it was planned: by default the end of the bound; `start` if there
+    was nothing to wait for.
     """
     took = end - start
     if took <= bound:
@@ -26,13 +30,17 @@ def expect_within(meter: DelayMeter, bound: float, start: float, end: float, wha
     if forgiven and took - bound <= max(FORGIVABLE, bound / 5):
         return
     if forgiven or allowance > ABSURD:
-        raise Inconclusive(f"{what}: took {took:.2f} s (bound {bound:.2f} s), but the machine was {allowance:.2f} s behind then")
-    delay = f" (the machine's own delay then: {allowance * 1000:.0f} ms)" if allowance >= 0.001 else ""
-    raise BoundBroken(f"{what}: took {took * 1000:.0f} ms, the bound is {bound * 1000:.0f} ms{delay}", Bound(start, start + bound, end, what))
+        raise Inconclusive(f"{what}: took {took:.2f} s (bound {bound:.2f} s), "
+                           f"but the machine was {allowance:.2f} s behind then")
+    delay = ""
+    if allowance >= 0.001:
+        delay = f" (the machine's own delay then: {allowance * 1000:.0f} ms)"
+    seen = f"{what}: took {took * 1000:.0f} ms, the bound is {bound * 1000:.0f} ms{delay}"
+    raise BoundBroken(seen, Bound(start, start + bound, end, what))
 
 
 def overdue(start: float, bound: float) -> bool:
-    """Whether so much more than the bound has passed that a small delay of the machine is no excuse any more."""
+    """Whether the bound is exceeded by more than a small delay of the machine can explain."""
     return time.monotonic() > overdue_at(start, bound)
 
 
@@ -40,26 +48,31 @@ def overdue_at(start: float, bound: float) -> float:
     return start + bound * 1.25 + 0.5
 
 
-def refuse_late(meter: DelayMeter, bound: float, start: float, what: str, due: float | None = None) -> NoReturn:
+def refuse_late(meter: DelayMeter, bound: float, start: float, what: str,
+                due: float | None = None) -> NoReturn:
     """Something has still not happened now. Fail, or say that the machine may be the reason."""
+    took, not_yet = ": took ", ": not yet after "
     try:
         expect_within(meter, bound, start, time.monotonic(), what, due)
     except BoundBroken as failure:
-        raise BoundBroken(failure.seen.replace(": took ", ": not yet after ", 1), failure.bound) from None
+        raise BoundBroken(failure.seen.replace(took, not_yet, 1), failure.bound) from None
     except Inconclusive as why:
-        raise Inconclusive(str(why).replace(": took ", ": not yet after ", 1)) from None
-    raise Inconclusive(f"{what}: it did not happen, but the machine was too slow to blame the program")
+        raise Inconclusive(str(why).replace(took, not_yet, 1)) from None
+    raise Inconclusive(f"{what}: it did not happen, "
+                       "but the machine was too slow to blame the program")
 
 
 def expect_not_before(bound: float, start: float, end: float, what: str) -> None:
     """Fail if less than `bound` seconds lie between the two moments."""
     if end - start < bound:
-        raise BoundBroken(f"{what}: already after {(end - start) * 1000:.0f} ms, not before {bound * 1000:.0f} ms is right",
+        raise BoundBroken(f"{what}: already after {(end - start) * 1000:.0f} ms, "
+                          f"not before {bound * 1000:.0f} ms is right",
                           Bound(start, start + bound, end, what))
 
 
 def await_true(condition: Callable[[], bool], patience: float, otherwise: str) -> None:
-    """Wait for something that is not the program's duty; if it does not come the check is inconclusive."""
+    """Wait for something that is not the program's duty. If it does not come, the check is
+    inconclusive."""
     deadline = time.monotonic() + patience
     while not condition():
         if time.monotonic() > deadline:

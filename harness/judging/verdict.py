@@ -1,18 +1,19 @@
-"""What a check can find: the ways to end it, and the record of how it ended."""
+"""The verdict on a check: the ways in which a check ends, and the record of how it ended."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Literal
 
 HARNESS_FAULT = "the harness itself failed"
-"""So begins what is said of a check that is inconclusive for no reason of the machine's."""
+"""The beginning of the message about a check that is inconclusive for a fault of the harness."""
 Result = Literal["pass", "fail", "skipped", "inconclusive"]
 
 
 class CheckFailed(AssertionError):
-    """The program broke the contract. Everything else that a check raises is the harness's own fault.
+    """The program broke the contract. Any other exception of a check, but Inconclusive, is the
+    harness's own fault.
 
-    What is not given here is taken from the check's declaration.
+    A text that is not given here is taken from the check's declaration.
     """
 
     def __init__(self, seen: str, *, expected: str = "", likely: str = "", hint: str = "") -> None:
@@ -22,7 +23,8 @@ class CheckFailed(AssertionError):
 
 @dataclass(frozen=True)
 class Bound:
-    """On time: counted from `start`, due at `due`; it came, or was given up, at `end`."""
+    """A bound on time: counted from `start`, due at `due`. The event came, or the wait for it was
+    given up, at `end`."""
 
     start: float
     due: float
@@ -39,12 +41,12 @@ class BoundBroken(CheckFailed):
 
 
 class Inconclusive(Exception):
-    """Neither the program nor its absence of faults could be judged, and why."""
+    """Whether the program is right could not be judged; the text says why."""
 
 
 @dataclass
 class Record:
-    """The outcome of one check as it travels between processes and into the report."""
+    """The outcome of one check; it travels between processes and into the report."""
 
     id: str
     item: int
@@ -59,6 +61,6 @@ class Record:
     hint: str = ""
     rerun: str = ""
     trace: str = ""
-    """The folder with what was kept of it."""
+    """The folder with the trace of the check."""
     done: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

@@ -1,4 +1,5 @@
-"""Files and folders with care: what programs have written to is removed whatever they did to it, and read; files are written whole."""
+"""Careful work with files: a program's folders are removed and its files are read whatever it did
+to them; the harness's own files are written whole."""
 from __future__ import annotations
 
 import os
@@ -8,7 +9,7 @@ from pathlib import Path
 
 
 def remove(folder: Path) -> None:
-    """Also folders that may not be entered or written."""
+    """Remove a folder, also one with folders in it that may not be entered or written."""
     if os.path.isdir(folder):
         os.chmod(folder, 0o700)
     for at, below, _ in os.walk(folder):
@@ -19,17 +20,19 @@ def remove(folder: Path) -> None:
 
 
 def text_of(path: Path) -> str:
-    """What a file contains; nothing if it cannot be read or is no plain file (a pipe would be waited for without end)."""
+    """The text of a file; "" if it cannot be read or is no plain file (to read a pipe could wait
+    without end)."""
     try:
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW), encoding="utf-8", errors="replace") as file:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+        with open(handle, encoding="utf-8", errors="replace") as file:
             return file.read() if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else ""
     except OSError:
         return ""
 
 
 def write_whole(path: Path, text: str) -> None:
-    """All of it or nothing, also for who reads meanwhile: a new file takes the place of an old one. Half of a surrogate pair, which a program's
-    JSON may hold, becomes a question mark."""
+    """Write all of it or nothing: a new file takes the place of the old one, so a reader never sees
+    a part. Half of a surrogate pair, which a program's JSON may hold, becomes a question mark."""
     if not replaceable(path):
         path.write_text(text, encoding="utf-8", errors="replace")
         return
@@ -43,5 +46,6 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def replaceable(path: Path) -> bool:
-    """Not a device, a pipe or a link (`/dev/stdout` is one), which must stay what it is."""
+    """Whether a new file may take its place. A device, a pipe or a link (`/dev/stdout` is one) must
+    stay what it is."""
     return not path.is_symlink() and (path.is_file() or not path.exists())

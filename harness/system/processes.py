@@ -1,4 +1,4 @@
-"""Questions to /proc, and the adoption of orphans."""
+"""Processes: questions about them to /proc; to kill, collect and adopt them."""
 from __future__ import annotations
 
 import ctypes
@@ -11,11 +11,12 @@ from pathlib import Path
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 LOOK_SHARE = 0.1
-"""Of a processor, for looking at a program again and again: where it has very many threads, looks come less often."""
+"""The share of a processor that looking at a program again and again may take: the more threads the
+program has, the less often the looks come."""
 BIRTH_TICK = 1 / os.sysconf("SC_CLK_TCK")
 """Seconds: the kernel tells the start of a process in such steps."""
 GONE = (FileNotFoundError, ProcessLookupError, PermissionError)
-"""Who ends is found in one file below /proc, and not in the next."""
+"""A process that is just ending may be found in one file below /proc, and no more in the next."""
 RUN_MARKER = "CLUSTER_HARNESS_RUN"
 
 
@@ -26,7 +27,8 @@ def adopt_orphans() -> None:
 
 
 def end_with(parent: int) -> None:
-    """The kernel kills this process when its parent dies, which may have been already."""
+    """From now on the kernel kills this process when its parent dies. If the parent has died
+    already, the process ends at once."""
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
     if os.getppid() != parent:
@@ -34,7 +36,8 @@ def end_with(parent: int) -> None:
 
 
 def read(path: str) -> bytes:
-    """A small file below /proc, at a third of what pathlib takes: the watching threads read thousands of them in a second."""
+    """A small file below /proc. This takes a third of pathlib's time: the watching threads read
+    thousands of such files in a second."""
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         return os.read(handle, 65536)
@@ -56,9 +59,9 @@ def threads(pid: int) -> list[int]:
 
 
 def children(pid: int) -> list[int]:
-    """The direct children, those started by any of its threads. Empty if it is gone."""
-    if not has_children_files():
-        return [one for one in everyone() if parent(one) == pid]  # the slow way, for kernels without the `children` files
+    """The direct children, whichever of its threads has started them. Empty if it is gone."""
+    if not has_children_files():  # the slow way, for kernels without the `children` files
+        return [one for one in everyone() if parent(one) == pid]
     found: list[int] = []
     for task in threads(pid):
         try:
@@ -69,7 +72,8 @@ def children(pid: int) -> list[int]:
 
 
 def fields(pid: int, thread: int | None = None) -> list[str]:
-    """What /proc/PID/stat says from the state on (the third field); empty if there is no such process or thread."""
+    """The fields of /proc/PID/stat from the state on (the third field); empty if there is no such
+    process or thread."""
     try:
         stat = read(f"/proc/{pid}/stat" if thread is None else f"/proc/{pid}/task/{thread}/stat")
     except OSError:
@@ -94,7 +98,8 @@ def descendants(pid: int) -> list[int]:
 
 
 def run_queue_wait(pid: int) -> dict[int, tuple[float, float]]:
-    """Seconds that each thread has run, and has waited for a processor, since its start."""
+    """For each thread the seconds since its start that it has run, and that it has waited for a
+    processor."""
     found: dict[int, tuple[float, float]] = {}
     try:
         tasks = threads(pid)
@@ -110,7 +115,8 @@ def run_queue_wait(pid: int) -> dict[int, tuple[float, float]]:
 
 
 def born(pid: int) -> float | None:
-    """The moment (as time.monotonic() tells it) at which the process was started: at most BIRTH_TICK too early, never too late.
+    """The moment (as time.monotonic() tells it) at which the process was started: at most
+    BIRTH_TICK too early, never too late.
 
     None if there is no such process.
     """
@@ -118,31 +124,37 @@ def born(pid: int) -> float | None:
     if not stat or stat[0] in ("Z", "X"):
         return None
     since_boot = int(stat[19]) * BIRTH_TICK  # field 22 of proc(5), "stat"
-    offset = max(time.monotonic() - time.clock_gettime(time.CLOCK_BOOTTIME) for _ in range(3))  # too small if interrupted between the two
+    # A difference is too small if this thread was interrupted between the two clocks.
+    offset = max(time.monotonic() - time.clock_gettime(time.CLOCK_BOOTTIME) for _ in range(3))
     return since_boot + offset
 
 
 def stolen() -> list[float]:
-    """For each processor the seconds that the machine below a virtual one has kept from it, while somebody wanted to run. Empty if unknown."""
+    """For each processor of a virtual machine the seconds for which the machine below has kept it
+    from threads that were ready to run (proc(5), "steal"). Empty if unknown."""
     try:
-        rows = [row.split() for row in read("/proc/stat").splitlines()[1:] if row.startswith(b"cpu")]
+        lines = read("/proc/stat").splitlines()[1:]
+        rows = [row.split() for row in lines if row.startswith(b"cpu")]
     except OSError:
         return []
     return [int(row[8]) / os.sysconf("SC_CLK_TCK") for row in rows if len(row) > 8]
 
 
 def thread_state(pid: int, thread: int) -> str:
-    """One letter as in /proc/PID/stat (R: it runs, or waits for a processor), empty if there is no such thread."""
+    """One letter as in /proc/PID/stat (R: it runs, or waits for a processor); "" if there is no
+    such thread."""
     return (fields(pid, thread) or [""])[0]
 
 
 def ready_threads(pid: int) -> dict[int, tuple[float, float]]:
-    """The threads that run or wait for a processor, each with what it has had of both so far."""
-    return {thread: had for thread, had in run_queue_wait(pid).items() if thread_state(pid, thread) == "R"}
+    """The threads that run or wait for a processor just now, each with its seconds of both so far
+    (see run_queue_wait)."""
+    return {thread: had for thread, had in run_queue_wait(pid).items()
+            if thread_state(pid, thread) == "R"}
 
 
 def processor_time(pid: int) -> float:
-    """Seconds that it has run, for itself and in the kernel; 0 if it is gone."""
+    """Seconds that the process has run, in its own code and in the kernel; 0 if it is gone."""
     stat = fields(pid)
     return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK") if stat else 0.0
 
@@ -156,21 +168,23 @@ def resident(pid: int) -> int:
 
 
 def await_reaped(pid: int) -> None:
-    """Until a killed process's parent has noticed its death, or for a second: whether that is in time is judged elsewhere."""
+    """Wait until the parent of a killed process has collected it, or for a second. Whether that was
+    in time is judged elsewhere."""
     deadline = time.monotonic() + 1
     while state(pid) and time.monotonic() < deadline:
         time.sleep(0.005)
 
 
 def state(pid: int) -> str:
-    """One letter as in /proc/PID/stat (T: stopped, Z: zombie), empty if there is no such process."""
+    """One letter as in /proc/PID/stat (T: stopped, Z: zombie); "" if there is no such process."""
     return (fields(pid) or [""])[0]
 
 
 def stopped(pid: int) -> bool:
-    """Whether every thread of it is stopped (or it is gone)."""
+    """Whether every thread of the process is stopped, or the process is gone."""
     try:
-        stats = [read(f"/proc/{pid}/task/{thread}/stat") for thread in os.listdir(f"/proc/{pid}/task")]
+        tasks = os.listdir(f"/proc/{pid}/task")
+        stats = [read(f"/proc/{pid}/task/{thread}/stat") for thread in tasks]
     except OSError:
         return not alive(pid)
     return all(stat.rpartition(b")")[2].split()[0] in (b"T", b"t", b"Z") for stat in stats)
@@ -185,7 +199,7 @@ def everyone() -> list[int]:
 
 
 def marked(name: str, value: str) -> list[int]:
-    """Processes that were started with this variable in their environment."""
+    """The processes that were started with this variable in their environment."""
     entry = f"{name}={value}".encode()
     found = []
     for pid in everyone():
@@ -206,7 +220,7 @@ def command_line(pid: int) -> str:
 
 
 def image(pid: int) -> str:
-    """The file of the program that it runs; "" if that cannot be told."""
+    """The file of the program that the process runs; "" if that is not known."""
     try:
         return os.readlink(f"/proc/{pid}/exe")
     except OSError:
@@ -214,7 +228,7 @@ def image(pid: int) -> str:
 
 
 def folder_of(pid: int) -> str:
-    """Where it works, empty if that is not known."""
+    """The working directory of the process; "" if that is not known."""
     try:
         return os.readlink(f"/proc/{pid}/cwd")
     except OSError:
@@ -229,7 +243,8 @@ def kill(pid: int) -> None:
 
 
 def kill_all(pids: list[int]) -> None:
-    """Kill these descendants of the calling process, their groups first: nothing that is being forked in a group escapes its signal."""
+    """Kill these descendants of the calling process, their groups first: a child that is just being
+    forked in a group does not escape the group's signal."""
     own = os.getpgrp()
     for pid in pids:
         try:
@@ -254,7 +269,7 @@ def describe(pids: list[int]) -> str:
 
 
 def raise_own_limit(wanted: int) -> bool:
-    """Raise this process's limit of open files; False if that many are not to be had."""
+    """Raise this process's limit of open files; False if the hard limit is lower."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < wanted <= hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

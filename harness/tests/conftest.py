@@ -14,12 +14,14 @@ from harness.tests.toys import server
 
 
 @pytest.fixture
-def make_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Fixture]]:
-    """A fixture whose program is the toy server with some more lines of Python in it."""
+def make_fixture(tmp_path: Path,
+                 monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Fixture]]:
+    """Makes a fixture whose program is the toy server with some more lines of Python in it."""
     for name in ("CLUSTER_HARNESS_RUN", "CLUSTER_HARNESS_FOLDER", "CLUSTER_HARNESS_DISK"):
         monkeypatch.delenv(name, raising=False)
     run = LeadingRun()
     exercise = Exercise(number=9, name="toy", folder="exercises/ex9_toy", start_first="")
-    yield lambda extra: Fixture(exercise, Program.find(server(tmp_path, extra), tmp_path, ""), run, False)
+    yield lambda extra: Fixture(
+        exercise, Program.find(server(tmp_path, extra), tmp_path, ""), run, False)
     run.end()
     assert not run.folder.exists() and not run.disk.exists()

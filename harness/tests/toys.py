@@ -1,4 +1,4 @@
-"""Small programs and a small exercise, to try the harness itself on."""
+"""A small program and a small exercise, to try the harness itself on."""
 from __future__ import annotations
 
 import json
@@ -12,14 +12,18 @@ from typing import Any, Callable, Sequence
 
 from harness.system.places import HARNESS, ROOT
 
-
 SERVER = '''
 import http.server, json, os, signal, sys, threading
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def do_GET(self):
-        body = json.dumps({"worker": 1, "pid": os.getpid()}).encode()
-        self.send_response(200); self.send_header("Content-Length", str(len(body))); self.end_headers(); self.wfile.write(body)
+        self.answer({"worker": 1, "pid": os.getpid()})
+    def answer(self, value):
+        body = json.dumps(value).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
     def log_message(self, *_): pass
 signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 EXTRA
@@ -27,7 +31,6 @@ server = http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])),
 print(f"ready url=http://127.0.0.1:{server.server_port} workers=1 pid={os.getpid()}", flush=True)
 server.serve_forever()
 '''
-
 EXERCISE = '''
 from __future__ import annotations
 import os, time
@@ -36,7 +39,8 @@ from harness.judging.exercise import Exercise, check
 from harness.judging.verdict import CheckFailed, Inconclusive
 from harness.system.places import HARNESS, ROOT
 
-EXERCISE = Exercise(number=9, name="toy", folder="exercises/ex9_toy", start_first="start with the toy")
+EXERCISE = Exercise(number=9, name="toy", folder="exercises/ex9_toy",
+                    start_first="start with the toy")
 '''
 
 
@@ -58,14 +62,16 @@ class Graded:
 
     def check(self, name: str) -> dict[str, Any]:
         items = [*self.report["items"], self.report["common"]]
-        found = [check for item in items for check in item["checks"] if check["id"].endswith(f"::{name}")]
+        found = [check for item in items for check in item["checks"]
+                 if check["id"].endswith(f"::{name}")]
         assert len(found) == 1, (name, self.output)
         return dict(found[0])
 
 
 def write_exercise(folder: Path, checks: str) -> Path:
-    """A folder in which pytest grades a toy exercise as it does a real one."""
-    (folder / "conftest.py").write_text(f"import sys\nsys.path.insert(0, {str(ROOT)!r})\npytest_plugins = ['harness.grading.plugin']\n")
+    """Write the files with which pytest grades a toy exercise as it does a real one."""
+    (folder / "conftest.py").write_text(f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n"
+                                        "pytest_plugins = ['harness.grading.plugin']\n")
     (folder / "pytest.ini").write_text((HARNESS / "pytest.ini").read_text().replace("-n8", "-n2"))
     path = folder / "test_ex9_toy.py"
     path.write_text(EXERCISE + checks)
@@ -73,16 +79,23 @@ def write_exercise(folder: Path, checks: str) -> Path:
 
 
 def command(folder: Path, program: str, *more: str) -> list[str]:
-    return [sys.executable, "-m", "pytest", str(folder / "test_ex9_toy.py"), "--program", program, *more]
+    return [sys.executable, "-m", "pytest", str(folder / "test_ex9_toy.py"), "--program", program,
+            *more]
 
 
-def grade(folder: Path, checks: str, *more: str, program: str = "", prefix: Sequence[str] = (), **environment: str) -> Graded:
-    """Grade a toy exercise. `prefix` stands before the command, `environment` is added to the environment."""
+def grade(folder: Path, checks: str, *more: str, program: str = "", prefix: Sequence[str] = (),
+          **environment: str) -> Graded:
+    """Grade a toy exercise. `prefix` stands before the command, `environment` is added to the
+    environment."""
     write_exercise(folder, checks)
     report = folder / "report.json"
-    words = [*prefix, *command(folder, program or server(folder), "--report-json", str(report), *more)]
-    done = subprocess.run(words, cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60)
-    found = json.loads(report.read_text()) if report.exists() else {"items": [], "common": {"checks": []}}
+    words = [*prefix, *command(folder, program or server(folder), "--report-json", str(report),
+                               *more)]
+    done = subprocess.run(words, cwd=folder, env={**os.environ, **environment},
+                          capture_output=True, text=True, timeout=60)
+    found = {"items": [], "common": {"checks": []}}
+    if report.exists():
+        found = json.loads(report.read_text())
     return Graded(done.returncode, done.stdout + done.stderr, found)
 
 

@@ -12,7 +12,8 @@ from harness.clients.http_client import Client, Connection, Reader
 from harness.judging.events import EventLog
 from harness.judging.verdict import CheckFailed, Inconclusive
 
-WHOLE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 22\r\n\r\n" + b'{"worker":1,"pid":77} '
+WHOLE = (b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 22\r\n\r\n"
+         b'{"worker":1,"pid":77} ')
 
 
 @pytest.fixture
@@ -22,7 +23,8 @@ def listener() -> Iterator[socket.socket]:
 
 
 def client(listener: socket.socket, behind: float = 0.0) -> Client:
-    return Client(f"http://127.0.0.1:{listener.getsockname()[1]}", EventLog(), 1, lambda start, end: behind)
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    return Client(url, EventLog(), 1, lambda start, end: behind)
 
 
 def answer_with(listener: socket.socket, *parts: bytes, reset: bool = False) -> None:
@@ -46,8 +48,10 @@ def test_a_whole_answer(listener: socket.socket) -> None:
     assert (answer.outcome, answer.status, answer.worker, answer.pid) == ("answer", 200, 1, 77)
 
 
-@pytest.mark.parametrize(("more", "outcome"), [(b"H", "answer"), (b"HTT", "answer"), (b"HTTP/1.1 2", "answer"), (b"HTX", "malformed")])
-def test_what_follows_an_answer_may_be_the_beginning_of_another(listener: socket.socket, more: bytes, outcome: str) -> None:
+@pytest.mark.parametrize(("more", "outcome"), [
+    (b"H", "answer"), (b"HTT", "answer"), (b"HTTP/1.1 2", "answer"), (b"HTX", "malformed")])
+def test_bytes_after_an_answer_may_be_the_beginning_of_another(
+        listener: socket.socket, more: bytes, outcome: str) -> None:
     answer_with(listener, WHOLE + more)
     assert client(listener).get("/").outcome == outcome
 
@@ -59,9 +63,10 @@ def test_an_answer_without_length_ends_with_the_connection(listener: socket.sock
 
 
 @pytest.mark.parametrize(("parts", "reset", "outcome"), [
-    ((WHOLE[:-5],), False, "cut"), ((WHOLE[:20],), False, "closed"), ((), False, "closed"), ((), True, "reset"),
-    ((b"what?\r\n\r\n",), False, "malformed")])
-def test_broken_answers(listener: socket.socket, parts: tuple[bytes, ...], reset: bool, outcome: str) -> None:
+    ((WHOLE[:-5],), False, "cut"), ((WHOLE[:20],), False, "closed"), ((), False, "closed"),
+    ((), True, "reset"), ((b"what?\r\n\r\n",), False, "malformed")])
+def test_broken_answers(listener: socket.socket, parts: tuple[bytes, ...], reset: bool,
+                        outcome: str) -> None:
     answer_with(listener, *parts, reset=reset)
     assert client(listener).get("/").outcome == outcome
 
@@ -93,8 +98,10 @@ def test_a_connection_that_is_told_to_close_is_not_used_again(listener: socket.s
     connection.close()
 
 
-def test_a_connection_that_takes_over_a_number_is_read(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The program closes a connection while we do, and the next one gets its file number: both threads take out the first."""
+def test_a_connection_that_takes_over_a_number_is_read(listener: socket.socket,
+                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program and the client close a connection at the same time, and the next connection gets
+    its file number. Both threads then remove the first connection from the table."""
     reached, go = threading.Event(), threading.Event()
 
     class Table(dict[int, Connection]):
@@ -120,7 +127,8 @@ def test_a_connection_that_takes_over_a_number_is_read(listener: socket.socket, 
         one.close()
 
 
-def test_no_answer_is_the_programs_fault_only_on_a_machine_that_keeps_up(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_answer_is_the_programs_fault_only_on_a_machine_that_keeps_up(
+        listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
     assert client(listener, behind=0.05).get("/", patience=1).outcome == "waiting"
     monkeypatch.setattr(exchange, "ABSURD", 0.01)
     with pytest.raises(Inconclusive, match="the machine was"):

@@ -1,4 +1,4 @@
-"""Clients that ask all the time: what is held against the program, and what is the client's own lateness."""
+"""A load: failures that count against the program are told from those of a late client."""
 from __future__ import annotations
 
 import time
@@ -30,11 +30,13 @@ Handler.timeout = 0.2
     ("closed", 0.44, 0.4, False), ("reset", 0.44, 0.6, True), ("closed", 0.51, 0.0, True),
     ("cut", 0.44, 0.6, False), ("waiting", 0.6, 1.2, False),
 ])
-def test_a_late_client_is_not_held_against_the_program(make_fixture: Callable[[str], Fixture], monkeypatch: pytest.MonkeyPatch, outcome: Outcome,
-                                                       idle: float, behind: float, excused: bool) -> None:
+def test_a_late_client_does_not_count_against_the_program(
+        make_fixture: Callable[[str], Fixture], monkeypatch: pytest.MonkeyPatch, outcome: Outcome,
+        idle: float, behind: float, excused: bool) -> None:
     fixture = make_fixture("")
     cluster = fixture.start()
-    monkeypatch.setattr(cluster.meter, "allowance", lambda start, end, due=None: behind if (start, end) == (9.0, 10.1) else 100.0)
+    monkeypatch.setattr(cluster.meter, "allowance", lambda start, end, due=None: (
+        behind if (start, end) == (9.0, 10.1) else 100.0))
     load = Load(cluster, fresh=0, kept=1)
     load.asked.append(Asked("kept", 10.0, 10.1, outcome, idle=idle, before=9.0))
     try:
@@ -57,27 +59,33 @@ def test_the_request_before_is_known(make_fixture: Callable[[str], Fixture]) -> 
         assert [one.before for one in asked] == [None, *(one.started for one in asked[:-1])]
 
 
-def test_a_connection_that_is_closed_too_soon_is_noticed(make_fixture: Callable[[str], Fixture]) -> None:
+def test_a_connection_that_is_closed_too_soon_is_noticed(make_fixture: Callable[[str], Fixture]
+                                                         ) -> None:
     fixture = make_fixture(CLOSES_IDLE)
     with Load(fixture.start(), fresh=1, kept=4) as load:
         while not any(one.dropped and not one.excused for one in list(load.asked)):
             load.join(0.01)
             assert load.is_alive()
     fixture.finish()
-    with pytest.raises(CheckFailed, match="kept-alive connections: connection closed without an answer"):
+    told = "kept-alive connections: connection closed without an answer"
+    with pytest.raises(CheckFailed, match=told):
         load.expect_nothing_dropped(0, load.asked[-1].ended)
 
 
 @pytest.mark.parametrize("kind, outcome, before, sent, doubtful", [
-    ("kept", "closed", 8.9, 10.0, True), ("kept", "reset", 8.9, 10.0, True), ("kept", "closed", 9.1, 10.0, False),
-    ("fresh", "closed", None, 11.1, True), ("fresh", "closed", None, 10.1, False), ("kept", "cut", 8.9, 10.0, False)])
-def test_a_connection_that_may_have_been_idle_for_long_proves_nothing(make_fixture: Callable[[str], Fixture], kind: Kind, outcome: Outcome,
-                                                                      before: float | None, sent: float, doubtful: bool) -> None:
-    """The client got no processor: it read the answer before, or sent this request, long after it could have."""
+    ("kept", "closed", 8.9, 10.0, True), ("kept", "reset", 8.9, 10.0, True),
+    ("kept", "closed", 9.1, 10.0, False), ("fresh", "closed", None, 11.1, True),
+    ("fresh", "closed", None, 10.1, False), ("kept", "cut", 8.9, 10.0, False)])
+def test_a_connection_that_may_have_been_idle_for_long_proves_nothing(
+        make_fixture: Callable[[str], Fixture], kind: Kind, outcome: Outcome,
+        before: float | None, sent: float, doubtful: bool) -> None:
+    """The client got no processor: it read the answer before, or sent this request, long after it
+    could have."""
     fixture = make_fixture("")
     load = Load(fixture.start(), fresh=1, kept=1)
     load.asked.append(Asked(kind, 10.0, 12.0, outcome, idle=0.2, before=before, sent=sent))
-    with pytest.raises(Inconclusive if doubtful else CheckFailed, match="so slow" if doubtful else "1 were dropped"):
+    with pytest.raises(Inconclusive if doubtful else CheckFailed,
+                       match="so slow" if doubtful else "1 were dropped"):
         load.expect_nothing_dropped(0, 13)
     fixture.finish()
 

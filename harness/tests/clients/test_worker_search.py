@@ -1,4 +1,5 @@
-"""Fresh connections until every worker has answered: luck, which a slow machine gives fewer tries."""
+"""The search for workers over fresh connections: it depends on luck, so a slow machine, which makes
+fewer connections in the same time, gets more time."""
 from __future__ import annotations
 
 from typing import Callable, Iterator
@@ -18,21 +19,22 @@ class Counted(Handler):
     def do_GET(self):
         Counted.count += 1
         time.sleep(0.02)
-        body = json.dumps({"worker": 2 if Counted.count in SECOND else 1, "pid": os.getpid()}).encode()
-        self.send_response(200); self.send_header("Content-Length", str(len(body))); self.end_headers(); self.wfile.write(body)
+        self.answer({"worker": 2 if Counted.count in SECOND else 1, "pid": os.getpid()})
 Handler = Counted
 """
 PATIENCE = 0.01
-"""Is over long before the last try that the contract grants: each takes 20 ms."""
+"""Seconds. It is over long before the last try that the contract grants: each try takes 20 ms."""
 SEARCHES: tuple[Callable[[Cluster], object], ...] = (
-    lambda cluster: worker_search.find_workers(cluster, PATIENCE), lambda cluster: worker_search.connections_to(cluster, 1, patience=PATIENCE),
+    lambda cluster: worker_search.find_workers(cluster, PATIENCE),
+    lambda cluster: worker_search.connections_to(cluster, 1, patience=PATIENCE),
     lambda cluster: survey(cluster, PATIENCE))
 MOST = worker_search.SPREAD * 2
 
 
 @pytest.fixture
 def start(make_fixture: Callable[[str], Fixture]) -> Iterator[Callable[[str], Cluster]]:
-    """A cluster whose second worker gives just these of all answers."""
+    """Starts a cluster whose second worker gives the answers with these numbers; the first worker
+    gives all others."""
     fixtures: list[Fixture] = []
 
     def started(second: str) -> Cluster:
@@ -40,13 +42,15 @@ def start(make_fixture: Callable[[str], Fixture]) -> Iterator[Callable[[str], Cl
         cluster = fixtures[-1].start()
         cluster.workers = 2
         return cluster
+
     yield started
     for fixture in fixtures:
         fixture.finish()
 
 
 @pytest.mark.parametrize("find", SEARCHES)
-def test_a_search_goes_on_for_as_many_tries_as_the_contract_says(find: Callable[[Cluster], object], start: Callable[[str], Cluster]) -> None:
+def test_a_search_goes_on_for_as_many_tries_as_the_contract_says(
+        find: Callable[[Cluster], object], start: Callable[[str], Cluster]) -> None:
     find(start(f"range({MOST}, 2 * {MOST})"))
 
 
@@ -56,7 +60,9 @@ def test_and_no_longer(find: Callable[[Cluster], object], start: Callable[[str],
         find(start("()"))
 
 
-def test_what_was_found_at_last_is_not_called_missing(start: Callable[[str], Cluster]) -> None:
-    """Five of each: that takes longer than the patience, which is over when the last one is found."""
-    cluster = start("range(36, 41)")
-    assert [len(found) for found in worker_search.connections_to(cluster, 5, patience=PATIENCE).values()] == [5, 5]
+def test_a_worker_that_is_found_at_last_is_not_called_missing(start: Callable[[str], Cluster]
+                                                              ) -> None:
+    """Five connections to each worker take longer than the patience, which is over when the last
+    one is made."""
+    found = worker_search.connections_to(start("range(36, 41)"), 5, patience=PATIENCE)
+    assert [len(connections) for connections in found.values()] == [5, 5]

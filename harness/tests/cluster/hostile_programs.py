@@ -1,4 +1,5 @@
-"""Programs that harm their neighbours: each is the toy server with one bad habit, and bounded in itself."""
+"""Programs that harm other programs: each is the toy server with one bad habit, which it ends by
+itself after some time."""
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -22,20 +23,28 @@ class Hostile:
     extra: str
     """Lines of Python that are put before the server."""
     steps: str
-    """What the check does."""
+    """The statements of the check."""
     reason: str
-    """A pattern of what the failure has to say."""
+    """A pattern that the failure's message matches."""
 
 
 def once_ready(action: str) -> str:
-    """Do it as soon as the server has said that it is ready."""
+    """Do this when the server has printed its ready line."""
     lines = "".join(f"    {line}\n" for line in action.strip().splitlines())
-    return f"import time\ndef act():\n    time.sleep(0.3)\n{lines}threading.Thread(target=act, daemon=True).start()\n"
+    return ("import time\n"
+            "def act():\n"
+            "    time.sleep(0.3)\n"
+            f"{lines}"
+            "threading.Thread(target=act, daemon=True).start()\n")
 
 
 def answers(raw: str, then: str = "pass") -> str:
-    """Write these bytes to whoever asks."""
-    return f"import time\ndef answer(self):\n    self.wfile.write({raw})\n    {then}\nHandler.do_GET = answer\n"
+    """Answer each request with these bytes."""
+    return ("import time\n"
+            "def answer(self):\n"
+            f"    self.wfile.write({raw})\n"
+            f"    {then}\n"
+            "Handler.do_GET = answer\n")
 
 
 FORKS = '''
@@ -55,7 +64,8 @@ if os.fork() == 0:
     if os.fork() == 0:
         for number in range(3):
             os.dup2(os.open("/dev/null", os.O_RDWR), number)
-        os.execve(sys.executable, [sys.executable, "-c", "import time; time.sleep(60)", __file__], {})
+        words = [sys.executable, "-c", "import time; time.sleep(60)", __file__]
+        os.execve(sys.executable, words, {})
     os._exit(0)
 os.wait()
 '''
@@ -71,32 +81,61 @@ for number in range(40000):
     open(f"file{number}", "w").close()
 time.sleep(50)
 '''
+IGNORE_ALL = '''
+for number in range(1, 32):
+    if number not in (9, 17, 19):
+        signal.signal(number, signal.SIG_IGN)
+'''
 HEAD = "HTTP/1.1 200 OK\\r\\nContent-Type: application/json\\r\\n"
 BODY = '{"worker": 1, "pid": 1}'
+TOO_MUCH = r"wrote \d+ MiB to its output; it was ended at 512 MiB"
+TOO_MANY = r"had \d+ processes at once"
 
 PROGRAMS = [
-    Hostile("prints-a-gigabyte", once_ready("for _ in range(1024): os.write(1, (b'x' * 1023 + b'\\n') * 1024)\ntime.sleep(50)"), LINGER,
-            r"wrote \d+ MiB to its output; it was ended at 512 MiB"),
-    Hostile("prints-a-line-without-end", once_ready("for _ in range(1024): os.write(2, b'x' * (1 << 20))\ntime.sleep(50)"), LINGER,
-            r"wrote \d+ MiB to its output; it was ended at 512 MiB"),
-    Hostile("forks-in-a-loop", once_ready(FORKS.replace("DETACH", "pass")), LINGER, r"had \d+ processes at once"),
-    Hostile("forks-in-a-loop-each-on-its-own", once_ready(FORKS.replace("DETACH", "os.setsid()")), LINGER, r"had \d+ processes at once"),
-    Hostile("ignores-all-signals", "for number in range(1, 32):\n    if number not in (9, 17, 19): signal.signal(number, signal.SIG_IGN)\n",
-            END, "the end of the master"),
-    Hostile("closes-its-output", "os.closerange(1, 3)\nsys.stdout = sys.stderr = open(os.devnull, 'w')\n", START, "no ready line"),
-    Hostile("leaves-a-daemon", DAEMON, END, r"no process may be left, but there is \d+ .*time\.sleep\(60\)"),
+    Hostile("prints-a-gigabyte",
+            once_ready("for _ in range(1024): os.write(1, (b'x' * 1023 + b'\\n') * 1024)\n"
+                       "time.sleep(50)"), LINGER, TOO_MUCH),
+    Hostile("prints-a-line-without-end",
+            once_ready("for _ in range(1024): os.write(2, b'x' * (1 << 20))\n"
+                       "time.sleep(50)"), LINGER, TOO_MUCH),
+    Hostile("forks-in-a-loop", once_ready(FORKS.replace("DETACH", "pass")), LINGER, TOO_MANY),
+    Hostile("forks-in-a-loop-each-on-its-own", once_ready(FORKS.replace("DETACH", "os.setsid()")),
+            LINGER, TOO_MANY),
+    Hostile("ignores-all-signals", IGNORE_ALL, END, "the end of the master"),
+    Hostile("closes-its-output",
+            "os.closerange(1, 3)\n"
+            "sys.stdout = sys.stderr = open(os.devnull, 'w')\n", START, "no ready line"),
+    Hostile("leaves-a-daemon", DAEMON, END,
+            r"no process may be left, but there is \d+ .*time\.sleep\(60\)"),
     Hostile("fills-its-folder", once_ready(FILES), LINGER, r"wrote \d+ MiB into its TMPDIR"),
     Hostile("makes-many-files", once_ready(MANY_FILES), LINGER, "made more than 10000 files"),
-    Hostile("kills-its-parents-group", once_ready("os.killpg(os.getpgid(os.getppid()), 9)\ntime.sleep(50)"), LINGER, "killed its parent"),
-    Hostile("stops-its-parent", once_ready("os.kill(os.getppid(), signal.SIGSTOP)\ntime.sleep(50)"), LINGER, "stopped its parent"),
-    Hostile("claims-a-port-that-cannot-be", "print('ready url=http://127.0.0.1:99999 workers=1 pid=1', flush=True)", GET, "the ready line says"),
-    Hostile("answers-without-end", answers(f"b'{HEAD}\\r\\n'", "while True: self.wfile.write(b'x' * 65536)"), GET, "a body of more than 8 MiB"),
-    Hostile("answers-without-end-slowly", answers(f"b'{HEAD}\\r\\n'", "while True: self.wfile.write(b'x'); time.sleep(0.05)"), GET,
-            "no whole answer within .* it began with status 200"),
-    Hostile("length-too-large", answers(f"b'{HEAD}Content-Length: 99\\r\\n\\r\\n{BODY}'"), GET, "no whole answer within"),
-    Hostile("length-too-small", answers(f"b'{HEAD}Content-Length: 9\\r\\n\\r\\n{BODY}'"), GET, "longer than its Content-Length says"),
-    Hostile("length-negative", answers(f"b'{HEAD}Content-Length: -1\\r\\n\\r\\n{BODY}'"), GET, "not valid HTTP .*Content-Length"),
-    Hostile("two-lengths", answers(f"b'{HEAD}Content-Length: 23\\r\\nContent-Length: 24\\r\\n\\r\\n{BODY}'"), GET, "not valid HTTP .*Content-Length"),
-    Hostile("ten-megabytes-of-headers", answers(f"b'{HEAD}' + b'X-Long: y\\r\\n' * 1000000"), GET, "head of the answer is longer than 64 KiB"),
-    Hostile("nested-without-end", answers(f"b'{HEAD}Content-Length: 200000\\r\\n\\r\\n' + b'[' * 200000"), GET, "GET /: 200"),
+    Hostile("kills-its-parents-group",
+            once_ready("os.killpg(os.getpgid(os.getppid()), 9)\n"
+                       "time.sleep(50)"), LINGER, "killed its parent"),
+    Hostile("stops-its-parent",
+            once_ready("os.kill(os.getppid(), signal.SIGSTOP)\n"
+                       "time.sleep(50)"), LINGER, "stopped its parent"),
+    Hostile("claims-a-port-that-cannot-be",
+            "print('ready url=http://127.0.0.1:99999 workers=1 pid=1', flush=True)", GET,
+            "the ready line says"),
+    Hostile("answers-without-end",
+            answers(f"b'{HEAD}\\r\\n'", "while True: self.wfile.write(b'x' * 65536)"), GET,
+            "a body of more than 8 MiB"),
+    Hostile("answers-without-end-slowly",
+            answers(f"b'{HEAD}\\r\\n'", "while True: self.wfile.write(b'x'); time.sleep(0.05)"),
+            GET, "no whole answer within .* it began with status 200"),
+    Hostile("length-too-large", answers(f"b'{HEAD}Content-Length: 99\\r\\n\\r\\n{BODY}'"), GET,
+            "no whole answer within"),
+    Hostile("length-too-small", answers(f"b'{HEAD}Content-Length: 9\\r\\n\\r\\n{BODY}'"), GET,
+            "longer than its Content-Length says"),
+    Hostile("length-negative", answers(f"b'{HEAD}Content-Length: -1\\r\\n\\r\\n{BODY}'"), GET,
+            "not valid HTTP .*Content-Length"),
+    Hostile("two-lengths",
+            answers(f"b'{HEAD}Content-Length: 23\\r\\nContent-Length: 24\\r\\n\\r\\n{BODY}'"), GET,
+            "not valid HTTP .*Content-Length"),
+    Hostile("ten-megabytes-of-headers", answers(f"b'{HEAD}' + b'X-Long: y\\r\\n' * 1000000"), GET,
+            "head of the answer is longer than 64 KiB"),
+    Hostile("nested-without-end",
+            answers(f"b'{HEAD}Content-Length: 200000\\r\\n\\r\\n' + b'[' * 200000"), GET,
+            "GET /: 200"),
 ]

@@ -1,4 +1,4 @@
-"""The run supervisor outlives what the machine refuses it, and clears up however it ends."""
+"""The run supervisor outlives refusals of the machine, and clears up however it ends."""
 from __future__ import annotations
 
 import errno
@@ -40,7 +40,8 @@ class RunSupervisor:
             listener.bind(self.address)
             listener.listen()
             self.process = subprocess.Popen(
-                [sys.executable, "-c", BROKEN.replace("FAULT", fault), str(listener.fileno()), uuid.uuid4().hex, str(folder)],
+                [sys.executable, "-c", BROKEN.replace("FAULT", fault), str(listener.fileno()),
+                 uuid.uuid4().hex, str(folder)],
                 stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, pass_fds=(listener.fileno(),))
 
     def ask(self) -> str:
@@ -66,10 +67,11 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     assert not (tmp_path / "run").exists(), "the run supervisor has removed it"
 
 
-def test_a_fork_that_fails_is_told_to_who_asked(folder: Path) -> None:
+def test_a_fork_that_fails_is_told_to_the_check_that_asked(folder: Path) -> None:
     supervisor = RunSupervisor(folder, "os.fork = refuse")
     for _ in range(2):
-        assert json.loads(supervisor.ask()) == {"error": errno.EAGAIN, "text": "Resource temporarily unavailable"}
+        assert json.loads(supervisor.ask()) == {"error": errno.EAGAIN,
+                                                "text": "Resource temporarily unavailable"}
     assert supervisor.end() == 0
 
 

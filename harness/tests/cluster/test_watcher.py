@@ -1,4 +1,4 @@
-"""What is known of the processes of a cluster."""
+"""The watcher tells which processes of a cluster are new."""
 from __future__ import annotations
 
 import os
@@ -10,12 +10,13 @@ from harness.judging.events import EventLog
 from harness.system import processes
 
 
-def test_a_newcomer_is_who_was_started_afterwards_not_who_was_seen_late() -> None:
+def test_a_newcomer_was_started_afterwards_not_only_seen_late() -> None:
     watcher = Watcher(os.getpid(), os.getpid(), EventLog(), 1, lambda count: None)
     before = time.monotonic()
     with subprocess.Popen(["sleep", "60"]) as child:
         try:
-            while (born := processes.born(child.pid)) is None or time.monotonic() < born + 2 * processes.BIRTH_TICK:
+            while ((born := processes.born(child.pid)) is None
+                    or time.monotonic() < born + 2 * processes.BIRTH_TICK):
                 pass
             since = time.monotonic()
             watcher.scan()

@@ -1,4 +1,4 @@
-"""What becomes of checks: results, exit codes, the report, the line that runs one again."""
+"""The results of checks, the exit codes, the report, and the line that runs a check again."""
 from __future__ import annotations
 
 import shlex
@@ -68,7 +68,8 @@ TALKATIVE = PASSING + '''
         while not cluster.output(error=True):
             time.sleep(0.01)
 '''
-TALK = "print(*[f'line {number}' for number in range(9)], sep='\\n', flush=True); print('*' * 999, file=sys.stderr, flush=True)"
+TALK = ("print(*[f'line {number}' for number in range(9)], sep='\\n', flush=True); "
+        "print('*' * 999, file=sys.stderr, flush=True)")
 DYING = PASSING + '''
     def test_dies(self, fixture: Fixture) -> None:
         """The process that runs the check dies"""
@@ -78,7 +79,8 @@ DYING = PASSING + '''
 
 def test_all_pass_is_exit_0(tmp_path: Path) -> None:
     graded = grade(tmp_path, PASSING)
-    assert (graded.code, graded.report["passed"], graded.report["total"]) == (0, 1, 1), graded.output
+    counts = graded.report["passed"], graded.report["total"]
+    assert graded.code == 0 and counts == (1, 1), graded.output
     assert "[x] 1. The first item" in graded.output and "1 of 1 passed" in graded.output
     assert graded.output.rstrip().splitlines()[-1].startswith("1 passed in ")
 
@@ -87,35 +89,42 @@ def test_all_pass_is_exit_0(tmp_path: Path) -> None:
 def test_failures_skips_and_what_they_say(tmp_path: Path, processes: str) -> None:
     graded = grade(tmp_path, MIXED, processes)
     assert graded.code == 1, graded.output
-    results = {name: graded.result(name) for name in ("test_good", "test_bad", "test_after_bad", "test_after_skipped",
-                                                      "test_after_good", "test_common")}
-    assert results == {"test_good": "pass", "test_bad": "fail", "test_after_bad": "skipped", "test_after_skipped": "skipped",
-                       "test_after_good": "pass", "test_common": "pass"}
+    expected = {"test_good": "pass", "test_bad": "fail", "test_after_bad": "skipped",
+                "test_after_skipped": "skipped", "test_after_good": "pass", "test_common": "pass"}
+    assert {name: graded.result(name) for name in expected} == expected
     assert [item["result"] for item in graded.report["items"]] == ["fail", "skipped"]
     bad = graded.check("test_bad")
-    assert (bad["expected"], bad["seen"], bad["likely"]) == ("the sky", "seen clouds", "the weather")
+    assert [bad[key] for key in ("expected", "seen", "likely")] == [
+        "the sky", "seen clouds", "the weather"]
     assert bad["hint"] == "look up (more: the hints for item 1 in exercises/ex9_toy/README.md)"
-    for part in ("PORT=8000", "curl -sSi http://127.0.0.1:8000/bad", "the sky", "seen clouds", "the weather", "look up", "-n0"):
+    for part in ("PORT=8000", "curl -sSi http://127.0.0.1:8000/bad", "the sky", "seen clouds",
+                 "the weather", "look up", "-n0"):
         assert part in graded.output, part
-    assert "start with the toy" not in graded.output, "that is advice for who works on the starter"
+    assert "start with the toy" not in graded.output, "that advice is for the starter only"
     assert "Traceback" not in graded.output
 
 
 def test_a_failure_shows_what_the_program_wrote_last(tmp_path: Path) -> None:
     graded = grade(tmp_path, TALKATIVE, program=server(tmp_path, TALK))
-    wrote = [line if "ready url" not in line else "ready" for line in graded.check("test_known")["wrote"]]
+    last = ["ready" if "ready url" in line else line
+            for line in graded.check("test_known")["wrote"]]
     cut = f"standard error: {'*' * 100} … {'*' * 200}"
-    assert sorted(wrote) == sorted([*(f"line {number}" for number in range(4, 8)), cut, "ready"]), "not what is seen anyway"
-    assert f" {cut}\n" in graded.output and "\n    wrote     " in graded.output, "which of the two outputs is read first is left to chance"
+    # Which of the two streams is read first is left to chance. Line 8 is part of the message.
+    assert sorted(last) == sorted([*(f"line {number}" for number in range(4, 8)), cut, "ready"])
+    assert f" {cut}\n" in graded.output and "\n    wrote     " in graded.output
     both = graded.check("test_two")["wrote"]
-    assert [sum(line.startswith(f"cluster {number} standard error: *") for line in both) for number in (1, 2)] == [1, 1]
+    for number in (1, 2):
+        start = f"cluster {number} standard error: *"
+        assert sum(line.startswith(start) for line in both) == 1
     assert graded.check("test_good")["wrote"] == []
 
 
 def test_the_rerun_line_runs_just_that_check(tmp_path: Path) -> None:
     line = grade(tmp_path, MIXED).check("test_bad")["rerun"]
-    again = subprocess.run(shlex.split(line), cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    assert again.returncode == 1 and "1 failed in" in again.stdout and "passed in" not in again.stdout
+    again = subprocess.run(shlex.split(line), cwd=tmp_path, capture_output=True, text=True,
+                           timeout=60)
+    assert again.returncode == 1
+    assert "1 failed in" in again.stdout and "passed in" not in again.stdout
 
 
 def test_faults_of_the_harness_are_inconclusive(tmp_path: Path) -> None:
@@ -127,7 +136,8 @@ def test_faults_of_the_harness_are_inconclusive(tmp_path: Path) -> None:
 
 def test_a_dying_harness_process_is_inconclusive(tmp_path: Path) -> None:
     graded = grade(tmp_path, DYING)
-    assert (graded.code, graded.result("test_dies"), graded.result("test_good")) == (3, "inconclusive", "pass"), graded.output
+    assert graded.code == 3 and graded.result("test_dies") == "inconclusive", graded.output
+    assert graded.result("test_good") == "pass", graded.output
 
 
 def test_a_missing_program_is_a_clear_message(tmp_path: Path) -> None:
@@ -145,12 +155,15 @@ def test_a_program_is_called_by_the_name_that_was_given(tmp_path: Path) -> None:
 
 def test_a_program_that_never_starts_fails_its_check(tmp_path: Path) -> None:
     graded = grade(tmp_path, PASSING, program=server(tmp_path, "sys.exit('no')"))
-    assert graded.code == 1 and "ended with exit code 1 before its ready line" in graded.check("test_good")["seen"]
+    seen = graded.check("test_good")["seen"]
+    assert graded.code == 1 and "ended with exit code 1 before its ready line" in seen
 
 
 @pytest.mark.parametrize(("says", "likely"), [
-    ("12:00:00.000 master[1] STEP 4 is still to do: nobody was started", "STEP 4 is still to do, as the program says itself; or the weather"),
+    ("12:00:00.000 master[1] STEP 4 is still to do: nobody was started",
+     "STEP 4 is still to do, as the program says itself; or the weather"),
     ("all is done", "the weather")])
-def test_a_step_that_is_still_to_do_is_a_likely_cause(tmp_path: Path, says: str, likely: str) -> None:
+def test_a_step_that_is_still_to_do_is_a_likely_cause(tmp_path: Path, says: str,
+                                                      likely: str) -> None:
     graded = grade(tmp_path, MIXED, program=server(tmp_path, f"print({says!r}, flush=True)"))
     assert graded.check("test_bad")["likely"] == likely

@@ -76,34 +76,41 @@ def told(folder: Path) -> list[tuple[str, float, float, int]]:
     return [(name, began, ended, pid) for name, began, ended, pid in map(json.loads, lines)]
 
 
-def test_heavy_ones_run_one_at_a_time_and_who_builds_on_others_after_them(tmp_path: Path) -> None:
+def test_heavy_checks_run_one_at_a_time_and_a_check_after_those_it_builds_on(tmp_path: Path
+                                                                             ) -> None:
     graded = grade(tmp_path, HEAVY, "-n3")
     assert graded.code == 0, graded.output
     heavy = sorted(one[1:3] for one in told(tmp_path) if one[0] == "heavy")
-    (light,), (last,) = ([one[1:3] for one in told(tmp_path) if one[0] == name] for name in ("light", "last"))
+    (light,), (last,) = ([one[1:3] for one in told(tmp_path) if one[0] == name]
+                         for name in ("light", "last"))
     assert heavy[0][1] <= heavy[1][0] <= heavy[1][1] <= last[0]
-    assert light[0] < heavy[0][1], "a light one need not wait"
+    assert light[0] < heavy[0][1], "a light check need not wait"
 
 
-def test_who_has_died_is_replaced(tmp_path: Path) -> None:
+def test_a_child_that_has_died_is_replaced(tmp_path: Path) -> None:
     graded = grade(tmp_path, KILLED, "-n1")
     assert graded.code == 3 and graded.result("test_good") == "pass", graded.output
-    assert "has ended: signal 9" in graded.check("test_killed")["seen"] and "has ended: exit code 7" in graded.check("test_exits")["seen"]
+    assert "has ended: signal 9" in graded.check("test_killed")["seen"]
+    assert "has ended: exit code 7" in graded.check("test_exits")["seen"]
     assert "Exit: enough" in graded.check("test_leaves_pytest")["seen"]
 
 
 def ctrl_c_again_and_again(pid: int, number: int) -> None:
-    """As somebody does it who sees nothing happen; until the leading process is gone."""
+    """As an impatient user does it: several times, until the leading process is gone."""
     for _ in range(5):
         os.killpg(pid, number)
         await_true(lambda: not processes.alive(pid), 0.02)
 
 
 @pytest.mark.parametrize(("send", "number", "code"), [
-    (os.kill, signal.SIGINT, 2), (ctrl_c_again_and_again, signal.SIGINT, 2), (os.killpg, signal.SIGINT, 2), (os.kill, signal.SIGTERM, -signal.SIGTERM), (os.kill, signal.SIGKILL, -signal.SIGKILL)])
-def test_nobody_outlives_the_leading_process(tmp_path: Path, send: Callable[[int, int], None], number: int, code: int) -> None:
+    (os.kill, signal.SIGINT, 2), (ctrl_c_again_and_again, signal.SIGINT, 2),
+    (os.killpg, signal.SIGINT, 2), (os.kill, signal.SIGTERM, -signal.SIGTERM),
+    (os.kill, signal.SIGKILL, -signal.SIGKILL)])
+def test_no_process_outlives_the_leading_process(
+        tmp_path: Path, send: Callable[[int, int], None], number: int, code: int) -> None:
     write_exercise(tmp_path, ENDLESS)
-    run = subprocess.Popen(command(tmp_path, server(tmp_path), "-n3"), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    run = subprocess.Popen(command(tmp_path, server(tmp_path), "-n3"), cwd=tmp_path,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                            start_new_session=True)
     try:
         assert await_true(lambda: (tmp_path / "server.py.told").exists(), 20)
@@ -117,9 +124,11 @@ def test_nobody_outlives_the_leading_process(tmp_path: Path, send: Callable[[int
 
 
 def test_the_first_failure_may_end_it(tmp_path: Path) -> None:
-    graded = grade(tmp_path, HEAVY.replace('tell(fixture, "light", 0.1)', 'raise CheckFailed("no")').replace("0.3", "3"), "-n3", "-x")
-    assert graded.result("test_light") == "fail" and not (tmp_path / "server.py.told").exists(), graded.output
-    assert graded.code == 3, "what was not run is not known"
+    failing = HEAVY.replace('tell(fixture, "light", 0.1)', 'raise CheckFailed("no")')
+    graded = grade(tmp_path, failing.replace("0.3", "3"), "-n3", "-x")
+    assert graded.result("test_light") == "fail", graded.output
+    assert not (tmp_path / "server.py.told").exists(), graded.output
+    assert graded.code == 3, "a check that did not run is inconclusive"
 
 
 @pytest.mark.parametrize("wanted", ["-n-1", "-nx"])

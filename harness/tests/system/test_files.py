@@ -1,4 +1,4 @@
-"""A file is written whole or not at all, and what is no plain file stays what it is."""
+"""A file is written whole or not at all; a pipe and a link stay what they are."""
 from __future__ import annotations
 
 import os
@@ -14,7 +14,8 @@ def full(file: Path, text: str, **options: str) -> int:
     raise OSError(28, "No space left on device")
 
 
-def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path: Path,
+                                                       monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "report.json"
     write_whole(file, "old")
     with monkeypatch.context() as patched, pytest.raises(OSError, match="No space"):

@@ -1,4 +1,4 @@
-"""Whatever a program leaves, and however a run ends, nothing of it stays."""
+"""Nothing of a program stays, whatever it leaves behind and however the run ends."""
 from __future__ import annotations
 
 import os
@@ -10,17 +10,16 @@ from typing import Callable
 
 import pytest
 
-from harness.checks.common_ground.start import end_gracefully
-from harness.cluster.cluster import Cluster
 from harness.cluster.fixture import Fixture
-from harness.judging.verdict import CheckFailed, Inconclusive
+from harness.judging.verdict import CheckFailed
 from harness.system import processes
 from harness.tests.toys import await_true, command, server, write_exercise
 
 RUNAWAY = '''
 import subprocess
-subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=SESSION, env=ENV,
-                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=SESSION,
+                 env=ENV, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                 stderr=subprocess.DEVNULL)
 '''
 ESCAPES = [("False", "None"), ("True", "None"), ("True", "{}"), ("False", "{}")]
 SLOW = '''
@@ -39,7 +38,8 @@ class TestItem1:
 
 
 @pytest.mark.parametrize(("session", "environment"), ESCAPES)
-def test_orphans_are_found_and_ended(make_fixture: Callable[[str], Fixture], session: str, environment: str) -> None:
+def test_orphans_are_found_and_ended(make_fixture: Callable[[str], Fixture], session: str,
+                                     environment: str) -> None:
     fixture = make_fixture(RUNAWAY.replace("SESSION", session).replace("ENV", environment))
     cluster = fixture.start()
     await_true(lambda: bool(processes.children(cluster.pid)), 5)
@@ -72,34 +72,6 @@ def test_a_clean_end_has_no_findings(make_fixture: Callable[[str], Fixture]) -> 
     assert fixture.finish() == []
 
 
-@pytest.mark.parametrize("end", [lambda cluster, since: cluster.expect_exit(0, since, 5), lambda cluster, _: end_gracefully(cluster)])
-def test_a_supervisor_that_is_slow_to_tell_is_no_fault(make_fixture: Callable[[str], Fixture], monkeypatch: pytest.MonkeyPatch,
-                                                   end: Callable[[Cluster, float], object]) -> None:
-    fixture = make_fixture("")
-    cluster = fixture.start()
-    monkeypatch.setattr(cluster.supervised, "wait", lambda patience: None)
-    with pytest.raises(Inconclusive, match="its cluster supervisor has not told"):
-        end(cluster, cluster.signal(signal.SIGTERM))
-    fixture.finish()
-
-
-def test_a_program_gets_three_descriptors_and_no_more(make_fixture: Callable[[str], Fixture]) -> None:
-    fixture = make_fixture("print('inherited', [one for one in range(64) if os.path.exists(f'/proc/self/fd/{one}')], flush=True)")
-    assert "inherited [0, 1, 2]" in fixture.start().output()
-    fixture.finish()
-
-
-def test_the_number_of_a_supervisor_that_is_gone_is_not_signalled(make_fixture: Callable[[str], Fixture], monkeypatch: pytest.MonkeyPatch) -> None:
-    fixture = make_fixture("")
-    supervised = fixture.start().supervised
-    os.kill(supervised.supervisor, signal.SIGKILL)
-    assert supervised.wait_over(10)
-    signalled: list[int] = []
-    monkeypatch.setattr(os, "kill", lambda pid, number: signalled.append(pid))
-    fixture.finish()
-    assert supervised.supervisor not in signalled
-
-
 def test_a_stopped_cluster_is_ended(make_fixture: Callable[[str], Fixture]) -> None:
     fixture = make_fixture("")
     cluster = fixture.start()
@@ -108,33 +80,31 @@ def test_a_stopped_cluster_is_ended(make_fixture: Callable[[str], Fixture]) -> N
     assert not processes.alive(cluster.pid)
 
 
-def test_output_is_read_without_end(make_fixture: Callable[[str], Fixture]) -> None:
-    loud = make_fixture("for _ in range(4000): print('x' * 100, flush=True)")
-    assert len(loud.start().output()) >= 4001
-    loud.finish()
-
-
 @pytest.mark.parametrize("spread", ["-n0", "-n2"])
 def test_kill_9_of_pytest_leaves_nothing(tmp_path: Path, spread: str) -> None:
     write_exercise(tmp_path, SLOW)
     program = server(tmp_path, RUNAWAY.replace("SESSION", "False").replace("ENV", "{}"))
-    run = subprocess.Popen(command(tmp_path, program, spread), cwd=tmp_path, stdout=subprocess.DEVNULL,
+    run = subprocess.Popen(command(tmp_path, program, spread), cwd=tmp_path,
+                           stdout=subprocess.DEVNULL,
                            env={**os.environ, "TMPDIR": str(tmp_path)})
     wanted = 2 if spread == "-n2" else 1
     path = str(tmp_path / "server.py")
 
     def clusters() -> int:
-        """How many have started their runaway."""
+        """The number of clusters that have started their runaway."""
         below = processes.descendants(run.pid)
-        return sum(path in processes.command_line(pid) and bool(processes.children(pid)) for pid in below)
+        return sum(path in processes.command_line(pid) and bool(processes.children(pid))
+                   for pid in below)
 
     assert await_true(lambda: clusters() >= wanted, 20)
     time.sleep(0.2)
     everything = processes.descendants(run.pid)
-    homes = [Path(home) for pid in everything if "/clusters/" in (home := processes.folder_of(pid))]
+    homes = [Path(home) for pid in everything
+             if "/clusters/" in (home := processes.folder_of(pid))]
     assert len(homes) >= wanted
     run.send_signal(signal.SIGKILL)
     run.wait()
     gone = await_true(lambda: not any(processes.alive(pid) for pid in everything), 10)
     assert gone, [processes.command_line(pid) for pid in everything if processes.alive(pid)]
-    assert await_true(lambda: not list(tmp_path.glob("cluster-harness-*")) and not any(home.exists() for home in homes), 5)
+    assert await_true(lambda: not list(tmp_path.glob("cluster-harness-*"))
+                      and not any(home.exists() for home in homes), 5)
