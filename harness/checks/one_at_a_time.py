@@ -147,13 +147,14 @@ class Sampler(threading.Thread):
         """
         (came, successor), (left, former) = new, old
         not_before = self.last_without(successor)
-        who = f"the old process {former}, the {number}. to leave, left"
+        leaver = f"the old process {former}, the {number}. to leave, left"
         if left < not_before:
-            raise CheckFailed(f"{who} before its successor {successor} had appeared", **ENDED_FIRST)
+            raise CheckFailed(f"{leaver} before its successor {successor} had appeared",
+                              **ENDED_FIRST)
         if startup and left - came < startup / 2:
             if left - not_before >= startup:
                 raise Inconclusive(f"the harness did not look for {came - not_before:.2f} s: too "
                                    "long to tell the order")
-            raise CheckFailed(f"{who} {(left - came) * 1000:.0f} ms after its successor "
+            raise CheckFailed(f"{leaver} {(left - came) * 1000:.0f} ms after its successor "
                               f"{successor} had appeared, which needs {startup * 1000:.0f} ms to "
                               "be ready", **(ENDED_FIRST if left < came else NOT_AWAITED))

@@ -89,9 +89,9 @@ class LoadChecks:
 
 
 def stall(cluster: Cluster, path: str) -> tuple[list[Exchange], Connection]:
-    """Half-sent requests on many connections, and one more connection of which the request goes on.
+    """Half-sent requests on many connections, and the connection of one that can be sent more of.
 
-    One of them, if the program keeps connections alive, has had an answer before.
+    If the program keeps connections alive, one of them has had an answer before.
     """
     host = cluster.client.host
     head = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nX-Half: y".encode()
