@@ -29,13 +29,13 @@ def start_with_short_timeout(fixture: Fixture, real: int = 10000,
 def send_halves(cluster: Cluster) -> tuple[float, list[Exchange]]:
     """Half a head on a connection to worker 1, half a body on one to worker 2, surely read.
 
-    Returns a moment just before, too.
+    Returns the moment just before their first bytes, and the two requests.
     """
-    began = time.monotonic()
     connections = worker_search.connections_to(cluster, 1, [1, 2])
     host = f"Host: {cluster.client.host}\r\n"
     head = f"GET /fast HTTP/1.1\r\n{host}X-Half: ye".encode()
     body = f"POST /fast HTTP/1.1\r\n{host}Content-Length: 1000\r\n\r\n{{".encode()
+    began = time.monotonic()
     sent = [connections[1][0].send_raw(head, "GET", "/fast"),
             connections[2][0].send_raw(body, "POST", "/fast")]
     time.sleep(0.3)

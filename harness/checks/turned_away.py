@@ -53,9 +53,9 @@ def expect_on_all_connections(draining: Drain, opened: list[Connection]) -> None
 def expect_503(draining: Drain, answer: Answer, kept: bool = False) -> bool:
     """503 with Connection: close and Retry-After, in time, while the held requests are under way.
 
-    Once one of those has ended the answer is not judged any more: but somebody must not have been
-    left without an answer before. `kept`: asked on a connection that was opened before the signal.
-    Returns whether the answer was judged.
+    Once one of those has ended the answer is not judged any more. But a request must not have
+    waited in vain until then (expect_not_in_vain()). `kept`: it was sent on a connection that was
+    opened before the signal. Returns whether the answer was judged.
     """
     held, cluster = draining.held, draining.cluster
     when = f"{answer.started - draining.signalled:.2f} s after the signal"
