@@ -4,7 +4,7 @@ from __future__ import annotations
 import time
 from signal import SIGCONT, SIGKILL, SIGSTOP
 
-from harness.checks import drain, memory, messages
+from harness.checks import drain, memory, messages, replacement
 from harness.checks.common_ground.http import HttpChecks, expect_error, expect_form
 from harness.checks.common_ground.load import LoadChecks
 from harness.checks.common_ground.processes import ProcessChecks, SpreadChecks
@@ -177,7 +177,7 @@ class TestItem3Send:
         sender = messages.pinned(cluster, 1)
         old = worker_search.pid_of(cluster, 2)
         killed = cluster.signal_worker(2, SIGKILL)
-        drain.expect_replaced(cluster, 2, old, since=killed, within=1.0)
+        replacement.expect_replaced(cluster, 2, old, since=killed, within=1.0)
         messages.expect_reply(cluster, sender.get(messages.send_path(2, "are you there"), patience=5), 2, "are you there")
         messages.expect_json(cluster.client.get(messages.broadcast_path("all there"), patience=5), 200)
 
@@ -320,7 +320,7 @@ class TestItem4Timeouts:
             cluster.refuse_late(messages.QUICK, killed, "the answer to the sender after the receiver's death")
         expect_error(answer, 502)
         cluster.expect_within(messages.QUICK, killed, answer.ended, "the 502 after the receiver's death")
-        drain.expect_replaced(cluster, 2, worker_search.pid_of(cluster, 2), since=killed, within=1.0)
+        replacement.expect_replaced(cluster, 2, worker_search.pid_of(cluster, 2), since=killed, within=1.0)
         messages.await_nothing_pending(cluster, 1.0)
 
     @check(expected="as long as slot 2 has no process, since its workers died young and the next one has to wait: 502 at once",
@@ -352,7 +352,7 @@ class TestItem4Timeouts:
         cluster.settle(messages.send_path(2, "of the dead"))
         old = worker_search.pid_of(cluster, 1)
         killed = cluster.signal_worker(1, SIGKILL)
-        drain.expect_replaced(cluster, 1, old, since=killed, within=1.0)
+        replacement.expect_replaced(cluster, 1, old, since=killed, within=1.0)
         held = messages.pinned(cluster, 1).send(messages.send_path(3, "of the successor"))
         cluster.settle(messages.send_path(3, "of the successor"))
         cluster.signal_worker(2, SIGCONT)

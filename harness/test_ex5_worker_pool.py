@@ -5,7 +5,7 @@ import time
 import uuid
 from signal import SIGCONT, SIGINT, SIGKILL, SIGTERM
 
-from harness.checks import drain, memory, task_kills, task_results, tasks
+from harness.checks import forced_end, memory, task_kills, task_results, tasks
 from harness.checks.common_ground.http import HttpChecks, expect_error
 from harness.checks.common_ground.load import LoadChecks
 from harness.checks.common_ground.processes import ProcessChecks
@@ -393,7 +393,7 @@ class TestItem4Backpressure:
         urged.expect_nothing_left(forced, 1.5)
         patient = fixture.start({"SHUTDOWN_TIMEOUT_MS": timeout})
         tasks.await_status(patient, tasks.submit(patient, *tasks.ENDLESS), "processing", "with a free worker")
-        drain.expect_forced_end(patient, patient.signal(SIGTERM), timeout / 1000)
+        forced_end.expect_forced_end(patient, patient.signal(SIGTERM), timeout / 1000)
 
 
 class TestItem5Types:

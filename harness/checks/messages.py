@@ -6,7 +6,7 @@ from signal import SIGKILL, SIGSTOP
 from typing import Any
 from urllib.parse import quote
 
-from harness.checks import restart
+from harness.checks import newcomers
 from harness.clients import worker_search
 from harness.clients.exchange import Answer, Exchange
 from harness.clients.http_client import Connection
@@ -48,8 +48,8 @@ def empty_slot(cluster: Cluster, slot: int) -> float:
     known = set(processes.children(cluster.pid))
     killed = cluster.signal_worker(slot, SIGKILL)
     for _ in range(YOUNG_DEATHS):
-        _, successor = restart.next_newcomer(cluster, known, 1.0)
-        killed = restart.send(cluster, successor, SIGKILL)
+        _, successor = newcomers.next_newcomer(cluster, known, 1.0)
+        killed = newcomers.send(cluster, successor, SIGKILL)
         processes.await_reaped(successor)
         known.add(successor)
     return killed

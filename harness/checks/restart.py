@@ -1,110 +1,91 @@
-"""Steps and expectations of a rolling restart, in the words of the contract."""
+"""A rolling restart: the signal, the exchange of all workers, and its end."""
 from __future__ import annotations
 
-import os
-import shutil
-import threading
 import time
-from dataclasses import dataclass, replace
-from pathlib import Path
-from signal import SIGSTOP, SIGUSR2, Signals
-from typing import Collection
+from dataclasses import dataclass
+from signal import SIGCONT, SIGKILL, SIGSTOP, SIGUSR2
 
-from harness.clients import worker_search
-from harness.clients.exchange import Answer, Exchange
-from harness.cluster.cluster import CHILD_AGE, Cluster
-from harness.cluster.fixture import Fixture
-from harness.cluster.program import Program
-from harness.judging.time_bounds import await_true, expect_not_before, overdue, overdue_at
+from harness.checks import drain, newcomers, process_end, versions
+from harness.checks.one_at_a_time import Sampler, await_settled, look
+from harness.checks.settings import seconds
+from harness.clients.exchange import Exchange
+from harness.clients.load import Load
+from harness.cluster.cluster import Cluster
+from harness.judging.time_bounds import overdue, overdue_at
 from harness.judging.verdict import CheckFailed, Inconclusive
 from harness.system import processes
 
-SAMPLE_SECONDS = 0.004
-ENDED_FIRST = {"likely": "the old worker is ended first, and its successor started afterwards",
-               "hint": "start the successor first; the old one goes when the successor is ready"}
-NOT_AWAITED = {"likely": "the old worker is told to go when its successor was started: nobody waits until that is ready",
-               "hint": "wait until the successor itself says that it is ready"}
-READY_MARGIN = 0.05
-"""Seconds before it can be ready that a worker must have been signalled."""
 SLACK = 1.0
-"""Seconds that a worker may need beyond its simulated start-up: as for the replacement of a crashed one."""
+"""Seconds that a worker may need beyond its simulated start-up, as after a crash."""
+DRAIN_SLACK = 4.0
+"""Seconds that an old worker may take to leave when it has nothing to do."""
 QUIET_WITHIN = 3.0
 """Seconds after which a master is signalled although it is busy."""
 QUIET_FOR = 0.05
-"""Seconds without a sign of work after which it has nothing to do; it may look at what has ended a little later."""
-DRAIN_SLACK = 4.0
-"""Seconds that an old worker may take to leave when it has nothing to do."""
-MOST_LISTS = 40
-"""Lists of children that one look takes at most."""
-ELF = b"\x7fELF"
+"""Seconds without a sign of work after which a master has nothing to do. It may look a little later
+at what has ended."""
+SURELY_UNDER_WAY = 0.1
+"""A signal sent so many seconds before the end of the last old worker came during the restart: the
+master cannot have seen that end before it saw the signal."""
 
 
-def survey(cluster: Cluster, patience: float = 5.0) -> dict[int, Answer]:
-    """What every slot answers now, slot → answer, over fresh connections."""
-    began = time.monotonic()
-    found: dict[int, Answer] = {}
-    tries = 0
-    while len(found) < cluster.workers:
-        answer = cluster.client.get("/", patience=3)
-        tries += 1
-        if answer.outcome != "answer" or answer.status != 200 or answer.worker is None or answer.pid is None:
-            raise CheckFailed(f"{answer}, body {answer.body[:200]!r}", expected="200 to / with `worker` and `pid`")
-        found[answer.worker] = answer
-        cluster.slots[answer.worker] = answer.pid
-        if len(found) < cluster.workers and worker_search.searched_enough(cluster, began, patience, tries, answer):
-            cluster.refuse_late(patience, began, f"of {tries} fresh connections only the workers {sorted(found)} of {cluster.workers} answer")
-        time.sleep(0.002)
-    return found
+@dataclass(frozen=True)
+class Restart:
+    """A rolling restart that a check has asked for."""
+
+    cluster: Cluster
+    old: dict[int, int]
+    """Slot → pid of the old workers."""
+    known: set[int]
+    """The master's children before."""
+    signalled: float
 
 
-def flood(cluster: Cluster, count: int) -> list[Exchange]:
-    """That many requests in flight on fresh connections, spread over all workers, surely read."""
-    held = []
-    for _ in range(count):
-        held.append(cluster.client.start("/"))
-        time.sleep(0.003)
-    cluster.settle("/")
-    return held
+# ----- its beginning
 
 
-def survey_at_once(cluster: Cluster) -> dict[int, Answer]:
-    """As survey(), when each answer takes its time."""
-    found: dict[int, Answer] = {}
-    for _ in range(4):
-        answers = [exchange.wait(10) for exchange in flood(cluster, 5 * cluster.workers)]
-        cluster.client.close()
-        bad = [answer for answer in answers if answer.status != 200 or answer.worker is None]
-        if bad:
-            raise CheckFailed(f"{len(bad)} of {len(answers)} requests failed; the first: {bad[0]}", expected="200 to all")
-        found.update({answer.worker: answer for answer in answers if answer.worker is not None})
-        if len(found) == cluster.workers:
-            return found
-    raise CheckFailed(f"only the workers {sorted(found)} have answered", expected=f"all {cluster.workers} workers")
+def begin(cluster: Cluster, old: dict[int, int] | None = None, before: str = "") -> Restart:
+    """Begin a rolling restart.
+
+    `old`: slot → pid of the workers, where it is known already. `before`: the version that all of
+    them have to serve, if any.
+    """
+    if old is None:
+        old = versions.pids_of(cluster, before)
+    known = set(processes.children(cluster.pid))
+    return Restart(cluster, old, known, signal_quiet(cluster))
 
 
-def pids(found: dict[int, Answer]) -> dict[int, int]:
-    return {slot: answer.pid or 0 for slot, answer in sorted(found.items())}
+def begin_busy(cluster: Cluster, held: list[Exchange]) -> Restart:
+    """Begin a rolling restart while requests are in flight, which the old workers answer."""
+    known = set(processes.children(cluster.pid))
+    signalled = signal_quiet(cluster)
+    answers = [exchange.wait(6) for exchange in held]
+    for answer in answers:
+        drain.expect_whole(answer)
+    old = {answer.worker or 0: answer.pid or 0 for answer in answers}
+    cluster.client.close()
+    if not set(old.values()) <= known:
+        raise CheckFailed("the requests that were sent before SIGUSR2 were answered by "
+                          f"(slot: pid) {old}; the old workers are {sorted(known)}",
+                          expected="by the old workers")
+    if len(old) < cluster.workers:
+        raise Inconclusive(f"of {len(held)} requests only the workers {sorted(old)} got any")
+    return Restart(cluster, old, known, signalled)
 
 
-def versions(found: dict[int, Answer]) -> dict[int, object]:
-    return {slot: answer.json.get("version") for slot, answer in sorted(found.items())}
+def begin_stuck(cluster: Cluster, slot: int) -> Restart:
+    """Begin a rolling restart while the worker in that slot is stopped."""
+    old = versions.pids_of(cluster)
+    cluster.signal_worker(slot, SIGSTOP)
+    return begin(cluster, old)
 
 
-def expect_version(cluster: Cluster, wanted: str) -> dict[int, int]:
-    """All slots serve that version; returns their pids."""
-    found = survey(cluster)
-    if set(versions(found).values()) != {wanted}:
-        raise CheckFailed(f"the versions (slot: version) are {versions(found)}", expected=f"{wanted} from all workers")
-    return pids(found)
+def signal_quiet(cluster: Cluster) -> float:
+    """Signal a master that has nothing to do; returns the moment.
 
-
-def whole_restart(fixture: Fixture, cluster: Cluster) -> float:
-    """Seconds that a restart of all workers may take when nothing hinders it."""
-    return cluster.workers * (int(cluster.settings.get("STARTUP_MS", fixture.figure("STARTUP_MS") * 1000)) / 1000 + SLACK + DRAIN_SLACK)
-
-
-def restart(cluster: Cluster) -> float:
-    """Signal a master that has nothing to do: one that has not yet noticed the end of the last restart would ignore it."""
+    A master that has not yet noticed the end of the last restart would ignore the signal.
+    """
     quiet_since = began = time.monotonic()
     while (now := time.monotonic()) < quiet_since + QUIET_FOR and now < began + QUIET_WITHIN:
         time.sleep(0.01)
@@ -114,255 +95,197 @@ def restart(cluster: Cluster) -> float:
 
 
 def not_noticed_yet(cluster: Cluster) -> bool:
-    """A child has ended and was not reaped, or the master runs, or waits for a processor or for the disk."""
+    """A child has ended and was not reaped, or the master runs, or waits for a processor or for the
+    disk."""
     dead = [pid for pid in processes.children(cluster.pid) if processes.state(pid) == "Z"]
-    return bool(dead) or any(processes.thread_state(cluster.pid, one) in ("R", "D") for one in processes.threads(cluster.pid))
+    return bool(dead) or any(processes.thread_state(cluster.pid, one) in ("R", "D")
+                             for one in processes.threads(cluster.pid))
 
 
-def await_replaced(fixture: Fixture, cluster: Cluster, old: dict[int, int], since: float, more: float = 0.0) -> float:
-    """Wait until the old workers are gone; returns when the last one was."""
-    bound = whole_restart(fixture, cluster) + more
-    left = cluster.watcher.wait_gone(list(old.values()), overdue_at(since, bound) - time.monotonic())
+def signal_again(restart: Restart) -> float:
+    """Send the signal twice more, the second time when a successor has been started.
+
+    Returns the moment of the last signal.
+    """
+    restart.cluster.signal(SIGUSR2)
+    await_successor(restart)
+    return restart.cluster.signal(SIGUSR2)
+
+
+# ----- its course
+
+
+def await_successor(restart: Restart) -> tuple[float, int]:
+    """Wait for the first successor: when it was started, and its pid."""
+    return newcomers.next_newcomer(restart.cluster, restart.known, 5)
+
+
+def hold_up_successor(restart: Restart, wait: float) -> None:
+    """Stop the first successor before it is ready: for so long all old workers stay."""
+    cluster, old = restart.cluster, restart.old
+    born, successor = await_successor(restart)
+    newcomers.signal_starting(cluster, successor, born, SIGSTOP)
+    left = cluster.watcher.wait_gone(list(old.values()), wait)
+    if len(left) < len(old):
+        raise CheckFailed(f"{len(old) - len(left)} old workers have left within {wait} s, although "
+                          "the successor was stopped before it was ready",
+                          expected="all old workers stay until it is ready")
+    newcomers.send(cluster, successor, SIGCONT)
+
+
+# ----- its end
+
+
+def longest(cluster: Cluster) -> float:
+    """Seconds that a restart of all workers may take when nothing hinders it."""
+    return cluster.workers * (seconds(cluster, "STARTUP_MS") + SLACK + DRAIN_SLACK)
+
+
+def await_replaced(restart: Restart, more: float = 0.0) -> float:
+    """Wait until the old workers are gone; returns when the last one was.
+
+    `more`: seconds that something adds to the time that a restart may take.
+    """
+    cluster, since, old = restart.cluster, restart.signalled, restart.old
+    bound = longest(cluster) + more
+    patience = overdue_at(since, bound) - time.monotonic()
+    left = cluster.watcher.wait_gone(list(old.values()), patience)
     if left:
         slots = [slot for slot, pid in old.items() if pid in left]
-        cluster.refuse_late(bound, since, f"after SIGUSR2 the old workers {slots} are still there, pids {sorted(left)}", due=since)
+        cluster.refuse_late(bound, since, f"after SIGUSR2 the old workers {slots} are still there, "
+                                          f"pids {sorted(left)}", due=since)
     return max(cluster.watcher.gone_at(pid) or since for pid in old.values())
 
 
-def expect_all_new(cluster: Cluster, old: dict[int, int], wanted: str = "") -> dict[int, int]:
-    """Every slot has another process than before, of the wanted version if one is given."""
-    new = expect_version(cluster, wanted) if wanted else pids(survey(cluster))
+def expect_all_new(restart: Restart, wanted: str = "") -> dict[int, int]:
+    """The master is the same, every slot has a new process, of that version if one is given.
+
+    Returns slot → pid.
+    """
+    cluster, old = restart.cluster, restart.old
+    new = versions.pids_of(cluster, wanted)
     same = [slot for slot in new if new[slot] in old.values()]
     if same:
-        raise CheckFailed(f"the workers {same} are still the same processes: {old} before, {new} after (slot: pid)")
+        raise CheckFailed(f"the workers {same} are still the same processes: {old} before, {new} "
+                          "after (slot: pid)")
+    if not processes.alive(cluster.pid):
+        raise CheckFailed("the master has ended" + cluster.said(),
+                          expected="the master stays the same process")
     return new
 
 
-def expect_versions(cluster: Cluster, wanted: dict[int, object], when: str) -> None:
-    seen = versions(survey(cluster))
-    if seen != wanted:
-        raise CheckFailed(f"{when} the versions (slot: version) are {seen}", expected=str(wanted))
+def expect_done(restart: Restart, wanted: str = "", more: float = 0.0) -> dict[int, int]:
+    """All old workers go, and every slot has a new process; returns slot → pid."""
+    await_replaced(restart, more)
+    return expect_all_new(restart, wanted)
 
 
-def await_version(fixture: Fixture, cluster: Cluster, wanted: str, since: float, more: float = 0.0) -> None:
+def complete(cluster: Cluster, wanted: str = "", before: str = "") -> dict[int, int]:
+    """A whole rolling restart, from one version to another; returns slot → pid."""
+    return expect_done(begin(cluster, before=before), wanted)
+
+
+def complete_watched(cluster: Cluster) -> tuple[Sampler, dict[int, int]]:
+    """A whole rolling restart: what was seen of its processes, and slot → pid of the old ones."""
+    with Sampler(cluster) as sampler:
+        restart = begin(cluster)
+        await_replaced(restart)
+    return sampler, restart.old
+
+
+def complete_busy(cluster: Cluster, held: list[Exchange]) -> tuple[Sampler, dict[int, int]]:
+    """As complete_watched(), with requests in flight, which the old workers answer."""
+    with Sampler(cluster) as sampler:
+        restart = begin_busy(cluster, held)
+        await_replaced(restart, more=6.0)
+    return sampler, restart.old
+
+
+def complete_under_load(load: Load, cluster: Cluster,
+                        old: dict[int, int] | None = None) -> Restart:
+    """A whole rolling restart in which no request of the load is dropped."""
+    restart = begin(cluster, old)
+    done = await_replaced(restart, more=8.0)
+    load.expect_nothing_dropped(restart.signalled, done)
+    return restart
+
+
+def complete_with_crash(cluster: Cluster, slot: int, wanted: str) -> Sampler:
+    """A whole rolling restart in which the worker in that slot is killed.
+
+    All slots come to have a new process of that version, and there is no other process then.
+    Returns what was seen of the processes.
+    """
+    with Sampler(cluster) as sampler:
+        restart = begin(cluster)
+        await_successor(restart)
+        cluster.signal_worker(slot, SIGKILL)
+        await_replaced(restart, more=2.0)
+        await_version(restart, wanted, more=2.0)
+        await_settled(cluster, len(restart.known), restart.signalled, longest(cluster) + 4.0)
+    expect_all_new(restart, wanted)
+    return sampler
+
+
+def await_version(restart: Restart, wanted: str, more: float) -> None:
     """Wait until all slots serve that version."""
-    bound = whole_restart(fixture, cluster) + more
-    while set((seen := versions(survey(cluster))).values()) != {wanted}:
-        if overdue(since, bound):
-            cluster.refuse_late(bound, since, f"the versions (slot: version) are still {seen}, not all {wanted}")
+    bound = longest(restart.cluster) + more
+    while set((seen := versions.of(restart.cluster)).values()) != {wanted}:
+        if overdue(restart.signalled, bound):
+            restart.cluster.refuse_late(bound, restart.signalled,
+                                        f"the versions (slot: version) are still {seen}, not all "
+                                        f"{wanted}")
         time.sleep(0.02)
 
 
-def signal_starting(cluster: Cluster, pid: int, came: float, number: Signals) -> float:
-    """Signal a process that was found just now, before it can be ready."""
-    time.sleep(CHILD_AGE)
-    while in_vfork(cluster) and time.monotonic() < came + int(cluster.settings["STARTUP_MS"]) / 1000:
-        time.sleep(0.002)
-    moment = send(cluster, pid, number)
-    if number == SIGSTOP:
-        await_true(lambda: processes.stopped(pid), 5, "the new worker did not stop")
-    expect_in_time(cluster, came, time.monotonic())
-    return moment
+def expect_killed_and_done(restart: Restart, slot: int, wanted: str) -> None:
+    """The stopped worker in that slot is killed at DRAIN_TIMEOUT_MS, and the restart goes on."""
+    cluster, timeout = restart.cluster, seconds(restart.cluster, "DRAIN_TIMEOUT_MS")
+    process_end.expect_killed_at(cluster, restart.old[slot], restart.signalled,
+                                 seconds(cluster, "STARTUP_MS") + timeout,
+                                 f"the stopped old worker {slot}")
+    expect_done(restart, wanted, more=timeout)
 
 
-def in_vfork(cluster: Cluster) -> bool:
-    """The master may wait for the exec of a child, which must not be stopped before."""
-    return any(processes.thread_state(cluster.pid, one) == "D" for one in processes.threads(cluster.pid))
+def expect_both_versions(restart: Restart, done: float, load: Load, first: str,
+                         second: str) -> None:
+    """Old processes always told the first version, new ones the second; clients saw both.
+
+    `done`: when the last old worker was gone.
+    """
+    versions.expect_each_process_has_one(load, restart.old.values(), first, second)
+    versions.expect_both_seen(load, restart.signalled, done, {first, second})
 
 
-def expect_in_time(cluster: Cluster, came: float, signalled: float) -> None:
-    """The signal was sent before a worker that was started at `came` can be ready."""
-    if signalled > came + int(cluster.settings["STARTUP_MS"]) / 1000 - READY_MARGIN:
-        raise Inconclusive("the harness was too slow to send a signal before a worker was ready")
+def expect_only_one(restart: Restart, wanted: str, last: float) -> None:
+    """The restart brings that version, and no other one follows. `last`: the last SIGUSR2."""
+    cluster = restart.cluster
+    if last > await_replaced(restart) - SURELY_UNDER_WAY:
+        raise Inconclusive("the harness was so slow that the restart may have been over at the "
+                           "last SIGUSR2")
+    new = expect_all_new(restart, wanted)
+    newcomers.expect_no_newcomer(cluster, {*restart.known, *new.values()},
+                                 seconds(cluster, "STARTUP_MS") + 0.4,
+                                 "after the restart was over")
+    if versions.expect_version(cluster, wanted) != new:
+        raise CheckFailed("workers were replaced a second time", expected="one restart")
 
 
-def send(cluster: Cluster, pid: int, number: Signals) -> float:
-    moment = time.monotonic()
-    cluster.log.add("signal", cluster=cluster.number, pid=pid, t=moment, text=number.name, data={"to": "the new worker"})
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        raise CheckFailed(f"the new process {pid} was gone before it was sent {number.name}" + cluster.said()) from None
-    return moment
+def expect_none_after_ready(cluster: Cluster) -> None:
+    """SIGUSR2 came before the ready line: no restart follows, all workers serve 1.0.0."""
+    cluster.wait_ready()
+    versions.expect_version(cluster, "1.0.0")
+    started = newcomers.children_of_the_start(cluster, look(cluster).children)
+    newcomers.expect_no_newcomer(cluster, started, 0.9,
+                                 "after the ready line, although SIGUSR2 came before it")
+    versions.expect_version(cluster, "1.0.0")
 
 
-def await_settled(cluster: Cluster, count: int, since: float, bound: float) -> None:
-    """Wait until there are just so many children again: nobody starts, nobody leaves."""
-    while len(look(cluster).children) != count:
-        if overdue(since, bound):
-            cluster.refuse_late(bound, since, f"{count} worker processes again, and no more")
-        time.sleep(0.01)
-
-
-def next_newcomer(cluster: Cluster, known: set[int], patience: float) -> tuple[float, int]:
-    """The next new child of the master, and when it was started."""
-    began = time.monotonic()
-    while True:
-        for pid in processes.children(cluster.pid):
-            if pid not in known and (born := processes.born(pid)) is not None:
-                return born, pid
-        if overdue(began, patience):
-            cluster.refuse_late(patience, began, "a new worker process (none came)")
-        time.sleep(0.002)
-
-
-def children_of_the_start(cluster: Cluster) -> set[int]:
-    """Those that were started so long before the ready line that they can have been waited for."""
-    latest = (cluster.ready_at or 0.0) - int(cluster.settings["STARTUP_MS"]) / 2000
-    return {pid for pid in look(cluster).children if (processes.born(pid) or 0.0) < latest}
-
-
-def expect_no_newcomer(cluster: Cluster, known: Collection[int], seconds: float, why: str) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        new = [pid for pid in processes.children(cluster.pid) if pid not in known and processes.alive(pid)]
-        if new:
-            raise CheckFailed(f"a new process {processes.describe(new)} {why}")
-        time.sleep(0.02)
-
-
-@dataclass(frozen=True)
-class Sample:
-    t: float
-    children: frozenset[int]
-
-
-def look(cluster: Cluster) -> Sample:
-    """The children that live at one moment: two equal lists, and nobody has come or gone between. One list may lack a child while
-    another ends (proc(5), "children"), and a child in it may have been replaced before it is asked whether it lives."""
-    found: tuple[list[int], Sample] | None = None
-    for _ in range(MOST_LISTS):
-        now, listed = time.monotonic(), sorted(processes.children(cluster.pid))
-        if found is not None and listed == found[0]:
-            return found[1]
-        found = listed, Sample(now, frozenset(filter(processes.alive, listed)))
-    raise Inconclusive("the master's children come and go so fast that the harness cannot count them")
-
-
-class Sampler(threading.Thread):
-    """Looks at the master's children every few milliseconds, from `start` to `stop`."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        super().__init__(daemon=True, name="sampler")
-        self.cluster = cluster
-        self.samples = [look(cluster)]
-        self._fault: Exception | None = None
-        self._ending = threading.Event()
-
-    def __enter__(self) -> Sampler:
-        self.start()
-        return self
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        self._ending.set()
-        self.join()
-        if self._fault is not None and kind is None:
-            raise self._fault
-
-    def run(self) -> None:
-        ending = False
-        try:
-            while not ending:
-                ending = self._ending.wait(SAMPLE_SECONDS)
-                self.samples.append(look(self.cluster))  # once more at the end: for the successor of who has left just now
-        except Exception as fault:  # told to the thread that judges
-            self._fault = fault
-
-    def first_seen(self, pid: int) -> float:
-        return next(sample.t for sample in self.samples if pid in sample.children)
-
-    def last_without(self, pid: int) -> float:
-        """The last look before it was first seen: it may have come any time since."""
-        return max((sample.t for sample in self.samples if sample.t < self.first_seen(pid)), default=0.0)
-
-    def expect_one_at_a_time(self, old: dict[int, int], startup: float) -> None:
-        """Never more than one extra process, never fewer than before; no old one leaves before a successor is up.
-
-        With `startup` 0 nothing tells when a successor is up; then no old one leaves before its successor has come.
-        """
-        before = len(self.samples[0].children)
-        most = max(self.samples, key=lambda sample: len(sample.children))
-        least = min(self.samples, key=lambda sample: len(sample.children))
-        known = self.samples[0].children
-        new = sorted((self.first_seen(pid), pid) for pid in {pid for one in self.samples for pid in one.children} - known)
-        if len(most.children) > before + 1:
-            raise CheckFailed(f"{len(most.children)} worker processes at once: {sorted(most.children)}",
-                              expected=f"never more than {before} + 1", **why_too_many(new, startup))
-        if len(least.children) < before:
-            raise CheckFailed(f"only {len(least.children)} worker processes at one moment: {sorted(least.children)}",
-                              expected=f"never fewer than {before}", **ENDED_FIRST)
-        gone = sorted((left, pid) for pid in old.values() if (left := self.cluster.watcher.gone_at(pid)) is not None)
-        if len(gone) < len(old):
-            raise Inconclusive(f"of {len(old)} old workers the harness has seen only {len(gone)} leave")
-        for number, ((came, successor), (left, former)) in enumerate(zip(new, gone), start=1):
-            not_before = self.last_without(successor)
-            if left < not_before:
-                raise CheckFailed(f"the old process {former}, the {number}. to leave, left before its successor {successor} had appeared",
-                                  **ENDED_FIRST)
-            if startup and left - came < startup / 2:
-                if left - not_before >= startup:
-                    raise Inconclusive(f"the harness did not look for {came - not_before:.2f} s: too long to tell the order")
-                raise CheckFailed(f"the old process {former}, the {number}. to leave, left {(left - came) * 1000:.0f} ms after its "
-                                  f"successor {successor} had appeared, which needs {startup * 1000:.0f} ms to be ready",
-                                  **(ENDED_FIRST if left < came else NOT_AWAITED))
-        if len(new) < len(gone):
-            raise Inconclusive(f"the harness has seen {len(new)} successors of {len(gone)} old workers")
-
-
-def why_too_many(new: list[tuple[float, int]], startup: float) -> dict[str, str]:
-    """`new`: when each newcomer was first seen, and its pid."""
-    if new[1][0] - new[0][0] < startup / 2:
-        return {"likely": "all successors are started at once", "hint": "one slot after another: start, wait for `ready`, drain the old one"}
-    return {"likely": "the next slot's turn comes while the old worker of the last still drains: nobody waits until it is gone",
-            "hint": "wait until the old worker is gone before the next slot"}
-
-
-def expect_killed_at(cluster: Cluster, pid: int, since: float, bound: float, what: str) -> None:
-    """The process is gone no earlier than `bound` after `since` (but for 10 %), and not much later."""
-    latest = bound * 1.1 + SLACK
-    if cluster.watcher.wait_gone([pid], since + latest * 1.5 + 1 - time.monotonic()):
-        cluster.refuse_late(latest, since, f"the end of {what} (still there)", due=since + bound)
-    at = cluster.watcher.gone_at(pid)
-    if at is None:
-        raise Inconclusive(f"the harness was too slow to see when {what} ended")
-    cluster.expect_within(latest, since, at, f"the end of {what}", due=since + bound)
-    expect_not_before(bound * 0.9 - 0.1, since, at, f"the end of {what}")
-
-
-# ----- the program on the disk
-
-
-def is_native(program: Program) -> bool:
-    """A program of its own, rather than a script: of that nobody can tell from outside which file was read."""
-    with open(program.words[0], "rb") as file:
-        return file.read(4) == ELF and len(program.words) == 1
-
-
-def copy_of(fixture: Fixture) -> tuple[Program, Path]:
-    """The program started from a copy of its own file, and that copy."""
-    words = fixture.program.words
-    folder = fixture.run.disk / f"copy-{os.getpid()}"
-    folder.mkdir(exist_ok=True)
-    path = folder / Path(words[0]).name
-    shutil.copy2(words[0], path)
-    return replace(fixture.program, words=[str(path), *words[1:]]), path
-
-
-def exchange_file(path: Path) -> None:
-    """Put another file with the same content in its place, as an installation does."""
-    fresh = path.with_suffix(".new")
-    shutil.copy2(path, fresh)
-    fresh.rename(path)
-
-
-def expect_running(new: dict[int, int], path: Path) -> None:
-    """Every process runs the file that lies there now."""
-    wanted = path.stat().st_ino
-    for slot, pid in new.items():
-        try:
-            seen = os.stat(f"/proc/{pid}/exe").st_ino
-        except OSError as why:
-            raise Inconclusive(f"/proc/{pid}/exe cannot be read: {why}") from None
-        if seen != wanted:
-            raise CheckFailed(f"the new worker {slot} (pid {pid}) runs {os.readlink(f'/proc/{pid}/exe')}, not the file that lies "
-                              f"at {path.name} now", expected="workers are started from the file on disk")
+def expect_graceful_end(cluster: Cluster, held: list[Exchange], signalled: float) -> None:
+    """Requests in flight are answered in full, then the cluster ends with exit code 0."""
+    answers = [exchange.wait(4) for exchange in held]
+    for answer in answers:
+        drain.expect_whole(answer)
+    last = max(answer.ended for answer in answers)
+    cluster.expect_exit(0, last, 2.5)
+    cluster.expect_nothing_left(max(signalled, last), 2.5)

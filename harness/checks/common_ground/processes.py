@@ -1,12 +1,12 @@
 """Checks for every exercise: crash loops, the journal; and the spread, where workers serve HTTP."""
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from signal import SIGKILL, SIGSTOP, SIGTERM
-from typing import Any
 
+from harness.checks import connections
+from harness.checks.common_ground.journal import expect_journal
 from harness.checks.common_ground.start import end_gracefully
 from harness.clients import worker_search
 from harness.clients.http_client import Connection
@@ -15,23 +15,23 @@ from harness.cluster.fixture import Fixture
 from harness.judging.exercise import check
 from harness.judging.verdict import CheckFailed, Inconclusive
 from harness.system import processes
-from harness.system.files import text_of
 
 EACH_AT_LEAST = 5
 ATTEMPTS = 3
-"""Where pauses are measured on a machine that is behind."""
+"""Attempts to measure pauses on a machine that is behind."""
 PACES = (0.0, 0.01, 0.03)
-"""Seconds between connections. A worker that waits for a processor takes none: on a busy machine it is given time."""
-NEEDED = ("spawn", "exit", "ready", "signal", "open", "close", "request", "response")
-MASTER_ONLY, WORKER_ONLY = ("spawn", "exit"), ("ready",)
+"""Seconds between connections. A worker that waits for a processor takes none: on a busy machine it
+is given time."""
 
 
 class SpreadChecks:
     """Mixed into the class for the common ground of an exercise whose workers serve."""
 
-    @check(expected="of 40 fresh connections, made one after another, each of 2 workers gets at least 5",
+    @check(expected="of 40 fresh connections, made one after another, each of 2 workers gets at "
+                    "least 5",
            likely="the worker that was woken first is always the same",
-           hint="take the listening socket out of the epoll set and put it in again after each accept", seconds=0.2)
+           hint="take the listening socket out of the epoll set and put it in again after each "
+                "accept", seconds=0.2)
     def test_spread(self, fixture: Fixture) -> None:
         """Fresh connections reach all workers"""
         cluster = fixture.start()
@@ -43,9 +43,10 @@ class SpreadChecks:
             ended = time.monotonic()
             behind = cluster.meter.allowance(began, ended)
             if behind < (ended - began) / 10:
-                raise CheckFailed(f"of {20 * cluster.workers} connections the workers got: {dict(counts)}")
-        raise Inconclusive(f"of {20 * cluster.workers} connections the workers got {dict(counts)}, but the machine was "
-                           f"{behind:.2f} s of {ended - began:.2f} s behind")
+                raise CheckFailed(f"of {20 * cluster.workers} connections the workers got: "
+                                  f"{dict(counts)}")
+        raise Inconclusive(f"of {20 * cluster.workers} connections the workers got {dict(counts)}, "
+                           f"but the machine was {behind:.2f} s of {ended - began:.2f} s behind")
 
     @check(expected="with one worker stopped, every fresh connection is answered by the others",
            likely="connections are dealt out to a worker that does not take them",
@@ -59,62 +60,70 @@ class SpreadChecks:
             answer = cluster.client.get(fixture.exercise.probe, patience=3)
             if answer.status != 200:
                 if answer.outcome == "waiting":
-                    cluster.refuse_late(1.0, answer.started, f"the answer to connection {number + 1} with worker 1 stopped (none)")
+                    cluster.refuse_late(1.0, answer.started,
+                                        f"the answer to connection {number + 1} with worker 1 "
+                                        "stopped (none)")
                 raise CheckFailed(f"connection {number + 1} with worker 1 stopped: {answer}")
 
 
 class ProcessChecks:
     """Mixed into an exercise's class for the common ground."""
 
-    @check(expected="a worker that dies at once again and again is started with growing pauses (100 ms "
-                    "doubling), the other serves, "
-                    "and the slot comes back when the deaths stop",
+    @check(expected="a worker that dies at once again and again is started with growing pauses "
+                    "(100 ms doubling), the other serves, and the slot comes back when the deaths "
+                    "stop",
            likely="each death is answered by a new start at once, a hot loop",
-           hint="if a worker lived for less than a second, wait before the next start, each time twice as long",
-           seconds=3.5)
+           hint="if a worker lived for less than a second, wait before the next start, each time "
+                "twice as long", seconds=3.5)
     def test_crash_loop_pauses(self, fixture: Fixture) -> None:
         """A worker that keeps dying is replaced with growing pauses"""
         for _ in range(ATTEMPTS):
             cluster = fixture.start()
-            other = worker_search.connections_to(cluster, 1, [2])[2][0]
+            other = connections.to_one(cluster, 2)
             known, began = set(processes.children(cluster.pid)), time.monotonic()
             died, gaps = kill_again_and_again(cluster, other, known)
-            # The first death may still count as an ordinary crash, without a pause; then 100, 200, 400 ms, or one step more.
+            # The first death may still count as an ordinary crash, without a pause. Then there are
+            # pauses of 100, 200, 400 ms, or one step more.
             if sum(gaps[1:]) >= 0.63 and gaps[3] >= 0.36 and gaps[3] >= gaps[1] * 2:
                 back = next_child(cluster, known, died)[0]
                 cluster.expect_within(2.0, died, back, "the pause before the last start")
                 return
-            shown = ", ".join(f"{gap:.2f} s" for gap in gaps)
+            told = ", ".join(f"{gap:.2f} s" for gap in gaps)
             behind = cluster.meter.allowance(began, died)
             if behind < (died - began) / 10:
-                raise CheckFailed(f"pauses before the starts: {shown}", expected="about 0.1, 0.2, 0.4, 0.8 s")
-        raise Inconclusive(f"pauses before the starts: {shown}; but the machine was {behind:.2f} s of {died - began:.2f} s behind")
+                raise CheckFailed(f"pauses before the starts: {told}",
+                                  expected="about 0.1, 0.2, 0.4, 0.8 s")
+        raise Inconclusive(f"pauses before the starts: {told}; but the machine was {behind:.2f} s "
+                           f"of {died - began:.2f} s behind")
 
-    @check(expected="every line is one JSON object with t, role, worker, pid, event; spawn, exit, ready, "
-                    "signal, open, close, request "
-                    "and response are there with their fields",
-           likely="lines are written in pieces, so that those of several processes mix, or an event is missing",
+    @check(expected="every line is one JSON object with t, role, worker, pid, event; spawn, exit, "
+                    "ready, signal, open, close, request and response are there with their fields",
+           likely="lines are written in pieces, so that those of several processes mix, or an "
+                  "event is missing",
            hint="one write for each line, on a file opened with O_APPEND", seconds=1.5)
     def test_journal(self, fixture: Fixture) -> None:
         """The journal has one whole JSON object a line, written by every process"""
         cluster = fixture.start()
-        began = cluster.started
-        connections = [one for found in worker_search.connections_to(cluster, 5).values() for one in found]
+        kept = connections.to_all(cluster, 5)
         for _ in range(10):
-            for exchange in [one.send(fixture.exercise.probe) for one in connections if one.usable]:
+            for exchange in [one.send(fixture.exercise.probe) for one in kept if one.usable]:
                 exchange.wait(5)
-        for connection in connections[::2]:
+        for connection in kept[::2]:
             connection.close()
         old = worker_search.pid_of(cluster, 1)
         cluster.signal_worker(1, SIGKILL)
         cluster.watcher.wait_gone([old], 2)
         cluster.signal(SIGTERM)
         end_gracefully(cluster)
-        expect_journal(cluster, began, old)
+        expect_journal(cluster, old)
 
 
-def kill_again_and_again(cluster: Cluster, other: Connection, known: set[int]) -> tuple[float, list[float]]:
-    """Kill worker 1 and four of its successors, each as soon as it is there: when the last one died, and the pauses between."""
+def kill_again_and_again(cluster: Cluster, other: Connection,
+                         known: set[int]) -> tuple[float, list[float]]:
+    """Kill worker 1 and four of its successors, each as soon as it is there.
+
+    Returns when the last one died, and the pauses between.
+    """
     died = cluster.signal_worker(1, SIGKILL)
     gaps: list[float] = []
     for _ in range(4):
@@ -126,7 +135,8 @@ def kill_again_and_again(cluster: Cluster, other: Connection, known: set[int]) -
         died = time.monotonic()
         if died - born > 0.8:
             raise Inconclusive("the harness was too slow to kill a worker within 1 s of its start")
-        cluster.log.add("signal", cluster=cluster.number, pid=pid, t=died, text="SIGKILL", data={"to": "the new worker"})
+        cluster.log.add("signal", cluster=cluster.number, pid=pid, t=died, text="SIGKILL",
+                        data={"to": "the new worker"})
         if other.get(cluster.exercise.probe, patience=2).status != 200:
             raise CheckFailed("the others do not serve while worker 1 keeps dying")
     return died, gaps
@@ -138,52 +148,9 @@ def next_child(cluster: Cluster, known: set[int], died: float) -> tuple[float, i
             if pid not in known:
                 return time.monotonic(), pid
         if time.monotonic() > died + 6.5:
-            raise CheckFailed(f"no successor {time.monotonic() - died:.1f} s after a worker's death")
+            raise CheckFailed(f"no successor {time.monotonic() - died:.1f} s after a worker's "
+                              "death")
         time.sleep(0.005)
-
-
-def expect_journal(cluster: Cluster, began: float, killed: int) -> None:
-    lines = text_of(cluster.journal).splitlines()
-    if not lines:
-        raise CheckFailed("no journal, or nothing in it")
-    entries: list[dict[str, Any]] = []
-    for line in lines:
-        try:
-            entry = json.loads(line)
-        except (ValueError, RecursionError):
-            raise CheckFailed(f"not a JSON object: {line[:300]}") from None
-        if not isinstance(entry, dict):
-            raise CheckFailed(f"not a JSON object: {line[:300]}")
-        expect_entry(cluster, entry, began)
-        entries.append(entry)
-    by_event: dict[str, list[dict[str, Any]]] = {}
-    for entry in entries:
-        by_event.setdefault(entry["event"], []).append(entry)
-    missing = [event for event in NEEDED if event not in by_event]
-    if missing:
-        raise CheckFailed(f"no event {', '.join(missing)}; there are {dict(Counter(entry['event'] for entry in entries))}")
-    for event, wanted in (("spawn", ("peer", "child")), ("exit", ("peer", "child")), ("open", ("conn",)),
-                          ("close", ("conn",)), ("request", ("method", "path", "conn")), ("response", ("status", "conn"))):
-        for entry in by_event[event]:
-            if any(key not in entry for key in wanted):
-                raise CheckFailed(f"{event} without {' or '.join(wanted)}: {entry}")
-    if not any(entry.get("child") == killed and entry.get("signal") in (9, "SIGKILL", "KILL") for entry in by_event["exit"]):
-        raise CheckFailed(f"no exit of pid {killed} by signal 9; there are {by_event['exit']}")
-    if not all("status" in entry or "signal" in entry for entry in by_event["exit"]):
-        raise CheckFailed(f"exit without status or signal: {by_event['exit']}")
-
-
-def expect_entry(cluster: Cluster, entry: dict[str, Any], began: float) -> None:
-    bad = [key for key in ("t", "role", "worker", "pid", "event") if key not in entry]
-    if bad:
-        raise CheckFailed(f"{', '.join(bad)} missing in {entry}")
-    role, worker, event = entry["role"], entry["worker"], entry["event"]
-    known = entry["pid"] == cluster.pid if role == "master" else isinstance(entry["pid"], int)
-    wrong_writer = event in MASTER_ONLY and role != "master" or event in WORKER_ONLY and role != "worker"
-    if role not in ("master", "worker") or (role == "master") != (worker == 0) or not known or wrong_writer:
-        raise CheckFailed(f"role, worker, pid and event do not fit together: {entry}; the master is {cluster.pid}")
-    if not began - 0.01 <= entry["t"] <= time.monotonic():
-        raise CheckFailed(f"t is not CLOCK_MONOTONIC in seconds: {entry}; the cluster ran from {began:.3f} on")
 
 
 def count_by_worker(cluster: Cluster, pause: float) -> Counter[int | None]:

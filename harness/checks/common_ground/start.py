@@ -1,13 +1,13 @@
-"""Checks for every exercise: settings, the port, the ready line, the log, early signals, what is left at the end."""
+"""Checks for every exercise: settings, the port, the ready line, the log, early signals, and that
+nothing is left at the end."""
 from __future__ import annotations
 
 import re
-import socket
 import time
-from contextlib import contextmanager
 from signal import SIGINT, SIGKILL, SIGTERM, Signals
-from typing import Iterator
 
+from harness.checks.common_ground import ports
+from harness.checks.common_ground.ready_line import default_port_alone, expect_ready_line
 from harness.clients import worker_search
 from harness.cluster.cluster import READY, Cluster
 from harness.cluster.fixture import Fixture
@@ -16,13 +16,16 @@ from harness.judging.verdict import CheckFailed, Inconclusive
 from harness.system import processes
 
 LOG_LINE = re.compile(r"^\d\d:\d\d:\d\d\.\d{3} (master|worker\d+)\[\d+\] .")
-REFUSED = (("PORT", "65536"), ("PORT", "-1"), ("PORT", "http"), ("PORT", ""), ("WORKERS", "0"), ("WORKERS", "65"),
-           ("WORKERS", "2.5"), ("WORKERS", ""), ("SHUTDOWN_TIMEOUT_MS", "0"), ("SHUTDOWN_TIMEOUT_MS", "3600001"),
-           ("SHUTDOWN_TIMEOUT_MS", "10s"), ("HOST", "no such host"), ("HOST", "127.0.0.256"), ("HOST", ""),
-           ("JOURNAL", "/no-such-folder/journal"), ("JOURNAL", ""))
+REFUSED = (
+    ("PORT", "65536"), ("PORT", "-1"), ("PORT", "http"), ("PORT", ""),
+    ("WORKERS", "0"), ("WORKERS", "65"), ("WORKERS", "2.5"), ("WORKERS", ""),
+    ("SHUTDOWN_TIMEOUT_MS", "0"), ("SHUTDOWN_TIMEOUT_MS", "3600001"),
+    ("SHUTDOWN_TIMEOUT_MS", "10s"),
+    ("HOST", "no such host"), ("HOST", "127.0.0.256"), ("HOST", ""),
+    ("JOURNAL", "/no-such-folder/journal"), ("JOURNAL", ""))
+EDGES: tuple[dict[str, int], ...] = (
+    {"WORKERS": 1, "SHUTDOWN_TIMEOUT_MS": 1}, {"WORKERS": 3, "SHUTDOWN_TIMEOUT_MS": 3600000})
 STOP_PATIENCE = 10.0
-PORT_PATIENCE = 60.0
-DEFAULT_PORT = 8000
 
 
 class StartChecks:
@@ -33,10 +36,12 @@ class StartChecks:
     own_edges: tuple[dict[str, int], ...] = ()
     """Settings at the edge of what is allowed."""
 
-    @check(expected="one line on standard error that names the variable, its value and what is allowed; exit "
-                    "code 2; nothing started",
-           likely="a setting is used without being checked, or the complaint has no name or value in it, or ends with another code",
-           hint="read all settings before anything is started, and refuse the first that is not allowed", seconds=1.5)
+    @check(expected="one line on standard error that names the variable, its value and what is "
+                    "allowed; exit code 2; nothing started",
+           likely="a setting is used without being checked, or the complaint has no name or value "
+                  "in it, or ends with another code",
+           hint="read all settings before anything is started, and refuse the first that is not "
+                "allowed", seconds=1.5)
     def test_bad_settings_are_refused(self, fixture: Fixture) -> None:
         """Settings that are not allowed are refused with one line and exit code 2"""
         wanted = (*REFUSED, *self.own_refused)
@@ -52,21 +57,25 @@ class StartChecks:
             if any(READY.match(line) for line in cluster.output()):
                 raise CheckFailed(f"with {setting} there was a ready line")
 
-    @check(expected="one worker, three workers, no delay, the longest and the shortest durations: all start",
-           likely="the bounds of a setting are off by one", hint="the contract's bounds are allowed themselves",
-           seconds=1)
+    @check(expected="one worker, three workers, no delay, the longest and the shortest durations: "
+                    "all start",
+           likely="the bounds of a setting are off by one",
+           hint="the contract's bounds are allowed themselves", seconds=1)
     def test_edges_are_allowed(self, fixture: Fixture) -> None:
         """Settings at the edge of what is allowed are accepted"""
-        for settings in ({"WORKERS": 1, "SHUTDOWN_TIMEOUT_MS": 1}, {"WORKERS": 3, "SHUTDOWN_TIMEOUT_MS": 3600000}, *self.own_edges):
+        for settings in (*EDGES, *self.own_edges):
             cluster = fixture.start(settings)
             if cluster.workers != settings.get("WORKERS", cluster.workers):
-                raise CheckFailed(f"with WORKERS={settings['WORKERS']} the ready line says workers={cluster.workers}")
+                raise CheckFailed(f"with WORKERS={settings['WORKERS']} the ready line says "
+                                  f"workers={cluster.workers}")
             worker_search.find_workers(cluster)
 
-    @check(expected="one line on standard error with the address, exit code 1, no process left, the first cluster undisturbed",
-           likely="SO_REUSEPORT lets two programs listen on one port, or the error of bind is not looked at",
-           hint="bind before you start a worker; on failure print the address and a command that finds the holder",
-           seconds=0.2)
+    @check(expected="one line on standard error with the address, exit code 1, no process left, "
+                    "the first cluster undisturbed",
+           likely="SO_REUSEPORT lets two programs listen on one port, or the error of bind is not "
+                  "looked at",
+           hint="bind before you start a worker; on failure print the address and a command that "
+                "finds the holder", seconds=0.2)
     def test_port_taken(self, fixture: Fixture) -> None:
         """A port that is taken: one line, exit code 1, no process left"""
         first = fixture.start()
@@ -81,34 +90,35 @@ class StartChecks:
         second.expect_processes_gone(time.monotonic(), 1.0)
         worker_search.find_workers(first)
 
-    @check(expected="`ready url=http://127.0.0.1:PORT workers=N pid=PID` once, with the chosen port and the master's pid; all "
-                    "workers serve from then on",
+    @check(expected="`ready url=http://127.0.0.1:PORT workers=N pid=PID` once, with the chosen "
+                    "port and the master's pid; all workers serve from then on",
            likely="the line comes before the workers are ready, or in another form",
-           hint="each worker tells the master when it accepts connections; print the line when the last one has",
-           seconds=0.2)
+           hint="each worker tells the master when it accepts connections; print the line when the "
+                "last one has", seconds=0.2)
     def test_ready_line(self, fixture: Fixture) -> None:
         """The ready line is bare, comes once, and is true"""
-        expect_ready_line(fixture, free_port())
+        expect_ready_line(fixture, ports.free())
         fixture.held.enter_context(default_port_alone())
         expect_ready_line(fixture, None)
 
     @check(expected="HOST=::1 and HOST=localhost work; the ready line's url can be used as it is",
-           likely="only IPv4 addresses are understood, or the url has an IPv6 address without brackets",
+           likely="only IPv4 addresses are understood, or the url has an IPv6 address without "
+                  "brackets",
            hint="choose the address family by the address; a url has [::1]", seconds=0.2)
     def test_other_hosts(self, fixture: Fixture) -> None:
         """HOST may be an IPv6 address or localhost"""
         for host in ("localhost", "::1"):
-            if host == "::1" and not has_ipv6():
+            if host == "::1" and not ports.has_ipv6():
                 raise Inconclusive("this machine has no IPv6 loopback address")
             cluster = fixture.start({"HOST": host})
             answer = cluster.client.get("/no-such-path", patience=3)
             if answer.outcome != "answer":
                 raise CheckFailed(f"HOST={host}, {cluster.url}: {answer}")
 
-    @check(expected="each line on standard output but the ready line is `12:34:56.789 master[1234] text` or `… "
-                    "worker2[1240] text`",
-           likely="a line is printed by other means than the log", hint="write every line through the library's log",
-           seconds=0.3)
+    @check(expected="each line on standard output but the ready line is `12:34:56.789 master[1234] "
+                    "text` or `… worker2[1240] text`",
+           likely="a line is printed by other means than the log",
+           hint="write every line through the library's log", seconds=0.3)
     def test_log_lines(self, fixture: Fixture) -> None:
         """Standard output has one event a line, with time, role and pid"""
         cluster = fixture.start()
@@ -117,7 +127,8 @@ class StartChecks:
         cluster.signal(SIGTERM)
         end_gracefully(cluster)
         bare = fixture.exercise.bare
-        bad = [line for line in cluster.output() if not LOG_LINE.match(line) and not READY.match(line)
+        bad = [line for line in cluster.output()
+               if not LOG_LINE.match(line) and not READY.match(line)
                and not (bare and re.match(bare, line))]
         if bad:
             raise CheckFailed("lines in another form: " + "; ".join(map(repr, bad[:5])))
@@ -132,7 +143,8 @@ class StartChecks:
         for number in (SIGTERM, SIGINT):
             early_signal(fixture, number, image)
 
-    @check(expected="exit code 0; after a graceful end no process, no listening socket, no file in its folder or TMPDIR",
+    @check(expected="exit code 0; after a graceful end no process, no listening socket, no file in "
+                    "its folder or TMPDIR",
            likely="a worker outlives the master, or a temporary file or socket is not removed",
            hint="the master leaves last, after it has waited for every worker", seconds=0.3)
     def test_nothing_is_left(self, fixture: Fixture) -> None:
@@ -143,8 +155,10 @@ class StartChecks:
             signalled = cluster.signal(number)
             end_gracefully(cluster)
             if (code := cluster.wait_exit(0)) != 0:
-                raise CheckFailed(f"after {number.name}, with nothing to do: exit code {code}" + cluster.said(), expected="exit code 0")
-            cluster.expect_nothing_left(signalled, fixture.figure("SHUTDOWN_TIMEOUT_MS") * 1.1 + 0.7)
+                raise CheckFailed(f"after {number.name}, with nothing to do: exit code {code}"
+                                  + cluster.said(), expected="exit code 0")
+            timeout = fixture.figure("SHUTDOWN_TIMEOUT_MS")
+            cluster.expect_nothing_left(signalled, timeout * 1.1 + 0.7)
 
 
 def end_gracefully(cluster: Cluster) -> None:
@@ -161,69 +175,20 @@ def early_signal(fixture: Fixture, number: Signals, image: str) -> None:
     sent = cluster.signal(number)
     if cluster.wait_exit(STOP_PATIENCE * 1.5) is None:
         cluster.doubt_supervisor()
-        what = f"the end after {number.name}, sent {sent - cluster.started:.3f} s after the start" + cluster.said()
-        cluster.refuse_late(STOP_PATIENCE, sent, what)
+        after = sent - cluster.started
+        cluster.refuse_late(STOP_PATIENCE, sent,
+                            f"the end after {number.name}, sent {after:.3f} s after the start"
+                            + cluster.said())
     cluster.expect_processes_gone(time.monotonic(), 1.0)
 
 
 def await_first_child(cluster: Cluster, image: str) -> None:
-    """Until it has a child and runs that program file, or for a while: before that it may be the language's runtime, or a script that
-    looks for it, that would get a signal."""
+    """Wait until the master has a child and runs that program file, but not for ever.
+
+    Before that a signal may reach the runtime of its language, or a script that looks for it.
+    """
     deadline = time.monotonic() + STOP_PATIENCE
-    while not (processes.image(cluster.pid) == image and processes.children(cluster.pid)) and time.monotonic() < deadline:
+    while time.monotonic() < deadline:
+        if processes.image(cluster.pid) == image and processes.children(cluster.pid):
+            break
         time.sleep(0.002)
-
-
-def expect_ready_line(fixture: Fixture, port: int | None) -> None:
-    cluster = fixture.start({"PORT": port}, wait=False)
-    if cluster.wait_started() == 1 and taken(port or DEFAULT_PORT) and any(str(port or DEFAULT_PORT) in line for line in cluster.output(error=True)):
-        return  # by somebody else, or still by connections of the last who had it, and the program says so
-    cluster.wait_ready()
-    answers = [cluster.client.get("/no-such-path", patience=3) for _ in range(6)]
-    bad = [str(answer) for answer in answers if answer.outcome != "answer"]
-    if bad:
-        raise CheckFailed(f"right after the ready line: {bad[0]}")
-    expected = f"ready url=http://127.0.0.1:{port or DEFAULT_PORT} workers={cluster.workers} pid={cluster.pid}"
-    found = [line for line in cluster.output() if "ready url=" in line]
-    if found != [expected]:
-        raise CheckFailed(f"the lines {found}", expected=expected)
-
-
-@contextmanager
-def default_port_alone() -> Iterator[None]:
-    """Of all gradings on this machine only one uses the port at a time: the kernel gives this name, which is no file, to only one."""
-    deadline = time.monotonic() + PORT_PATIENCE
-    with socket.socket(socket.AF_UNIX) as lock:
-        while True:
-            try:
-                lock.bind(f"\0cluster-harness-port-{DEFAULT_PORT}")
-                break
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise Inconclusive(f"other gradings have used port {DEFAULT_PORT} for {PORT_PATIENCE:.0f} s") from None
-                time.sleep(0.05)
-        yield
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def taken(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return True
-    return False
-
-
-def has_ipv6() -> bool:
-    try:
-        with socket.socket(socket.AF_INET6) as probe:
-            probe.bind(("::1", 0))
-            return True
-    except OSError:
-        return False
