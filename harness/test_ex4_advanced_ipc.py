@@ -1,4 +1,8 @@
-"""Exercise 4, advanced IPC: one class an item of the checklist, one method a check."""
+"""Exercise 4, advanced IPC: one class an item of the checklist.
+
+One method is one check. The item on timeouts takes its first checks from a class of
+harness/checks/.
+"""
 from __future__ import annotations
 
 from itertools import product

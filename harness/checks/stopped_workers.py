@@ -33,8 +33,8 @@ class StoppedWorkerChecks:
         mailboxes.expect_broadcast_in_time(cluster, fixture, asked, stopped=2)
 
     @check(expected="a /send to a stopped worker is 504 between half of REQUEST_TIMEOUT_MS and the "
-                    "whole; sends to others are answered at once meanwhile, each with its own "
-                    "reply",
+                    "whole; sends to others are answered at once meanwhile, each with its "
+                    "own reply",
            likely="the master or the sender waits for the stopped worker and does nothing else, or "
                   "gives up too early",
            hint="nobody waits in the master: it notes what it has passed on, and goes on",
