@@ -11,9 +11,9 @@ from harness.judging.exercise import check
 from harness.judging.verdict import CheckFailed
 
 WORKERS, QUEUE = 4, 20
-"""Of the contract, without any setting."""
+"""The contract's, for a program that is started without settings."""
 REQUEUES = "test_killed_workers_task_goes_first"
-"""The check on which those build in which a task is requeued."""
+"""The check on which all others build in which a task is requeued."""
 
 
 class QueueLimitChecks:

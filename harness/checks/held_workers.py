@@ -46,7 +46,7 @@ def finish(cluster: Cluster, names: Sequence[str], slots: Sequence[int] | None =
 
 
 def free(cluster: Cluster, slot: int) -> None:
-    """Let one of the busy workers go on, and wait until its task is done and none waits."""
+    """Let one of the busy workers go on, and wait until it has finished its task."""
     release(cluster, [slot])
     pool_stats.await_stats(cluster, lambda body: body["workers"]["busy"] == cluster.workers - 1,
                            f"with worker {slot} awake its task should end", tasks.QUIET)

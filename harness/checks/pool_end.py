@@ -14,10 +14,11 @@ from harness.judging.exercise import check
 from harness.judging.verdict import CheckFailed
 
 SHUTS = "test_sigterm_finishes_what_was_accepted"
+"""The check on which the others of the end build."""
 
 
 class PoolEndChecks:
-    """Mixed into the item on backpressure, after those on the limit."""
+    """Mixed into the item on backpressure, after the checks on the queue's limit."""
 
     @check(expected="on SIGTERM, and on Ctrl+C (SIGINT to the whole group), new tasks get 503; "
                     "those at work and those that wait are finished, and each is logged; then "
