@@ -9,11 +9,12 @@ from harness.system import processes
 FLAT = 256 * 1024
 """Bytes by which a process may grow in a phase that counts as flat."""
 MOST_PHASES = 10
-"""A collector of garbage may let a heap grow through several before it looks."""
+"""A garbage collector may let a heap grow through several phases before it collects."""
 
 
 def expect_rest(pids: Iterable[int], phase: Callable[[int], object], least: int, what: str) -> None:
-    """Go through equal phases, at least so many, until each of the processes has had one in which it did not grow."""
+    """Go through equal phases, at least so many, until each of the processes has had one in which
+    it did not grow."""
     grown: dict[int, list[int]] = {pid: [] for pid in pids}
     size = resident(grown)
     restless = set(grown)
@@ -27,11 +28,18 @@ def expect_rest(pids: Iterable[int], phase: Callable[[int], object], least: int,
         size = after
         restless -= {pid for pid in restless if grown[pid][-1] <= FLAT}
     if restless:
-        told = "; ".join(f"process {pid} by {', '.join(f'{one / 2 ** 20:.1f}' for one in grown[pid])} MiB" for pid in sorted(restless))
-        raise CheckFailed(f"in {MOST_PHASES} phases of {what} each grew {told}", expected="memory comes to rest")
+        told = "; ".join(f"process {pid} by {mebibytes(grown[pid])} MiB"
+                         for pid in sorted(restless))
+        raise CheckFailed(f"in {MOST_PHASES} phases of {what} each grew {told}",
+                          expected="memory comes to rest")
+
+
+def mebibytes(sizes: Iterable[int]) -> str:
+    return ", ".join(f"{size / 2 ** 20:.1f}" for size in sizes)
 
 
 def resident(pids: Iterable[int]) -> dict[int, int]:
+    """Pid → bytes of its resident set."""
     found = {pid: processes.resident(pid) for pid in pids}
     if not all(found.values()):
         raise Inconclusive(f"memory cannot be read from /proc: {found}")

@@ -5,7 +5,8 @@ import hashlib
 import time
 from typing import Callable, Sequence
 
-from harness.checks import tasks
+from harness.checks import task_status, tasks
+from harness.checks.task_status import Body
 from harness.clients import worker_search
 from harness.cluster.cluster import Cluster
 from harness.judging.verdict import CheckFailed
@@ -20,7 +21,8 @@ def fibonacci(n: int) -> int:
 
 
 def is_prime(n: int) -> bool:
-    """Miller-Rabin with the first twelve primes, which is proven for n < 3.3 * 10^24 (Sorenson and Webster, 2015)."""
+    """Miller-Rabin with the first twelve primes, which is proven for n < 3.3 * 10^24 (Sorenson and
+    Webster, 2015)."""
     bases = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)
     if n < 2 or n in bases or any(n % base == 0 for base in bases):
         return n in bases
@@ -49,27 +51,36 @@ def hash_chain(n: int) -> str:
     return text
 
 
-REFERENCE: dict[str, Callable[[int], object]] = {"fibonacci": fibonacci, "prime": is_prime, "hash": hash_chain}
+REFERENCE: dict[str, Callable[[int], object]] = {"fibonacci": fibonacci, "prime": is_prime,
+                                                 "hash": hash_chain}
 
 
-def expect_result(body: tasks.Body) -> None:
-    wanted = REFERENCE[body["type"]](body["n"])
-    if body["result"] != wanted or isinstance(body["result"], bool) != isinstance(wanted, bool):
-        raise CheckFailed(f"{body['type']} of {body['n']} is {body['result']!r}", expected=repr(wanted))
+def expect_result(body: Body) -> None:
+    wanted, found = REFERENCE[body["type"]](body["n"]), body["result"]
+    if found != wanted or isinstance(found, bool) != isinstance(wanted, bool):
+        raise CheckFailed(f"{body['type']} of {body['n']} is {found!r}", expected=repr(wanted))
 
 
 def expect_largest_prime(cluster: Cluster) -> None:
-    """The largest n that is prime: twice as many divisions as for 2^61-1. Who needs four times its time will not end."""
+    """The largest n that is prime takes twice as many divisions as 2^61-1.
+
+    A program that needs four times the processor time of 2^61-1 will not end.
+    """
     measured = tasks.await_completed(cluster, [tasks.submit(cluster, "prime", 2 ** 61 - 1)])[0]
+    took = measured["durationMs"] / 1000
     name = tasks.submit(cluster, "prime", 2 ** 63 - 25)
-    worker = worker_search.find_workers(cluster)[tasks.await_status(cluster, name, "processing", "with a free worker")["worker"]]
+    slot = tasks.await_status(cluster, name, "processing", "with a free worker")["worker"]
+    worker = worker_search.find_workers(cluster)[slot]
     before = processes.processor_time(worker)
-    progress = tasks.Progress(cluster, tasks.LONGEST + 4 * measured["durationMs"] / 1000)
-    while (body := tasks.task(cluster, name))["status"] == "processing":
-        if processes.processor_time(worker) - before > measured["durationMs"] / 250 + 5:
-            raise CheckFailed(f"prime of 2^63-25 has not ended after {processes.processor_time(worker) - before:.0f} s of processor time; "
-                              f"prime of 2^61-1 took {measured['durationMs'] / 1000:.1f} s", expected="twice as many divisions, then true",
-                              likely="d * d overflows before it exceeds n, so that the loop does not end", hint="compare d with n / d")
+    progress = tasks.Progress(cluster, tasks.LONGEST + 4 * took)
+    while (body := task_status.task(cluster, name))["status"] == "processing":
+        used = processes.processor_time(worker) - before
+        if used > 4 * took + 5:
+            raise CheckFailed(f"prime of 2^63-25 has not ended after {used:.0f} s of processor "
+                              f"time; prime of 2^61-1 took {took:.1f} s",
+                              expected="twice as many divisions, then true",
+                              likely="d * d overflows before it exceeds n, so that the loop does "
+                                     "not end", hint="compare d with n / d")
         progress.refuse_if_none(f"prime of 2^63-25 is not finished, and nobody computes: {body}")
         time.sleep(0.1)
     expect_result(body)
@@ -84,5 +95,6 @@ def expect_results(cluster: Cluster, wanted: Sequence[tuple[str, int]]) -> None:
         names.append(tasks.submit_patiently(cluster, connection, kind, n))
     for (kind, n), body in zip(wanted, tasks.await_completed(cluster, names)):
         if (body["type"], body["n"]) != (kind, n) or isinstance(body["n"], float):
-            raise CheckFailed(f"{kind} of {n} was submitted; shown is {body}", expected="type and n as they were sent")
+            raise CheckFailed(f"{kind} of {n} was submitted; shown is {body}",
+                              expected="type and n as they were sent")
         expect_result(body)

@@ -1,4 +1,7 @@
-"""Makes the wrong programs: edits the solutions and has them compiled, all at once; what has not changed is not built again."""
+"""Makes the wrong programs: edits the solutions and has them compiled, all at once.
+
+A program that has not changed is not built again.
+"""
 from __future__ import annotations
 
 import importlib
@@ -26,12 +29,14 @@ def exercises() -> list[Exercise]:
     for main in sorted(ROOT.glob("solutions/ex*/main.cpp")):
         folder = main.parent.name
         number = int(folder[2])
-        found.append(Exercise(number, folder, importlib.import_module(f"harness.proof.wrong_programs.ex{number}").WRONG))
+        module = importlib.import_module(f"harness.proof.wrong_programs.ex{number}")
+        found.append(Exercise(number, folder, module.WRONG))
     return found
 
 
 def source(exercise: Exercise) -> Path:
-    """All wrong programs of an exercise are one; the name by which it is called says which it is."""
+    """All wrong programs of an exercise are one program: the name by which it is called says which
+    it is."""
     return SOURCES / f"wrong-ex{exercise.number}.cpp"
 
 
@@ -47,7 +52,8 @@ def write_sources() -> None:
         solution = (ROOT / "solutions" / exercise.folder / "main.cpp").read_text(encoding="utf-8")
         file = source(exercise)
         kept.add(file)
-        text = together({binary(exercise, wrong).name: apply(wrong, solution) for wrong in exercise.wrong})
+        text = together({binary(exercise, wrong).name: apply(wrong, solution)
+                         for wrong in exercise.wrong})
         if not file.exists() or file.read_text(encoding="utf-8") != text:
             file.write_text(text, encoding="utf-8")
     for stale in set(SOURCES.glob("*.cpp")) - kept:
@@ -55,7 +61,8 @@ def write_sources() -> None:
 
 
 def together(programs: dict[str, str]) -> str:
-    """Name → source, as one source: a namespace each, so that what they share is compiled once (a sixth of the time)."""
+    """Name → source, as one source: each in a namespace of its own, so that the headers that they
+    share are compiled once (a sixth of the time)."""
     includes: dict[str, None] = {}
     spaces, choices = [], []
     for name, text in programs.items():
@@ -63,19 +70,24 @@ def together(programs: dict[str, str]) -> str:
         lines = text.split("\n")
         includes.update({line: None for line in lines if line.startswith("#include")})
         body = "\n".join("" if line.startswith("#include") else line for line in lines)
-        spaces.append(f'namespace {space} {{\n#line 1 "{name}.cpp"\n{body}}}  // namespace {space}\n')
+        spaces.append(f'namespace {space} {{\n#line 1 "{name}.cpp"\n{body}}}  '
+                      f"// namespace {space}\n")
         choices.append(f'  if (called == "{name}") return {space}::main(argc, argv);\n')
-    return "".join(["#include <cstdio>\n", *(f"{line}\n" for line in includes), *spaces, "int main(int argc, char** argv) {\n",
+    return "".join(["#include <cstdio>\n", *(f"{line}\n" for line in includes), *spaces,
+                    "int main(int argc, char** argv) {\n",
                     "  const std::string called = program_invocation_short_name;\n", *choices,
-                    '  std::fputs("there is no wrong program of this name\\n", stderr);\n  return 2;\n}\n'])
+                    '  std::fputs("there is no wrong program of this name\\n", stderr);\n',
+                    "  return 2;\n}\n"])
 
 
 def link_names() -> None:
-    """Nobody who grades one meanwhile misses it: what is right stays as it is."""
-    wanted = {binary(exercise, wrong): source(exercise).stem for exercise in exercises() for wrong in exercise.wrong}
+    """Links that are right stay as they are: nobody who grades one meanwhile misses it."""
+    wanted = {binary(exercise, wrong): source(exercise).stem
+              for exercise in exercises() for wrong in exercise.wrong}
     programs = set(wanted.values())
     for found in (SOURCES / "bin").iterdir():
-        if found.name not in programs and not (found.is_symlink() and wanted.get(found) == os.readlink(found)):
+        right = found.is_symlink() and wanted.get(found) == os.readlink(found)
+        if found.name not in programs and not right:
             found.unlink()
     for link, name in wanted.items():
         if not link.is_symlink():
@@ -83,7 +95,8 @@ def link_names() -> None:
 
 
 def build(targets: list[str]) -> None:
-    """Raises NoSuchText when an edit does not apply, CalledProcessError when something does not compile; the compiler has said why."""
+    """Raises NoSuchText when an edit does not apply, CalledProcessError when a program does not
+    compile; the compiler has said why."""
     write_sources()
     subprocess.run([str(ROOT / ".ci/build"), "dev", *targets], cwd=ROOT, check=True)
     link_names()

@@ -1,4 +1,4 @@
-"""Grades one program and compares the verdict with what is known of it."""
+"""Grades one program, and compares the verdict with the results that it must have."""
 from __future__ import annotations
 
 import json
@@ -19,12 +19,14 @@ from harness.system.places import ROOT
 
 ITEMS = (1, 2, 3, 4, 5)
 KINDS = ("solution", "foreign", "starter", "wrong")
-"""Solutions and foreign programs (in another language) get everything, starters nothing, a wrong program fails at its item."""
+"""Solutions and foreign programs (in another language) get everything, starters nothing; a wrong
+program fails at its item."""
 LONGEST = 300.0
 """Seconds after which a grading is given up."""
-OUTCOMES = ("right", "unexplained", "inconclusive", "harness fault", "false acceptance", "false refusal")
-"""From the best to the worst. `unexplained`: the right item fails, but what is printed does not name the mistake. `inconclusive` needs no defect of
-the grader."""
+OUTCOMES = ("right", "unexplained", "inconclusive", "harness fault", "false acceptance",
+            "false refusal")
+"""From the best to the worst. `unexplained`: the right item fails, but the printed cause does not
+name the mistake. `inconclusive` needs no defect of the grader."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Subject:
 
     @property
     def target(self) -> str | None:
-        """What has to be built."""
+        """The target of the build that makes it."""
         if self.wrong is not None:
             return source(self.exercise).stem
         return None if self.kind == "foreign" else Path(self.command).name
@@ -46,7 +48,7 @@ class Subject:
 @dataclass(frozen=True)
 class How:
     item_only: bool = False
-    """Of a wrong program only the item that must fail."""
+    """Of a wrong program grade only the item that must fail."""
     prefix: tuple[str, ...] = ()
     """Words before the command of the grading, for instance taskset's."""
 
@@ -59,10 +61,10 @@ class Verdict:
     seconds: float = 0.0
     outcome: str = "right"
     faults: list[str] = field(default_factory=list)
-    """In what it is not as it should be."""
+    """Each result that is not as it should be."""
 
     def note(self, outcome: str, fault: str) -> None:
-        """The worst outcome counts; a grading that could not say something may have skipped something else."""
+        """The worst outcome counts; an inconclusive grading may have skipped something else."""
         self.outcome = max(self.outcome, outcome, key=OUTCOMES.index)
         self.faults.append(fault)
 
@@ -72,9 +74,12 @@ def subjects(exercise: Exercise) -> list[Subject]:
     found = [Subject(exercise, "solution", "the solution", f"build/bin/ex{number}-solution")]
     foreign = ROOT / f"harness/proof/foreign/ex{number}.py"
     if foreign.exists():
-        found.append(Subject(exercise, "foreign", "in Python", f"{shlex.quote(sys.executable)} {foreign.relative_to(ROOT)}"))
+        command = f"{shlex.quote(sys.executable)} {foreign.relative_to(ROOT)}"
+        found.append(Subject(exercise, "foreign", "in Python", command))
     found.append(Subject(exercise, "starter", "the starter", f"build/bin/ex{number}"))
-    found += [Subject(exercise, "wrong", wrong.name, str(binary(exercise, wrong).relative_to(ROOT)), wrong) for wrong in exercise.wrong]
+    for wrong in exercise.wrong:
+        command = str(binary(exercise, wrong).relative_to(ROOT))
+        found.append(Subject(exercise, "wrong", wrong.name, command, wrong))
     return found
 
 
@@ -93,8 +98,9 @@ def grade(subject: Subject, how: How) -> Verdict:
 
 
 def command_of(subject: Subject, how: How, report: Path) -> list[str]:
-    command = [*how.prefix, str(ROOT / ".ci/python"), "-m", "pytest", f"harness/test_{subject.exercise.folder}.py", "--program",
-               subject.command, f"--report-json={report}", "--report-dir="]
+    command = [*how.prefix, str(ROOT / ".ci/python"), "-m", "pytest",
+               f"harness/test_{subject.exercise.folder}.py", "--program", subject.command,
+               f"--report-json={report}", "--report-dir="]
     if subject.wrong is not None and subject.wrong.real_time:
         command.append("--real-time")
     if subject.wrong is not None and how.item_only:
@@ -103,9 +109,9 @@ def command_of(subject: Subject, how: How, report: Path) -> list[str]:
 
 
 def run(command: list[str]) -> str | None:
-    """What it has printed; None if it had to be ended."""
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          start_new_session=True) as grading:
+    """The output of the command; None if it had to be ended."""
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, start_new_session=True) as grading:
         try:
             return grading.communicate(timeout=LONGEST)[0]
         except subprocess.TimeoutExpired:
@@ -120,45 +126,58 @@ def judge(verdict: Verdict, report: dict[str, Any], how: How) -> None:
     verdict.results = {item["item"]: item["result"] for item in report["items"]}
     if report["common"]["checks"]:
         verdict.results[0] = report["common"]["result"]
-    for check in (check for group in (*report["items"], report["common"]) for check in group["checks"]):
-        if check["seen"].startswith(HARNESS_FAULT):
-            verdict.note("harness fault", f"{check['id']}: {check['seen']}")
+    for group in (*report["items"], report["common"]):
+        for check in group["checks"]:
+            if check["seen"].startswith(HARNESS_FAULT):
+                verdict.note("harness fault", f"{check['id']}: {check['seen']}")
     if verdict.subject.wrong is not None:
         judge_wrong(verdict, verdict.subject.wrong, report, how)
         return
     for number, result in verdict.results.items():
         if verdict.subject.kind == "starter":
             if number != 0 and result not in ("fail", "skipped"):
-                verdict.note("false acceptance" if result == "pass" else "inconclusive", f"{shown(number)}: {result}")
+                outcome = "false acceptance" if result == "pass" else "inconclusive"
+                verdict.note(outcome, f"{shown(number)}: {result}")
         elif result != "pass":
-            refused = result != "inconclusive"
-            verdict.note("false refusal" if refused else "inconclusive", f"{shown(number)}: {result}{reasons(report, number, result)}")
+            outcome = "inconclusive" if result == "inconclusive" else "false refusal"
+            why = reasons(report, number, result)
+            verdict.note(outcome, f"{shown(number)}: {result}{why}")
 
 
 def judge_wrong(verdict: Verdict, wrong: Wrong, report: dict[str, Any], how: How) -> None:
-    results = verdict.results
-    own = results.get(wrong.item, "no result")
+    own = verdict.results.get(wrong.item, "no result")
     if own != "fail":
         verdict.note("false acceptance" if own == "pass" else "inconclusive",
                      f"{shown(wrong.item)}: {own}, should fail{reasons(report, wrong.item, own)}")
-    elif not any(wrong.word.lower() in check["likely"].lower() for check in those(report, wrong.item, "fail")):
-        causes = " | ".join(check["likely"] for check in those(report, wrong.item, "fail"))
-        unsaid = those(report, wrong.item, "inconclusive")
-        verdict.note("inconclusive" if unsaid else "unexplained", f"no likely cause names {wrong.word!r}: {causes}")
+    else:
+        judge_causes(verdict, wrong, report)
     for number in () if how.item_only else ITEMS:
-        other = results.get(number, "no result")
-        if number == wrong.item or other == "pass" or (other == "fail" and number in wrong.also) or (other == "skipped" and own == "fail"):
-            continue
-        verdict.note("false refusal" if other == "fail" else "inconclusive", f"{shown(number)}: {other}, which the table does not say{reasons(report, number, other)}")
+        other = verdict.results.get(number, "no result")
+        follows = other == "fail" and number in wrong.also or other == "skipped" and own == "fail"
+        if number != wrong.item and other != "pass" and not follows:
+            why = reasons(report, number, other)
+            verdict.note("false refusal" if other == "fail" else "inconclusive",
+                         f"{shown(number)}: {other}, which the table does not say{why}")
+
+
+def judge_causes(verdict: Verdict, wrong: Wrong, report: dict[str, Any]) -> None:
+    """A likely cause that was printed names the mistake."""
+    causes = [check["likely"] for check in those(report, wrong.item, "fail")]
+    if not any(wrong.word.lower() in cause.lower() for cause in causes):
+        unsaid = those(report, wrong.item, "inconclusive")
+        verdict.note("inconclusive" if unsaid else "unexplained",
+                     f"no likely cause names {wrong.word!r}: {' | '.join(causes)}")
 
 
 def those(report: dict[str, Any], item: int, result: str) -> list[dict[str, Any]]:
+    """The checks of the item that have that result."""
     groups = [group for group in (*report["items"], report["common"]) if group["item"] == item]
     return [check for group in groups for check in group["checks"] if check["result"] == result]
 
 
 def reasons(report: dict[str, Any], item: int, result: str) -> str:
-    found = [f"{check['id'].rpartition('::')[2]}: {check['seen'][:300]}" for check in those(report, item, result)]
+    found = [f"{check['id'].rpartition('::')[2]}: {check['seen'][:300]}"
+             for check in those(report, item, result)]
     return "".join(f"\n      {one}" for one in found) if result != "pass" else ""
 
 

@@ -1,4 +1,4 @@
-"""What is shown of the proof: a table on the terminal, JSON, and a page in Markdown."""
+"""The results of the proof: a table on the terminal, JSON, and a page in Markdown."""
 from __future__ import annotations
 
 import json
@@ -28,40 +28,49 @@ def row(verdict: Verdict) -> list[str]:
 
 def show(verdicts: list[Verdict], console: Console) -> None:
     table = Table(box=box.SIMPLE, title="! marks the item that must fail", title_justify="left")
-    for name in ("exercise", "program", *(f"{number}" for number in ITEMS), "common", "seconds", ""):
+    for name in ("exercise", "program", *map(str, ITEMS), "common", "seconds", ""):
         table.add_column(name, justify="right" if name == "seconds" else "left")
     for verdict in verdicts:
         state = "[green]ok[/]" if not verdict.faults else "[bold red]not as expected[/]"
-        table.add_row(str(verdict.subject.exercise.number), verdict.subject.name, *row(verdict), f"{verdict.seconds:.1f}", state)
+        table.add_row(str(verdict.subject.exercise.number), verdict.subject.name, *row(verdict),
+                      f"{verdict.seconds:.1f}", state)
     console.print(table)
     for verdict in verdicts:
+        program = f"exercise {verdict.subject.exercise.number}, {verdict.subject.name}"
         for fault in verdict.faults:
-            console.print(f"exercise {verdict.subject.exercise.number}, {verdict.subject.name}: {fault}", highlight=False, markup=False)
+            console.print(f"{program}: {fault}", highlight=False, markup=False)
 
 
 def summary(verdicts: list[Verdict]) -> str:
-    said = {"wrong": "wrong programs caught at their item", "solution": "solutions with everything", "foreign": "programs in another language with everything",
+    said = {"wrong": "wrong programs caught at their item", "solution": "solutions with everything",
+            "foreign": "programs in another language with everything",
             "starter": "starters without a point"}
-    counts = Counter((one.subject.kind, not one.faults) for one in verdicts)
-    return "; ".join(f"{what}: {counts[kind, True]} of {total}" for kind, what in said.items() if (total := counts[kind, True] + counts[kind, False]))
+    totals = Counter(one.subject.kind for one in verdicts)
+    right = Counter(one.subject.kind for one in verdicts if not one.faults)
+    return "; ".join(f"{what}: {right[kind]} of {totals[kind]}"
+                     for kind, what in said.items() if totals[kind])
 
 
 def write_json(verdicts: list[Verdict], file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps([{
-        "exercise": one.subject.exercise.number, "program": one.subject.name, "results": one.results, "seconds": one.seconds,
-        "mustFail": one.subject.wrong.item if one.subject.wrong else None, "outcome": one.outcome, "faults": one.faults} for one in verdicts], indent=1) + "\n",
-        encoding="utf-8")
+    told = [{"exercise": one.subject.exercise.number, "program": one.subject.name,
+             "results": one.results, "seconds": one.seconds,
+             "mustFail": one.subject.wrong.item if one.subject.wrong else None,
+             "outcome": one.outcome, "faults": one.faults} for one in verdicts]
+    file.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
 
 def write_page(verdicts: list[Verdict], soak: soak_counts.Tally, file: Path) -> None:
     lines = ["# The proof", "",
-             "Wrong programs, made from the solutions by small edits, each with one mistake that learners make; what the grader says of them, of the "
-             "solutions, of programs in another language, and of the starters. `make prove` writes this page.", "",
+             "Wrong programs, made from the solutions by small edits, each with one mistake that "
+             "learners make; what the grader says of them, of the solutions, of programs in "
+             "another language, and of the starters. `make prove` writes this page.", "",
              f"{summary(verdicts)}.", "", *soak_lines(soak),
              TABLES, "",
-             "**FAIL** is the item that must fail; other items that fail follow from the same mistake, as explained below the table. A dot: skipped, since an "
-             "earlier check that it builds on has failed. Of the common ground nothing is asked for wrong programs and starters.", ""]
+             "**FAIL** is the item that must fail; other items that fail follow from the same "
+             "mistake, as explained below the table. A dot: skipped, since an earlier check that "
+             "it builds on has failed. Of the common ground nothing is asked for wrong programs "
+             "and starters.", ""]
     for number in sorted({one.subject.exercise.number for one in verdicts}):
         lines += exercise_lines([one for one in verdicts if one.subject.exercise.number == number])
     file.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
@@ -71,27 +80,35 @@ REPEATED, TABLES = "## Repeated", "## How to read the tables"
 
 
 def renew_counts(soak: soak_counts.Tally, file: Path) -> None:
-    """Write anew what the page says of repeated gradings, and leave its tables."""
+    """Write the page's part on repeated gradings anew, and leave its tables."""
     above, _, tables = file.read_text(encoding="utf-8").partition(TABLES)
-    write_whole(file, "\n".join([above.partition(REPEATED)[0].rstrip(), "", *soak_lines(soak), TABLES]) + tables)
+    lines = [above.partition(REPEATED)[0].rstrip(), "", *soak_lines(soak), TABLES]
+    write_whole(file, "\n".join(lines) + tables)
 
 
 def soak_lines(soak: soak_counts.Tally) -> list[str]:
     if not soak.counts:
         return []
     return [REPEATED, "",
-            f"`make soak` has repeated such gradings for {soak.seconds / 3600:.1f} hours in random order: without load, beside `stress-ng --cpu 2`, and beside its stressors of memory and "
-            "forks, each on one core and on two, with two gradings at a time. Of a wrong program only the item that must fail was graded. A wrong verdict is a defect, and so is a cause of inconclusive ones that can be mended: the counts of its program begin anew then. The rates are one-sided bounds by Clopper and Pearson.", "",
+            f"`make soak` has repeated such gradings for {soak.seconds / 3600:.1f} hours in random "
+            "order: without load, beside `stress-ng --cpu 2`, and beside its stressors of memory "
+            "and forks, each on one core and on two, with two gradings at a time. Of a wrong "
+            "program only the item that must fail was graded. A wrong verdict is a defect, and so "
+            "is a cause of inconclusive ones that can be mended: the counts of its program begin "
+            "anew then. The rates are one-sided bounds by Clopper and Pearson.", "",
             f"| {' | '.join(soak_counts.HEADINGS)} |", "|---|---|--:|--:|--:|--:|--:|",
             *(f"| {' | '.join(row)} |" for row in soak_counts.rows(soak)), ""]
 
 
 def exercise_lines(verdicts: list[Verdict]) -> list[str]:
     lines = [f"## Exercise {verdicts[0].subject.exercise.number}", "",
-             "| program | its mistake | 1 | 2 | 3 | 4 | 5 | common |", "|---|---|---|---|---|---|---|---|"]
+             "| program | its mistake | 1 | 2 | 3 | 4 | 5 | common |",
+             "|---|---|---|---|---|---|---|---|"]
     for one in verdicts:
         wrong = one.subject.wrong
         cells = [f"**{cell[:-1]}**" if cell.endswith("!") else cell.lower() for cell in row(one)]
-        lines.append(f"| {one.subject.name} | {wrong.mistake if wrong else '–'} | {' | '.join(cells)} |")
-    notes = [f"- *{one.subject.name}*, item {item}: {why}." for one in verdicts if one.subject.wrong for item, why in one.subject.wrong.also.items()]
+        mistake = wrong.mistake if wrong else "–"
+        lines.append(f"| {one.subject.name} | {mistake} | {' | '.join(cells)} |")
+    notes = [f"- *{one.subject.name}*, item {item}: {why}." for one in verdicts if one.subject.wrong
+             for item, why in one.subject.wrong.also.items()]
     return [*lines, "", *notes, ""] if notes else [*lines, ""]

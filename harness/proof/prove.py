@@ -1,8 +1,9 @@
-"""Proves the grader's verdicts: wrong programs fail at their item, right ones get everything, starters nothing.
+"""Proves the grader: wrong programs fail at their item, right ones pass, starters get nothing.
 
 Usage: make prove [ARGS='--fast --only 1,5 --kind wrong --name no-deadline --jobs 2']
-Without a choice of programs the whole proof also writes harness/PROOF.md, with the counts that `make soak` has kept in
-harness/proof/soak.json. Exit code 0 when everything is as it should be, 1 if not.
+Without a choice of programs the whole proof also writes harness/PROOF.md, with the counts that
+`make soak` has kept in harness/proof/soak.json. Exit code 0 when everything is as it should be, 1
+if not.
 """
 from __future__ import annotations
 
@@ -24,10 +25,13 @@ FAST = How(item_only=True)
 
 
 def options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="make prove", description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--fast", action="store_true", help="wrong programs only (those that need --real-time left out), and of each only the item that must fail")
+    parser = choose_programs.new_parser("make prove", __doc__)
+    parser.add_argument("--fast", action="store_true",
+                        help="wrong programs only (those that need --real-time left out), and of "
+                             "each only the item that must fail")
     choose_programs.add_options(parser)
-    parser.add_argument("--jobs", type=int, help="programs that are graded at the same time (default: 2, or 4 with --fast)")
+    parser.add_argument("--jobs", type=int, help="programs that are graded at the same time "
+                                                 "(default: 2, or 4 with --fast)")
     return parser.parse_args()
 
 
@@ -60,19 +64,22 @@ def main() -> int:
         done += 1
         state = "as expected" if not verdict.faults else verdict.outcome.upper()
         number = f"{done:3} of {len(subjects)}" if done <= len(subjects) else "again, alone"
-        console.print(f"{number}: exercise {subject.exercise.number}, {subject.name}: {state}, {verdict.seconds:.1f} s",
-                      highlight=False)
+        console.print(f"{number}: exercise {subject.exercise.number}, {subject.name}: {state}, "
+                      f"{verdict.seconds:.1f} s", highlight=False)
         return verdict
 
     with ThreadPoolExecutor(wanted.jobs or (4 if wanted.fast else 2)) as pool:
-        verdicts = sorted(pool.map(one, mixed(subjects)), key=lambda verdict: subjects.index(verdict.subject))
+        verdicts = sorted(pool.map(one, mixed(subjects)),
+                          key=lambda verdict: subjects.index(verdict.subject))
     # Inconclusive is no verdict: the machine was too busy with the others.
-    verdicts = [one(verdict.subject) if verdict.outcome == "inconclusive" else verdict for verdict in verdicts]
+    verdicts = [one(verdict.subject) if verdict.outcome == "inconclusive" else verdict
+                for verdict in verdicts]
     proof_page.show(verdicts, console)
     proof_page.write_json(verdicts, RESULTS)
     if not (wanted.fast or wanted.only or wanted.kind or wanted.name):
         proof_page.write_page(verdicts, soak_counts.read(soak_counts.KEPT), proof_page.PAGE)
-    print(f"{proof_page.summary(verdicts)}; {time.monotonic() - begun:.0f} s; {RESULTS.relative_to(ROOT)}")
+    print(f"{proof_page.summary(verdicts)}; {time.monotonic() - begun:.0f} s; "
+          f"{RESULTS.relative_to(ROOT)}")
     return 1 if any(verdict.faults for verdict in verdicts) else 0
 
 

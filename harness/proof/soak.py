@@ -1,9 +1,12 @@
-"""Repeats gradings in random order, on an idle and on a loaded machine, and counts the verdicts that are wrong.
+"""Repeats gradings in random order, on an idle and on a loaded machine, and counts wrong verdicts.
 
-Usage: make soak RUNS=10 [ARGS='--only 1,5 --kind solution --load idle,cpu --jobs 2 --minutes 60 --file FILE']
-Every chosen program is graded until the file has so many gradings of it; of a wrong program only the item that must fail. Half of them have no load
-beside them, the others stress-ng's (processors; memory and forks), and half are kept to one core. Counts are added to the file after each grading: a
-series may be ended with Ctrl+C, and the same command goes on with it. Exit code 0 when no verdict was wrong, 1 if one was.
+Usage: make soak RUNS=10 [ARGS='--only 1,5 --kind solution --load idle,cpu --jobs 2 --minutes 60
+--file FILE']
+Every chosen program is graded until the file has so many gradings of it; of a wrong program only
+the item that must fail. Half of them have no load beside them, the others stress-ng's (processors;
+memory and forks), and half are kept to one core. Counts are added to the file after each grading:
+a series may be ended with Ctrl+C, and the same command goes on with it. Exit code 0 when no verdict
+was wrong, 1 if one was.
 """
 from __future__ import annotations
 
@@ -26,6 +29,9 @@ from harness.proof import choose_programs, machine_load, proof_page, soak_counts
 from harness.proof.grade_program import How, Subject, Verdict, grade
 from harness.system.places import ROOT
 
+Grading = tuple[Subject, machine_load.State]
+"""What is graded, and the state of the machine beside it."""
+Graded = tuple[Verdict, machine_load.State]
 FILE = ROOT / "build/soak/soak.json"
 ROUND = 12
 """Gradings in a row with the same load: to start and end it takes time."""
@@ -39,19 +45,25 @@ def positive(text: str) -> int:
 
 
 def options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="make soak", description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--runs", type=positive, default=1, help="gradings that the file is to have of each program (make soak RUNS=n)")
+    parser = choose_programs.new_parser("make soak", __doc__)
+    parser.add_argument("--runs", type=positive, default=1,
+                        help="gradings that the file is to have of each program (make soak RUNS=n)")
     choose_programs.add_options(parser)
-    parser.add_argument("--load", default="", metavar="idle,cpu", help=f"loads, of {', '.join(machine_load.LOADS)} (default: all)")
-    parser.add_argument("--jobs", type=positive, default=2, help="gradings at the same time (default: 2)")
+    parser.add_argument("--load", default="", metavar="idle,cpu",
+                        help=f"loads, of {', '.join(machine_load.LOADS)} (default: all)")
+    parser.add_argument("--jobs", type=positive, default=2,
+                        help="gradings at the same time (default: 2)")
     parser.add_argument("--minutes", type=positive, help="begin no round after that time")
-    parser.add_argument("--file", type=Path, default=FILE, help="where the counts are kept (default: build/soak/soak.json)")
+    parser.add_argument("--file", type=Path, default=FILE,
+                        help="where the counts are kept (default: build/soak/soak.json)")
     return parser.parse_args()
 
 
-def plan(subjects: list[Subject], runs: int, loads: list[str], counts: soak_counts.Tally) -> list[tuple[str, list[tuple[Subject, machine_load.State]]]]:
-    """What the counts lack, as rounds in random order: a load, and what is graded beside it."""
-    by_load: dict[str, list[tuple[Subject, machine_load.State]]] = {load: [] for load in loads}
+def plan(subjects: list[Subject], runs: int, loads: list[str], counts: soak_counts.Tally
+         ) -> list[tuple[str, list[Grading]]]:
+    """The gradings that the counts lack, as rounds in random order: a load, and the gradings beside
+    it."""
+    by_load: dict[str, list[Grading]] = {load: [] for load in loads}
     for subject in subjects:
         graded = counts.graded(subject)
         for state in machine_load.turns(runs, loads):
@@ -67,7 +79,7 @@ def plan(subjects: list[Subject], runs: int, loads: list[str], counts: soak_coun
 
 
 class Series:
-    """One series of gradings: counts them, keeps the counts, tells how far it is."""
+    """One series of gradings: counts them, keeps the counts, tells how far it has got."""
 
     def __init__(self, file: Path, jobs: int, total: int) -> None:
         self.file, self.jobs, self.total, self.done, self.wrong = file, jobs, total, 0, 0
@@ -77,7 +89,7 @@ class Series:
         for place in range(jobs):
             self.places.put(place)
 
-    def round(self, load: str, gradings: list[tuple[Subject, machine_load.State]]) -> None:
+    def round(self, load: str, gradings: list[Grading]) -> None:
         with machine_load.loaded(load) as there, ThreadPoolExecutor(self.jobs) as pool:
             waiting = deque(pool.submit(self.one, grading) for grading in gradings)
             try:
@@ -88,15 +100,15 @@ class Series:
                 self.take_all(begun, there)
                 raise
 
-    def take_all(self, waiting: deque[Future[tuple[Verdict, machine_load.State]]], there: Callable[[], bool]) -> None:
+    def take_all(self, waiting: deque[Future[Graded]], there: Callable[[], bool]) -> None:
         while waiting:
             verdict, state = waiting[0].result()
             waiting.popleft()
             if not there():
-                sys.exit("error: the load has ended by itself; what was graded meanwhile is not counted")
+                sys.exit("error: the load has ended by itself; gradings since then are not counted")
             self.take(verdict, state)
 
-    def one(self, grading: tuple[Subject, machine_load.State]) -> tuple[Verdict, machine_load.State]:
+    def one(self, grading: Grading) -> Graded:
         subject, state = grading
         place = self.places.get()
         try:
@@ -111,13 +123,15 @@ class Series:
         self.counts.seconds = round(self.before + time.monotonic() - self.began, 1)
         soak_counts.write(self.counts, self.file)
         program = f"exercise {verdict.subject.exercise.number}, {verdict.subject.name}"
-        print(f"{self.done:4} of {self.total}: {program} ({state.shown}): {verdict.outcome}, {verdict.seconds:.1f} s", flush=True)
+        print(f"{self.done:4} of {self.total}: {program} ({state.shown}): {verdict.outcome}, "
+              f"{verdict.seconds:.1f} s", flush=True)
         for fault in verdict.faults:
             print(f"      {fault}", flush=True)
 
 
 def show(counts: soak_counts.Tally, console: Console) -> None:
-    table = Table(box=box.SIMPLE, title=f"all series in this file, {counts.seconds / 60:.0f} min", title_justify="left")
+    title = f"all series in this file, {counts.seconds / 60:.0f} min"
+    table = Table(box=box.SIMPLE, title=title, title_justify="left")
     for heading in soak_counts.HEADINGS:
         table.add_column(heading, justify="left" if heading in ("programs", "load") else "right")
     for row in soak_counts.rows(counts):
@@ -129,7 +143,8 @@ def main() -> int:
     wanted = options()
     loads = choose_programs.listed(wanted.load, list(machine_load.LOADS), "load")
     machine_load.need_tools()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # in the background Ctrl+C cannot be had
+    # SIGTERM does the same as Ctrl+C, which a series in the background cannot get.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with soak_counts.kept_in(wanted.file):
             return soak(wanted, loads)
@@ -141,7 +156,8 @@ def soak(wanted: argparse.Namespace, loads: list[str]) -> int:
     counts = soak_counts.read(wanted.file)  # before anything is built
     rounds = plan(choose_programs.choose(wanted), wanted.runs, loads, counts)
     if not rounds:
-        print(f"{wanted.file} has {wanted.runs} of each already; for more: make soak RUNS={2 * wanted.runs}, or another file")
+        print(f"{wanted.file} has {wanted.runs} of each already; for more: "
+              f"make soak RUNS={2 * wanted.runs}, or another file")
     series = Series(wanted.file, wanted.jobs, sum(len(gradings) for _, gradings in rounds))
     end = time.monotonic() + 60 * wanted.minutes if wanted.minutes else float("inf")
     ended = False

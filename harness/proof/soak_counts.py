@@ -1,8 +1,10 @@
 """Counts of repeated gradings, in one file to which every series adds.
 
 {"seconds": 812.5,
- "counts": {"1 the solution": {"kind": "solution", "states": {"idle, 2 cores": {"right": 12, "inconclusive": 1}}}},
- "noted": [{"program": "1 the solution", "state": "idle, 2 cores", "outcome": "inconclusive", "faults": ["…"]}]}
+ "counts": {"1 the solution": {"kind": "solution",
+                               "states": {"idle, 2 cores": {"right": 12, "inconclusive": 1}}}},
+ "noted": [{"program": "1 the solution", "state": "idle, 2 cores", "outcome": "inconclusive",
+            "faults": ["…"]}]}
 """
 from __future__ import annotations
 
@@ -30,14 +32,16 @@ class Tally:
     seconds: float = 0.0
     counts: dict[str, dict[str, Any]] = field(default_factory=dict)
     noted: list[dict[str, Any]] = field(default_factory=list)
-    """What was not right, in full: each is somebody's work to explain."""
+    """The gradings that were not right, in full: somebody has to explain each."""
 
     def add(self, verdict: Verdict, state: str) -> None:
         program = name_of(verdict.subject)
-        own = self.counts.setdefault(program, {"kind": verdict.subject.kind, "states": {}})["states"].setdefault(state, {})
-        own[verdict.outcome] = own.get(verdict.outcome, 0) + 1
+        own = self.counts.setdefault(program, {"kind": verdict.subject.kind, "states": {}})
+        outcomes = own["states"].setdefault(state, {})
+        outcomes[verdict.outcome] = outcomes.get(verdict.outcome, 0) + 1
         if verdict.outcome != "right":
-            self.noted.append({"program": program, "state": state, "outcome": verdict.outcome, "faults": verdict.faults})
+            self.noted.append({"program": program, "state": state, "outcome": verdict.outcome,
+                               "faults": verdict.faults})
 
     def graded(self, subject: Subject) -> Counter[str]:
         """State → gradings of that program in it."""
@@ -45,7 +49,10 @@ class Tally:
         return Counter({state: sum(outcomes.values()) for state, outcomes in states.items()})
 
     def sums(self, kind: str | None = None, load: str | None = None) -> Counter[str]:
-        """Outcome → gradings of that kind of program under that load (all if None); "all" is their sum."""
+        """Outcome → gradings of that kind of program under that load (all if None).
+
+        "all" is their sum.
+        """
         found: Counter[str] = Counter()
         for one in self.counts.values():
             for state, outcomes in one["states"].items():
@@ -67,13 +74,14 @@ def false_ones(sums: Counter[str]) -> int:
 
 
 def read(file: Path) -> Tally:
-    """An empty one if there is no such file; raises ValueError if it is something else."""
+    """An empty tally if there is no such file; raises ValueError if it holds something else."""
     if not file.exists():
         return Tally()
     try:
         return Tally(**json.loads(file.read_text(encoding="utf-8")))
     except (ValueError, TypeError):
-        raise ValueError(f"{file} holds no counts of gradings: give another file, or move it away") from None
+        raise ValueError(f"{file} holds no counts of gradings: give another file, or move it "
+                         "away") from None
 
 
 def write(tally: Tally, file: Path) -> None:
@@ -96,8 +104,11 @@ def kept_in(file: Path) -> Iterator[None]:
 
 
 def upper_bound(events: int, tries: int) -> float:
-    """The rate that is not exceeded with 95 % certainty, from so many events in so many tries (Clopper and Pearson, "The use of
-    confidence or fiducial limits", 1934, one-sided). For no event it is 1 - 0.05^(1/n), which the rule of three rounds to 3/n."""
+    """The rate that is not exceeded with 95 % certainty, from so many events in so many tries.
+
+    By Clopper and Pearson, "The use of confidence or fiducial limits", 1934, one-sided. For no
+    event it is 1 - 0.05^(1/n), which the rule of three rounds to 3/n.
+    """
     if events >= tries:
         return 1.0
     low, high = 0.0, 1.0
@@ -108,24 +119,32 @@ def upper_bound(events: int, tries: int) -> float:
 
 
 def at_most(events: int, tries: int, rate: float) -> float:
-    """How likely so few events are in so many tries. By logarithms: the coefficients alone are beyond any float."""
-    ways = [math.lgamma(tries + 1) - math.lgamma(k + 1) - math.lgamma(tries - k + 1) for k in range(events + 1)]
-    return math.fsum(math.exp(way + k * math.log(rate) + (tries - k) * math.log1p(-rate)) for k, way in enumerate(ways))
+    """How likely so few events are in so many tries.
+
+    By logarithms: the coefficients alone are beyond any float.
+    """
+    ways = [math.lgamma(tries + 1) - math.lgamma(k + 1) - math.lgamma(tries - k + 1)
+            for k in range(events + 1)]
+    return math.fsum(math.exp(way + k * math.log(rate) + (tries - k) * math.log1p(-rate))
+                     for k, way in enumerate(ways))
 
 
 def rows(tally: Tally) -> list[list[str]]:
-    """For each kind of program, idle and loaded, and in all: gradings, false verdicts, their bound, inconclusive ones, their bound."""
+    """For each kind of program, idle and loaded, and in all: gradings, false verdicts, the bound of
+    their rate, inconclusive ones, the bound of theirs."""
     found = []
     for kind in (*tally.kinds(), None):
         for load in ("idle", "cpu", "memory", None):
             sums = tally.sums(kind, load)
-            if sums["all"] and (kind or not load):
-                found.append([kind or "all", load or "all", f"{sums['all']:,}", str(false_ones(sums)), rate(false_ones(sums), sums["all"]),
-                              str(sums["inconclusive"]), rate(sums["inconclusive"], sums["all"])])
+            total, false, unsaid = sums["all"], false_ones(sums), sums["inconclusive"]
+            if total and (kind or not load):
+                found.append([kind or "all", load or "all", f"{total:,}", str(false),
+                              rate(false, total), str(unsaid), rate(unsaid, total)])
     return found
 
 
-HEADINGS = ("programs", "load", "gradings", "false verdicts", "rate at most (95 %)", "inconclusive", "rate at most (95 %)")
+HEADINGS = ("programs", "load", "gradings", "false verdicts", "rate at most (95 %)",
+            "inconclusive", "rate at most (95 %)")
 
 
 def rate(events: int, tries: int) -> str:

@@ -1,4 +1,4 @@
-"""What a wrong program is: the solution with one mistake that learners make."""
+"""A wrong program: the solution with one mistake that learners make."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ class Wrong:
     item: int
     """The item that must fail."""
     edits: tuple[tuple[str, str], ...]
-    """Texts of the solution (each must be there just once) and what stands in their place."""
+    """Texts of the solution (each must be there just once), each with the text in its place."""
     word: str
     """Must occur in the likely cause that is printed with a failed check of the item."""
     also: dict[int, str] = field(default_factory=dict)
@@ -29,6 +29,7 @@ def apply(wrong: Wrong, source: str) -> str:
     for old, new in wrong.edits:
         found = source.count(old)
         if found != 1:
-            raise NoSuchText(f"{wrong.name}: the solution has {found} places that read\n{old}\nJust one is wanted: mend the edit")
+            raise NoSuchText(f"{wrong.name}: the solution has {found} places that read\n{old}\n"
+                             "Just one is wanted: mend the edit")
         source = source.replace(old, new)
     return source

@@ -1,6 +1,7 @@
-"""What the Python programs share: settings, the log, the journal, lines of text between master and workers.
+"""What the Python programs share: settings, log, journal, workers, and lines of text between them.
 
-A master runs its own file once more for each worker, with a role in the environment and descriptors handed down.
+A master runs its own file once more for each worker, with a role in the environment and descriptors
+handed down.
 """
 from __future__ import annotations
 
@@ -10,7 +11,9 @@ import ipaddress
 import json
 import os
 import resource
+import signal
 import socket
+import subprocess
 import sys
 import time
 from typing import Any, Callable, Coroutine
@@ -18,6 +21,7 @@ from typing import Any, Callable, Coroutine
 Loop = asyncio.AbstractEventLoop
 ROLE = os.environ.get("CLUSTER_ROLE", "")
 SLOT = int(ROLE.split()[0]) if ROLE else 0
+PROGRAM = os.path.abspath(sys.argv[0])
 
 
 class Refused(Exception):
@@ -37,9 +41,11 @@ class Settings:
     def __init__(self, workers: int) -> None:
         self.host = os.environ.get("HOST", "127.0.0.1")
         try:
-            self.address = "127.0.0.1" if self.host == "localhost" else str(ipaddress.ip_address(self.host))
+            host = "127.0.0.1" if self.host == "localhost" else self.host
+            self.address = str(ipaddress.ip_address(host))
         except ValueError:
-            raise Refused(f"HOST={self.host!r} is not allowed: an IPv4 or IPv6 address or localhost") from None
+            raise Refused(f"HOST={self.host!r} is not allowed: an IPv4 or IPv6 address or "
+                          "localhost") from None
         self.port = whole("PORT", 8000, 0, 65535)
         self.workers = whole("WORKERS", workers, 1, 64)
         self.timeout = whole("SHUTDOWN_TIMEOUT_MS", 10000, 1, 3_600_000) / 1000
@@ -47,9 +53,11 @@ class Settings:
         self.journal = -1
         if path is not None:
             try:
-                self.journal = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+                flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+                self.journal = os.open(path, flags, 0o644)
             except OSError as why:
-                raise Refused(f"JOURNAL={path!r} is not allowed: {why.strerror}; a file that can be written") from None
+                raise Refused(f"JOURNAL={path!r} is not allowed: {why.strerror}; a file that can "
+                              "be written") from None
 
     def note(self, event: str, **fields: Any) -> None:
         if self.journal >= 0:
@@ -64,7 +72,9 @@ def log(text: str) -> None:
     os.write(1, f"{stamp} {f'worker{SLOT}' if SLOT else 'master'}[{os.getpid()}] {text}\n".encode())
 
 
-def read_lines(loop: Loop, channel: socket.socket, line: Callable[[str], None], end: Callable[[], None]) -> None:
+def read_lines(loop: Loop, channel: socket.socket, line: Callable[[str], None],
+               end: Callable[[], None]) -> None:
+    """Calls `line` for each line that comes, and `end` when the other side is gone."""
     rest = b""
 
     def readable() -> None:
@@ -101,8 +111,10 @@ def listen(settings: Settings) -> socket.socket:
         listener.bind((settings.address, settings.port))
         listener.listen(1024)
     except OSError as why:
-        holder = f"; see who has it: ss -ltnp 'sport = :{settings.port}'" if why.errno == errno.EADDRINUSE else ""
-        raise OSError(f"cannot listen on {settings.host}:{settings.port}: {why.strerror}{holder}") from None
+        taken = why.errno == errno.EADDRINUSE
+        holder = f"; see who has it: ss -ltnp 'sport = :{settings.port}'" if taken else ""
+        raise OSError(f"cannot listen on {settings.host}:{settings.port}: {why.strerror}"
+                      f"{holder}") from None
     return listener
 
 
@@ -111,7 +123,52 @@ def raise_open_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def run_master(settings: Settings, lead: Callable[[socket.socket], Coroutine[Any, Any, int]]) -> int:
+def ignore_ctrl_c() -> None:
+    """The terminal sends it to all processes; the master tells the workers what to do."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def start_worker(settings: Settings, slot: int, *handed: socket.socket
+                 ) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """The process of a worker, and the master's end of the channel to it.
+
+    Its role is the slot and the numbers of its descriptors: those handed down, then its end of the
+    channel.
+    """
+    mine, its = socket.socketpair()
+    descriptors = [one.fileno() for one in (*handed, its)]
+    role = " ".join(map(str, (slot, *descriptors)))
+    process = subprocess.Popen([sys.executable, PROGRAM], pass_fds=descriptors,
+                               env={**os.environ, "CLUSTER_ROLE": role})
+    its.close()
+    settings.note("spawn", peer=slot, child=process.pid)
+    return process, mine
+
+
+def await_end(settings: Settings, loop: Loop, slot: int, process: subprocess.Popen[bytes],
+              then: Callable[[], None]) -> None:
+    """Notes the end of a worker when it comes, and calls `then` when its last lines were read."""
+    watch = os.pidfd_open(process.pid)
+
+    def ended() -> None:
+        loop.remove_reader(watch)
+        os.close(watch)
+        code = process.wait()
+        what = {"signal": -code} if code < 0 else {"status": code}
+        settings.note("exit", peer=slot, child=process.pid, **what)
+        log(f"worker {slot} pid {process.pid} ended {what}")
+        loop.call_later(0.005, then)
+
+    loop.add_reader(watch, ended)
+
+
+def pause_after(lived: float, last: float) -> float:
+    """Seconds until the next worker of a slot is started: they grow while its workers die young."""
+    return 0.0 if lived >= 1 else min(5.0, last * 2 or 0.1)
+
+
+def run_master(settings: Settings, lead: Callable[[socket.socket], Coroutine[Any, Any, int]]
+               ) -> int:
     raise_open_files()
     try:
         listener = listen(settings)

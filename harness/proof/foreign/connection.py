@@ -1,15 +1,17 @@
-"""One HTTP connection, on asyncio: whole requests in, whole answers out, limits and deadlines kept."""
+"""One HTTP connection, on asyncio: whole requests in, whole answers out, limits and times kept."""
 from __future__ import annotations
 
 import asyncio
 import json
 from typing import Any, Protocol
 
+Reply = tuple[int, dict[str, Any], dict[str, str], float]
+"""Status, body, further headers, and the seconds that the work takes."""
 HEAD_LIMIT, BODY_LIMIT, STALL_SECONDS, LINGER_SECONDS = 16 * 1024, 64 * 1024, 5.0, 0.5
 
 
 class Owner(Protocol):
-    """What a connection asks of the process that serves it."""
+    """The process that serves a connection, as the connection sees it."""
 
     loop: asyncio.AbstractEventLoop
     clients: set[Connection]
@@ -17,14 +19,15 @@ class Owner(Protocol):
     leaving: bool
 
     def identity(self) -> dict[str, Any]: ...
-    def reply(self, method: str, path: str, body: bytes) -> tuple[int, dict[str, Any], dict[str, str], float]: ...
+    def reply(self, method: str, path: str, body: bytes) -> Reply: ...
     def note(self, event: str, **fields: Any) -> None: ...
     def tell(self, line: str) -> None: ...
     def changed(self) -> None: ...
 
 
 class Connection(asyncio.Protocol):
-    """One connection: collects a request, waits its simulated time, answers, and goes on with what came meanwhile."""
+    """One connection: collects a request, waits its simulated time, answers, and goes on with the
+    bytes that came meanwhile."""
 
     transport: asyncio.Transport
     count = 0
@@ -68,7 +71,8 @@ class Connection(asyncio.Protocol):
         self.stall = None
         if self.owner.draining:
             self.owner.tell("cut 1")
-        self.answer(408, {"error": f"the request was not complete after {STALL_SECONDS:.0f} s"}, close=True)
+        why = f"the request was not complete after {STALL_SECONDS:.0f} s"
+        self.answer(408, {"error": why}, close=True)
 
     def advance(self) -> None:
         """Take the next request out of the buffer if it is there whole."""
@@ -83,7 +87,8 @@ class Connection(asyncio.Protocol):
         try:
             first, *rest = bytes(self.buffer[:end]).decode("latin-1").split("\r\n")
             method, target, version = first.split(" ")
-            headers = {key.strip().lower(): value.strip() for key, value in (one.split(":", 1) for one in rest)}
+            pairs = [one.split(":", 1) for one in rest]
+            headers = {key.strip().lower(): value.strip() for key, value in pairs}
             length = int(headers.get("content-length", "0"))
         except ValueError:
             return self.refuse(400, "this is not an HTTP request")
@@ -103,7 +108,8 @@ class Connection(asyncio.Protocol):
         self.handle(method, target.split("?")[0], body, close)
 
     def chunked_length(self, at: int) -> int:
-        """How many bytes the chunks from here on take up; more than the limit if too many, -1 if not all came yet."""
+        """How many bytes the chunks from here on take up: more than the limit if they are too many,
+        -1 if not all came yet."""
         start, size = at, 0
         while size <= BODY_LIMIT:
             line = self.buffer.find(b"\r\n", at)
@@ -139,7 +145,8 @@ class Connection(asyncio.Protocol):
         headers = {"Content-Type": "application/json", "Content-Length": str(len(data)),
                    "Connection": "close" if close else "keep-alive", **(extra or {})}
         lines = "".join(f"{key}: {value}\r\n" for key, value in headers.items())
-        self.transport.write(f"HTTP/1.1 {status} -\r\n{lines}\r\n".encode() + (b"" if head else data))
+        text = f"HTTP/1.1 {status} -\r\n{lines}\r\n"
+        self.transport.write(text.encode() + (b"" if head else data))
         self.owner.note("response", status=status, conn=self.number)
         self.busy = False
         self.set_stall(False)
@@ -150,7 +157,8 @@ class Connection(asyncio.Protocol):
         self.owner.changed()
 
     def linger(self) -> None:
-        """Close the sending side and read on for a moment: a reset would destroy an answer not read yet."""
+        """Close the sending side and read on for a moment: a reset would destroy an answer that the
+        client has not read yet."""
         self.closing = True
         if self.transport.can_write_eof():
             self.transport.write_eof()

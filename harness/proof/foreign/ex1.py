@@ -1,7 +1,8 @@
 """Exercise 1 in plain Python: a proof that the contract can be kept in any language.
 
-Start it with `python3 ex1.py`. Lines of text on a socket pair are the only messages: the worker says `ready`, `drained`,
-`cut N`; the master says `drain`, `quit`, `force`. End of file on it means that the master is gone, and the worker goes too.
+Start it with `python3 ex1.py`. Lines of text on a socket pair are the only messages: the worker
+says `ready`, `drained`, `cut N`; the master says `drain`, `quit`, `force`. End of file on it means
+that the master is gone, and the worker goes too.
 """
 from __future__ import annotations
 
@@ -15,9 +16,12 @@ import sys
 import time
 from typing import Any
 
-from base import ROLE, SLOT, Loop, Refused, announce, log, raise_open_files, read_lines, run_master, whole
+from base import (
+    ROLE, SLOT, Loop, Refused, announce, await_end, ignore_ctrl_c, log, pause_after,
+    raise_open_files, read_lines, run_master, start_worker, whole,
+)
 from base import Settings as Common
-from connection import Connection
+from connection import Connection, Reply
 
 
 class Settings(Common):
@@ -27,18 +31,19 @@ class Settings(Common):
         self.slow = whole("SLOW_MS", 5000, 0, 3_600_000) / 1000
 
 
-# ------------------------------------------------------------------------------------------------------- the worker
+# --------------------------------------------------------------------------------------- the worker
 
 
 class Worker:
-    def __init__(self, settings: Settings, loop: Loop, listener: socket.socket, channel: socket.socket) -> None:
+    def __init__(self, settings: Settings, loop: Loop, listener: socket.socket,
+                 channel: socket.socket) -> None:
         self.settings, self.loop, self.listener, self.channel = settings, loop, listener, channel
         self.note = settings.note
         self.clients: set[Connection] = set()
         self.draining = self.leaving = self.reported = False
         self.done: asyncio.Future[int] = loop.create_future()
-        # A set of its own for the listener: taken out and put back after each accept, it moves to the end of the
-        # kernel's queue, so that the workers take turns.
+        # A set of its own for the listener: taken out and put back after each accept, it moves to
+        # the end of the kernel's queue, so that the workers take turns.
         self.accepting = select.epoll()
 
     def tell(self, line: str) -> None:
@@ -52,7 +57,7 @@ class Worker:
         self.accepting.register(self.listener, select.EPOLLIN)
         self.loop.add_reader(self.accepting, self.accept)
         self.loop.add_signal_handler(signal.SIGTERM, self.leave)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; the master says what to do
+        ignore_ctrl_c()
         read_lines(self.loop, self.channel, self.order, lambda: self.finish(1))
         self.settings.note("ready")
         self.tell("ready")
@@ -60,19 +65,20 @@ class Worker:
     def identity(self) -> dict[str, Any]:
         return {"worker": SLOT, "pid": os.getpid()}
 
-    def reply(self, method: str, path: str, body: bytes) -> tuple[int, dict[str, Any], dict[str, str], float]:
-        """Status, body, further headers, and the seconds that the work takes."""
+    def reply(self, method: str, path: str, body: bytes) -> Reply:
         if self.draining:
             said: dict[str, Any] = {"error": "shutting down, try again in a second"}
             if path == "/health":
                 said = {"status": "draining", **self.health()}
             return 503, said, {"Retry-After": "1", "Connection": "close"}, 0.0
-        delays = {"/": self.settings.default, "/slow": self.settings.slow, "/fast": 0.0, "/health": 0.0}
+        delays = {"/": self.settings.default, "/slow": self.settings.slow, "/fast": 0.0,
+                  "/health": 0.0}
         if path not in delays:
             return 404, {"error": f"unknown path; there are {', '.join(delays)}"}, {}, 0.0
         if method != "GET":
             return 405, {"error": "only GET is allowed"}, {"Allow": "GET"}, 0.0
-        return 200, {"status": "ok", **self.health()} if path == "/health" else {"path": path}, {}, delays[path]
+        said = {"status": "ok", **self.health()} if path == "/health" else {"path": path}
+        return 200, said, {}, delays[path]
 
     def accept(self) -> None:
         try:
@@ -82,11 +88,12 @@ class Worker:
         peer.setblocking(False)
         self.accepting.unregister(self.listener)
         self.accepting.register(self.listener, select.EPOLLIN)
-        task = self.loop.create_task(self.loop.connect_accepted_socket(lambda: Connection(self), peer))
-        task.add_done_callback(lambda done: done.exception())
+        taken = self.loop.connect_accepted_socket(lambda: Connection(self), peer)
+        self.loop.create_task(taken).add_done_callback(lambda done: done.exception())
 
     def health(self) -> dict[str, int]:
-        return {"activeRequests": sum(one.active for one in self.clients), "connections": len(self.clients)}
+        return {"activeRequests": sum(one.active for one in self.clients),
+                "connections": len(self.clients)}
 
     def order(self, line: str) -> None:
         if line == "drain":
@@ -132,7 +139,7 @@ async def work(settings: Settings) -> int:
     return await worker.done
 
 
-# ------------------------------------------------------------------------------------------------------- the master
+# --------------------------------------------------------------------------------------- the master
 
 
 class Slot:
@@ -167,23 +174,12 @@ class Master:
     def spawn(self, slot: Slot) -> None:
         if self.draining:
             return
-        mine, its = socket.socketpair()
-        slot.channel, slot.ready, slot.drained, slot.started = mine, False, False, time.monotonic()
-        role = f"{slot.number} {self.listener.fileno()} {its.fileno()}"
-        slot.process = subprocess.Popen([sys.executable, os.path.abspath(__file__)], env={**os.environ, "CLUSTER_ROLE": role},
-                                        pass_fds=(self.listener.fileno(), its.fileno()))
-        its.close()
-        self.settings.note("spawn", peer=slot.number, child=slot.process.pid)
-        process = slot.process
-        read_lines(self.loop, mine, lambda line: self.on_message(slot, line), lambda: None)
-        watch = os.pidfd_open(process.pid)
-
-        def ended() -> None:
-            self.loop.remove_reader(watch)
-            os.close(watch)
-            self.on_exit(slot, process.wait(), mine)
-
-        self.loop.add_reader(watch, ended)
+        slot.ready, slot.drained, slot.started = False, False, time.monotonic()
+        process, channel = start_worker(self.settings, slot.number, self.listener)
+        slot.process, slot.channel = process, channel
+        read_lines(self.loop, channel, lambda line: self.on_message(slot, line), lambda: None)
+        await_end(self.settings, self.loop, slot.number, process,
+                  lambda: self.after_exit(slot, channel))
 
     def on_message(self, slot: Slot, line: str) -> None:
         if line == "ready":
@@ -197,14 +193,6 @@ class Master:
         else:
             self.cut += int(line.split()[1])
 
-    def on_exit(self, slot: Slot, code: int, channel: socket.socket) -> None:
-        what = {"signal": -code} if code < 0 else {"status": code}
-        child = slot.process.pid if slot.process else 0
-        self.settings.note("exit", peer=slot.number, child=child, **what)
-        log(f"worker {slot.number} pid {child} ended {what}")
-        # What it had sent last is still to be read.
-        self.loop.call_later(0.005, self.after_exit, slot, channel)
-
     def after_exit(self, slot: Slot, channel: socket.socket) -> None:
         self.loop.remove_reader(channel)
         channel.close()
@@ -214,8 +202,7 @@ class Master:
                 self.cut += 1
             slot.drained = True
             return self.advance()
-        lived = time.monotonic() - slot.started
-        slot.pause = 0.0 if lived >= 1 else min(5.0, slot.pause * 2 or 0.1)
+        slot.pause = pause_after(time.monotonic() - slot.started, slot.pause)
         self.loop.call_later(slot.pause, self.spawn, slot)
 
     def on_signal(self, number: int) -> None:
@@ -232,13 +219,14 @@ class Master:
         self.advance()
 
     def advance(self) -> None:
-        """When every worker is done with its requests let them all go; when they are gone, end."""
+        """When every worker has drained let them all go; when they are gone, end."""
         if self.draining and not self.quitting and all(slot.drained for slot in self.slots):
             self.quitting = True
             self.listener.close()
             for slot in self.slots:
                 slot.tell("quit")
-        if self.draining and all(slot.process is None for slot in self.slots) and not self.done.done():
+        gone = all(slot.process is None for slot in self.slots)
+        if self.draining and gone and not self.done.done():
             self.done.set_result(None)
 
     def force(self) -> None:

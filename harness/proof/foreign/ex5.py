@@ -1,31 +1,31 @@
 """Exercise 5 in plain Python: a worker pool with backpressure.
 
-Start it with `python3 ex5.py`. The master serves HTTP and keeps the queue, in one thread; lines of text on a socket pair go to
-each worker (`task ID TYPE N`) and come back (`ready`, `result ID JSON`).
+Start it with `python3 ex5.py`. The master serves HTTP and keeps the queue, in one thread; lines of
+text on a socket pair go to each worker (`task ID TYPE N`) and come back (`ready`, `result ID
+JSON`). The worker is in pool_worker.py.
 """
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
-import os
-import queue
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 import uuid
 from typing import Any
 
-from base import ROLE, Loop, Refused, announce, log, read_lines, run_master, whole
+from base import (
+    ROLE, Loop, Refused, announce, await_end, log, pause_after, read_lines, run_master,
+    start_worker, whole,
+)
 from base import Settings as Common
-from connection import Connection
+from connection import Connection, Reply
+from pool_worker import work
 
 RANGES = {"fibonacci": (0, 50), "prime": (0, 2 ** 63 - 1), "hash": (1, 10_000_000)}
 Body = dict[str, Any]
-Reply = tuple[int, Body, dict[str, str], float]
 
 
 class Settings(Common):
@@ -34,56 +34,6 @@ class Settings(Common):
         self.max_queue = whole("MAX_QUEUE", 20, 1, 1_000_000)
         self.max_attempts = whole("MAX_ATTEMPTS", 3, 1, 1_000_000)
         self.result_limit = whole("RESULT_LIMIT", 10_000, 1, 1_000_000)
-
-
-# ------------------------------------------------------------------------------------------------------- the worker
-
-
-def fibonacci(n: int) -> int:
-    return n if n < 2 else fibonacci(n - 1) + fibonacci(n - 2)
-
-
-def is_prime(n: int) -> bool:
-    if n < 4 or n % 2 == 0 or n % 3 == 0:
-        return n in (2, 3)
-    divisor = 5
-    while divisor * divisor <= n:
-        if n % divisor == 0 or n % (divisor + 2) == 0:
-            return False
-        divisor += 6
-    return True
-
-
-def hash_chain(n: int) -> str:
-    text = "start"
-    for _ in range(n):
-        text = hashlib.sha256(text.encode()).hexdigest()
-    return text
-
-
-def work(settings: Settings) -> int:
-    """Computes in the main thread; another one reads, so that the end of the master is noticed at once."""
-    channel = socket.socket(fileno=int(ROLE.split()[1]))
-    tasks: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-    signal.signal(signal.SIGTERM, lambda *_: tasks.put(None))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; the master says what to do
-
-    def read() -> None:
-        for line in channel.makefile():
-            tasks.put(line)
-        os._exit(0)
-
-    threading.Thread(target=read, daemon=True).start()
-    settings.note("ready")
-    channel.sendall(b"ready\n")
-    while (line := tasks.get()) is not None:
-        _, name, kind, n = line.split()
-        result = {"fibonacci": fibonacci, "prime": is_prime, "hash": hash_chain}[kind](int(n))
-        channel.sendall(f"result {name} {json.dumps(result)}\n".encode())
-    return 0
-
-
-# ------------------------------------------------------------------------------------------------------- the master
 
 
 class Slot:
@@ -123,25 +73,12 @@ class Master:
     def spawn(self, slot: Slot) -> None:
         if self.draining:
             return
-        mine, its = socket.socketpair()
         slot.started = time.monotonic()
-        process = slot.process = subprocess.Popen([sys.executable, os.path.abspath(__file__)], pass_fds=(its.fileno(),),
-                                                  env={**os.environ, "CLUSTER_ROLE": f"{slot.number} {its.fileno()}"})
-        its.close()
-        self.note("spawn", peer=slot.number, child=process.pid)
-        read_lines(self.loop, mine, lambda line: self.on_message(slot, mine, line), lambda: None)
-        watch = os.pidfd_open(process.pid)
-
-        def ended() -> None:
-            self.loop.remove_reader(watch)
-            os.close(watch)
-            code = process.wait()
-            what = {"signal": -code} if code < 0 else {"status": code}
-            self.note("exit", peer=slot.number, child=process.pid, **what)
-            log(f"worker {slot.number} pid {process.pid} ended {what}")
-            self.loop.call_later(0.005, self.bury, slot, mine)  # what it had sent last is still to be read
-
-        self.loop.add_reader(watch, ended)
+        slot.process, channel = start_worker(self.settings, slot.number)
+        read_lines(self.loop, channel, lambda line: self.on_message(slot, channel, line),
+                   lambda: None)
+        await_end(self.settings, self.loop, slot.number, slot.process,
+                  lambda: self.bury(slot, channel))
 
     def on_message(self, slot: Slot, channel: socket.socket, line: str) -> None:
         word, *rest = line.split(" ", 2)
@@ -157,7 +94,8 @@ class Master:
         self.assign()
 
     async def serve(self) -> None:
-        self.server = await self.loop.create_server(lambda: Connection(self), sock=self.listener, backlog=1024)
+        self.server = await self.loop.create_server(lambda: Connection(self), sock=self.listener,
+                                                    backlog=1024)
         announce(self.settings, self.listener)
 
     def bury(self, slot: Slot, channel: socket.socket) -> None:
@@ -174,8 +112,7 @@ class Master:
                 self.counts["requeued"] += 1
                 task["status"] = "queued"
                 self.waiting.insert(0, task["taskId"])
-        lived = time.monotonic() - slot.started
-        slot.pause = 0.0 if lived >= 1 else min(5.0, slot.pause * 2 or 0.1)
+        slot.pause = pause_after(time.monotonic() - slot.started, slot.pause)
         self.loop.call_later(slot.pause, self.spawn, slot)
         self.assign()
 
@@ -189,7 +126,8 @@ class Master:
             return 429, {"error": "the queue is full: try again later"}, {"Retry-After": "1"}, 0.0
         name = str(uuid.uuid4())
         self.counts["submitted"] += 1
-        self.tasks[name] = {"taskId": name, "type": kind, "n": n, "status": "queued", "attempts": 0, "queuedAt": time.time() * 1000}
+        self.tasks[name] = {"taskId": name, "type": kind, "n": n, "status": "queued",
+                            "attempts": 0, "queuedAt": time.time() * 1000}
         self.waiting.append(name)
         self.assign()
         return 202, {"taskId": name, "status": "queued"}, {"Location": f"/task/{name}"}, 0.0
@@ -199,7 +137,8 @@ class Master:
             if self.waiting and slot.channel is not None and not slot.task:
                 task = self.tasks[self.waiting.pop(0)]
                 slot.task = task["taskId"]
-                task.update(status="processing", worker=slot.number, attempts=task["attempts"] + 1, startedAt=time.time() * 1000)
+                task.update(status="processing", worker=slot.number,
+                            attempts=task["attempts"] + 1, startedAt=time.time() * 1000)
                 try:
                     slot.channel.sendall(f"task {slot.task} {task['type']} {task['n']}\n".encode())
                 except OSError:
@@ -235,32 +174,39 @@ class Master:
             return self.order(body)
         if kind == "/task/":
             task = self.tasks.get(path[len("/task/"):])
-            return (200, task, {}, 0.0) if task else (404, {"error": "there is no such task, or it was finished long ago"}, {}, 0.0)
-        return 200, self.stats() if kind == "/stats" else {"submit": 'POST /task {"type":"fibonacci","n":40}'}, {}, 0.0
+            unknown = {"error": "there is no such task, or it was finished long ago"}
+            return (200, task, {}, 0.0) if task else (404, unknown, {}, 0.0)
+        if kind == "/stats":
+            return 200, self.stats(), {}, 0.0
+        return 200, {"submit": 'POST /task {"type":"fibonacci","n":40}'}, {}, 0.0
 
     def order(self, body: bytes) -> Reply:
         try:
             order = json.loads(body)
             least, most = RANGES[order["type"]]
             n = order["n"]
-            whole_number = isinstance(n, int) and not isinstance(n, bool) or isinstance(n, float) and n.is_integer()
+            whole_number = n.is_integer() if isinstance(n, float) else \
+                isinstance(n, int) and not isinstance(n, bool)
             if not whole_number or not least <= n <= most:
                 raise ValueError
         except (ValueError, TypeError, KeyError, RecursionError):
-            return 400, {"error": 'wanted: {"type":"fibonacci"|"prime"|"hash","n":<a whole number in its range>}'}, {}, 0.0
+            wanted = '{"type":"fibonacci"|"prime"|"hash","n":<a whole number in its range>}'
+            return 400, {"error": f"wanted: {wanted}"}, {}, 0.0
         return self.submit(order["type"], int(n))
 
     def stats(self) -> Body:
         rows: list[Body] = []
         for slot in self.slots:
-            row: Body = {"worker": slot.number, "busy": bool(slot.task), "completed": slot.completed}
+            row: Body = {"worker": slot.number, "busy": bool(slot.task),
+                         "completed": slot.completed}
             row.update({"pid": slot.process.pid} if slot.process and slot.ready else {})
             row.update({"taskId": slot.task} if slot.task else {})
             rows.append(row)
         busy = sum(bool(slot.task) for slot in self.slots)
         free = sum(slot.ready and not slot.task for slot in self.slots)
         return {"workers": {"total": len(self.slots), "available": free, "busy": busy},
-                "queue": {"size": len(self.waiting), "max": self.settings.max_queue}, "tasks": self.counts, "perWorker": rows}
+                "queue": {"size": len(self.waiting), "max": self.settings.max_queue},
+                "tasks": self.counts, "perWorker": rows}
 
     # ----- the end
 
@@ -287,7 +233,8 @@ class Master:
             for client in list(self.clients):
                 if not client.active:
                     client.transport.close()
-        if not any(client.active for client in self.clients) and all(slot.process is None for slot in self.slots):
+        answered = not any(client.active for client in self.clients)
+        if answered and all(slot.process is None for slot in self.slots):
             self.end()
 
     def force(self) -> None:
@@ -316,7 +263,9 @@ def main() -> int:
     except Refused as why:
         print(why, file=sys.stderr)
         return 2
-    return work(settings) if ROLE else run_master(settings, lambda listener: lead(settings, listener))
+    if ROLE:
+        return work(settings)
+    return run_master(settings, lambda listener: lead(settings, listener))
 
 
 if __name__ == "__main__":

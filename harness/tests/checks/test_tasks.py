@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness.checks import task_results, tasks
+from harness.checks import task_results, task_status, tasks
 from harness.clients import worker_search
 from harness.judging.verdict import CheckFailed
 
@@ -26,9 +26,10 @@ def test_a_prime_that_nobody_computes_is_not_waited_for(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(tasks, "QUIET", 0.1)
     monkeypatch.setattr(worker_search, "find_workers", lambda cluster: {1: 1})
-    for name, value in {"submit": "task", "await_completed": [{"durationMs": 1000}], "await_status": {"worker": 1}}.items():
+    for name, value in {"submit": "task", "await_completed": [{"durationMs": 1000}],
+                        "await_status": {"worker": 1}}.items():
         monkeypatch.setattr(tasks, name, lambda *_, value=value: value)
-    monkeypatch.setattr(tasks, "task", processing)
+    monkeypatch.setattr(task_status, "task", processing)
     monkeypatch.setattr(tasks, "processes", SimpleNamespace(
         children=lambda pid: [1], processor_time=lambda pid: 1.5, ready_threads=lambda pid: {}))
     cluster: Any = SimpleNamespace(pid=0, refuse_late=refuse_late)

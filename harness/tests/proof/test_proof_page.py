@@ -1,4 +1,4 @@
-"""PROOF.md and the README say what the tables and the counts say; after a change of the tables: make prove."""
+"""PROOF.md and the README agree with the tables and the counts; after a change: make prove."""
 from __future__ import annotations
 
 import re
@@ -19,7 +19,8 @@ def page() -> str:
 
 def test_the_page_has_a_row_for_every_program_and_no_other() -> None:
     rows = re.findall(r"^\| ([^|]+) \| [^|]+ \|(?: [^|]* \|){6}$", page(), re.MULTILINE)
-    assert [row for row in rows if row not in ("program", "---")] == [subject.name for subject in SUBJECTS]
+    programs = [row for row in rows if row not in ("program", "---")]
+    assert programs == [subject.name for subject in SUBJECTS]
 
 
 def test_the_page_says_each_mistake_and_what_follows_from_it() -> None:
@@ -31,8 +32,10 @@ def test_the_page_says_each_mistake_and_what_follows_from_it() -> None:
 
 def test_nothing_on_the_page_is_unexpected() -> None:
     kinds = [subject.kind for subject in SUBJECTS]
-    for kind, said in (("wrong", "wrong programs caught at their item"), ("solution", "solutions with everything"),
-                       ("foreign", "programs in another language with everything"), ("starter", "starters without a point")):
+    for kind, said in (("wrong", "wrong programs caught at their item"),
+                       ("solution", "solutions with everything"),
+                       ("foreign", "programs in another language with everything"),
+                       ("starter", "starters without a point")):
         assert f"{said}: {kinds.count(kind)} of {kinds.count(kind)}" in page()
 
 
@@ -47,7 +50,8 @@ def test_counts_are_renewed_and_the_tables_stay(tmp_path: Path) -> None:
     more = soak_counts.read(soak_counts.KEPT)
     more.seconds += 36000
     proof_page.renew_counts(more, copy)
-    assert copy.read_text(encoding="utf-8") != page() and "\n".join(proof_page.soak_lines(more)) in copy.read_text(encoding="utf-8")
+    renewed = copy.read_text(encoding="utf-8")
+    assert renewed != page() and "\n".join(proof_page.soak_lines(more)) in renewed
     proof_page.renew_counts(soak_counts.read(soak_counts.KEPT), copy)
     assert copy.read_text(encoding="utf-8") == page()
 
@@ -56,5 +60,6 @@ def test_the_readme_has_the_counts() -> None:
     said = " ".join(README.read_text(encoding="utf-8").split())
     sums = soak_counts.read(soak_counts.KEPT).sums()
     assert f"{len(WRONG)} wrong programs" in said
-    assert f"{sums['all']:,} gradings" in said and f"{soak_counts.false_ones(sums)} wrong verdicts" in said
+    assert f"{sums['all']:,} gradings" in said
+    assert f"{soak_counts.false_ones(sums)} wrong verdicts" in said
     assert f"{sums['inconclusive']} inconclusive" in said

@@ -18,7 +18,8 @@ def test_every_edit_applies_and_changes_something(exercise: build_programs.Exerc
 
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=[one.folder for one in EXERCISES])
-def test_every_item_has_two_wrong_programs_and_every_exercise_ten(exercise: build_programs.Exercise) -> None:
+def test_every_item_has_two_wrong_programs_and_every_exercise_ten(
+        exercise: build_programs.Exercise) -> None:
     counts = [sum(wrong.item == item for wrong in exercise.wrong) for item in range(1, 6)]
     assert min(counts) >= 2 and sum(counts) >= 10, counts
     assert len({wrong.name for wrong in exercise.wrong}) == len(exercise.wrong)
