@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections import Counter
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from harness.system.files import write_whole
 from harness.system.places import ROOT
 
 PAGE = ROOT / "harness/PROOF.md"
+WIDTH = 110
+"""Columns of its prose."""
 SIGNS = {"pass": "pass", "fail": "FAIL", "skipped": "·", "inconclusive": "?"}
 
 
@@ -62,15 +65,16 @@ def write_json(verdicts: list[Verdict], file: Path) -> None:
 
 def write_page(verdicts: list[Verdict], soak: soak_counts.Tally, file: Path) -> None:
     lines = ["# The proof", "",
-             "Wrong programs, made from the solutions by small edits, each with one mistake that "
-             "learners make; what the grader says of them, of the solutions, of programs in "
-             "another language, and of the starters. `make prove` writes this page.", "",
-             f"{summary(verdicts)}.", "", *soak_lines(soak),
+             *wrapped("Wrong programs, made from the solutions by small edits, each with one "
+                      "mistake that learners make; what the grader says of them, of the solutions, "
+                      "of programs in another language, and of the starters. `make prove` writes "
+                      "this page."), "",
+             *wrapped(f"{summary(verdicts)}."), "", *soak_lines(soak),
              TABLES, "",
-             "**FAIL** is the item that must fail; other items that fail follow from the same "
-             "mistake, as explained below the table. A dot: skipped, since an earlier check that "
-             "it builds on has failed. Of the common ground nothing is asked for wrong programs "
-             "and starters.", ""]
+             *wrapped("**FAIL** is the item that must fail; other items that fail follow from the "
+                      "same mistake, as explained below the table. A dot: skipped, since an "
+                      "earlier check that it builds on has failed. Of the common ground nothing is "
+                      "asked for wrong programs and starters."), ""]
     for number in sorted({one.subject.exercise.number for one in verdicts}):
         lines += exercise_lines([one for one in verdicts if one.subject.exercise.number == number])
     file.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
@@ -89,15 +93,23 @@ def renew_counts(soak: soak_counts.Tally, file: Path) -> None:
 def soak_lines(soak: soak_counts.Tally) -> list[str]:
     if not soak.counts:
         return []
+    hours = soak.seconds / 3600
     return [REPEATED, "",
-            f"`make soak` has repeated such gradings for {soak.seconds / 3600:.1f} hours in random "
-            "order: without load, beside `stress-ng --cpu 2`, and beside its stressors of memory "
-            "and forks, each on one core and on two, with two gradings at a time. Of a wrong "
-            "program only the item that must fail was graded. A wrong verdict is a defect, and so "
-            "is a cause of inconclusive ones that can be mended: the counts of its program begin "
-            "anew then. The rates are one-sided bounds by Clopper and Pearson.", "",
+            *wrapped(f"`make soak` has repeated such gradings for {hours:.1f} hours in random "
+                     "order: without load, beside `stress-ng --cpu 2`, and beside its stressors of "
+                     "memory and forks, each on one core and on two, with two gradings at a time. "
+                     "Of a wrong program only the item that must fail was graded. A wrong verdict "
+                     "is a defect, and so is a cause of inconclusive ones that can be mended: the "
+                     "counts of its program begin anew then. The rates are one-sided bounds by "
+                     "Clopper and Pearson."), "",
             f"| {' | '.join(soak_counts.HEADINGS)} |", "|---|---|--:|--:|--:|--:|--:|",
             *(f"| {' | '.join(row)} |" for row in soak_counts.rows(soak)), ""]
+
+
+def wrapped(text: str, indent: str = "") -> list[str]:
+    """A paragraph, or an item of a list, in lines; `indent`: of those after the first."""
+    return textwrap.wrap(text, WIDTH, subsequent_indent=indent, break_long_words=False,
+                         break_on_hyphens=False)
 
 
 def exercise_lines(verdicts: list[Verdict]) -> list[str]:
@@ -109,6 +121,7 @@ def exercise_lines(verdicts: list[Verdict]) -> list[str]:
         cells = [f"**{cell[:-1]}**" if cell.endswith("!") else cell.lower() for cell in row(one)]
         mistake = wrong.mistake if wrong else "–"
         lines.append(f"| {one.subject.name} | {mistake} | {' | '.join(cells)} |")
-    notes = [f"- *{one.subject.name}*, item {item}: {why}." for one in verdicts if one.subject.wrong
-             for item, why in one.subject.wrong.also.items()]
+    notes = [line for one in verdicts if one.subject.wrong
+             for item, why in one.subject.wrong.also.items()
+             for line in wrapped(f"- *{one.subject.name}*, item {item}: {why}.", indent="  ")]
     return [*lines, "", *notes, ""] if notes else [*lines, ""]
