@@ -3,8 +3,9 @@ from __future__ import annotations
 
 from signal import SIGINT, SIGSTOP, SIGTERM
 
-from harness.checks import connections, drain, forced_end, process_end, replacement, turned_away
+from harness.checks import connections, process_end, replacement
 from harness.checks.common_ground.all_checks import AllChecks
+from harness.checks.drain import drain, forced_end, turned_away
 from harness.checks.workers import expect_children
 from harness.cluster.fixture import Fixture
 from harness.judging.exercise import Exercise, check

@@ -3,10 +3,9 @@ from __future__ import annotations
 
 from signal import SIGTERM, SIGUSR2
 
-from harness.checks import (
-    abandoned_restart, newcomers, program_on_disk, replacement, restart, versions, workers,
-)
+from harness.checks import replacement, workers
 from harness.checks.common_ground.all_checks import AllChecks
+from harness.checks.restart import abandoned_restart, newcomers, program_on_disk, restart, versions
 from harness.clients.load import Load
 from harness.cluster.fixture import Fixture
 from harness.judging.exercise import Exercise, check

@@ -4,9 +4,10 @@ from __future__ import annotations
 import time
 from signal import SIGKILL
 
-from harness.checks import connections, health, health_report, heartbeats, vitals
+from harness.checks import connections
 from harness.checks.common_ground.all_checks import AllChecks
 from harness.checks.common_ground.http import expect_error
+from harness.checks.health import health, health_report, heartbeats, vitals
 from harness.clients import worker_search
 from harness.clients.load import Load
 from harness.cluster.fixture import Fixture

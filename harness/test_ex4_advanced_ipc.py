@@ -8,14 +8,15 @@ from __future__ import annotations
 from itertools import product
 from signal import SIGCONT, SIGSTOP
 
-from harness.checks import (
-    mailboxes, memory, message_deaths, message_flood, message_replies, message_stats, messages,
-    stopped_workers,
-)
+from harness.checks import memory
 from harness.checks.common_ground.http import HttpChecks
 from harness.checks.common_ground.load import LoadChecks
 from harness.checks.common_ground.processes import ProcessChecks, SpreadChecks
 from harness.checks.common_ground.start import StartChecks
+from harness.checks.messages import (
+    mailboxes, message_deaths, message_flood, message_replies, message_stats, messages,
+    stopped_workers,
+)
 from harness.clients import worker_search
 from harness.cluster.fixture import Fixture
 from harness.judging.exercise import Exercise, check

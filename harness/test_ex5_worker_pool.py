@@ -7,18 +7,19 @@ from __future__ import annotations
 import uuid
 from signal import SIGCONT, SIGKILL
 
-from harness.checks import (
-    held_workers, memory, pool_stats, pool_workers, result_limit, task_kills, task_results,
-    task_status, tasks,
-)
-from harness.checks.backpressure import QUEUE, REQUEUES, WORKERS, QueueLimitChecks
+from harness.checks import memory
 from harness.checks.common_ground.http import HttpChecks, expect_error
 from harness.checks.common_ground.load import LoadChecks
 from harness.checks.common_ground.processes import ProcessChecks
 from harness.checks.common_ground.start import StartChecks
-from harness.checks.pool_common_ground import PoolChecks
-from harness.checks.pool_end import PoolEndChecks
-from harness.checks.task_types import TaskTypeChecks
+from harness.checks.tasks import (
+    held_workers, pool_stats, pool_workers, result_limit, task_kills, task_results, task_status,
+    tasks,
+)
+from harness.checks.tasks.backpressure import QUEUE, REQUEUES, WORKERS, QueueLimitChecks
+from harness.checks.tasks.pool_common_ground import PoolChecks
+from harness.checks.tasks.pool_end import PoolEndChecks
+from harness.checks.tasks.task_types import TaskTypeChecks
 from harness.cluster.fixture import Fixture
 from harness.judging.exercise import Exercise, check
 from harness.judging.verdict import Inconclusive

@@ -4,7 +4,8 @@ from __future__ import annotations
 import time
 from signal import SIGKILL, SIGTERM
 
-from harness.checks import connections, drain
+from harness.checks import connections
+from harness.checks.drain import drain
 from harness.checks.process_end import expect_processes_gone
 from harness.checks.settings import seconds
 from harness.clients import worker_search

@@ -6,7 +6,7 @@ from typing import Callable, Iterator
 
 import pytest
 
-from harness.checks.versions import survey
+from harness.checks.restart.versions import survey
 from harness.clients import worker_search
 from harness.cluster.cluster import Cluster
 from harness.cluster.fixture import Fixture

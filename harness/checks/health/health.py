@@ -1,0 +1,173 @@
+"""Unhealthy workers are replaced in time, healthy ones are left alone."""
+from __future__ import annotations
+
+import time
+from signal import SIGCONT, SIGSTOP
+
+from harness.checks import connections
+from harness.checks.health import vitals
+from harness.checks.health.heartbeats import interval, ready_at
+from harness.checks.process_end import expect_processes_gone
+from harness.checks.replacement import expect_replaced
+from harness.clients.http_client import Connection
+from harness.cluster.cluster import Cluster
+from harness.judging.time_bounds import expect_not_before
+from harness.judging.verdict import CheckFailed, Inconclusive
+from harness.system import processes
+
+SLACK = 0.5
+"""The contract's: replaced within an interval + 500 ms."""
+PAST, TOO_FAR_BEHIND = 5.0, 0.6
+"""A worker that gets no processor for so long may rightly be taken for a silent one (but not for
+one with errors)."""
+LONGEST_DOUBT = 12.0
+"""Seconds beyond its bound for which a successor is still awaited that a slow machine may have kept
+back."""
+LEAVES_WITHIN = 5.0
+"""Seconds for an old worker to finish its requests, once its successor serves."""
+ENOUGH_FOR_NONE = 10
+"""As many requests as ERROR_RATE_MIN_REQUESTS are too few to judge."""
+
+
+# ----- left alone
+
+
+def expect_left_alone(cluster: Cluster, before: dict[int, int], wait: float, why: str,
+                      **said: str) -> None:
+    """For so many seconds the workers (slot → pid) are the same, and no other process is started.
+
+    `said`: the likely cause and the hint.
+    """
+    known = {*processes.children(cluster.pid), *before.values()}
+    began = time.monotonic()
+    while time.monotonic() < began + wait:
+        new = [pid for pid in processes.children(cluster.pid)
+               if pid not in known and processes.alive(pid)]
+        gone = [slot for slot, pid in before.items() if not processes.alive(pid)]
+        if new or gone:
+            doubt_silence(cluster, began, why)
+            what = (f"a new process {new[0]} was started" if new
+                    else f"worker {gone[0]} has ended")
+            raise CheckFailed(f"{why}, but {what}", expected="no worker is replaced", **said)
+        time.sleep(0.02)
+
+
+def doubt_silence(cluster: Cluster, since: float, why: str) -> None:
+    """A worker was replaced: on a slow machine it may have been silent, unless the master says
+    otherwise."""
+    now = time.monotonic()
+    behind = cluster.meter.allowance(now - PAST, now)
+    otherwise = any(reason in line.text for line in cluster.lines if line.t >= since
+                    for reason in ("reason=memory", "reason=errors"))
+    if behind > TOO_FAR_BEHIND and not otherwise:
+        raise Inconclusive(f"{why}, but one was replaced; in the last {PAST:.0f} s the machine was "
+                           f"{behind:.2f} s behind")
+
+
+def expect_few_left_alone(cluster: Cluster, before: dict[int, int], total: int) -> None:
+    """That many errors of as many requests are too few to judge."""
+    likely = ("as many as ERROR_RATE_MIN_REQUESTS are taken for enough: more are wanted"
+              if total == ENOUGH_FOR_NONE else "")
+    expect_left_alone(cluster, before, interval(cluster) * 1.7,
+                      f"{total} errors of {total} requests", likely=likely)
+
+
+def stop_for(cluster: Cluster, slot: int, wait: float) -> None:
+    """Stop the worker, and continue it after so many seconds."""
+    stopped = cluster.signal_worker(slot, SIGSTOP)
+    time.sleep(max(0.0, stopped + wait - time.monotonic()))
+    cluster.signal_worker(slot, SIGCONT)
+
+
+# ----- replaced
+
+
+def bound(cluster: Cluster) -> float:
+    """Seconds from a worker's being unhealthy, as a heartbeat tells, to its replacement."""
+    return interval(cluster) + SLACK
+
+
+def await_successor(cluster: Cluster, slot: int, old: int, since: float, within: float,
+                    why: str) -> int:
+    """Another process answers in the slot in time; returns its pid."""
+    return expect_replaced(cluster, slot, old, since, within, why=why, doubt=LONGEST_DOUBT)
+
+
+def expect_gone(cluster: Cluster, old: int, since: float, why: str) -> None:
+    """The old process leaves in time, and the master has logged why it was replaced."""
+    expect_processes_gone(cluster, [old], since, bound(cluster) + LEAVES_WITHIN, f"({why})")
+    expect_reason(cluster, why)
+
+
+def expect_unhealthy_replaced(cluster: Cluster, slot: int, old: int, since: float,
+                              why: str) -> None:
+    """A successor serves in time, and the old process leaves."""
+    await_successor(cluster, slot, old, since, bound(cluster), why)
+    expect_gone(cluster, old, since, why)
+
+
+def expect_silent_replaced(cluster: Cluster, slot: int, old: int, last: float,
+                           timeout: float) -> None:
+    """A stopped worker ends, and is replaced, when its last heartbeat is so many seconds ago."""
+    latest = timeout + bound(cluster)
+    await_successor(cluster, slot, old, last, latest, "silent")
+    expect_processes_gone(cluster, [old], last, latest, "(silent)")
+    expect_not_before(timeout * 0.98, last, cluster.watcher.gone_at(old) or last + timeout,
+                      f"the end of process {old}")
+    expect_reason(cluster, "silent")
+
+
+def expect_reason(cluster: Cluster, reason: str) -> None:
+    """The master has logged why it replaced a worker."""
+    deadline = time.monotonic() + 1
+    while not any(f"reason={reason}" in line for line in cluster.output()):
+        if time.monotonic() > deadline:
+            raise CheckFailed(f"no line with reason={reason} on standard output" + cluster.said(),
+                              expected="the master logs the reason and the figures")
+        time.sleep(0.02)
+
+
+# ----- a worker with errors
+
+
+def hold_old_worker(cluster: Cluster, slot: int) -> Connection:
+    """A half-sent request on a connection to that worker.
+
+    It keeps the worker for a while when it is replaced: so its heartbeats go on. The request is
+    whole with one more line end.
+    """
+    connection = connections.to_one(cluster, slot)
+    connection.send_raw(f"GET / HTTP/1.1\r\nHost: {cluster.client.host}\r\n".encode())
+    return connection
+
+
+def expect_successor_left_alone(cluster: Cluster, workers: dict[int, int]) -> None:
+    """The successor is not judged by the heartbeats of the old process, which still come."""
+    expect_left_alone(cluster, workers, interval(cluster) * 1.5, "all are healthy again",
+                      likely="the heartbeats of the process that was replaced are taken for those "
+                             "of its successor",
+                      hint="note heartbeats by pid, not by slot; ignore those of a process that "
+                           "was replaced")
+
+
+def fail_until_replaced(cluster: Cluster, slot: int, old: int) -> tuple[float, int]:
+    """Let requests to the worker fail until it is replaced, its successor being ready first.
+
+    Returns when the first one was sent, and the successor's pid.
+    """
+    connection = connections.to_one(cluster, slot)
+    began = time.monotonic()
+    while connection.usable and processes.alive(old) and time.monotonic() < began + 5:
+        vitals.ask(connection, "/error", 20, 500)
+    new = await_successor(cluster, slot, old, began, 5 + bound(cluster), "errors")
+    expect_processes_gone(cluster, [old], time.monotonic(), LEAVES_WITHIN, "(errors)")
+    expect_successor_first(cluster, old, new)
+    return began, new
+
+
+def expect_successor_first(cluster: Cluster, old: int, new: int) -> None:
+    """The old process was still there when its successor was ready."""
+    gone, ready = cluster.watcher.gone_at(old), ready_at(cluster, new)
+    if gone is not None and ready is not None and gone < ready - 0.005:
+        raise CheckFailed(f"the old process {old} had ended {(ready - gone) * 1000:.0f} ms before "
+                          f"its successor {new} was ready", expected="the successor first")

@@ -1,0 +1,99 @@
+"""Steps of exercise 4 in which a receiver or a sender dies while its message is under way."""
+from __future__ import annotations
+
+import time
+from signal import SIGKILL
+
+from harness.checks import replacement
+from harness.checks.common_ground.http import expect_error
+from harness.checks.messages import message_replies, messages
+from harness.checks.restart import newcomers
+from harness.clients import worker_search
+from harness.clients.exchange import Answer
+from harness.clients.http_client import Connection
+from harness.cluster.cluster import Cluster
+from harness.cluster.fixture import Fixture
+from harness.judging.verdict import CheckFailed, Inconclusive
+from harness.system import processes
+
+YOUNG_DEATHS = 3
+STAYS_EMPTY = 0.4
+"""After so many deaths the next process of a slot comes no sooner than after so many seconds."""
+SURELY_READ = 0.2
+"""Seconds within which a program has read a request, if the machine is not behind."""
+QUICK = message_replies.QUICK
+
+
+# ----- the receiver dies
+
+
+def expect_502_at_death(cluster: Cluster, held: messages.Sent) -> None:
+    """The stopped receiver is killed while its message waits: 502 at once, then a successor."""
+    slot = held.receiver
+    cluster.settle(messages.send_path(slot))
+    time.sleep(0.1)
+    killed = cluster.signal_worker(slot, SIGKILL)
+    answer = held.exchange.wait(6)
+    if answer.outcome == "waiting":
+        cluster.refuse_late(QUICK, killed, "the answer to the sender after the receiver's death")
+    expect_error(answer, 502)
+    cluster.expect_within(QUICK, killed, answer.ended, "the 502 after the receiver's death")
+    old = worker_search.pid_of(cluster, slot)
+    replacement.expect_replaced(cluster, slot, old, since=killed, within=1.0)
+
+
+def empty_slot(cluster: Cluster, slot: int) -> float:
+    """Kill the slot's worker and its successors, until the next one has to wait; returns when the
+    last of them was killed."""
+    known = set(processes.children(cluster.pid))
+    killed = cluster.signal_worker(slot, SIGKILL)
+    for _ in range(YOUNG_DEATHS):
+        _, successor = newcomers.next_newcomer(cluster, known, 1.0)
+        killed = newcomers.send(cluster, successor, SIGKILL)
+        processes.await_reaped(successor)
+        known.add(successor)
+    return killed
+
+
+def expect_502_of_empty_slot(cluster: Cluster, fixture: Fixture, sender: Connection, slot: int,
+                             emptied: float) -> None:
+    answer = sender.get(messages.send_path(slot, "nobody there"),
+                        patience=message_replies.timeout(fixture) + 3)
+    if answer.status != 502 and may_be_filled(cluster, emptied, answer):
+        raise Inconclusive(f"slot {slot} may have had a process again before the request was "
+                           "surely read")
+    expect_error(answer, 502)
+    cluster.expect_within(QUICK, answer.started, answer.ended,
+                          "the 502 of a slot without a process")
+
+
+def may_be_filled(cluster: Cluster, emptied: float, answer: Answer) -> bool:
+    """Whether the emptied slot may have had a process again when the request was read.
+
+    The watcher may have been as late as everything else.
+    """
+    filled = emptied + STAYS_EMPTY
+    read = answer.started + SURELY_READ
+    cluster.watcher.scan()
+    return (read + cluster.meter.allowance(answer.started, filled) > filled
+            or any(one.first < min(answer.ended, read)
+                   for one in cluster.watcher.newcomers(emptied)))
+
+
+# ----- the sender dies
+
+
+def kill_sender_that_waits(cluster: Cluster) -> None:
+    """Worker 1 is killed and replaced while it waits for worker 2; workers 2 and 3 are stopped."""
+    sender = messages.pinned(cluster, 1)
+    messages.stop(cluster, 2, 3)
+    messages.begin_surely(cluster, sender, 2, "of the dead")
+    messages.replace_worker(cluster, 1)
+
+
+def expect_no_answer(held: messages.Sent, seconds: float) -> None:
+    """The message of the successor waits for stopped worker 3; only another worker is awake."""
+    if held.exchange.ended.wait(seconds):
+        answer = held.exchange.wait(0)
+        raise CheckFailed(f"{answer}, body {answer.body[:200]!r}, although worker 3 is stopped",
+                          expected="no answer before worker 3 has replied")
