@@ -1,4 +1,4 @@
-#include "leader_threads.hpp"
+#include "http/leader_threads.hpp"
 
 #include <gtest/gtest.h>
 #include <sys/eventfd.h>

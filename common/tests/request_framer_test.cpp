@@ -1,4 +1,4 @@
-#include "request_framer.hpp"
+#include "http/request_framer.hpp"
 
 #include <gtest/gtest.h>
 

@@ -14,9 +14,9 @@
 
 #include "cluster/http_server.hpp"
 #include "cluster/unique_fd.hpp"
-#include "http_connection.hpp"
-#include "http_routes.hpp"
-#include "leader_threads.hpp"
+#include "http/connection.hpp"
+#include "http/routes.hpp"
+#include "http/leader_threads.hpp"
 
 namespace cluster {
 

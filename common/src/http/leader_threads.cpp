@@ -1,4 +1,4 @@
-#include "leader_threads.hpp"
+#include "http/leader_threads.hpp"
 
 #include <sys/resource.h>
 #include <unistd.h>

@@ -1,4 +1,4 @@
-#include "http_routes.hpp"
+#include "http/routes.hpp"
 
 #include <utility>
 

@@ -1,4 +1,4 @@
-#include "http_message.hpp"
+#include "http/message.hpp"
 
 #include <algorithm>
 #include <array>

@@ -1,4 +1,4 @@
-#include "request_framer.hpp"
+#include "http/request_framer.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -6,7 +6,7 @@
 #include <optional>
 #include <utility>
 
-#include "http_message.hpp"
+#include "http/message.hpp"
 
 namespace cluster {
 

@@ -7,7 +7,7 @@
 #include <algorithm>
 
 #include "cluster/system.hpp"
-#include "http_engine.hpp"
+#include "http/engine.hpp"
 
 namespace cluster {
 

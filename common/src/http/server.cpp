@@ -5,7 +5,7 @@
 #include <stdexcept>
 
 #include "cluster/worker.hpp"
-#include "http_engine.hpp"
+#include "http/engine.hpp"
 
 namespace cluster {
 

@@ -9,7 +9,7 @@
 
 #include "cluster/http_server.hpp"
 #include "cluster/unique_fd.hpp"
-#include "request_framer.hpp"
+#include "http/request_framer.hpp"
 
 namespace cluster {
 

@@ -1,4 +1,4 @@
-#include "http_engine.hpp"
+#include "http/engine.hpp"
 
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -8,7 +8,7 @@
 #include <cerrno>
 
 #include "cluster/system.hpp"
-#include "http_message.hpp"
+#include "http/message.hpp"
 
 namespace cluster {
 

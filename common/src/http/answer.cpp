@@ -7,8 +7,8 @@
 #include <exception>
 #include <utility>
 
-#include "http_engine.hpp"
-#include "http_message.hpp"
+#include "http/engine.hpp"
+#include "http/message.hpp"
 
 namespace cluster {
 
