@@ -1,5 +1,6 @@
 // Round trips between a process and its child, both on the CPU that the caller pins them to.
-// Usage: cluster-bench-ipc byte|json|channel IN_FLIGHT SECONDS      prints {"roundTrips":…,"seconds":…}
+// Usage: cluster-bench-ipc byte|json|channel IN_FLIGHT SECONDS      prints
+// {"roundTrips":…,"seconds":…}
 //   byte     one byte over a bare socketpair, IN_FLIGHT 1: what the kernel asks for two switches
 //   json     the 100 bytes of JSON over a bare socketpair, never parsed, IN_FLIGHT 1
 //   channel  a message is built, written, parsed, and sent back by the child, as peers/ipc_peer.js does it
@@ -63,8 +64,8 @@ class Count {
 
   void print() const {
     const std::chrono::duration<double> taken = Clock::now() - begun_;
-    std::printf("{\"roundTrips\":%lld,\"seconds\":%.6f}\n", static_cast<long long>(round_trips_ - warm_up_),
-                taken.count());
+    std::printf("{\"roundTrips\":%lld,\"seconds\":%.6f}\n",
+                static_cast<long long>(round_trips_ - warm_up_), taken.count());
   }
 
  private:
@@ -182,7 +183,8 @@ int main(int argc, char** argv) {
     return 2;
   }
   try {
-    run(arguments[1], std::stoll(arguments[2]), std::chrono::duration<double>(std::stod(arguments[3])));
+    run(arguments[1], std::stoll(arguments[2]),
+        std::chrono::duration<double>(std::stod(arguments[3])));
     return 0;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "cluster-bench-ipc: %s\n", error.what());

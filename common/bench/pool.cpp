@@ -61,7 +61,8 @@ void run(std::chrono::duration<double> time) {
   }
   master.wait_until([&] { return over; });
   const std::chrono::duration<double> taken = Clock::now() - begun;
-  std::printf("{\"tasks\":%lld,\"seconds\":%.6f}\n", static_cast<long long>(tasks - warm_up), taken.count());
+  std::printf("{\"tasks\":%lld,\"seconds\":%.6f}\n", static_cast<long long>(tasks - warm_up),
+              taken.count());
 }
 
 }  // namespace

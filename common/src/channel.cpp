@@ -34,12 +34,16 @@ std::size_t header_at(const std::string& input, std::size_t position) {
 
 std::pair<UniqueFd, UniqueFd> Channel::make_pair() {
   std::array<int, 2> ends{};
-  check("socketpair", ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()));
+  check("socketpair",
+        ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()));
   return {UniqueFd(ends[0]), UniqueFd(ends[1])};
 }
 
 Channel::Channel(EventLoop& loop, UniqueFd fd, OnMessage on_message, OnClose on_close)
-    : loop_(loop), fd_(std::move(fd)), on_message_(std::move(on_message)), on_close_(std::move(on_close)) {
+    : loop_(loop),
+      fd_(std::move(fd)),
+      on_message_(std::move(on_message)),
+      on_close_(std::move(on_close)) {
   loop_.watch_readable(fd_.get(), [this] { read_some(); });
 }
 
@@ -134,8 +138,8 @@ void Channel::handle_frames() {
   while (!closed() && input_.size() - parsed_ >= header_size) {
     const std::size_t length = header_at(input_, parsed_);
     if (length > max_frame) {
-      close("sent a message of " + std::to_string(length) + " bytes; at most " + std::to_string(max_frame) +
-            " are allowed");
+      close("sent a message of " + std::to_string(length) + " bytes; at most " +
+            std::to_string(max_frame) + " are allowed");
       return;
     }
     if (input_.size() - parsed_ < header_size + length) {

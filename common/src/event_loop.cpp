@@ -86,7 +86,8 @@ EventLoop::TimerId EventLoop::add_timer(Clock::time_point when, Timer timer) {
 }
 
 EventLoop::TimerId EventLoop::after(std::chrono::nanoseconds delay, Handler handler) {
-  return add_timer(Clock::now() + delay, {next_timer_++, std::chrono::nanoseconds(0), std::move(handler)});
+  return add_timer(Clock::now() + delay,
+                   {next_timer_++, std::chrono::nanoseconds(0), std::move(handler)});
 }
 
 EventLoop::TimerId EventLoop::every(std::chrono::nanoseconds period, Handler handler) {
@@ -113,7 +114,8 @@ void EventLoop::on_signal(int signal, SignalHandler handler) {
   ::sigemptyset(&one);
   ::sigaddset(&one, signal);
   ::pthread_sigmask(SIG_BLOCK, &one, nullptr);
-  const int fd = check("signalfd", ::signalfd(signals_.get(), &signal_set_, SFD_CLOEXEC | SFD_NONBLOCK));
+  const int fd =
+      check("signalfd", ::signalfd(signals_.get(), &signal_set_, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!signals_) {
     signals_.reset(fd);
     watch_readable(fd, [this] { read_signals(); });
@@ -180,13 +182,15 @@ int EventLoop::wait_milliseconds(std::optional<std::chrono::nanoseconds> timeout
     return -1;
   }
   const auto ms =
-      std::chrono::ceil<std::chrono::milliseconds>(std::max(*timeout, std::chrono::nanoseconds(0))).count();
+      std::chrono::ceil<std::chrono::milliseconds>(std::max(*timeout, std::chrono::nanoseconds(0)))
+          .count();
   return static_cast<int>(std::min<std::int64_t>(ms, INT_MAX));
 }
 
 void EventLoop::run_watches(std::optional<std::chrono::nanoseconds> timeout) {
   std::array<epoll_event, events_per_turn> events{};
-  const int count = ::epoll_wait(epoll_.get(), events.data(), events_per_turn, wait_milliseconds(timeout));
+  const int count =
+      ::epoll_wait(epoll_.get(), events.data(), events_per_turn, wait_milliseconds(timeout));
   if (count < 0 && errno != EINTR) {
     check("epoll_wait", count);
   }

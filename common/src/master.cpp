@@ -18,7 +18,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// A worker that died younger than this is replaced after a pause, which doubles from the first to the longest.
+// A worker that died younger than this is replaced after a pause, which doubles from the first to
+// the longest.
 constexpr milliseconds stable_after{1'000};
 constexpr milliseconds first_pause{100};
 constexpr milliseconds longest_pause{5'000};
@@ -38,9 +39,13 @@ struct Master::Member {
 };
 
 Master::Master(int workers, std::optional<Listener> listener, const std::string& journal_path)
-    : slots_(workers), journal_(journal_path, 0), listener_(std::move(listener)), program_(own_program()) {
+    : slots_(workers),
+      journal_(journal_path, 0),
+      listener_(std::move(listener)),
+      program_(own_program()) {
   raise_open_file_limit();
-  std::signal(SIGCHLD, SIG_DFL);  // if it was inherited as ignored, the kernel would reap the workers
+  std::signal(SIGCHLD,
+              SIG_DFL);  // if it was inherited as ignored, the kernel would reap the workers
   on_signal({SIGTERM, SIGINT}, [](int) { std::_Exit(0); });  // the kernel ends the workers with it
   for (int number = 1; number <= workers; ++number) {
     slot_table_[number];
@@ -70,7 +75,8 @@ bool Master::all_ready() const {
   });
 }
 
-std::vector<std::string> Master::environment_of(int slot, const Variables& variables, int channel_fd) const {
+std::vector<std::string> Master::environment_of(int slot, const Variables& variables,
+                                                int channel_fd) const {
   const int listener = listener_ && listener_->fd ? listener_->fd.get() : -1;
   std::vector<std::string> result{Handover{slot, ::getpid(), channel_fd, listener}.variable()};
   for (const auto& [name, value] : variables) {
@@ -94,8 +100,8 @@ pid_t Master::start(int number, const Variables& variables) {
       inherited.push_back(listener_->fd.get());
     }
     member = std::make_unique<Member>(
-        Process::spawn(program_, environment_of(number, variables, worker_end.get()), inherited), number,
-        variables);
+        Process::spawn(program_, environment_of(number, variables, worker_end.get()), inherited),
+        number, variables);
   } catch (const std::system_error& error) {
     log("worker ", number, " could not be started: ", error.what());
     if (target.current == 0) {
@@ -142,11 +148,13 @@ void Master::handle_message(pid_t pid, const Json& message, std::size_t bytes) {
     info.ready = true;
     log("worker ", info.slot, " is ready, pid ", pid);
   }
-  const auto [handler, first] = message_handlers_.try_emplace(*type);  // empty: nobody handles the type
+  const auto [handler, first] =
+      message_handlers_.try_emplace(*type);  // empty: nobody handles the type
   if (handler->second) {
     handler->second(WorkerInfo(info), message);
   } else if (first && *type != "ready") {
-    log("no handler for a message of type \"", *type, "\" (from worker ", info.slot, ", pid ", pid, ")");
+    log("no handler for a message of type \"", *type, "\" (from worker ", info.slot, ", pid ", pid,
+        ")");
   }
 }
 
@@ -260,7 +268,8 @@ Channel::Sent Master::send(pid_t pid, const Json& message) {
   auto& channel = *found->second->channel;
   const auto sent = channel.send(message);
   if (journal_ && sent == Channel::Sent::queued) {
-    journal_.write("send", journal_fields(message, found->second->info.slot, channel.last_sent_bytes()));
+    journal_.write("send",
+                   journal_fields(message, found->second->info.slot, channel.last_sent_bytes()));
   }
   return sent;
 }
@@ -285,7 +294,8 @@ void Master::on_death(DeathHandler handler) {
   death_handler_ = std::move(handler);
 }
 
-void Master::on_signal(std::initializer_list<int> signals, const EventLoop::SignalHandler& handler) {
+void Master::on_signal(std::initializer_list<int> signals,
+                       const EventLoop::SignalHandler& handler) {
   for (const int number : signals) {
     loop_.on_signal(number, [this, handler](int signal) {
       if (journal_) {

@@ -88,9 +88,10 @@ void Worker::flush() {
 void Worker::send_now(const Json& message) {
   const auto sent = channel_->send(message);
   if (sent != Channel::Sent::queued) {
-    log("a message to the master was not sent: ", sent == Channel::Sent::full       ? "it does not read"
-                                                  : sent == Channel::Sent::too_long ? "it is too long"
-                                                                                    : "it is gone");
+    log("a message to the master was not sent: ", sent == Channel::Sent::full ? "it does not read"
+                                                  : sent == Channel::Sent::too_long
+                                                      ? "it is too long"
+                                                      : "it is gone");
   } else if (journal_) {
     journal_.write("send", journal_fields(message, "master", channel_->last_sent_bytes()));
   }
@@ -105,7 +106,8 @@ void Worker::handle_message(const Json& message, std::size_t bytes) {
   if (journal_) {
     journal_.write("recv", journal_fields(message, "master", bytes));
   }
-  const auto [handler, first] = message_handlers_.try_emplace(*type);  // empty: nobody handles the type
+  const auto [handler, first] =
+      message_handlers_.try_emplace(*type);  // empty: nobody handles the type
   if (handler->second) {
     handler->second(message);
   } else if (first) {
@@ -117,7 +119,8 @@ void Worker::on_message(const std::string& type, MessageHandler handler) {
   message_handlers_[type] = std::move(handler);
 }
 
-void Worker::on_signal(std::initializer_list<int> signals, const EventLoop::SignalHandler& handler) {
+void Worker::on_signal(std::initializer_list<int> signals,
+                       const EventLoop::SignalHandler& handler) {
   for (const int number : signals) {
     loop_.on_signal(number, [this, handler](int signal) {
       if (journal_) {

@@ -98,7 +98,8 @@ TEST_F(ChannelTest, FramesMayBeSplitAfterEveryByte) {
     loop.run_once(patience);
     test::write_all(peer.get(), stream.substr(cut));
     ASSERT_TRUE(receive(4)) << "split after byte " << cut;
-    EXPECT_EQ(Json(messages), Json::parse(R"([{"id":1},[],{"id":2},3])")) << "split after byte " << cut;
+    EXPECT_EQ(Json(messages), Json::parse(R"([{"id":1},[],{"id":2},3])"))
+        << "split after byte " << cut;
   }
 }
 
@@ -152,7 +153,8 @@ TEST_F(ChannelTest, WhatTheMainLineSendsLeavesWithTheNextTurn) {
 TEST(Channel, OneTurnIsOneSystemCall) {
   EventLoop loop;
   std::array<int, 2> ends{};
-  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()), 0);
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()),
+            0);
   const UniqueFd peer(ends[1]);
   Channel channel(
       loop, UniqueFd(ends[0]), [](const Json&, std::size_t) {}, [](const std::string&) {});
@@ -164,7 +166,8 @@ TEST(Channel, OneTurnIsOneSystemCall) {
   loop.run_once(0ns);
   std::array<char, 4096> packet{};
   const auto got = ::recv(peer.get(), packet.data(), packet.size(), 0);
-  EXPECT_EQ(std::string(packet.data(), static_cast<std::size_t>(std::max<ssize_t>(got, 0))), expected);
+  EXPECT_EQ(std::string(packet.data(), static_cast<std::size_t>(std::max<ssize_t>(got, 0))),
+            expected);
 }
 
 // Limits.
@@ -193,9 +196,9 @@ TEST_F(ChannelTest, AFrameOfJustTheLimitIsReceived) {
 TEST_F(ChannelTest, AFrameOverTheLimitDisconnectsThePeerWithAReasonBeforeItsBodyComes) {
   const std::size_t length = Channel::max_frame + 1;
   test::write_all(peer.get(), frame("1"));
-  test::write_all(peer.get(),
-                  std::string{'\0', static_cast<char>(length >> 16U), static_cast<char>(length >> 8U & 0xFFU),
-                              static_cast<char>(length & 0xFFU)});
+  test::write_all(peer.get(), std::string{'\0', static_cast<char>(length >> 16U),
+                                          static_cast<char>(length >> 8U & 0xFFU),
+                                          static_cast<char>(length & 0xFFU)});
   ASSERT_TRUE(await_close());
   EXPECT_EQ(messages.size(), 1U) << "what came before it counts";
   EXPECT_NE(reasons[0].find(std::to_string(length)), std::string::npos) << reasons[0];
@@ -213,8 +216,8 @@ TEST_F(ChannelTest, ALengthWithTheHighestBitIsNoSmallNumber) {
 }
 
 TEST_F(ChannelTest, BytesThatAreNoJsonDisconnectThePeerWithAReason) {
-  for (const auto& text : {std::string("no json"), std::string(), std::string("{\"a\":1"), std::string("1 2"),
-                           std::string("\"\xff\""), std::string("\0", 1)}) {
+  for (const auto& text : {std::string("no json"), std::string(), std::string("{\"a\":1"),
+                           std::string("1 2"), std::string("\"\xff\""), std::string("\0", 1)}) {
     auto [here, there] = Channel::make_pair();
     std::string reason;
     const Channel other(
@@ -253,7 +256,8 @@ TEST_F(ChannelTest, AnEndInTheMiddleOfAMessageHasAReason) {
 
 TEST_F(ChannelTest, AllThatAPeerSentBeforeItsEndIsDeliveredFirst) {
   std::string stream;
-  for (int i = 0; i < 500; ++i) stream += frame(Json{{"id", i}, {"text", std::string(200, 'x')}}.dump());
+  for (int i = 0; i < 500; ++i)
+    stream += frame(Json{{"id", i}, {"text", std::string(200, 'x')}}.dump());
   test::write_all(peer.get(), stream);  // more than one read takes
   peer.reset();
   ASSERT_TRUE(await_close());
@@ -312,17 +316,19 @@ TEST_F(ChannelTest, TheQueueLeavesInOrderWhenThePeerReadsAgain) {
   std::string arrived;
   EXPECT_TRUE(turn_until([&] {
     arrived += test::read_available(peer.get());
-    return channel->queued_bytes() == 0 && arrived.size() >= static_cast<std::size_t>(taken) * frame_size;
+    return channel->queued_bytes() == 0 &&
+           arrived.size() >= static_cast<std::size_t>(taken) * frame_size;
   }));
   ASSERT_EQ(arrived.size(), static_cast<std::size_t>(taken) * frame_size);
   for (int i = 0; i < taken; ++i) {
-    const auto begin =
-        frame(std::string(frame_size - 4, ' ')).substr(0, 4) + R"({"id":)" + std::to_string(1'000 + i);
+    const auto begin = frame(std::string(frame_size - 4, ' ')).substr(0, 4) + R"({"id":)" +
+                       std::to_string(1'000 + i);
     EXPECT_EQ(arrived.substr(static_cast<std::size_t>(i) * frame_size, begin.size()), begin);
   }
 
   EXPECT_EQ(channel->send({{"id", -1}}), Channel::Sent::queued) << "there is room again";
-  EXPECT_TRUE(turn_until([&] { return test::read_available(peer.get()) == frame(R"({"id":-1})"); }));
+  EXPECT_TRUE(
+      turn_until([&] { return test::read_available(peer.get()) == frame(R"({"id":-1})"); }));
   const auto before = Clock::now();
   loop.run_once(30ms);  // would come back at once if it still watched for writing
   EXPECT_GE(Clock::now() - before, 30ms);

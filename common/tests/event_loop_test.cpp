@@ -137,7 +137,8 @@ TEST(EventLoop, TellsEachOfABurstOfSignals) {
   loop.run_once(patience);
   // Of the same signal several at once may be one; no kind may be missing.
   for (const int signal : signals) {
-    EXPECT_NE(std::find(told.begin(), told.end(), signal), told.end()) << "signal " << signal << " was lost";
+    EXPECT_NE(std::find(told.begin(), told.end(), signal), told.end())
+        << "signal " << signal << " was lost";
   }
   loop.run_once(0ns);
   EXPECT_EQ(told.size(), signals.size());
@@ -211,7 +212,8 @@ TEST(EventLoop, RunsWhatManyThreadsPostInTheOrderOfEach) {
       posters.emplace_back([&, poster] {
         for (int number = 0; number < each; ++number) {
           loop.post([&, poster, number] {
-            in_order += next[poster]++ == number && std::this_thread::get_id() == loop_thread ? 1 : 0;
+            in_order +=
+                next[poster]++ == number && std::this_thread::get_id() == loop_thread ? 1 : 0;
             ++all;
           });
         }

@@ -140,8 +140,8 @@ TEST(EventLoopTimer, EveryNeedsAPeriod) {
   EXPECT_THROW(loop.every(-1ms, [] {}), std::invalid_argument);
 }
 
-// Each tick is due a period after the former was *due*: after a late one the next comes sooner than a period. One that
-// counted from when it ran, or from the handler's end, could not.
+// Each tick is due a period after the former was *due*: after a late one the next comes sooner than
+// a period. One that counted from when it ran, or from the handler's end, could not.
 TEST(EventLoopTimer, EveryDoesNotDrift) {
   constexpr auto period = 20ms;
   EventLoop loop;

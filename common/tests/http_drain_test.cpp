@@ -142,8 +142,8 @@ TEST_F(HttpDrainTest, CutEndsEverythingAndCountsWhatItCost) {
   const auto again = server->cut();
   EXPECT_EQ(again.requests + again.half_sent, 0U) << "counted once";
   gate.open();
-  EXPECT_TRUE(
-      await([](const auto& activity) { return activity.connections == 0 && activity.requests == 0; }));
+  EXPECT_TRUE(await(
+      [](const auto& activity) { return activity.connections == 0 && activity.requests == 0; }));
   ASSERT_TRUE(await_done(3));
   for (const auto& exchange : done()) EXPECT_FALSE(exchange.sent);
   EXPECT_TRUE(await_closed(CloseReason::cut, 4));
@@ -209,8 +209,8 @@ TEST_F(Quiet, QuietIsToldOnlyDuringADrainAndWhenNothingIsInFlightOrHalfSent) {
   gate.open();
   EXPECT_EQ(active.read().value().status, 200);
   active.close();
-  ASSERT_TRUE(
-      await([](const auto& activity) { return activity.requests == 0 && activity.connections == 1; }));
+  ASSERT_TRUE(await(
+      [](const auto& activity) { return activity.requests == 0 && activity.connections == 1; }));
   EXPECT_EQ(quiet, 0);
   EXPECT_EQ(half.status("TP/1.1\r\nHost: x\r\n\r\n"), 200);
   EXPECT_TRUE(test::eventually([&] { return quiet > 0; }));
@@ -238,7 +238,8 @@ TEST_F(HttpDrainTest, ActivityCountsWhatIsOpenHalfSentAndInFlight) {
   gate.open();
   EXPECT_EQ(active.read().value().status, 200);
   EXPECT_EQ(refused.read().value().status, 503);
-  EXPECT_TRUE(await([](const auto& activity) { return activity.requests == 0 && activity.refusals == 0; }));
+  EXPECT_TRUE(
+      await([](const auto& activity) { return activity.requests == 0 && activity.refusals == 0; }));
 }
 
 // drain()

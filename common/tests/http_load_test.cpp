@@ -95,7 +95,8 @@ TEST_F(HttpLoadTest, RefusalsGoOutAtOnceWhileEveryHandlerWaits) {
 
   ASSERT_TRUE(await_done(3));
   for (const auto& exchange : done()) {
-    EXPECT_TRUE(exchange.path != "/gate" || !exchange.admitted) << "one that waited was done before";
+    EXPECT_TRUE(exchange.path != "/gate" || !exchange.admitted)
+        << "one that waited was done before";
   }
   EXPECT_EQ(server->activity().requests, 64U);
   gate.open();
@@ -179,7 +180,8 @@ struct Siblings : HttpLoadTest {
     other->start();
   }
   ~Siblings() override { gate.open(); }
-  // Who answers fresh connections, made one after another, each after the servers had time to wait for the next.
+  // Who answers fresh connections, made one after another, each after the servers had time to wait
+  // for the next.
   std::vector<std::string> answering(int connections, std::chrono::milliseconds pause = 2ms) {
     std::vector<std::string> result;
     for (int i = 0; i < connections; ++i) {

@@ -64,8 +64,9 @@ TEST_F(HttpServerTest, KeepsAConnectionForManyRequests) {
 TEST_F(HttpServerTest, AnswersPipelinedRequestsInOrder) {
   start();
   auto client = connect();
-  std::string requests = get("/") + post("/echo", "first") + get("/missing") + get("/", "", "HEAD") +
-                         post("/echo", "second", "Expect: 100-continue\r\n") + get("/items/9", "", "DELETE");
+  std::string requests =
+      get("/") + post("/echo", "first") + get("/missing") + get("/", "", "HEAD") +
+      post("/echo", "second", "Expect: 100-continue\r\n") + get("/items/9", "", "DELETE");
   for (int i = 0; i < 100; ++i) requests += post("/echo", std::to_string(i));
   ASSERT_TRUE(client.send(requests));
   EXPECT_EQ(client.read().value().json()["path"], "/");
@@ -113,8 +114,10 @@ TEST_F(HttpServerTest, TakesBodiesThatAreSplitAfterEveryByte) {
       ASSERT_TRUE(await([](const auto& activity) { return activity.half_sent == 1; }));
       ASSERT_TRUE(client.send(request.substr(cut)));
       const auto answer = client.read();
-      ASSERT_TRUE(answer && answer->status == 200) << "split after byte " << cut << " of\n" << request;
-      ASSERT_EQ(answer->json()["body"], "Wikipedia") << "split after byte " << cut << " of\n" << request;
+      ASSERT_TRUE(answer && answer->status == 200) << "split after byte " << cut << " of\n"
+                                                   << request;
+      ASSERT_EQ(answer->json()["body"], "Wikipedia") << "split after byte " << cut << " of\n"
+                                                     << request;
     }
   }
   EXPECT_EQ(opened(), 1);
@@ -186,16 +189,16 @@ TEST_F(HttpServerTest, AClientThatGoesIsForgotten) {
   ASSERT_TRUE(await([](const auto& activity) { return activity.half_sent == 1; }));
   half.close();
   EXPECT_TRUE(await_closed(CloseReason::peer, 2));
-  EXPECT_TRUE(
-      await([](const auto& activity) { return activity.connections == 0 && activity.half_sent == 0; }));
+  EXPECT_TRUE(await(
+      [](const auto& activity) { return activity.connections == 0 && activity.half_sent == 0; }));
 }
 
 TEST_F(HttpServerTest, AClientThatGoesDuringItsRequestHarmsNobody) {
   start();
   connect_to_gate().close();
   gate.open();
-  EXPECT_TRUE(
-      await([](const auto& activity) { return activity.connections == 0 && activity.requests == 0; }));
+  EXPECT_TRUE(await(
+      [](const auto& activity) { return activity.connections == 0 && activity.requests == 0; }));
   EXPECT_EQ(connect().status(get("/")), 200);
 }
 

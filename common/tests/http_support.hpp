@@ -44,7 +44,9 @@ struct HttpTest : testing::Test {
   // A server with all routes, on the same listening socket.
   std::unique_ptr<HttpServer> add(const std::string& name);
 
-  Client connect(int receive_buffer = 0) const { return Client(listener.address.port, receive_buffer); }
+  Client connect(int receive_buffer = 0) const {
+    return Client(listener.address.port, receive_buffer);
+  }
   // A connection that the server has accepted.
   Client connect_accepted() {
     const auto before = opened();

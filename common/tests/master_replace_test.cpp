@@ -167,7 +167,8 @@ TEST_F(MasterTest, ASuccessorIsPromotedAndTheRetiredOneNotReplaced) {
   master.kill(successor, SIGKILL);
   ASSERT_TRUE(await_deaths(2));
   ASSERT_TRUE(await([&] { return master.all_ready(); }));
-  EXPECT_EQ(ask(master.current(1), {{"type", "who"}})["version"], "2") << "its replacement is of its kind";
+  EXPECT_EQ(ask(master.current(1), {{"type", "who"}})["version"], "2")
+      << "its replacement is of its kind";
 }
 
 TEST_F(MasterTest, ASuccessorThatDiesDisturbsNothing) {

@@ -38,7 +38,9 @@ struct MasterTest : testing::Test {
     ASSERT_TRUE(master.wait_until([&] { return master.all_ready(); }, patience));
     received.clear();
   }
-  bool await(const std::function<bool()>& condition) { return master.wait_until(condition, patience); }
+  bool await(const std::function<bool()>& condition) {
+    return master.wait_until(condition, patience);
+  }
   bool await_deaths(std::size_t count) {
     return await([&, count] { return deaths.size() >= count; });
   }

@@ -1,4 +1,5 @@
-// What this program does when a test has started it: as a worker of a Master, or as a helper with a channel to the test.
+// What this program does when a test has started it: as a worker of a Master, or as a helper with a
+// channel to the test.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -45,9 +46,12 @@ int obey() {
                  {"descriptors", open_descriptors()}});
   });
   worker.on_message("say and die", [&](const Json& message) {
-    const std::string text(300, 'x');  // all of it more than one read takes, and less than the socket holds
-    for (int i = 0; i < message["count"]; ++i) worker.send({{"type", "said"}, {"number", i}, {"text", text}});
-    worker.post([] { ::kill(::getpid(), SIGKILL); });  // the next turn: this one's messages have left
+    const std::string text(
+        300, 'x');  // all of it more than one read takes, and less than the socket holds
+    for (int i = 0; i < message["count"]; ++i)
+      worker.send({{"type", "said"}, {"number", i}, {"text", text}});
+    worker.post(
+        [] { ::kill(::getpid(), SIGKILL); });  // the next turn: this one's messages have left
   });
   worker.on_message("from threads", [&](const Json& message) {
     std::thread([&worker, count = message["count"].get<int>()] {
@@ -110,7 +114,8 @@ int run_helper_role(const std::string& role) {
   EventLoop loop;
   bool closed = false;
   Channel test(
-      loop, UniqueFd(fd), [](const Json&, std::size_t) {}, [&](const std::string&) { closed = true; });
+      loop, UniqueFd(fd), [](const Json&, std::size_t) {},
+      [&](const std::string&) { closed = true; });
   if (role == "master") return lead(test);
   if (role == "describe") {
     sigset_t mask;

@@ -1,7 +1,7 @@
 #pragma once
 
-// What the tests of all headers share. Things are awaited with a deadline that only a fault reaches; nothing
-// sleeps for a guessed time.
+// What the tests of all headers share. Things are awaited with a deadline that only a fault
+// reaches; nothing sleeps for a guessed time.
 
 #include <sys/resource.h>
 #include <sys/types.h>
@@ -29,10 +29,12 @@ namespace cluster::test {
 using namespace std::chrono_literals;
 using Milliseconds = std::chrono::duration<double, std::milli>;
 
-constexpr std::chrono::seconds patience{20};  // for all that surely happens soon, on however busy a machine
+constexpr std::chrono::seconds patience{
+    20};  // for all that surely happens soon, on however busy a machine
 
 // Looks again and again, until the condition holds or the patience is over; tells whether it holds.
-bool eventually(const std::function<bool()>& condition, std::chrono::nanoseconds timeout = patience);
+bool eventually(const std::function<bool()>& condition,
+                std::chrono::nanoseconds timeout = patience);
 
 void burn(std::chrono::nanoseconds duration);  // computes for so long
 
@@ -79,8 +81,8 @@ class Variable {
   std::optional<std::string> before_;
 };
 
-// Standard output of this process and of the workers it starts, caught in memory; shown after all if the test
-// has failed.
+// Standard output of this process and of the workers it starts, caught in memory; shown after all
+// if the test has failed.
 class CaughtOutput {
  public:
   CaughtOutput();

@@ -95,12 +95,14 @@ struct Handed {
   Handed() : Handed(Channel::make_pair()) {}
   explicit Handed(std::pair<UniqueFd, UniqueFd> ends)
       : channel(std::move(ends.first)),
-        worker(Process::spawn(own_program(), {Handover{3, ::getpid(), ends.second.get(), -1}.variable()},
+        worker(Process::spawn(own_program(),
+                              {Handover{3, ::getpid(), ends.second.get(), -1}.variable()},
                               {ends.second.get()})) {}
   bool await_ready() const {
     std::string text;
-    return test::eventually(
-        [&] { return (text += test::read_available(channel.get())) == test::frame(R"({"type":"ready"})"); });
+    return test::eventually([&] {
+      return (text += test::read_available(channel.get())) == test::frame(R"({"type":"ready"})");
+    });
   }
   std::optional<ExitStatus> await_end() {
     std::optional<ExitStatus> status;

@@ -12,10 +12,11 @@
 
 namespace cluster {
 
-// JSON messages between two processes over a stream socketpair. A frame is a length of four bytes, most
-// significant first, and that many bytes of JSON. The socket never blocks: what it does not take waits in a
-// queue that is bounded in bytes, so a peer that has stopped reading costs its sender a refusal, not a wait.
-// Messages sent in one turn of the loop leave in one write. Belongs to the loop's thread.
+// JSON messages between two processes over a stream socketpair. A frame is a length of four bytes,
+// most significant first, and that many bytes of JSON. The socket never blocks: what it does not
+// take waits in a queue that is bounded in bytes, so a peer that has stopped reading costs its
+// sender a refusal, not a wait. Messages sent in one turn of the loop leave in one write. Belongs
+// to the loop's thread.
 class Channel {
  public:
   static constexpr std::size_t max_frame = std::size_t{1} << 20;  // bytes of JSON in one message
@@ -31,8 +32,8 @@ class Channel {
 
   // Called in the loop. Neither handler may destroy the channel.
   using OnMessage = std::function<void(Json message, std::size_t bytes)>;
-  // Once, when nothing more will come: the reason is empty at a plain end-of-file, else a sentence saying
-  // what the peer did wrong (a frame over the limit, bytes that are not JSON).
+  // Once, when nothing more will come: the reason is empty at a plain end-of-file, else a sentence
+  // saying what the peer did wrong (a frame over the limit, bytes that are not JSON).
   using OnClose = std::function<void(const std::string& reason)>;
 
   // The two connected ends, both close-on-exec and non-blocking.
@@ -44,10 +45,13 @@ class Channel {
   Channel& operator=(const Channel&) = delete;
 
   Sent send(const Json& message);
-  std::size_t last_sent_bytes() const { return last_sent_bytes_; }  // JSON bytes of the last message sent
+  std::size_t last_sent_bytes() const {
+    return last_sent_bytes_;
+  }  // JSON bytes of the last message sent
 
-  void read_all();  // handles everything that has arrived, up to end-of-file; for a peer that just died
-  void flush();     // writes what the socket takes now
+  void
+  read_all();  // handles everything that has arrived, up to end-of-file; for a peer that just died
+  void flush();  // writes what the socket takes now
   std::size_t queued_bytes() const { return output_.size() - written_; }
   bool closed() const { return !fd_; }
 

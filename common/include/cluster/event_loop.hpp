@@ -19,9 +19,9 @@ namespace cluster {
 using Clock = std::chrono::steady_clock;
 
 // One thread's loop over epoll: descriptors, timers, signals, and work posted by other threads.
-// All of it belongs to the thread that made it, but for post(), which any thread may call. Handlers run
-// inside run_once(); they may add and remove anything, themselves too; they must not throw and must
-// not run the loop again.
+// All of it belongs to the thread that made it, but for post(), which any thread may call. Handlers
+// run inside run_once(); they may add and remove anything, themselves too; they must not throw and
+// must not run the loop again.
 class EventLoop {
  public:
   using Handler = std::function<void()>;
@@ -32,8 +32,8 @@ class EventLoop {
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
 
-  // Calls `on_readable` whenever fd can be read without blocking (end-of-file counts). The loop does not own fd;
-  // call forget() before it is closed.
+  // Calls `on_readable` whenever fd can be read without blocking (end-of-file counts). The loop
+  // does not own fd; call forget() before it is closed.
   void watch_readable(int fd, Handler on_readable);
   // The same for writing, beside a read handler if there is one, until unwatch_writable().
   // A handler may forget its own descriptor, but not put another handler in its place.
@@ -46,19 +46,21 @@ class EventLoop {
                 Handler handler);  // period > 0; missed ticks are not made up for
   void cancel(TimerId timer);      // a timer that is over is no error
 
-  // Blocks the signal in this thread for good (start other threads afterwards, so that they inherit it) and calls
-  // the handler in the loop instead. A later handler replaces an earlier one. In a turn, signals are told before
-  // anything else that happened, so that a death which a signal to the group has caused is seen after the signal.
+  // Blocks the signal in this thread for good (start other threads afterwards, so that they inherit
+  // it) and calls the handler in the loop instead. A later handler replaces an earlier one. In a
+  // turn, signals are told before anything else that happened, so that a death which a signal to
+  // the group has caused is seen after the signal.
   void on_signal(int signal, SignalHandler handler);
 
-  void post(Handler handler);            // any thread, whatever locks it holds: run it in the loop, in order
+  void post(Handler handler);  // any thread, whatever locks it holds: run it in the loop, in order
   void at_end_of_turn(Handler handler);  // once, when the handlers of this turn have run
 
-  // One turn: waits for something to happen, at most until the timeout (none: for ever), and handles it.
+  // One turn: waits for something to happen, at most until the timeout (none: for ever), and
+  // handles it.
   void run_once(std::optional<std::chrono::nanoseconds> timeout = std::nullopt);
 
-  // Runs the loop until the condition holds or the timeout is over; tells whether it holds. The condition is looked at
-  // before the first turn, which is left out if it holds, and after each.
+  // Runs the loop until the condition holds or the timeout is over; tells whether it holds. The
+  // condition is looked at before the first turn, which is left out if it holds, and after each.
   // Never to be called from a handler (std::logic_error).
   bool wait_until(const std::function<bool()>& condition,
                   std::optional<std::chrono::nanoseconds> timeout = std::nullopt);
@@ -93,7 +95,8 @@ class EventLoop {
   UniqueFd signals_;
   sigset_t signal_set_{};
   std::unordered_map<int, std::unique_ptr<Watch>> watches_;
-  std::vector<std::unique_ptr<Watch>> forgotten_;  // kept until the turn in which they were forgotten is over
+  std::vector<std::unique_ptr<Watch>>
+      forgotten_;  // kept until the turn in which they were forgotten is over
   std::multimap<Clock::time_point, Timer> timers_;
   std::unordered_map<TimerId, std::multimap<Clock::time_point, Timer>::iterator> timer_index_;
   TimerId next_timer_ = 1;

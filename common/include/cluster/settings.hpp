@@ -14,8 +14,8 @@ class SettingError : public std::invalid_argument {
   SettingError(std::string_view name, std::string_view value, std::string_view allowed);
 };
 
-// Where a program listens: an IPv4 or IPv6 address as text ("localhost" has become 127.0.0.1) and a port,
-// 0 for any free one.
+// Where a program listens: an IPv4 or IPv6 address as text ("localhost" has become 127.0.0.1) and a
+// port, 0 for any free one.
 struct Address {
   std::string host;
   std::uint16_t port = 0;
@@ -28,11 +28,13 @@ struct Address {
 // Call them before threads are started: getenv is not safe beside setenv.
 namespace settings {
 
-std::chrono::milliseconds duration(const char* name, std::chrono::milliseconds fallback);  // 1 … 3,600,000 ms
-std::chrono::milliseconds delay(const char* name, std::chrono::milliseconds fallback);  // 0 … 3,600,000 ms
-int count(const char* name, int fallback);                                              // 1 … 1,000,000
-int percent(const char* name, int fallback);                                            // 1 … 100
-int workers(int fallback);                                                              // WORKERS, 1 … 64
+std::chrono::milliseconds duration(const char* name,
+                                   std::chrono::milliseconds fallback);  // 1 … 3,600,000 ms
+std::chrono::milliseconds delay(const char* name,
+                                std::chrono::milliseconds fallback);  // 0 … 3,600,000 ms
+int count(const char* name, int fallback);                            // 1 … 1,000,000
+int percent(const char* name, int fallback);                          // 1 … 100
+int workers(int fallback);                                            // WORKERS, 1 … 64
 Address address();      // HOST (127.0.0.1) and PORT (8000; 0 … 65535)
 std::string journal();  // JOURNAL, a file that can be written; empty when unset
 

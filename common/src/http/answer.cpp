@@ -90,8 +90,8 @@ void HttpServer::Engine::answer(Connection& connection, bool& sent, bool& close_
                                 {"sent", sent}});
   }
   if (server_.hooks.done) {
-    server_.hooks.done({connection.id, std::move(request.method), std::move(request.path), response.status,
-                        connection.admitted, sent, Clock::now() - began});
+    server_.hooks.done({connection.id, std::move(request.method), std::move(request.path),
+                        response.status, connection.admitted, sent, Clock::now() - began});
   }
 }
 
@@ -116,15 +116,17 @@ bool HttpServer::Engine::send_all(const Connection& connection, std::string_view
 }
 
 // Answers a request that cannot or need not be read to its end, and closes the connection.
-void HttpServer::Engine::refuse_unread(Connection& connection, int status, const std::string& reason) {
+void HttpServer::Engine::refuse_unread(Connection& connection, int status,
+                                       const std::string& reason) {
   Response response;
   fail(response, status, reason);
   const auto text = format_response(response, {.close = true});
   ::send(connection.fd.get(), text.data(), text.size(), MSG_NOSIGNAL);
   if (journal_) {
     const auto [method, path] = first_words(connection.input);
-    journal_.write("response",
-                   {{"conn", connection.id}, {"method", method}, {"path", path}, {"status", status}});
+    journal_.write(
+        "response",
+        {{"conn", connection.id}, {"method", method}, {"path", path}, {"status", status}});
   }
   if (status == 408) {
     close(connection, CloseReason::stalled);
@@ -134,8 +136,9 @@ void HttpServer::Engine::refuse_unread(Connection& connection, int status, const
   }
 }
 
-// Closing with unread input would reset the connection, and the client might lose the answer: so only our end is shut,
-// and what the client still sends is thrown away until it closes, for a moment.
+// Closing with unread input would reset the connection, and the client might lose the answer: so
+// only our end is shut, and what the client still sends is thrown away until it closes, for a
+// moment.
 void HttpServer::Engine::linger(Connection& connection) {
   ::shutdown(connection.fd.get(), SHUT_WR);
   enter(connection, State::lingering);

@@ -13,8 +13,8 @@
 
 namespace cluster {
 
-// One client's connection. All but fd, id and answered are guarded by the mutex; while it is busy, input, framer,
-// admitted and request belong to the thread that answers.
+// One client's connection. All but fd, id and answered are guarded by the mutex; while it is busy,
+// input, framer, admitted and request belong to the thread that answers.
 struct Connection {
   enum class State {
     idle,       // nothing of a request has come
@@ -24,7 +24,8 @@ struct Connection {
     closed,
   };
 
-  Connection(UniqueFd accepted, std::uint64_t number, std::size_t head_limit, std::size_t body_limit)
+  Connection(UniqueFd accepted, std::uint64_t number, std::size_t head_limit,
+             std::size_t body_limit)
       : fd(std::move(accepted)), id(number), framer(head_limit, body_limit) {}
 
   UniqueFd fd;

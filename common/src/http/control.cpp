@@ -52,7 +52,8 @@ void HttpServer::Engine::work(LeaderThreads::Member& self) {
       if (!event || event->data.u64 == end_event) {
         continue;
       }
-      const auto connection = event->data.u64 == listener_event ? accept_one() : find(event->data.u64);
+      const auto connection =
+          event->data.u64 == listener_event ? accept_one() : find(event->data.u64);
       if (connection) {
         serve(self, *connection, (event->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0);
       }
@@ -60,7 +61,8 @@ void HttpServer::Engine::work(LeaderThreads::Member& self) {
   }
 }
 
-// Events are fetched in batches. What the leader has not handled when the lead passes on is the next leader's.
+// Events are fetched in batches. What the leader has not handled when the lead passes on is the
+// next leader's.
 std::optional<epoll_event> HttpServer::Engine::next_event() {
   const std::lock_guard lock(events_mutex_);
   if (next_event_ == events_.size()) {
@@ -78,8 +80,9 @@ std::optional<epoll_event> HttpServer::Engine::next_event() {
 void HttpServer::Engine::tick() {
   {
     const std::lock_guard lock(listener_mutex_);
-    // Only if there is need: if all went to the end of the queue at every tick, they would stand there in the order of
-    // their ticks, and connections that come more seldom would all reach the same one.
+    // Only if there is need: if all went to the end of the queue at every tick, they would stand
+    // there in the order of their ticks, and connections that come more seldom would all reach the
+    // same one.
     if (accepting_ && (!armed_ || connection_waits(listener_))) {
       arm_listener(true);
     }
@@ -96,7 +99,8 @@ void HttpServer::Engine::expire(Connection& connection, Clock::time_point now) {
   const bool late = (connection.state == State::half_sent && age >= limits_.request) ||
                     (connection.state == State::idle && age >= idle_limit_.load());
   if (late && has_input(connection)) {
-    // It was sent in time, and not read yet (or only up to urgent data, which hides the rest): the kernel tells anew.
+    // It was sent in time, and not read yet (or only up to urgent data, which hides the rest): the
+    // kernel tells anew.
     connection.more = true;
     watch(connection);
   } else if (late && connection.state == State::idle) {
@@ -123,7 +127,8 @@ void HttpServer::Engine::accept_connections(bool on) {
 void HttpServer::Engine::close_idle(Clock::time_point idle_since) {
   for (const auto& connection : all()) {
     const std::lock_guard lock(connection->mutex);
-    if (connection->state == State::idle && connection->since <= idle_since && !has_input(*connection)) {
+    if (connection->state == State::idle && connection->since <= idle_since &&
+        !has_input(*connection)) {
       close(*connection, CloseReason::idle);
     }
   }
@@ -159,7 +164,8 @@ HttpServer::Cut HttpServer::Engine::cut() {
         close(*connection, CloseReason::cut);
         break;
       case State::busy:
-        result.requests += connection->admitted && !connection->answered && !connection->cut ? 1U : 0U;
+        result.requests +=
+            connection->admitted && !connection->answered && !connection->cut ? 1U : 0U;
         connection->cut = true;
         ::shutdown(connection->fd.get(), SHUT_RDWR);
         break;

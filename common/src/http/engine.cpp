@@ -20,8 +20,9 @@ using State = Connection::State;
 constexpr std::size_t read_size = std::size_t{16} << 10;
 constexpr int reads_per_event = 8;
 constexpr unsigned accepts_per_turn = 2;
-// A process that was woken for a new connection and then stopped or killed before it accepted leaves the connection to
-// its siblings, which nobody wakes again: each looks for itself this often.
+// A process that was woken for a new connection and then stopped or killed before it accepted
+// leaves the connection to its siblings, which nobody wakes again: each looks for itself this
+// often.
 constexpr milliseconds tick_period{100};
 
 }  // namespace
@@ -43,9 +44,9 @@ HttpServer::Engine::Engine(HttpServer& server, int listener, const Journal& jour
   check("epoll_ctl", ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, ending_.get(), &event));
 }
 
-// Adding the listener anew also puts this process at the end of the kernel's queue of those that wait for a
-// connection; otherwise the first would be woken every time. EPOLLEXCLUSIVE: one of them is woken, not all.
-// The caller holds listener_mutex_.
+// Adding the listener anew also puts this process at the end of the kernel's queue of those that
+// wait for a connection; otherwise the first would be woken every time. EPOLLEXCLUSIVE: one of them
+// is woken, not all. The caller holds listener_mutex_.
 void HttpServer::Engine::arm_listener(bool on) {
   if (armed_) {
     ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, listener_, nullptr);
@@ -55,28 +56,33 @@ void HttpServer::Engine::arm_listener(bool on) {
     epoll_event event{};
     event.events = EPOLLIN | EPOLLEXCLUSIVE;
     event.data.u64 = listener_event;
-    armed_ = ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, listener_, &event) == 0;  // else the tick tries again
+    armed_ = ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, listener_, &event) ==
+             0;  // else the tick tries again
   }
 }
 
 std::shared_ptr<Connection> HttpServer::Engine::accept_one() {
   std::shared_ptr<Connection> connection;
-  std::unique_lock<std::mutex> connection_lock;  // its opening is told before anything else happens to it
+  std::unique_lock<std::mutex>
+      connection_lock;  // its opening is told before anything else happens to it
   {
-    // Accepted, listed and counted as one step: who stops accepting sees all that was accepted before.
+    // Accepted, listed and counted as one step: who stops accepting sees all that was accepted
+    // before.
     const std::lock_guard lock(listener_mutex_);
     if (!accepting_) {
       return nullptr;
     }
     UniqueFd fd(::accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-    const bool exhausted = !fd && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM);
+    const bool exhausted =
+        !fd && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM);
     if (exhausted || ++accepts_ % accepts_per_turn == 0) {
       arm_listener(!exhausted);  // when out of descriptors, the next tick tries again
     }
     if (!fd) {
       return nullptr;
     }
-    connection = std::make_shared<Connection>(std::move(fd), next_id_++, limits_.head, limits_.body);
+    connection =
+        std::make_shared<Connection>(std::move(fd), next_id_++, limits_.head, limits_.body);
     connection->since = Clock::now();
     connection_lock = std::unique_lock(connection->mutex);
     const std::lock_guard connections_lock(connections_mutex_);
@@ -108,7 +114,8 @@ std::vector<std::shared_ptr<Connection>> HttpServer::Engine::all() const {
   return result;
 }
 
-// What a connection's event, or its acceptance, leads to: read, and answer as many requests as are whole.
+// What a connection's event, or its acceptance, leads to: read, and answer as many requests as are
+// whole.
 void HttpServer::Engine::serve(LeaderThreads::Member& self, Connection& connection, bool hung_up) {
   std::unique_lock lock(connection.mutex);
   connection.more = true;
@@ -116,8 +123,8 @@ void HttpServer::Engine::serve(LeaderThreads::Member& self, Connection& connecti
   if (connection.state == State::busy) {
     return;  // the thread that answers will look
   }
-  for (int reads = 0; connection.more && reads < reads_per_event && connection.state != State::closed;
-       ++reads) {
+  for (int reads = 0;
+       connection.more && reads < reads_per_event && connection.state != State::closed; ++reads) {
     read(connection);
     while (connection.state == State::busy) {
       lock.unlock();
@@ -140,8 +147,8 @@ void HttpServer::Engine::serve(LeaderThreads::Member& self, Connection& connecti
   }
 }
 
-// Events are edge-triggered: a read that fills less than the buffer has emptied the socket, unless the client has hung
-// up, of which no other event may tell.
+// Events are edge-triggered: a read that fills less than the buffer has emptied the socket, unless
+// the client has hung up, of which no other event may tell.
 void HttpServer::Engine::read(Connection& connection) {
   std::array<char, read_size> buffer;  // NOLINT(*-member-init): recv fills it
   const auto got = ::recv(connection.fd.get(), buffer.data(), buffer.size(), 0);
@@ -150,7 +157,8 @@ void HttpServer::Engine::read(Connection& connection) {
     connection.input.append(buffer.data(), static_cast<std::size_t>(got));
     advance(connection);
   } else if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
-    close(connection, connection.state == State::lingering ? CloseReason::answer : CloseReason::peer);
+    close(connection,
+          connection.state == State::lingering ? CloseReason::answer : CloseReason::peer);
   }
 }
 
@@ -158,7 +166,8 @@ void HttpServer::Engine::read(Connection& connection) {
 void HttpServer::Engine::advance(Connection& connection) {
   if (connection.state == State::idle) {
     // RFC 9112, 2.2: empty lines before a request are to be ignored.
-    connection.input.erase(0, std::min(connection.input.find_first_not_of("\r\n"), connection.input.size()));
+    connection.input.erase(
+        0, std::min(connection.input.find_first_not_of("\r\n"), connection.input.size()));
     if (connection.input.empty()) {
       return;
     }
@@ -188,7 +197,8 @@ void HttpServer::Engine::begin_request(Connection& connection) {
     return;
   }
   connection.request->body = connection.framer.take_body();
-  // Counted before the hook: who has changed its answer, and then sees 0 requests, knows that none will be admitted.
+  // Counted before the hook: who has changed its answer, and then sees 0 requests, knows that none
+  // will be admitted.
   const bool room = requests_++ < limits_.threads;
   connection.admitted = room && (!server_.hooks.admit || server_.hooks.admit());
   if (!connection.admitted) {
@@ -220,8 +230,8 @@ void HttpServer::Engine::finish(Connection& connection, bool sent, bool close_it
   }
 }
 
-// Also once more if there is more to read than one event is worth: the kernel then tells of it again, behind what
-// others have sent.
+// Also once more if there is more to read than one event is worth: the kernel then tells of it
+// again, behind what others have sent.
 void HttpServer::Engine::watch(Connection& connection) {
   if (!connection.watched || connection.more) {
     epoll_event event{};

@@ -15,15 +15,16 @@
 #include "cluster/http_server.hpp"
 #include "cluster/unique_fd.hpp"
 #include "http/connection.hpp"
-#include "http/routes.hpp"
 #include "http/leader_threads.hpp"
+#include "http/routes.hpp"
 
 namespace cluster {
 
-// The inside of HttpServer. One thread leads (see LeaderThreads): it waits on the epoll set, accepts, reads without
-// blocking and, when a request is whole, answers it. A connection that is busy belongs to the thread that answers, also
-// when the lead has passed on meanwhile; an event only leaves it a note. The watch's tick does what the time brings:
-// deadlines, idle connections, a fresh look at the listener.
+// The inside of HttpServer. One thread leads (see LeaderThreads): it waits on the epoll set,
+// accepts, reads without blocking and, when a request is whole, answers it. A connection that is
+// busy belongs to the thread that answers, also when the lead has passed on meanwhile; an event
+// only leaves it a note. The watch's tick does what the time brings: deadlines, idle connections, a
+// fresh look at the listener.
 class HttpServer::Engine {
  public:
   using Clock = std::chrono::steady_clock;
@@ -90,7 +91,8 @@ class HttpServer::Engine {
   UniqueFd epoll_;
   UniqueFd ending_;  // an eventfd: readable when the threads are to end
 
-  std::mutex events_mutex_;  // guards the two below; held while waiting, so only the leader may take it
+  std::mutex
+      events_mutex_;  // guards the two below; held while waiting, so only the leader may take it
   std::vector<epoll_event> events_;
   std::size_t next_event_ = 0;
 
@@ -107,7 +109,8 @@ class HttpServer::Engine {
   std::atomic<std::size_t> half_sent_{0};
   std::atomic<std::size_t> requests_{0};
   std::atomic<std::size_t> refusals_{0};
-  std::atomic<std::size_t> stalled_{0};  // half-sent requests that ran out of time since close_after_answer()
+  std::atomic<std::size_t> stalled_{
+      0};  // half-sent requests that ran out of time since close_after_answer()
   std::atomic<bool> close_after_answer_{false};
   std::atomic<std::chrono::milliseconds> idle_limit_;
 

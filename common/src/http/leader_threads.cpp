@@ -14,7 +14,8 @@ namespace cluster {
 
 namespace {
 
-// While handlers run, the watch looks this often; after so many looks without one it sleeps until it is woken.
+// While handlers run, the watch looks this often; after so many looks without one it sleeps until
+// it is woken.
 constexpr std::chrono::microseconds look_every{2'500};
 constexpr int looks_before_sleep = 8;
 
@@ -40,7 +41,8 @@ constexpr LeaderThreads::Clock::rep count(std::chrono::nanoseconds duration) {
 
 }  // namespace
 
-LeaderThreads::LeaderThreads(std::size_t most, Body body, std::chrono::milliseconds tick, Tick on_tick)
+LeaderThreads::LeaderThreads(std::size_t most, Body body, std::chrono::milliseconds tick,
+                             Tick on_tick)
     : most_(most), body_(std::move(body)), tick_(tick), on_tick_(std::move(on_tick)) {}
 
 void LeaderThreads::start() {
@@ -82,7 +84,8 @@ bool LeaderThreads::lead(Member& self) {
   }
   self.asleep_ = true;
   asleep_.push_back(&self);
-  const bool called = self.wake_.wait_for(lock, keep_asleep, [&] { return !self.asleep_ || stopping_; });
+  const bool called =
+      self.wake_.wait_for(lock, keep_asleep, [&] { return !self.asleep_ || stopping_; });
   if (self.asleep_) {
     std::erase(asleep_, &self);
   }
@@ -163,8 +166,8 @@ void LeaderThreads::begin_handler(Member& self) {
   }
 }
 
-// Short handlers that wait would keep all others waiting, one after another, and the watch looks too seldom to see them.
-// Only a thread whose last handler was slow pays for the closer look.
+// Short handlers that wait would keep all others waiting, one after another, and the watch looks
+// too seldom to see them. Only a thread whose last handler was slow pays for the closer look.
 void LeaderThreads::end_handler(Member& self) {
   const auto now = count(Clock::now().time_since_epoch());
   const bool slow = now - self.began_ >= count(long_wait);
@@ -179,8 +182,8 @@ void LeaderThreads::end_handler(Member& self) {
   }
 }
 
-// A handler that waits for something has the lead taken from it soon; one that computes later, for it may only
-// be waiting for a processor, and another thread would not get one sooner.
+// A handler that waits for something has the lead taken from it soon; one that computes later, for
+// it may only be waiting for a processor, and another thread would not get one sooner.
 void LeaderThreads::watch_handler() {
   const auto now = count(Clock::now().time_since_epoch());
   if (handler_began_ == 0 || now - handler_began_ < count(long_handler)) {
@@ -200,7 +203,8 @@ void LeaderThreads::keep_watch() {
   while (!stopping_) {
     watch_asleep_ = idle_looks >= looks_before_sleep;
     const bool asleep = watch_asleep_;
-    const auto until = asleep ? next_tick : std::min<Clock::time_point>(next_tick, Clock::now() + look_every);
+    const auto until =
+        asleep ? next_tick : std::min<Clock::time_point>(next_tick, Clock::now() + look_every);
     watch_wake_.wait_until(lock, until, [&] { return stopping_ || (asleep && !watch_asleep_); });
     watch_asleep_ = false;
     watch_handler();

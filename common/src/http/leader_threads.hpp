@@ -15,17 +15,18 @@
 
 namespace cluster {
 
-// Threads of which one leads: it waits for events and handles them itself, so that an event costs no hand-over between
-// threads. When the leader's handler takes long, another thread leads in its stead, and it becomes an ordinary one: it
-// goes back to sleep after its handler. As long as handlers have taken long lately, or have waited for something for
-// a tenth of a millisecond, the lead is passed on before each handler, so that many slow ones start at once. (The
-// pattern is Leader/Followers: Schmidt et al., Pattern-Oriented Software Architecture 2, 2000; here with a watch
-// instead of a promotion for every event.)
+// Threads of which one leads: it waits for events and handles them itself, so that an event costs
+// no hand-over between threads. When the leader's handler takes long, another thread leads in its
+// stead, and it becomes an ordinary one: it goes back to sleep after its handler. As long as
+// handlers have taken long lately, or have waited for something for a tenth of a millisecond, the
+// lead is passed on before each handler, so that many slow ones start at once. (The pattern is
+// Leader/Followers: Schmidt et al., Pattern-Oriented Software Architecture 2, 2000; here with a
+// watch instead of a promotion for every event.)
 class LeaderThreads {
  public:
   using Clock = std::chrono::steady_clock;
-  static constexpr std::chrono::milliseconds long_handler{5};       // of one that waits
-  static constexpr std::chrono::microseconds long_wait{100};        // of one that has waited and is back
+  static constexpr std::chrono::milliseconds long_handler{5};  // of one that waits
+  static constexpr std::chrono::microseconds long_wait{100};   // of one that has waited and is back
   static constexpr std::chrono::milliseconds long_computation{20};  // of one that computes
   static constexpr std::chrono::milliseconds lately{1'000};
   static constexpr std::chrono::seconds keep_asleep{5};  // then a thread that was not needed ends
@@ -42,7 +43,8 @@ class LeaderThreads {
   LeaderThreads& operator=(const LeaderThreads&) = delete;
 
   void start();  // returns when a thread leads; throws std::system_error when none can be had
-  // Ends all threads and waits for them. Whoever leads must be woken by other means, and find that leads() is false.
+  // Ends all threads and waits for them. Whoever leads must be woken by other means, and find that
+  // leads() is false.
   void stop();
 
   // For the body. lead() waits for this thread's turn; false: the thread is to end.
@@ -61,7 +63,7 @@ class LeaderThreads {
     pid_t tid_ = 0;
     Clock::rep began_ = 0;  // its last handler
     bool suspect_ = false;  // that one took longer than long_wait
-    long switches_ = 0;     // how often it had given up its processor when that one began, if suspect_
+    long switches_ = 0;  // how often it had given up its processor when that one began, if suspect_
     std::condition_variable wake_;
     std::jthread thread_;
   };

@@ -35,7 +35,8 @@ std::string_view without_authority(std::string_view target) {
   return path == std::string_view::npos ? "/" : target.substr(path);
 }
 
-// Percent-encoding (RFC 3986, 2.1); a '%' without two hex digits stands for itself. In a query '+' is a blank.
+// Percent-encoding (RFC 3986, 2.1); a '%' without two hex digits stands for itself. In a query '+'
+// is a blank.
 std::string decode(std::string_view text, bool in_query) {
   std::string result;
   result.reserve(text.size());
@@ -59,7 +60,8 @@ void parse_query(std::string_view query, httplib::Params& params) {
     query.remove_prefix(std::min(pair.size() + 1, query.size()));
     const auto name = pair.substr(0, pair.find('='));
     if (!pair.empty()) {
-      params.emplace(decode(name, true), decode(pair.substr(std::min(name.size() + 1, pair.size())), true));
+      params.emplace(decode(name, true),
+                     decode(pair.substr(std::min(name.size() + 1, pair.size())), true));
     }
   }
 }
@@ -73,12 +75,15 @@ bool is_text(std::string_view text) {
 
 std::string_view trim(std::string_view text) {
   const auto first = text.find_first_not_of(blanks);
-  return first == std::string_view::npos ? "" : text.substr(first, text.find_last_not_of(blanks) - first + 1);
+  return first == std::string_view::npos
+             ? ""
+             : text.substr(first, text.find_last_not_of(blanks) - first + 1);
 }
 
 bool same_name(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](unsigned char x, unsigned char y) {
+    return std::tolower(x) == std::tolower(y);
+  });
 }
 
 std::string_view take_line(std::string_view& head) {
@@ -165,8 +170,8 @@ std::string_view reason_phrase(int status) {
       std::pair{503, "Service Unavailable"},
       std::pair{504, "Gateway Timeout"},
   };
-  const auto* const found = std::find_if(phrases.begin(), phrases.end(),
-                                         [&](const auto& phrase) { return phrase.first == status; });
+  const auto* const found = std::find_if(
+      phrases.begin(), phrases.end(), [&](const auto& phrase) { return phrase.first == status; });
   return found != phrases.end() ? found->second : "Status";
 }
 

@@ -36,7 +36,8 @@ std::optional<std::size_t> number(std::string_view text, int base) {
   if (text.empty() || end != text.data() + text.size()) {
     return std::nullopt;
   }
-  return error == std::errc{} ? value : std::numeric_limits<std::size_t>::max();  // too large for any limit
+  return error == std::errc{} ? value
+                              : std::numeric_limits<std::size_t>::max();  // too large for any limit
 }
 
 }  // namespace
@@ -72,8 +73,8 @@ RequestFramer::State RequestFramer::find_head(std::string_view buffer) {
   const auto end = buffer.find(head_end, searched_ - std::min(searched_, head_end.size() - 1));
   const auto size = end == std::string_view::npos ? buffer.size() : end + head_end.size();
   if (size > head_limit_) {
-    return refuse(
-        431, "the request head is too long: at most " + std::to_string(head_limit_) + " bytes are allowed");
+    return refuse(431, "the request head is too long: at most " + std::to_string(head_limit_) +
+                           " bytes are allowed");
   }
   if (end == std::string_view::npos) {
     searched_ = buffer.size();
@@ -101,7 +102,8 @@ RequestFramer::State RequestFramer::read_head(std::string_view head) {
     return refuse(400, "a request has one Host header");
   }
   if (length_ > body_limit_) {
-    return refuse(413, "the body is too long: at most " + std::to_string(body_limit_) + " bytes are allowed");
+    return refuse(
+        413, "the body is too long: at most " + std::to_string(body_limit_) + " bytes are allowed");
   }
   chunk_ = head_size_;
   expect_continue_ = expect_continue_ && !http_1_0_;
@@ -153,8 +155,8 @@ RequestFramer::State RequestFramer::read_chunks(std::string_view buffer) {
     }
     if (*size > body_limit_ || body_.size() + *size > body_limit_ ||
         chunk_ - head_size_ > body_limit_ * chunk_overhead) {
-      return refuse(413,
-                    "the body is too long: at most " + std::to_string(body_limit_) + " bytes are allowed");
+      return refuse(413, "the body is too long: at most " + std::to_string(body_limit_) +
+                             " bytes are allowed");
     }
     const auto data = end + line_end.size();
     if (*size == 0) {
@@ -171,13 +173,16 @@ RequestFramer::State RequestFramer::read_chunks(std::string_view buffer) {
   }
 }
 
-// Header lines, usually none, up to an empty one. `trailer` begins with the end of the last chunk's line.
+// Header lines, usually none, up to an empty one. `trailer` begins with the end of the last chunk's
+// line.
 RequestFramer::State RequestFramer::read_trailer(std::string_view trailer, std::size_t begin) {
   const auto end = trailer.find(head_end);
   if (end == std::string_view::npos) {
-    return trailer.size() > head_limit_ ? refuse(431, "the trailer is too long") : State::incomplete;
+    return trailer.size() > head_limit_ ? refuse(431, "the trailer is too long")
+                                        : State::incomplete;
   }
-  for (auto lines = trailer.substr(0, end + line_end.size()).substr(line_end.size()); !lines.empty();) {
+  for (auto lines = trailer.substr(0, end + line_end.size()).substr(line_end.size());
+       !lines.empty();) {
     if (!parse_header(take_line(lines))) {
       return refuse(400, "a trailer line is not of the form `Name: value`");
     }

@@ -6,9 +6,9 @@
 
 namespace cluster {
 
-// Finds where an HTTP/1.x request ends in a growing buffer, following RFC 9112, sections 2, 6 and 7: the head up to
-// its empty line, then a body of Content-Length bytes or in chunks. It leaves the rest to parse_request(). One
-// connection's, for one request. Not thread-safe.
+// Finds where an HTTP/1.x request ends in a growing buffer, following RFC 9112, sections 2, 6 and
+// 7: the head up to its empty line, then a body of Content-Length bytes or in chunks. It leaves the
+// rest to parse_request(). One connection's, for one request. Not thread-safe.
 class RequestFramer {
  public:
   enum class State { incomplete, complete, refused };
@@ -16,14 +16,17 @@ class RequestFramer {
   RequestFramer(std::size_t head_limit, std::size_t body_limit)
       : head_limit_(head_limit), body_limit_(body_limit) {}
 
-  // Looks at the whole buffer from the request's first byte on; to be called again when it has grown.
+  // Looks at the whole buffer from the request's first byte on; to be called again when it has
+  // grown.
   State advance(std::string_view buffer);
 
   // After `complete`.
   std::size_t head_size() const { return head_size_; }  // with its empty line
   std::size_t size() const { return size_; }            // head and body as they were sent
   std::string take_body() { return std::move(body_); }  // decoded
-  bool wants_close() const { return wants_close_; }     // Connection: close, or HTTP/1.0 without keep-alive
+  bool wants_close() const {
+    return wants_close_;
+  }  // Connection: close, or HTTP/1.0 without keep-alive
 
   // Once, when the head is there but the body is not and the client waits for "100 Continue".
   bool take_expect_continue();

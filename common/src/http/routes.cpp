@@ -4,7 +4,8 @@
 
 namespace cluster {
 
-void HttpRoutes::add(const std::string& method, const std::string& path, HttpServer::Handler handler) {
+void HttpRoutes::add(const std::string& method, const std::string& path,
+                     HttpServer::Handler handler) {
   routes_[path][method] = std::move(handler);
 }
 

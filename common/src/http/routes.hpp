@@ -7,8 +7,8 @@
 
 namespace cluster {
 
-// The routes of a server: path → method → handler. A path that ends in '/' (but "/" itself) stands for all below it.
-// Filled before the server starts; then any thread may look things up.
+// The routes of a server: path → method → handler. A path that ends in '/' (but "/" itself) stands
+// for all below it. Filled before the server starts; then any thread may look things up.
 class HttpRoutes {
  public:
   void add(const std::string& method, const std::string& path, HttpServer::Handler handler);

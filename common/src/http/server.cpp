@@ -12,8 +12,8 @@ namespace cluster {
 HttpServer::HttpServer(Worker& worker) : HttpServer(worker, Limits{}) {}
 
 HttpServer::HttpServer(Worker& worker, Limits limits)
-    : HttpServer(worker.listener(), {{"worker", worker.number()}, {"pid", ::getpid()}}, worker.journal(),
-                 limits) {
+    : HttpServer(worker.listener(), {{"worker", worker.number()}, {"pid", ::getpid()}},
+                 worker.journal(), limits) {
   hooks.quiet = [&worker] { worker.post([] {}); };
 }
 
@@ -95,7 +95,8 @@ bool HttpServer::drained() const {
   return engine_->drained();
 }
 
-bool HttpServer::drain(std::chrono::steady_clock::time_point deadline, std::chrono::milliseconds idle_grace) {
+bool HttpServer::drain(std::chrono::steady_clock::time_point deadline,
+                       std::chrono::milliseconds idle_grace) {
   engine_->begin_drain(idle_grace);
   return engine_->wait_drained(deadline);
 }
