@@ -114,7 +114,8 @@ void echo_messages(UniqueFd fd) {
   cluster::EventLoop loop;
   bool open = true;
   cluster::Channel channel(
-      loop, std::move(fd), [&](const Json& request, std::size_t) { channel.send(request); },
+      loop, std::move(fd), "channel to the parent",
+      [&](const Json& request, std::size_t) { channel.send(request); },
       [&](const std::string&) { open = false; });
   while (open) {
     loop.run_once();
@@ -126,7 +127,7 @@ void send_messages(UniqueFd fd, std::int64_t in_flight, Count count) {
   std::int64_t next_id = first_id;
   bool going_on = true;
   cluster::Channel channel(
-      loop, std::move(fd),
+      loop, std::move(fd), "channel to the child",
       [&](const Json&, std::size_t) {
         going_on = going_on && count.next();
         channel.send(message(next_id++));

@@ -50,6 +50,7 @@ Worker::Worker(const std::string& journal_path)
     : log("worker" + std::to_string(required_handover().number)),
       number_(required_handover().number),
       journal_(journal_path, number_),
+      loop_(log),
       thread_(std::this_thread::get_id()) {
   const auto handover = required_handover();
   end_with_the_master(handover.master);
@@ -58,7 +59,7 @@ Worker::Worker(const std::string& journal_path)
   on_signal({SIGINT}, [](int) {});
   on_signal({SIGTERM}, [](int) { std::_Exit(0); });
   channel_.emplace(
-      loop_, take_over(handover.channel),
+      loop_, take_over(handover.channel), "channel to the master",
       [this](const Json& message, std::size_t bytes) { handle_message(message, bytes); },
       [](const std::string&) { std::_Exit(1); });
 }

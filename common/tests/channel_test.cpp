@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "state_table.hpp"
 #include "support.hpp"
 
 namespace cluster {
@@ -28,7 +29,7 @@ struct ChannelTest : testing::Test {
   explicit ChannelTest(std::pair<UniqueFd, UniqueFd> ends)
       : peer(std::move(ends.second)),
         channel(
-            std::in_place, loop, std::move(ends.first),
+            std::in_place, loop, std::move(ends.first), "channel to the test",
             [this](Json message, std::size_t bytes) {
               messages.push_back(std::move(message));
               sizes.push_back(bytes);
@@ -157,7 +158,8 @@ TEST(Channel, OneTurnIsOneSystemCall) {
             0);
   const UniqueFd peer(ends[1]);
   Channel channel(
-      loop, UniqueFd(ends[0]), [](const Json&, std::size_t) {}, [](const std::string&) {});
+      loop, UniqueFd(ends[0]), "a channel of packets", [](const Json&, std::size_t) {},
+      [](const std::string&) {});
   std::string expected;
   for (int i = 0; i < 10; ++i) {
     channel.send({{"id", i}});
@@ -221,7 +223,7 @@ TEST_F(ChannelTest, BytesThatAreNoJsonDisconnectThePeerWithAReason) {
     auto [here, there] = Channel::make_pair();
     std::string reason;
     const Channel other(
-        loop, std::move(here), [](const Json&, std::size_t) {},
+        loop, std::move(here), "another channel", [](const Json&, std::size_t) {},
         [&](const std::string& why) { reason = why; });
     test::write_all(there.get(), frame(text));
     EXPECT_TRUE(loop.wait_until([&] { return other.closed(); }, patience)) << text;
@@ -292,12 +294,36 @@ TEST_F(ChannelTest, WhatWasQueuedLeavesWhenTheChannelGoes) {
   loop.run_once(0ns);  // nothing of it is left in the loop
 }
 
+// The states of the output.
+
+TEST_F(ChannelTest, TheTableOfItsOutputIsWholeAndOnlyAClosedOneStaysAsItIs) {
+  test::expect_whole(Channel::table, {Channel::Output::closed});
+}
+
+TEST_F(ChannelTest, AFlushAfterThePeerClosedAFullChannelLeavesTheLoopInPeace) {
+  EXPECT_GT(fill(), 0);
+  test::write_all(peer.get(), frame("no json"));
+  ASSERT_TRUE(await_close());
+  channel->flush();
+  EXPECT_EQ(channel->send({{"id", 1}}), Channel::Sent::closed);
+  loop.run_once(0ns);
+}
+
+TEST_F(ChannelTest, WhatIsSentAfterAFlushByHandLeavesAtTheEndOfTheTurn) {
+  channel->send({{"id", 1}});
+  channel->flush();
+  channel->send({{"id", 2}});
+  loop.run_once(0ns);
+  EXPECT_EQ(test::read_available(peer.get()), frame(R"({"id":1})") + frame(R"({"id":2})"));
+}
+
 // A peer that does not read.
 
 TEST_F(ChannelTest, AFullQueueIsToldAndOtherChannelsGoOn) {
   auto [here, there] = Channel::make_pair();
   Channel other(
-      loop, std::move(here), [](const Json&, std::size_t) {}, [](const std::string&) {});
+      loop, std::move(here), "another channel", [](const Json&, std::size_t) {},
+      [](const std::string&) {});
 
   EXPECT_GT(fill(), 10);
 

@@ -28,7 +28,7 @@ TEST(EventLoop, TellsWhatCanBeReadUntilItIsForgotten) {
   EventLoop loop;
   auto [here, there] = Channel::make_pair();
   int told = 0;
-  loop.watch_readable(here.get(), [&] { ++told; });
+  loop.watch_readable(here.get(), "here", [&] { ++told; });
   loop.run_once(0ns);
   EXPECT_EQ(told, 0);
 
@@ -46,7 +46,7 @@ TEST(EventLoop, TellsEndOfFileAsReadable) {
   EventLoop loop;
   auto [here, there] = Channel::make_pair();
   bool told = false;
-  loop.watch_readable(here.get(), [&] { told = true; });
+  loop.watch_readable(here.get(), "here", [&] { told = true; });
   there.reset();
   EXPECT_TRUE(loop.wait_until([&] { return told; }, patience));
 }
@@ -56,8 +56,8 @@ TEST(EventLoop, TellsWhatCanBeWrittenOnlyWhileItIsAsked) {
   auto [here, there] = Channel::make_pair();
   int readable = 0;
   int writable = 0;
-  loop.watch_readable(here.get(), [&] { ++readable; });
-  loop.watch_writable(here.get(), [&] {
+  loop.watch_readable(here.get(), "here", [&] { ++readable; });
+  loop.watch_writable(here.get(), "here", [&] {
     ++writable;
     loop.unwatch_writable(here.get());
   });
@@ -81,8 +81,8 @@ TEST(EventLoop, AHandlerMayForgetItselfAndOthersThatAreDueInTheSameTurn) {
     loop.forget(first.get());
     loop.forget(second.get());
   };
-  loop.watch_readable(a.get(), forget_both);
-  loop.watch_readable(b.get(), forget_both);
+  loop.watch_readable(a.get(), "a", forget_both);
+  loop.watch_readable(b.get(), "b", forget_both);
   test::write_all(a_end.get(), "x");
   test::write_all(b_end.get(), "x");
   loop.run_once(patience);
@@ -101,13 +101,13 @@ TEST(EventLoop, ADescriptorNumberThatIsUsedAgainInTheSameTurnIsNotTakenForTheFor
     loop.forget(other.get());
     other.reset();
     fresh = Channel::make_pair();  // the lowest free number: the other's
-    loop.watch_readable(fresh.first.get(), [&] { events.emplace_back("fresh"); });
+    loop.watch_readable(fresh.first.get(), "fresh", [&] { events.emplace_back("fresh"); });
   };
-  loop.watch_readable(a.get(), [&, &other = b, &self = a] {
+  loop.watch_readable(a.get(), "a", [&, &other = b, &self = a] {
     loop.forget(self.get());
     replace(other, "first");
   });
-  loop.watch_readable(b.get(), [&, &other = a, &self = b] {
+  loop.watch_readable(b.get(), "b", [&, &other = a, &self = b] {
     loop.forget(self.get());
     replace(other, "first");
   });
@@ -164,7 +164,7 @@ TEST(EventLoop, TellsSignalsBeforeAnythingElseOfTheTurn) {
   EventLoop loop;
   Events events;
   auto [here, there] = Channel::make_pair();
-  loop.watch_readable(here.get(), [&] { events.emplace_back("readable"); });
+  loop.watch_readable(here.get(), "here", [&] { events.emplace_back("readable"); });
   loop.on_signal(SIGUSR1, [&](int) { events.emplace_back("signal"); });
   loop.after(0ns, [&] { events.emplace_back("timer"); });
   test::write_all(there.get(), "x");
@@ -182,7 +182,7 @@ TEST(EventLoop, TellsASignalBeforeADeathThatCameWithIt) {
     Events events;
     test::Helper child(loop, "wait");
     loop.wait_until([&] { return !child.messages.empty(); }, patience);
-    loop.watch_readable(child.process.pidfd(), [&] {
+    loop.watch_readable(child.process.pidfd(), "end of a child", [&] {
       events.emplace_back("death");
       loop.forget(child.process.pidfd());
     });

@@ -95,7 +95,7 @@ TEST(Process, ThePidfdIsReadableOnlyAfterTheEndAndCloseOnExec) {
   EXPECT_TRUE(test::is_close_on_exec(process.pidfd()));
   EventLoop loop;
   bool ended = false;
-  loop.watch_readable(process.pidfd(), [&] { ended = true; });
+  loop.watch_readable(process.pidfd(), "end of a child", [&] { ended = true; });
   loop.run_once(0ns);
   EXPECT_FALSE(ended);
   process.signal(SIGKILL);
@@ -112,7 +112,7 @@ TEST(Process, EightThatDieAtOnceAreAllReapedWithTheirOwnStatus) {
   for (int i = 0; i < 8; ++i) processes.push_back(script.run({"CODE=" + std::to_string(i)}));
   for (std::size_t i = 0; i < 8; ++i) {
     const int pidfd = processes[i].pidfd();
-    loop.watch_readable(pidfd, [&, i, pidfd] {
+    loop.watch_readable(pidfd, "end of a child", [&, i, pidfd] {
       statuses[i] = processes[i].try_reap();
       loop.forget(pidfd);
     });

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "state_table.hpp"
+
 namespace cluster {
 namespace {
 
@@ -224,6 +226,36 @@ TEST(RequestFramer, Http11NeedsOneHost) {
 }
 
 // Connection and Expect.
+
+// The phases.
+
+TEST(RequestFramer, TheTableIsWholeAndOnlyACompleteOrRefusedRequestStaysAsItIs) {
+  using Phase = RequestFramer::Phase;
+  test::expect_whole(RequestFramer::table, {Phase::complete, Phase::refused});
+}
+
+TEST(RequestFramer, ACompleteRequestStaysComplete) {
+  for (const auto& request : {head("Content-Length: 4\r\n") + "body",
+                              head("Transfer-Encoding: chunked\r\n") + "4\r\nbody\r\n0\r\n\r\n"}) {
+    auto one = framer();
+    ASSERT_EQ(one.advance(request), State::complete);
+    EXPECT_EQ(one.advance(request + "GET"), State::complete);
+    EXPECT_EQ(one.size(), request.size());
+    EXPECT_EQ(one.take_body(), "body");
+  }
+}
+
+TEST(RequestFramer, ARefusedRequestStaysRefused) {
+  for (const auto& request :
+       {head("no header\r\n"), head("Transfer-Encoding: chunked\r\n") + "x\r\n",
+        std::string(head_limit + 1, 'x')}) {
+    auto one = framer();
+    ASSERT_EQ(one.advance(request), State::refused);
+    const int status = one.status();
+    EXPECT_EQ(one.advance(request + "\r\n\r\n"), State::refused);
+    EXPECT_EQ(one.status(), status);
+  }
+}
 
 bool closes(const std::string& line, const std::string& headers) {
   auto one = framer();

@@ -114,7 +114,7 @@ int run_helper_role(const std::string& role) {
   EventLoop loop;
   bool closed = false;
   Channel test(
-      loop, UniqueFd(fd), [](const Json&, std::size_t) {},
+      loop, UniqueFd(fd), "channel to the test", [](const Json&, std::size_t) {},
       [&](const std::string&) { closed = true; });
   if (role == "master") return lead(test);
   if (role == "describe") {

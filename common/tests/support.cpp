@@ -220,7 +220,7 @@ Helper::Helper(EventLoop& loop, const std::string& role, std::vector<std::string
         return Process::spawn(own_program(), variables, {ends.second.get()});
       }()),
       channel_(
-          loop, std::move(ends.first),
+          loop, std::move(ends.first), "channel to a helper",
           [this](Json message, std::size_t) { messages.push_back(std::move(message)); },
           [this](const std::string&) { closed = true; }) {}
 

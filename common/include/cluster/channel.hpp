@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -8,6 +9,7 @@
 
 #include "cluster/event_loop.hpp"
 #include "cluster/json.hpp"
+#include "cluster/state_table.hpp"
 #include "cluster/unique_fd.hpp"
 
 namespace cluster {
@@ -39,7 +41,8 @@ class Channel {
   // The two connected ends, both close-on-exec and non-blocking.
   static std::pair<UniqueFd, UniqueFd> make_pair();
 
-  Channel(EventLoop& loop, UniqueFd fd, OnMessage on_message, OnClose on_close);
+  // `name` is that of its watches in the loop, as in "channel to worker 2".
+  Channel(EventLoop& loop, UniqueFd fd, std::string name, OnMessage on_message, OnClose on_close);
   ~Channel();
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;
@@ -55,23 +58,54 @@ class Channel {
   std::size_t queued_bytes() const { return output_.size() - written_; }
   bool closed() const { return !fd_; }
 
+  // What waits to be sent.
+  enum class Output : std::uint8_t {
+    empty,
+    planned,  // it leaves at the end of this turn
+    waiting,  // the socket is full: it leaves when the loop tells that the peer has read
+    closed,   // for good
+  };
+  enum class Event : std::uint8_t {
+    queued,   // one more message
+    written,  // all of it was handed to the kernel, or the peer is gone
+    full,     // the socket takes no more
+    close,
+  };
+  using Table = StateTable<Output, 4, Event, 4>;
+  static const Table table;
+
  private:
+  void happen(Event event);
   bool read_some();
   void handle_frames();
   void close(const std::string& reason);
 
   EventLoop& loop_;
   UniqueFd fd_;
+  std::string name_;
   OnMessage on_message_;
   OnClose on_close_;
   std::string input_;
   std::size_t parsed_ = 0;
+  Output state_ = Output::empty;  // changed by happen() only
   std::string output_;
   std::size_t written_ = 0;
   std::size_t last_sent_bytes_ = 0;
-  bool flush_planned_ = false;
-  bool waiting_writable_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // seen by work planned in the loop
 };
+
+// clang-format off
+inline constexpr Channel::Table Channel::table = [] {
+  using enum Output;
+  constexpr auto no = impossible;
+  return Table{
+    "output of a channel",
+    {                     "queued", "written", "full",  "close"},
+    {{empty,   "empty",   planned,  no,        no,      closed},
+     {planned, "planned", planned,  empty,     waiting, closed},
+     {waiting, "waiting", waiting,  empty,     waiting, closed},
+     {closed,  "closed",  no,       no,        no,      no}}};
+}();
+// clang-format on
 
 }  // namespace cluster

@@ -20,6 +20,8 @@
 
 namespace cluster {
 
+class WorkerSlot;
+
 // The master's side of a cluster: numbered slots 1…N and the worker processes in them. A slot has
 // at most one *current* process; beside it there may be others, a successor that starts or a
 // predecessor that leaves. The current process of a slot is replaced when it dies: at once if it
@@ -107,14 +109,8 @@ class Master {
 
  private:
   struct Member;
-  struct Slot {
-    pid_t current = 0;
-    std::chrono::milliseconds pause{0};
-    std::optional<EventLoop::TimerId> restart;
-    Variables variables;
-  };
 
-  Slot& slot(int number);
+  WorkerSlot& slot(int number);
   std::vector<std::string> environment_of(int slot, const Variables& variables,
                                           int channel_fd) const;
   void handle_message(pid_t pid, const Json& message, std::size_t bytes);
@@ -123,10 +119,10 @@ class Master {
 
   int slots_;
   Journal journal_;
-  EventLoop loop_;
+  EventLoop loop_{log};
   std::optional<Listener> listener_;
   std::filesystem::path program_;
-  std::map<int, Slot> slot_table_;
+  std::map<int, std::unique_ptr<WorkerSlot>> slot_table_;
   std::map<pid_t, std::unique_ptr<Member>> members_;
   std::map<std::string, MessageHandler> message_handlers_;
   DeathHandler death_handler_;

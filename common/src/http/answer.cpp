@@ -15,7 +15,6 @@ namespace cluster {
 namespace {
 
 using std::chrono::milliseconds;
-using State = Connection::State;
 
 // What a request that was not read to its end says of itself.
 std::pair<std::string_view, std::string_view> first_words(std::string_view input) {
@@ -141,7 +140,7 @@ void HttpServer::Engine::refuse_unread(Connection& connection, int status,
 // moment.
 void HttpServer::Engine::linger(Connection& connection) {
   ::shutdown(connection.fd.get(), SHUT_WR);
-  enter(connection, State::lingering);
+  enter(connection, Connection::Event::shut);
   connection.input.clear();
 }
 

@@ -15,6 +15,7 @@ namespace cluster {
 namespace {
 
 using std::chrono::milliseconds;
+using Event = Connection::Event;
 using State = Connection::State;
 
 constexpr std::size_t read_size = std::size_t{16} << 10;
@@ -83,7 +84,6 @@ std::shared_ptr<Connection> HttpServer::Engine::accept_one() {
     }
     connection =
         std::make_shared<Connection>(std::move(fd), next_id_++, limits_.head, limits_.body);
-    connection->since = Clock::now();
     connection_lock = std::unique_lock(connection->mutex);
     const std::lock_guard connections_lock(connections_mutex_);
     connections_.emplace(connection->id, connection);
@@ -171,7 +171,7 @@ void HttpServer::Engine::advance(Connection& connection) {
     if (connection.input.empty()) {
       return;
     }
-    enter(connection, State::half_sent);
+    enter(connection, Event::first_byte);
   }
   switch (connection.framer.advance(connection.input)) {
     case RequestFramer::State::incomplete:
@@ -205,7 +205,7 @@ void HttpServer::Engine::begin_request(Connection& connection) {
     ++refusals_;
     --requests_;
   }
-  enter(connection, State::busy);
+  enter(connection, Event::whole);
   if (journal_) {
     journal_.write("request", {{"conn", connection.id},
                                {"method", connection.request->method},
@@ -226,7 +226,7 @@ void HttpServer::Engine::finish(Connection& connection, bool sent, bool close_it
   } else if (close_it) {
     linger(connection);
   } else {
-    enter(connection, State::idle);
+    enter(connection, Event::kept);
   }
 }
 
@@ -245,14 +245,14 @@ void HttpServer::Engine::watch(Connection& connection) {
   }
 }
 
-void HttpServer::Engine::enter(Connection& connection, State state) {
-  if (state == State::half_sent) {
+void HttpServer::Engine::enter(Connection& connection, Event event) {
+  const bool was_half_sent = connection.state == State::half_sent;
+  connection.happen(event);
+  if (connection.state == State::half_sent) {
     ++half_sent_;
-  } else if (connection.state == State::half_sent) {
+  } else if (was_half_sent) {
     --half_sent_;
   }
-  connection.state = state;
-  connection.since = Clock::now();
 }
 
 // The hook comes before the counts: who sees a count fall has been told why.
@@ -264,7 +264,7 @@ void HttpServer::Engine::close(Connection& connection, CloseReason reason) {
   if (server_.hooks.closed) {
     server_.hooks.closed(connection.id, reason);
   }
-  enter(connection, State::closed);
+  enter(connection, Connection::closing(reason));
   {
     const std::lock_guard lock(connections_mutex_);
     connections_.erase(connection.id);

@@ -70,7 +70,7 @@ class HttpServer::Engine {
   void begin_request(Connection& connection);
   void finish(Connection& connection, bool sent, bool close_it);
   void watch(Connection& connection);
-  void enter(Connection& connection, Connection::State state);
+  void enter(Connection& connection, Connection::Event event);
   void close(Connection& connection, CloseReason reason);
   void expire(Connection& connection, Clock::time_point now);
   void note_quiet();

@@ -43,6 +43,7 @@ std::optional<std::size_t> number(std::string_view text, int base) {
 }  // namespace
 
 RequestFramer::State RequestFramer::refuse(int status, std::string reason) {
+  happen(Event::refusal);
   status_ = status;
   reason_ = std::move(reason);
   return State::refused;
@@ -53,19 +54,33 @@ bool RequestFramer::take_expect_continue() {
 }
 
 RequestFramer::State RequestFramer::advance(std::string_view buffer) {
-  if (head_size_ == 0) {
+  if (phase_ == Phase::head) {
     if (const auto state = find_head(buffer); state != State::complete) {
       return state;
     }
+    happen(chunked_ ? Event::chunked : Event::length_known);
   }
-  if (chunked_) {
-    return read_chunks(buffer);
+  switch (phase_) {
+    case Phase::body:
+      return read_body(buffer);
+    case Phase::chunks:
+      return read_chunks(buffer);
+    case Phase::complete:
+      return State::complete;
+    case Phase::head:
+    case Phase::refused:
+      break;
   }
+  return State::refused;
+}
+
+RequestFramer::State RequestFramer::read_body(std::string_view buffer) {
   size_ = head_size_ + length_;
   if (buffer.size() < size_) {
     return State::incomplete;
   }
   body_ = buffer.substr(head_size_, length_);
+  happen(Event::end);
   return State::complete;
 }
 
@@ -188,6 +203,7 @@ RequestFramer::State RequestFramer::read_trailer(std::string_view trailer, std::
     }
   }
   size_ = begin + end + head_end.size();
+  happen(Event::end);
   return State::complete;
 }
 

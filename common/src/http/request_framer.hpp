@@ -1,8 +1,11 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
+
+#include "cluster/state_table.hpp"
 
 namespace cluster {
 
@@ -11,7 +14,19 @@ namespace cluster {
 // rest to parse_request(). One connection's, for one request. Not thread-safe.
 class RequestFramer {
  public:
-  enum class State { incomplete, complete, refused };
+  enum class State { incomplete, complete, refused };  // the result of advance()
+
+  // How far a request has been read.
+  enum class Phase : std::uint8_t {
+    head,      // up to the empty line
+    body,      // of Content-Length bytes, or of none
+    chunks,    // of a body whose length the head does not tell, and the trailer behind them
+    complete,  // for good
+    refused,   // for good
+  };
+  enum class Event : std::uint8_t { length_known, chunked, end, refusal };
+  using Table = StateTable<Phase, 5, Event, 4>;
+  static const Table table;
 
   RequestFramer(std::size_t head_limit, std::size_t body_limit)
       : head_limit_(head_limit), body_limit_(body_limit) {}
@@ -36,13 +51,16 @@ class RequestFramer {
   const std::string& reason() const { return reason_; }
 
  private:
+  void happen(Event event) { phase_ = table.after(phase_, event); }
   State refuse(int status, std::string reason);
+  State read_body(std::string_view buffer);
   State find_head(std::string_view buffer);
   State read_head(std::string_view head);
   bool read_header(std::string_view name, std::string_view value);
   State read_chunks(std::string_view buffer);
   State read_trailer(std::string_view trailer, std::size_t begin);
 
+  Phase phase_ = Phase::head;  // changed by happen() only
   std::size_t head_limit_;
   std::size_t body_limit_;
   std::size_t searched_ = 0;  // no end of the head before it
@@ -62,5 +80,20 @@ class RequestFramer {
   int status_ = 0;
   std::string reason_;
 };
+
+// clang-format off
+inline constexpr RequestFramer::Table RequestFramer::table = [] {
+  using enum Phase;
+  constexpr auto no = impossible;
+  return Table{
+    "request framer",
+    {                       "length_known", "chunked", "end",    "refusal"},
+    {{head,     "head",     body,           chunks,    no,       refused},
+     {body,     "body",     no,             no,        complete, no},
+     {chunks,   "chunks",   no,             no,        complete, refused},
+     {complete, "complete", no,             no,        no,       no},
+     {refused,  "refused",  no,             no,        no,       no}}};
+}();
+// clang-format on
 
 }  // namespace cluster
