@@ -1,8 +1,10 @@
-// The client's side of a pool with beanstalkd: one producer that puts, 4 consumers that reserve and
-// delete, each a process. Usage: cluster-bench-beanstalk PORT SECONDS      prints
-// {"tasks":…,"seconds":…} Commands are pipelined: the producer keeps 64 tasks under way, a consumer
-// asks for the next with the same write that deletes the last. (Protocol: doc/protocol.txt of
-// beanstalkd 1.12.)
+// The client's side of a pool with beanstalkd: one process puts tasks, and 4 processes reserve and
+// delete them.
+// Usage: cluster-bench-beanstalk PORT SECONDS      prints {"tasks":…,"seconds":…}
+//
+// Commands are pipelined. The producer keeps 64 tasks under way. A consumer asks for the next task
+// in the same write that deletes the last one. (Protocol: doc/protocol.txt of beanstalkd 1.12.)
+
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/mman.h>

@@ -1,9 +1,10 @@
 // Round trips between a process and its child, both on the CPU that the caller pins them to.
-// Usage: cluster-bench-ipc byte|json|channel IN_FLIGHT SECONDS      prints
-// {"roundTrips":…,"seconds":…}
-//   byte     one byte over a bare socketpair, IN_FLIGHT 1: what the kernel asks for two switches
+// Usage: cluster-bench-ipc byte|json|channel IN_FLIGHT SECONDS
+//   prints   {"roundTrips":…,"seconds":…}
+//   byte     one byte over a bare socketpair, IN_FLIGHT 1: the kernel's price of two switches
 //   json     the 100 bytes of JSON over a bare socketpair, never parsed, IN_FLIGHT 1
-//   channel  a message is built, written, parsed, and sent back by the child, as peers/ipc_peer.js does it
+//   channel  the parent builds and writes a message, the child parses it and sends it back, as in
+//            peers/ipc_peer.js
 
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -46,19 +47,19 @@ Json message(std::int64_t id) {
 
 constexpr std::int64_t first_id = 100'000;
 
-// Counts round trips: first those that warm up, then those of the time asked for.
+// Counts round trips: first to warm up, then for the time that was asked for.
 class Count {
  public:
   Count(std::int64_t in_flight, std::chrono::duration<double> time)
       : warm_up_(20 * in_flight + 2000), time_(time) {}
 
-  // Tells whether to go on after this round trip.
+  // Whether to go on after this round trip.
   bool next() {
     ++round_trips_;
     if (round_trips_ == warm_up_) {
       begun_ = Clock::now();
     }
-    // Looking at the clock every time would be part of what is measured.
+    // The clock is read seldom, so that reading it is no part of the measurement.
     return round_trips_ <= warm_up_ || round_trips_ % 16 != 0 || Clock::now() - begun_ < time_;
   }
 
@@ -82,7 +83,7 @@ void write_all(const UniqueFd& fd, std::span<const char> bytes) {
   }
 }
 
-// Tells whether the buffer was filled before the other end closed.
+// False: the other end has closed before the buffer was full.
 bool read_all(const UniqueFd& fd, std::span<char> buffer) {
   while (!buffer.empty()) {
     const ssize_t count = check("read", ::read(fd.get(), buffer.data(), buffer.size()));

@@ -50,7 +50,7 @@ void run(std::chrono::duration<double> time) {
     if (++tasks == warm_up) {
       begun = Clock::now();
     }
-    // Looking at the clock every time would be part of what is measured.
+    // The clock is read seldom, so that reading it is no part of the measurement.
     over = over || (tasks > warm_up && tasks % 16 == 0 && Clock::now() - begun >= time);
     hand_out(from.pid);
   });

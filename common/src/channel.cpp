@@ -76,7 +76,7 @@ Channel::Sent Channel::send(const Json& message) {
   return Sent::queued;
 }
 
-// The loop is told what the new state needs.
+// Asks the loop for the call that the new state needs.
 void Channel::happen(Event event) {
   const auto before = std::exchange(state_, table.after(state_, event));
   if (state_ == before) {
@@ -108,8 +108,8 @@ void Channel::flush() {
       happen(Event::full);
       break;
     }
-    // When the peer is gone, the rest is dropped. End-of-file tells it, after what the peer had
-    // sent was read.
+    // When the peer is gone, the rest is dropped. The reading side learns it by end-of-file, after
+    // it has read what the peer had sent.
     written_ = sent < 0 ? output_.size() : written_ + static_cast<std::size_t>(sent);
   }
   if (queued_bytes() == 0) {

@@ -129,7 +129,7 @@ void EventLoop::read_signals() {
   while (::read(signals_.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
     const auto found = signal_handlers_.find(static_cast<int>(info.ssi_signo));
     if (found != signal_handlers_.end() && found->second) {
-      const auto handler = found->second;  // it may put another in its own place
+      const auto handler = found->second;  // a copy: it may put another handler in its own place
       handler(found->first);
     }
   }
@@ -281,7 +281,7 @@ void EventLoop::run_once(std::optional<std::chrono::nanoseconds> timeout) {
   }
   running_ = true;
   ++turn_;
-  run_end_of_turn();  // what the main line has sent since the last turn
+  run_end_of_turn();  // the main line may have sent messages since the last turn
   run_watches(timeout);
   run_timers();
   run_end_of_turn();

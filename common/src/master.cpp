@@ -10,6 +10,7 @@
 
 #include "cluster/system.hpp"
 #include "handover.hpp"
+#include "journaled.hpp"
 #include "message.hpp"
 #include "worker_slot.hpp"
 
@@ -43,9 +44,9 @@ Master::Master(int workers, std::optional<Listener> listener, const std::string&
       listener_(std::move(listener)),
       program_(own_program()) {
   raise_open_file_limit();
-  std::signal(SIGCHLD,
-              SIG_DFL);  // if it was inherited as ignored, the kernel would reap the workers
-  on_signal({SIGTERM, SIGINT}, [](int) { std::_Exit(0); });  // the kernel ends the workers with it
+  // If SIGCHLD was inherited as ignored, the kernel would reap the workers.
+  std::signal(SIGCHLD, SIG_DFL);
+  on_signal({SIGTERM, SIGINT}, [](int) { std::_Exit(0); });  // the kernel ends the workers, too
   for (int number = 1; number <= workers; ++number) {
     slot_table_.emplace(number, std::make_unique<WorkerSlot>());
   }
@@ -148,8 +149,7 @@ void Master::handle_message(pid_t pid, const Json& message, std::size_t bytes) {
     info.ready = true;
     log("worker ", info.slot, " is ready, pid ", pid);
   }
-  const auto [handler, first] =
-      message_handlers_.try_emplace(*type);  // empty: nobody handles the type
+  const auto [handler, first] = message_handlers_.try_emplace(*type);  // empty: there is none
   if (handler->second) {
     handler->second(WorkerInfo(info), message);
   } else if (first && *type != "ready") {
@@ -171,7 +171,7 @@ void Master::handle_end(pid_t pid) {
                          [this, pid] { handle_end(pid); });
     return;
   }
-  found->second->channel->read_all();  // what it had said before comes first
+  found->second->channel->read_all();  // messages come before the death
   const Death death{found->second->info, *status};
   members_.erase(found);
   if (journal_) {
@@ -273,7 +273,7 @@ Channel::Sent Master::send(pid_t pid, const Json& message) {
 }
 
 void Master::broadcast(const Json& message) {
-  check_message(message);  // also when no worker lives
+  check_message(message);  // a mistake must show also when no worker lives
   for (const auto& worker : workers()) {
     send(worker.pid, message);
   }
@@ -295,12 +295,7 @@ void Master::on_death(DeathHandler handler) {
 void Master::on_signal(std::initializer_list<int> signals,
                        const EventLoop::SignalHandler& handler) {
   for (const int number : signals) {
-    loop_.on_signal(number, [this, handler](int signal) {
-      if (journal_) {
-        journal_.write("signal", {{"signal", signal}});
-      }
-      handler(signal);
-    });
+    loop_.on_signal(number, journaled(journal_, handler));
   }
 }
 
@@ -322,35 +317,6 @@ void Master::close_listener() {
   if (listener_) {
     listener_->fd.reset();
   }
-}
-
-void Master::end_by_signal(Meanwhile meanwhile) {
-  on_signal({SIGTERM, SIGINT}, [this, meanwhile](int) {
-    ++end_signals_;
-    if (meanwhile == Meanwhile::stop_replacing) {
-      stop_replacing();
-    }
-  });
-}
-
-bool Master::end_workers(milliseconds timeout) {
-  const auto began = Clock::now();
-  const auto all_gone = [this] { return members_.empty(); };
-  log("ending, in at most ", timeout);
-  stop_replacing();
-  for (const auto& worker : workers()) {
-    kill(worker.pid, SIGTERM);
-  }
-  close_listener();
-  wait_until([&] { return all_gone() || forced(); }, timeout);
-  for (const auto& worker : workers()) {
-    log("worker ", worker.slot, " does not go; killing pid ", worker.pid);
-    kill(worker.pid, SIGKILL);
-    ++failed_;
-  }
-  wait_until(all_gone);
-  log(failed_ == 0 ? "graceful end" : "forced end", " after ", Clock::now() - began);
-  return failed_ == 0;
 }
 
 }  // namespace cluster

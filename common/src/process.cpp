@@ -52,7 +52,7 @@ class SpawnFiles {
   explicit SpawnFiles(const std::vector<int>& inherited) {
     check_spawn("posix_spawn_file_actions_init", ::posix_spawn_file_actions_init(&actions_));
     for (const int fd : inherited) {
-      // Onto itself: the child's copy loses close-on-exec (glibc 2.29).
+      // A descriptor that is duplicated onto itself loses close-on-exec in the child (glibc 2.29).
       check_spawn("posix_spawn_file_actions_adddup2",
                   ::posix_spawn_file_actions_adddup2(&actions_, fd, fd));
     }
@@ -122,10 +122,11 @@ Process Process::spawn(const std::filesystem::path& program,
   check_spawn("posix_spawn",
               ::posix_spawn(&pid, program.c_str(), files.get(), attributes.get(),
                             pointers(arguments).data(), pointers(environment).data()));
-  UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));  // close-on-exec by itself
+  UniqueFd pidfd(
+      static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));  // close-on-exec without a flag
   if (!pidfd) {
     const int error = errno;
-    ::kill(pid, SIGKILL);  // a child of ours that nobody else reaps: the pid is still its own
+    ::kill(pid, SIGKILL);  // the child was not reaped, so the pid is still its own
     ::waitpid(pid, nullptr, 0);
     throw std::system_error(error, std::generic_category(), "pidfd_open");
   }

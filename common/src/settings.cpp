@@ -19,7 +19,8 @@ std::optional<std::string> variable(const char* name) {
   return value != nullptr ? std::optional<std::string>(value) : std::nullopt;
 }
 
-// The value cut to a readable length, control characters made visible: the refusal stays one line.
+// The value in a refusal, which must stay one line: cut to a readable length, and with '?' in place
+// of control characters.
 std::string shown(std::string_view value) {
   constexpr std::size_t longest = 200;
   std::string text;

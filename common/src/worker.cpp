@@ -10,6 +10,7 @@
 
 #include "cluster/system.hpp"
 #include "handover.hpp"
+#include "journaled.hpp"
 #include "message.hpp"
 
 namespace cluster {
@@ -24,7 +25,7 @@ Handover required_handover() {
   return *handover;
 }
 
-// The kernel ends this process with its parent. The parent may have gone before that was asked for.
+// Asks the kernel to end this process with its parent. The parent may be gone already.
 void end_with_the_master(pid_t master) {
   check("prctl", ::prctl(PR_SET_PDEATHSIG, SIGKILL));
   if (::getppid() != master) {
@@ -107,8 +108,7 @@ void Worker::handle_message(const Json& message, std::size_t bytes) {
   if (journal_) {
     journal_.write("recv", journal_fields(message, "master", bytes));
   }
-  const auto [handler, first] =
-      message_handlers_.try_emplace(*type);  // empty: nobody handles the type
+  const auto [handler, first] = message_handlers_.try_emplace(*type);  // empty: there is none
   if (handler->second) {
     handler->second(message);
   } else if (first) {
@@ -123,12 +123,7 @@ void Worker::on_message(const std::string& type, MessageHandler handler) {
 void Worker::on_signal(std::initializer_list<int> signals,
                        const EventLoop::SignalHandler& handler) {
   for (const int number : signals) {
-    loop_.on_signal(number, [this, handler](int signal) {
-      if (journal_) {
-        journal_.write("signal", {{"signal", signal}});
-      }
-      handler(signal);
-    });
+    loop_.on_signal(number, journaled(journal_, handler));
   }
 }
 

@@ -23,7 +23,7 @@ using namespace std::chrono_literals;
 using test::frame;
 using test::patience;
 
-// A channel and, at its other end, a bare socket in the hands of the test.
+// A channel. The test holds its other end, a bare socket.
 struct ChannelTest : testing::Test {
   ChannelTest() : ChannelTest(Channel::make_pair()) {}
   explicit ChannelTest(std::pair<UniqueFd, UniqueFd> ends)
@@ -39,7 +39,7 @@ struct ChannelTest : testing::Test {
   bool receive(std::size_t count) {
     return loop.wait_until([&] { return messages.size() >= count; }, patience);
   }
-  // For a peer that is read by the condition: the loop must not wait meanwhile.
+  // For a condition that reads the peer: the loop must not wait meanwhile.
   bool turn_until(const std::function<bool()>& condition) {
     return test::eventually([&] {
       loop.run_once(0ns);
@@ -49,7 +49,7 @@ struct ChannelTest : testing::Test {
   bool await_close() {
     return loop.wait_until([&] { return !reasons.empty(); }, patience);
   }
-  // Sends frames of frame_size with growing ids until the queue is full; tells how many it took.
+  // Sends frames of frame_size with growing ids until the queue is full; returns how many it took.
   static constexpr std::size_t frame_size = 200'000;
   int fill() {
     const Json empty{{"id", 1'000}, {"text", ""}};
@@ -150,7 +150,7 @@ TEST_F(ChannelTest, WhatTheMainLineSendsLeavesWithTheNextTurn) {
   EXPECT_EQ(test::read_available(peer.get()), frame(R"({"id":1})") + frame(R"({"id":2})"));
 }
 
-// A socket that keeps the bounds of writes shows that there was one.
+// A socket that keeps the bounds of writes shows how many there were.
 TEST(Channel, OneTurnIsOneSystemCall) {
   EventLoop loop;
   std::array<int, 2> ends{};
@@ -291,7 +291,7 @@ TEST_F(ChannelTest, WhatWasQueuedLeavesWhenTheChannelGoes) {
   channel->send({{"id", 1}});
   channel.reset();
   EXPECT_EQ(test::read_available(peer.get()), frame(R"({"id":1})"));
-  loop.run_once(0ns);  // nothing of it is left in the loop
+  loop.run_once(0ns);  // the loop must have forgotten it
 }
 
 // The states of the output.

@@ -26,7 +26,7 @@ using test::patience;
 
 constexpr int before_report = EventLoop::trusted_turns + EventLoop::fruitless_turns - 1;
 
-// Handlers that do not read what they were called for, and what the log says of them.
+// Handlers that do not read what they were called for, and the log's reports about them.
 struct BusyLoopTest : testing::Test {
   void turn(int turns) {
     for (int i = 0; i < turns; ++i) loop.run_once(0ns);
@@ -37,7 +37,7 @@ struct BusyLoopTest : testing::Test {
       return line.find("busy wait: ") != std::string::npos;
     });
   }
-  // What the handler leaves undone is reported once, by its name, and not a turn too soon.
+  // The watch is reported once, by its name, and not a turn too soon.
   void expect_report(const std::string& name, const std::string& advice) {
     turn(before_report);
     EXPECT_EQ(reports(), 0);
@@ -70,7 +70,7 @@ void read_one(int fd) {
   EXPECT_EQ(::read(fd, &byte, 1), 1);
 }
 
-// Who does not read is named.
+// A handler that does not read is named.
 
 TEST_F(BusyLoopTest, APipeThatIsNotRead) {
   const Pipe pipe;
@@ -167,7 +167,7 @@ TEST_F(BusyLoopTest, OneOfManyConnectionsIsProgress) {
   const test::Client second(listener.address.port);
   std::vector<UniqueFd> accepted;
   loop.watch_readable(listener.fd.get(), "listener", [&] {
-    // As if it accepted one connection of a long queue in each turn.
+    // Fewer than fruitless_turns lie between two accepted connections.
     if (++calls % 500 == 0) accepted.emplace_back(::accept(listener.fd.get(), nullptr, nullptr));
   });
   ASSERT_TRUE(loop.wait_until([&] { return calls >= 1'000; }, patience));
@@ -192,7 +192,7 @@ TEST_F(BusyLoopTest, APeerThatSendsAsMuchAsIsReadHidesNoProgress) {
   test::write_all(there.get(), "x");
   loop.watch_readable(here.get(), "channel", [&, fd = here.get(), peer = there.get()] {
     read_one(fd);
-    test::write_all(peer, "y");  // as much lies there afterwards as before
+    test::write_all(peer, "y");  // afterwards as much is unread as before
     ++calls;
   });
   turn(many);
@@ -242,7 +242,7 @@ TEST_F(BusyLoopTest, ASignalInEachTurnIsProgress) {
 
 // The same for writing.
 
-// Writes a byte in each turn into the one end; the other end is read at once.
+// Writes a byte into one end in each turn and reads it from the other end at once.
 void expect_written_byte_by_byte(BusyLoopTest& test, int in, int out) {
   test.loop.watch_writable(in, "writes", [&, in, out] {
     EXPECT_EQ(::write(in, "x", 1), 1);

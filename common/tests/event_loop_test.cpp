@@ -34,7 +34,7 @@ TEST(EventLoop, TellsWhatCanBeReadUntilItIsForgotten) {
 
   test::write_all(there.get(), "x");
   loop.run_once(patience);
-  loop.run_once(patience);  // not read yet: told again
+  loop.run_once(patience);  // not read yet: called again
   EXPECT_EQ(told, 2);
 
   loop.forget(here.get());
@@ -135,7 +135,7 @@ TEST(EventLoop, TellsEachOfABurstOfSignals) {
     for (const int signal : signals) ::kill(::getpid(), signal);
   }
   loop.run_once(patience);
-  // Of the same signal several at once may be one; no kind may be missing.
+  // Several signals of one kind may arrive as one; no kind may be missing.
   for (const int signal : signals) {
     EXPECT_NE(std::find(told.begin(), told.end(), signal), told.end())
         << "signal " << signal << " was lost";
@@ -190,13 +190,13 @@ TEST(EventLoop, TellsASignalBeforeADeathThatCameWithIt) {
     child.process.signal(SIGTERM);
     ::kill(::getpid(), SIGTERM);
     const UniqueFd pidfd = test::open_pidfd(child.process.pid());
-    ASSERT_TRUE(test::wait_gone(pidfd, patience));  // both wait for the loop now
+    ASSERT_TRUE(test::wait_gone(pidfd, patience));  // now both events wait for the loop
     loop.run_once(patience);
     ASSERT_EQ(events, (Events{"signal", "death"}));
   }
 }
 
-// Work of others.
+// Work that other threads post.
 
 TEST(EventLoop, RunsWhatManyThreadsPostInTheOrderOfEach) {
   constexpr int threads = 4;

@@ -1,4 +1,4 @@
-// What a client may not do, and what becomes of one that stalls.
+// Limits for clients, and clients that stall.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -144,7 +144,7 @@ TEST_F(HttpLimitsTest, WhatIsNoRequestIs400Or501AndTheConnectionCloses) {
   }
 }
 
-// Those that stall.
+// Clients that stall.
 
 struct Stalling : HttpLimitsTest {
   Stalling() { limits.request = 300ms; }

@@ -1,4 +1,4 @@
-// Many connections, many handlers, several processes' worth of servers on one listening socket.
+// Many connections, many handlers, and several servers on one listening socket.
 #include <gtest/gtest.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -22,7 +22,7 @@ using test::post;
 
 using HttpLoadTest = test::HttpTest;
 
-// However noisy the machine, fewer than a thread a connection by far.
+// On a noisy machine too there are far fewer threads than connections.
 constexpr std::size_t few_threads = 20;
 
 TEST_F(HttpLoadTest, AThousandIdleConnectionsCostNoThreadAndNobodyATurn) {
@@ -172,7 +172,7 @@ TEST_F(HttpLoadTest, ManyClientsAtOnceEachGetTheirOwnAnswers) {
   EXPECT_EQ(right, 800);
 }
 
-// Siblings on the same socket, as the workers of a cluster are.
+// Servers that share a socket, like the workers of a cluster.
 
 struct Siblings : HttpLoadTest {
   Siblings() : other(add("two")) {

@@ -20,8 +20,8 @@ using namespace std::chrono_literals;
 using test::eventually;
 using test::Gate;
 
-// Threads whose events are jobs in a queue; the leader waits for the next on a semaphore of the
-// kernel, as it would on an epoll set.
+// Threads whose events are jobs in a queue. The leader waits for the next job in the kernel (on a
+// semaphore), as it would wait on an epoll set.
 class Jobs {
  public:
   explicit Jobs(std::size_t most = 64, std::chrono::milliseconds tick = 10ms)

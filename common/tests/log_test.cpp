@@ -18,8 +18,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Standard output as a row of single writes: behind it is a datagram socket, which keeps their
-// bounds.
+// Standard output as a row of single writes. It is a datagram socket, which keeps the bounds of
+// writes.
 class Writes {
  public:
   Writes() : before_(::dup(STDOUT_FILENO)) {

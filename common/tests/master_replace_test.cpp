@@ -1,4 +1,4 @@
-// Deaths, replacements, and what a rolling restart is made of.
+// Deaths, replacements, and the parts of a rolling restart.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -138,7 +138,7 @@ TEST_F(MasterTest, AMasterWithoutDescriptorsTriesAgain) {
   EXPECT_TRUE(await([&] { return master.all_ready(); }));
 }
 
-// What a rolling restart is made of.
+// The parts of a rolling restart.
 
 TEST_F(MasterTest, ASuccessorIsPromotedAndTheRetiredOneNotReplaced) {
   start();

@@ -24,7 +24,7 @@ using namespace std::chrono_literals;
 using test::MasterTest;
 using test::patience;
 
-// The text of the refusal; empty when nothing was refused.
+// The text of the refusal; empty: the message was not refused.
 std::string refusal_of(const std::function<void()>& act) {
   try {
     act();
@@ -88,7 +88,7 @@ TEST_F(MasterTest, AllThatAWorkerSaidComesBeforeItsDeathIsTold) {
   master.send(pid, {{"type", "say and die"}, {"count", 300}});
   master.loop().run_once(0ns);  // it leaves now
   ASSERT_TRUE(
-      test::wait_gone(pidfd, patience));  // so its words and its death are told in the same turn
+      test::wait_gone(pidfd, patience));  // so its messages and its death come in the same turn
   ASSERT_TRUE(await_deaths(1));
   EXPECT_EQ(received_at_death, 300U);
   EXPECT_EQ(received.back().second["number"], 299);

@@ -178,8 +178,8 @@ TEST(Process, TheEnvironmentIsOursWithVariablesPutInPlace) {
   const test::Variable kept("TEST_KEPT", "kept");
   const test::Variable replaced("TEST_REPLACED", "old");
   const test::Variable similar("TEST_REPLACED_NOT", "similar");
-  const Script script(
-      R"(test "$TEST_KEPT $TEST_REPLACED $TEST_REPLACED_NOT $TEST_ADDED" = "kept new similar a=b")");
+  const Script script(R"(test "$TEST_KEPT $TEST_REPLACED $TEST_REPLACED_NOT $TEST_ADDED" )"
+                      R"(= "kept new similar a=b")");
   auto process = script.run({"TEST_REPLACED=new", "TEST_ADDED=a=b"});
   EXPECT_EQ(await_end(process)->code, 0);
 }

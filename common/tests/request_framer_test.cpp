@@ -24,7 +24,7 @@ std::string head(const std::string& headers = "", const std::string& line = "POS
   return line + "\r\nHost: here\r\n" + headers + "\r\n";
 }
 
-// What is known of a request once it is whole, or refused.
+// The facts about a request that is whole or refused.
 struct Outcome {
   State state;
   int status;
@@ -80,7 +80,8 @@ TEST(RequestFramer, AnEmptyChunkedBodyIsWhole) {
             (Outcome{State::complete, 0, start.size(), start.size() + 5, ""}));
 }
 
-// However the bytes come, the outcome is the same, and comes with the last byte that it needs.
+// The outcome does not depend on how the bytes are split, and comes with the last byte that it
+// needs.
 class Splits : public testing::TestWithParam<std::string> {};
 
 TEST_P(Splits, AfterEveryByteLeadToTheSame) {
@@ -172,7 +173,7 @@ TEST(RequestFramer, ATrailerWithoutAnEndIsRefused) {
             431);
 }
 
-// What is no request.
+// Input that is no request.
 
 TEST(RequestFramer, BadFramingIs400) {
   for (const auto* headers :
@@ -225,8 +226,6 @@ TEST(RequestFramer, Http11NeedsOneHost) {
   EXPECT_EQ(status_of("GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n"), 400);
 }
 
-// Connection and Expect.
-
 // The phases.
 
 TEST(RequestFramer, TheTableIsWholeAndOnlyACompleteOrRefusedRequestStaysAsItIs) {
@@ -256,6 +255,8 @@ TEST(RequestFramer, ARefusedRequestStaysRefused) {
     EXPECT_EQ(one.status(), status);
   }
 }
+
+// Connection and Expect.
 
 bool closes(const std::string& line, const std::string& headers) {
   auto one = framer();

@@ -1,4 +1,4 @@
-// What this program does when a test has started it: as a worker of a Master, or as a helper with a
+// The roles of this program when a test has started it: a worker of a Master, or a helper with a
 // channel to the test.
 #include <fcntl.h>
 #include <unistd.h>
@@ -29,7 +29,7 @@ std::string variable(const char* name) {
   return value != nullptr ? value : "";
 }
 
-// A worker that does what the messages of the test say.
+// A worker that follows the messages of the test.
 int obey() {
   const std::string handed = variable("CLUSTER_WORKER");  // the worker clears it
   Worker worker(variable("TEST_JOURNAL"));
@@ -59,7 +59,7 @@ int obey() {
     }).join();
   });
   worker.on_message("raw", [&](const Json& message) {
-    // Below the channel's own bookkeeping: the descriptor is the one that was handed down.
+    // Bypasses the channel: the descriptor is the one that the master handed down.
     const auto channel = handed.find(' ', handed.find(' ') + 1) + 1;
     write_all(std::stoi(handed.substr(channel)), frame(message["text"].get<std::string>()));
   });
@@ -78,7 +78,7 @@ int obey() {
   return 0;
 }
 
-// A master with one worker that obeys, which tells the test the worker's pid and then waits.
+// A master with one worker in the role `obey`. It sends the worker's pid to the test, then waits.
 int lead(Channel& test) {
   Master master(1, std::nullopt, "");
   master.start_workers();
@@ -98,7 +98,7 @@ int run_worker_role() {
     Worker worker("");
     worker.wait_until(never);
   }
-  if (role == "busy") {  // comes to its loop once, and then no more
+  if (role == "busy") {  // runs its loop once, and then no more
     Worker worker("");
     worker.ready();
     worker.wait_until(never, 1ms);

@@ -9,7 +9,7 @@
 
 namespace cluster::test {
 
-// The states that the first one leads to, itself too.
+// All states that can be reached from the first one, and the first one.
 template <typename State, std::size_t states, typename Event, std::size_t events>
 std::set<State> reached(const StateTable<State, states, Event, events>& table, State first) {
   std::set<State> result{first};
@@ -24,9 +24,8 @@ std::set<State> reached(const StateTable<State, states, Event, events>& table, S
   return result;
 }
 
-// What holds for each table of the library: all states can be reached from the first, only the
-// final ones cannot be left, all events are possible somewhere, and after() throws where next() is
-// empty.
+// Checks a table of the library. All states can be reached from the first one. Only final states
+// cannot be left. Each event is possible in some state. after() throws where next() is empty.
 template <typename State, std::size_t states, typename Event, std::size_t events>
 void expect_whole(const StateTable<State, states, Event, events>& table,
                   const std::set<State>& final_states) {

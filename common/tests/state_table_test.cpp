@@ -20,7 +20,7 @@ constexpr StateTable<Door, 3, Act, 2> doors{"door",
                                              {Door::closed, "closed", Door::open, Door::locked},
                                              {Door::locked, "locked", impossible, Door::closed}}};
 
-// A constant: what it says is known to the compiler.
+// The compiler knows the table.
 static_assert(doors.next(Door::open, Act::push) == Door::closed);
 static_assert(!doors.next(Door::locked, Act::push));
 

@@ -55,7 +55,7 @@ std::set<int> descriptors() {
     const int fd = std::stoi(entry.path().filename());
     if (::fcntl(fd, F_GETFD) >= 0) result.insert(fd);
   }
-  // The iteration's own was among them, and is closed now.
+  // The descriptor of the iteration itself was among them, and is closed now.
   std::erase_if(result, [](int fd) { return ::fcntl(fd, F_GETFD) < 0; });
   return result;
 }
@@ -163,7 +163,7 @@ CaughtOutput::CaughtOutput()
     : file_(check("memfd_create", ::memfd_create("output", MFD_CLOEXEC))),
       before_(check("fcntl", ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3))) {
   std::fflush(stdout);
-  // Opened anew: the file is appended to by several processes.
+  // Opened anew, for appending: several processes write to the file.
   const UniqueFd appending(
       check("open", ::open(("/proc/self/fd/" + std::to_string(file_.get())).c_str(),
                            O_WRONLY | O_APPEND | O_CLOEXEC)));

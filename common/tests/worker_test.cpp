@@ -1,4 +1,4 @@
-// The ends of a worker: with its master, whatever becomes of that.
+// A worker ends with its master, in whatever way the master ends.
 #include "cluster/worker.hpp"
 
 #include <gtest/gtest.h>
@@ -18,10 +18,10 @@ namespace {
 using namespace std::chrono_literals;
 using test::patience;
 
-// The contract says one second; a machine that is busy with other things may take another.
+// The contract says one second. A busy machine may need one more.
 constexpr auto soon = 2s;
 
-// A master in a process of its own, with one worker that is nobody's child here.
+// A master in a process of its own. Its worker is no child of this process.
 struct WorkerTest : testing::Test {
   WorkerTest() : WorkerTest("obey") {}
   explicit WorkerTest(const std::string& role) : master(loop, "master", {"TEST_ROLE=" + role}) {
@@ -90,7 +90,7 @@ TEST_F(WorkerTest, LeavesSigintToItsMasterAndEndsOnSigterm) {
   EXPECT_TRUE(test::wait_gone(pidfd, patience));
 }
 
-// This process in the place of the master, with a bare end of the channel.
+// This process takes the place of the master, with a bare end of the channel.
 struct Handed {
   Handed() : Handed(Channel::make_pair()) {}
   explicit Handed(std::pair<UniqueFd, UniqueFd> ends)

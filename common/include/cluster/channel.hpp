@@ -15,15 +15,15 @@
 namespace cluster {
 
 // JSON messages between two processes over a stream socketpair. A frame is a length of four bytes,
-// most significant first, and that many bytes of JSON. The socket never blocks: what it does not
-// take waits in a queue that is bounded in bytes, so a peer that has stopped reading costs its
-// sender a refusal, not a wait. Messages sent in one turn of the loop leave in one write. Belongs
-// to the loop's thread.
+// most significant first, and that many bytes of JSON. The socket never blocks. Bytes that it does
+// not take wait in a queue, which is bounded in bytes: when the peer has stopped reading, the
+// sender gets a refusal and does not wait. Messages sent in one turn of the loop leave in one
+// write. The channel owns its end of the socketpair. Only the loop's thread may call it.
 class Channel {
  public:
   static constexpr std::size_t max_frame = std::size_t{1} << 20;  // bytes of JSON in one message
-  static constexpr std::size_t max_queued = std::size_t{4}
-                                            << 20;  // bytes waiting for a peer that does not read
+  // Bytes that may wait for a peer that does not read.
+  static constexpr std::size_t max_queued = std::size_t{4} << 20;
 
   enum class Sent {
     queued,    // it leaves at the end of this turn, or when the peer reads again
@@ -34,11 +34,11 @@ class Channel {
 
   // Called in the loop. Neither handler may destroy the channel.
   using OnMessage = std::function<void(Json message, std::size_t bytes)>;
-  // Once, when nothing more will come: the reason is empty at a plain end-of-file, else a sentence
-  // saying what the peer did wrong (a frame over the limit, bytes that are not JSON).
+  // Called once, when no more messages will come. The reason is empty at a plain end-of-file. Else
+  // it says what the peer did wrong: a frame over the limit, or bytes that are not JSON.
   using OnClose = std::function<void(const std::string& reason)>;
 
-  // The two connected ends, both close-on-exec and non-blocking.
+  // Two connected ends, both close-on-exec and non-blocking.
   static std::pair<UniqueFd, UniqueFd> make_pair();
 
   // `name` is that of its watches in the loop, as in "channel to worker 2".
@@ -48,12 +48,11 @@ class Channel {
   Channel& operator=(const Channel&) = delete;
 
   Sent send(const Json& message);
-  std::size_t last_sent_bytes() const {
-    return last_sent_bytes_;
-  }  // JSON bytes of the last message sent
+  // The size of the last message sent, in bytes of JSON.
+  std::size_t last_sent_bytes() const { return last_sent_bytes_; }
 
-  void
-  read_all();  // handles everything that has arrived, up to end-of-file; for a peer that just died
+  // Handles all messages that have arrived, up to end-of-file. For a peer that has just died.
+  void read_all();
   void flush();  // writes what the socket takes now
   std::size_t queued_bytes() const { return output_.size() - written_; }
   bool closed() const { return !fd_; }

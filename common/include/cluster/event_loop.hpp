@@ -57,26 +57,28 @@ class EventLoop {
   void forget(int fd);
 
   TimerId after(std::chrono::nanoseconds delay, Handler handler);
-  TimerId every(std::chrono::nanoseconds period,
-                Handler handler);  // period > 0; missed ticks are not made up for
-  void cancel(TimerId timer);      // a timer that is over is no error
+  // period > 0. Ticks that were missed are left out.
+  TimerId every(std::chrono::nanoseconds period, Handler handler);
+  void cancel(TimerId timer);  // a timer that is over is no error
 
-  // Blocks the signal in this thread for good (start other threads afterwards, so that they inherit
-  // it) and calls the handler in the loop instead. A later handler replaces an earlier one. In a
-  // turn, signals are told before anything else that happened, so that a death which a signal to
-  // the group has caused is seen after the signal.
+  // Blocks the signal in this thread for good, and calls the handler in the loop instead. Start
+  // other threads afterwards: they inherit the block. A later handler replaces an earlier one. In a
+  // turn the handlers of signals come first. So when a signal to the whole group ends a worker, the
+  // master learns of the signal before the death.
   void on_signal(int signal, SignalHandler handler);
 
-  void post(Handler handler);  // any thread, whatever locks it holds: run it in the loop, in order
-  void at_end_of_turn(Handler handler);  // once, when the handlers of this turn have run
+  // Runs the handler in the loop; the handlers of one thread run in order. Any thread may call it,
+  // whatever locks it holds.
+  void post(Handler handler);
+  void at_end_of_turn(Handler handler);  // runs it once, after the other handlers of this turn
 
-  // One turn: waits for something to happen, at most until the timeout (none: for ever), and
-  // handles it.
+  // One turn: waits for events and handles them. It waits no longer than the timeout; without one,
+  // for ever.
   void run_once(std::optional<std::chrono::nanoseconds> timeout = std::nullopt);
 
-  // Runs the loop until the condition holds or the timeout is over; tells whether it holds. The
-  // condition is looked at before the first turn, which is left out if it holds, and after each.
-  // Never to be called from a handler (std::logic_error).
+  // Runs the loop until the condition holds or the timeout is over; returns whether it holds. The
+  // condition is evaluated before the first turn and after each turn. If it holds at once, no turn
+  // runs. A handler must not call this function (std::logic_error).
   bool wait_until(const std::function<bool()>& condition,
                   std::optional<std::chrono::nanoseconds> timeout = std::nullopt);
 

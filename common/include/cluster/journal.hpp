@@ -8,8 +8,9 @@
 
 namespace cluster {
 
-// The machine-readable record of what a process did: a JSON object a line, appended to the file
-// that JOURNAL names, one write each. Any thread may call it. Off, it costs one branch:
+// The machine-readable record of the events of a process. Each event is one line, a JSON object,
+// and is appended to a file in one write. The Journal owns the open file. Any thread may call it.
+// While it is off, it costs one branch:
 //   if (journal) journal.write("spawn", {{"peer", slot}, {"child", pid}});
 class Journal {
  public:

@@ -16,7 +16,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// What a request that was not read to its end says of itself.
+// Method and path of a request that was not read to its end.
 std::pair<std::string_view, std::string_view> first_words(std::string_view input) {
   auto line = take_line(input);
   const auto method = line.substr(0, line.find(' '));
@@ -70,7 +70,7 @@ void HttpServer::Engine::route(const Request& request, Response& response) const
   fail(response, 405, request.method + " is not allowed here: " + allowed);
 }
 
-// Without the connection's lock: the handler may take its time.
+// The caller does not hold the connection's lock: the handler may take long.
 void HttpServer::Engine::answer(Connection& connection, bool& sent, bool& close_it) {
   const auto began = Clock::now();
   auto& request = *connection.request;
@@ -114,7 +114,7 @@ bool HttpServer::Engine::send_all(const Connection& connection, std::string_view
   return true;
 }
 
-// Answers a request that cannot or need not be read to its end, and closes the connection.
+// Answers a request without reading it to its end, and closes the connection.
 void HttpServer::Engine::refuse_unread(Connection& connection, int status,
                                        const std::string& reason) {
   Response response;
@@ -135,9 +135,8 @@ void HttpServer::Engine::refuse_unread(Connection& connection, int status,
   }
 }
 
-// Closing with unread input would reset the connection, and the client might lose the answer: so
-// only our end is shut, and what the client still sends is thrown away until it closes, for a
-// moment.
+// Shuts only our end. To close a connection with unread input would reset it, and the client might
+// lose the answer. Input is thrown away until the client closes, at most for linger_time.
 void HttpServer::Engine::linger(Connection& connection) {
   ::shutdown(connection.fd.get(), SHUT_WR);
   enter(connection, Connection::Event::shut);

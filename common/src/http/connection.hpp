@@ -21,7 +21,7 @@ struct Connection {
   using Clock = std::chrono::steady_clock;
 
   enum class State : std::uint8_t {
-    idle,       // nothing of a request has come
+    idle,       // no byte of a request has come
     half_sent,  // a part of a request has come
     busy,       // a whole request has come, and a thread answers it
     lingering,  // our end is shut; input is thrown away for a moment
@@ -30,10 +30,10 @@ struct Connection {
 
   enum class Event : std::uint8_t {
     first_byte,  // of a request
-    whole,       // the request has come to its end
+    whole,       // the last byte of the request has come
     kept,        // the answer was sent, and the connection stays open
     shut,        // the last answer was sent, and our end is shut
-    // The connection closes, for the reason of this name (see HttpServer::CloseReason).
+    // The connection closes. Each event has the name of its HttpServer::CloseReason.
     peer,
     answer,
     idle,
@@ -62,10 +62,10 @@ struct Connection {
   std::mutex mutex;
   State state = State::idle;               // changed by happen() only
   Clock::time_point since = Clock::now();  // when this state began
-  bool more = false;                       // input waits in the socket, or may wait there
+  bool more = false;                       // the socket may hold unread input
   bool hung_up = false;                    // the client sends nothing more
   bool watched = false;                    // in the epoll set
-  bool cut = false;                        // shut down while it was busy
+  bool cut = false;                        // cut() has shut it down while it was busy
   bool admitted = false;
   std::atomic<bool> answered{false};  // busy, but the answer was sent
   std::optional<HttpServer::Request> request;

@@ -15,26 +15,30 @@
 
 namespace cluster {
 
-// Threads of which one leads: it waits for events and handles them itself, so that an event costs
-// no hand-over between threads. When the leader's handler takes long, another thread leads in its
-// stead, and it becomes an ordinary one: it goes back to sleep after its handler. As long as
-// handlers have taken long lately, or have waited for something for a tenth of a millisecond, the
-// lead is passed on before each handler, so that many slow ones start at once. (The pattern is
-// Leader/Followers: Schmidt et al., Pattern-Oriented Software Architecture 2, 2000; here with a
-// watch instead of a promotion for every event.)
+// Threads of which one leads. The leader waits for events and handles them itself, so that an event
+// needs no hand-over between threads. When its handler takes long, another thread becomes the
+// leader; the former one goes to sleep after its handler. After a handler that took long, or that
+// waited for a tenth of a millisecond, each leader passes the lead on before its handler, for the
+// time `lately`: then many slow handlers start at once. (The pattern is Leader/Followers: Schmidt
+// et al., Pattern-Oriented Software Architecture 2, 2000. There each event promotes a thread; here
+// a watch does it.)
+//
+// The object owns the threads. One thread makes it and calls start() and stop(); the functions for
+// the body are called by the threads themselves; any thread may call size().
 class LeaderThreads {
  public:
   using Clock = std::chrono::steady_clock;
-  static constexpr std::chrono::milliseconds long_handler{5};  // of one that waits
-  static constexpr std::chrono::microseconds long_wait{100};   // of one that has waited and is back
-  static constexpr std::chrono::milliseconds long_computation{20};  // of one that computes
+  static constexpr std::chrono::milliseconds long_handler{5};  // for a handler that waits
+  static constexpr std::chrono::microseconds long_wait{
+      100};  // for a handler that has waited and returned
+  static constexpr std::chrono::milliseconds long_computation{20};  // for a handler that computes
   static constexpr std::chrono::milliseconds lately{1'000};
-  static constexpr std::chrono::seconds keep_asleep{5};  // then a thread that was not needed ends
+  static constexpr std::chrono::seconds keep_asleep{5};  // a thread that sleeps longer ends
 
   class Member;
-  // The body of each thread: it calls lead() until that is false.
+  // The body of each thread. It calls lead() until that returns false.
   using Body = std::function<void(Member&)>;
-  // Called by the watch about every `tick`.
+  // The watch calls it about once in each `tick`.
   using Tick = std::function<void()>;
 
   LeaderThreads(std::size_t most, Body body, std::chrono::milliseconds tick, Tick on_tick);
@@ -42,15 +46,15 @@ class LeaderThreads {
   LeaderThreads(const LeaderThreads&) = delete;
   LeaderThreads& operator=(const LeaderThreads&) = delete;
 
-  void start();  // returns when a thread leads; throws std::system_error when none can be had
-  // Ends all threads and waits for them. Whoever leads must be woken by other means, and find that
-  // leads() is false.
+  void start();  // returns when a thread leads; std::system_error: there is none
+  // Ends all threads and waits for them. The caller must wake the leader by its own means; leads()
+  // is then false.
   void stop();
 
-  // For the body. lead() waits for this thread's turn; false: the thread is to end.
+  // For the body. lead() waits until this thread leads. False: the thread must end.
   bool lead(Member& self);
   bool leads(const Member& self) const { return term_.load() == self.term_; }
-  // Around everything that may take long.
+  // To be called before and after all work that may take long.
   void begin_handler(Member& self);
   void end_handler(Member& self);
 
@@ -58,12 +62,12 @@ class LeaderThreads {
 
   class Member {
     friend class LeaderThreads;
-    std::uint64_t term_ = 0;  // of its lead; 0 in none
+    std::uint64_t term_ = 0;  // of its lead; 0: it has none
     bool asleep_ = false;
     pid_t tid_ = 0;
-    Clock::rep began_ = 0;  // its last handler
-    bool suspect_ = false;  // that one took longer than long_wait
-    long switches_ = 0;  // how often it had given up its processor when that one began, if suspect_
+    Clock::rep began_ = 0;  // when its last handler began
+    bool suspect_ = false;  // its last handler took longer than long_wait
+    long switches_ = 0;     // at the begin of its last handler, if suspect_
     std::condition_variable wake_;
     std::jthread thread_;
   };
@@ -82,17 +86,17 @@ class LeaderThreads {
   const std::chrono::milliseconds tick_;
   const Tick on_tick_;
 
-  std::atomic<std::uint64_t> term_{0};  // changes with the leader, under the mutex
+  std::atomic<std::uint64_t> term_{0};  // changes with the leader; written under the mutex
 
-  mutable std::mutex mutex_;  // guards all below
+  mutable std::mutex mutex_;  // guards all members below
   std::condition_variable watch_wake_;
-  Clock::rep handler_began_ = 0;  // of the leader; 0: it runs none
+  Clock::rep handler_began_ = 0;  // the leader's; 0: it runs none
   pid_t leader_tid_ = 0;
   std::uint64_t handlers_begun_ = 0;
   Clock::rep last_long_ = 0;  // when a handler was last found to take long; 0: never
   bool watch_asleep_ = false;
   bool stopping_ = false;
-  bool led_ = false;  // somebody has come to lead
+  bool led_ = false;  // a thread has led
   std::condition_variable first_lead_;
   std::list<Member> members_;
   std::vector<Member*> asleep_;  // the one that slept last is woken first

@@ -25,7 +25,7 @@ bool is_target(std::string_view text) {
   return !text.empty() && is_text(text) && text.find('\t') == std::string_view::npos;
 }
 
-// A client may name the server in its target (absolute-form: RFC 9112, 3.2.2).
+// The target may name the server, too (absolute-form: RFC 9112, 3.2.2).
 std::string_view without_authority(std::string_view target) {
   constexpr std::string_view scheme = "http://";
   if (!same_name(target.substr(0, scheme.size()), scheme)) {
@@ -35,8 +35,9 @@ std::string_view without_authority(std::string_view target) {
   return path == std::string_view::npos ? "/" : target.substr(path);
 }
 
-// Percent-encoding (RFC 3986, 2.1); a '%' without two hex digits stands for itself. In a query '+'
-// is a blank.
+// Decodes percent-encoding (RFC 3986, 2.1). A '%' without two hex digits stands for itself. In a
+// query
+// '+' is a blank.
 std::string decode(std::string_view text, bool in_query) {
   std::string result;
   result.reserve(text.size());

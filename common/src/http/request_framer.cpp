@@ -15,7 +15,7 @@ namespace {
 constexpr std::string_view line_end = "\r\n";
 constexpr std::string_view head_end = "\r\n\r\n";
 constexpr std::size_t longest_chunk_line = 256;
-// Framing may not outweigh the body many times over.
+// The size lines of chunks may be at most so many times as long as the longest body.
 constexpr std::size_t chunk_overhead = 8;
 
 bool has_token(std::string_view list, std::string_view token) {
@@ -29,7 +29,7 @@ bool has_token(std::string_view list, std::string_view token) {
   return false;
 }
 
-// A whole number, nothing else.
+// The text must be a whole number and nothing else.
 std::optional<std::size_t> number(std::string_view text, int base) {
   std::size_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
@@ -188,8 +188,8 @@ RequestFramer::State RequestFramer::read_chunks(std::string_view buffer) {
   }
 }
 
-// Header lines, usually none, up to an empty one. `trailer` begins with the end of the last chunk's
-// line.
+// Reads header lines (usually there are none) up to an empty line. `trailer` begins with the line
+// end of the last chunk's size line.
 RequestFramer::State RequestFramer::read_trailer(std::string_view trailer, std::size_t begin) {
   const auto end = trailer.find(head_end);
   if (end == std::string_view::npos) {

@@ -9,9 +9,9 @@
 
 namespace cluster {
 
-// Finds where an HTTP/1.x request ends in a growing buffer, following RFC 9112, sections 2, 6 and
-// 7: the head up to its empty line, then a body of Content-Length bytes or in chunks. It leaves the
-// rest to parse_request(). One connection's, for one request. Not thread-safe.
+// Finds the end of an HTTP/1.x request in a growing buffer (RFC 9112, sections 2, 6 and 7): a head
+// up to its empty line, then a body of Content-Length bytes or in chunks. parse_request() does the
+// rest. A connection owns one for each request. One thread at a time.
 class RequestFramer {
  public:
   enum class State { incomplete, complete, refused };  // the result of advance()
@@ -19,10 +19,10 @@ class RequestFramer {
   // How far a request has been read.
   enum class Phase : std::uint8_t {
     head,      // up to the empty line
-    body,      // of Content-Length bytes, or of none
-    chunks,    // of a body whose length the head does not tell, and the trailer behind them
-    complete,  // for good
-    refused,   // for good
+    body,      // Content-Length bytes, or none
+    chunks,    // a body whose length the head does not tell, and a trailer
+    complete,  // final
+    refused,   // final
   };
   enum class Event : std::uint8_t { length_known, chunked, end, refusal };
   using Table = StateTable<Phase, 5, Event, 4>;
@@ -31,19 +31,17 @@ class RequestFramer {
   RequestFramer(std::size_t head_limit, std::size_t body_limit)
       : head_limit_(head_limit), body_limit_(body_limit) {}
 
-  // Looks at the whole buffer from the request's first byte on; to be called again when it has
-  // grown.
+  // `buffer` begins with the request's first byte. To be called again when the buffer has grown.
   State advance(std::string_view buffer);
 
   // After `complete`.
   std::size_t head_size() const { return head_size_; }  // with its empty line
   std::size_t size() const { return size_; }            // head and body as they were sent
   std::string take_body() { return std::move(body_); }  // decoded
-  bool wants_close() const {
-    return wants_close_;
-  }  // Connection: close, or HTTP/1.0 without keep-alive
+  // Connection: close, or HTTP/1.0 without keep-alive.
+  bool wants_close() const { return wants_close_; }
 
-  // Once, when the head is there but the body is not and the client waits for "100 Continue".
+  // True once: the head has come, the body has not, and the client waits for "100 Continue".
   bool take_expect_continue();
 
   // After `refused`: 400, 413, 431 or 501, and a sentence for the client.
@@ -63,7 +61,7 @@ class RequestFramer {
   Phase phase_ = Phase::head;  // changed by happen() only
   std::size_t head_limit_;
   std::size_t body_limit_;
-  std::size_t searched_ = 0;  // no end of the head before it
+  std::size_t searched_ = 0;  // before it there is no end of the head
   std::size_t head_size_ = 0;
   std::size_t size_ = 0;
   std::size_t chunk_ = 0;  // where the next chunk begins

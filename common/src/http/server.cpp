@@ -37,9 +37,9 @@ void HttpServer::del(const std::string& path, Handler handler) {
 
 void HttpServer::reply(Response& response, int status, const Json& body) const {
   if (!body.is_object() && !body.is_null()) {
-    throw std::invalid_argument(
-        R"(the body of a reply is a JSON object, as in {{"status", "ok"}} with two pairs of braces, not )" +
-        to_text(body));
+    throw std::invalid_argument(R"(the body of a reply is a JSON object, as in {{"status", "ok"}} )"
+                                "with two pairs of braces, not " +
+                                to_text(body));
   }
   std::string text = body.empty() ? "{}" : to_text(body);
   if (!identity_.empty()) {
