@@ -1,7 +1,10 @@
-// The client's side of a pool with beanstalkd: one producer that puts, 4 consumers that reserve and delete, each a process.
+// The client's side of a pool with beanstalkd: one process puts tasks, and 4 processes reserve and
+// delete them.
 // Usage: cluster-bench-beanstalk PORT SECONDS      prints {"tasks":…,"seconds":…}
-// Commands are pipelined: the producer keeps 64 tasks under way, a consumer asks for the next with the same write that
-// deletes the last. (Protocol: doc/protocol.txt of beanstalkd 1.12.)
+//
+// Commands are pipelined. The producer keeps 64 tasks under way. A consumer asks for the next task
+// in the same write that deletes the last one. (Protocol: doc/protocol.txt of beanstalkd 1.12.)
+
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/mman.h>
@@ -47,15 +50,16 @@ class Client {
     address.sin_family = AF_INET;
     address.sin_port = htons(port);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    check("connect", ::connect(fd_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address));
+    check("connect",
+          ::connect(fd_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address));
     const int on = 1;
     check("setsockopt", ::setsockopt(fd_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on));
   }
 
   void send(std::string_view text) {
     while (!text.empty()) {
-      text.remove_prefix(
-          static_cast<std::size_t>(check("send", ::send(fd_.get(), text.data(), text.size(), MSG_NOSIGNAL))));
+      text.remove_prefix(static_cast<std::size_t>(
+          check("send", ::send(fd_.get(), text.data(), text.size(), MSG_NOSIGNAL))));
     }
   }
 
@@ -103,9 +107,11 @@ void consume(std::uint16_t port, std::atomic<std::int64_t>& done) {
   }
 }
 
-void produce(std::uint16_t port, std::chrono::duration<double> time, const std::atomic<std::int64_t>& done) {
+void produce(std::uint16_t port, std::chrono::duration<double> time,
+             const std::atomic<std::int64_t>& done) {
   Client client(port);
-  const std::string put = "put 0 0 60 " + std::to_string(task.size()) + "\r\n" + std::string(task) + "\r\n";
+  const std::string put =
+      "put 0 0 60 " + std::to_string(task.size()) + "\r\n" + std::string(task) + "\r\n";
   std::int64_t sent = 0;
   std::int64_t answered = 0;
   Clock::time_point begun;
@@ -128,7 +134,8 @@ void produce(std::uint16_t port, std::chrono::duration<double> time, const std::
     }
   }
   const std::chrono::duration<double> taken = Clock::now() - begun;
-  std::printf("{\"tasks\":%lld,\"seconds\":%.6f}\n", static_cast<long long>(done - before), taken.count());
+  std::printf("{\"tasks\":%lld,\"seconds\":%.6f}\n", static_cast<long long>(done - before),
+              taken.count());
 }
 
 void run(std::uint16_t port, std::chrono::duration<double> time) {

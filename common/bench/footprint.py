@@ -1,4 +1,4 @@
-"""What a thousand idle connections cost one worker, and how long a learner waits after an edit."""
+"""The cost of a thousand idle connections for one worker, and a learner's wait after an edit."""
 
 import os
 import resource
@@ -18,7 +18,7 @@ IDLE = 1000
 
 
 def run_idle(program: Path, tell: Callable[[str], None]) -> Report:
-    """Each connection has had one answer and is silent since."""
+    """Each connection has had one answer and has been silent since."""
     tell(f"{IDLE} idle connections on one worker")
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 4 * IDLE
@@ -29,7 +29,8 @@ def run_idle(program: Path, tell: Callable[[str], None]) -> Report:
         port = int(server.url.split(":")[2].split("/")[0])
         connections = []
         for _ in range(IDLE):
-            connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+            connection = socket.create_connection(("127.0.0.1", port), timeout=10)
+            stack.enter_context(connection)
             connection.sendall(b"GET /fast HTTP/1.1\r\nHost: localhost\r\n\r\n")
             connections.append(connection)
         for connection in connections:
@@ -41,18 +42,21 @@ def run_idle(program: Path, tell: Callable[[str], None]) -> Report:
         discipline = f"{IDLE} idle connections"
         measured = [Measurement(discipline, "resident memory", "MiB", [mebibytes]),
                     Measurement(discipline, "threads", "", [threads])]
-    return Report(measured, [Figure(f"{discipline}: resident memory of the worker", mebibytes, "<", 40, "MiB"),
-                             Figure(f"{discipline}: threads of the worker", threads, "<", 64, "threads")])
+    return Report(measured, [
+        Figure(f"{discipline}: resident memory of the worker", mebibytes, "<", 40, "MiB"),
+        Figure(f"{discipline}: threads of the worker", threads, "<", 64, "threads"),
+    ])
 
 
 def run_edit(root: Path, rounds: int, tell: Callable[[str], None]) -> Report:
-    """`make ex1` after main.cpp has a new modification time, which is put back."""
+    """`make ex1` after main.cpp got a new modification time. The former time is restored."""
     main = next((root / "exercises").glob("ex1_*/main.cpp"))
     measured = Measurement("edit of main.cpp", "make ex1", "s")
 
     def make() -> float:
         begun = time.monotonic()
-        subprocess.run(["make", "ex1"], cwd=root, stdin=subprocess.DEVNULL, capture_output=True, check=True)
+        subprocess.run(["make", "ex1"], cwd=root, stdin=subprocess.DEVNULL, capture_output=True,
+                       check=True)
         return time.monotonic() - begun
 
     tell("make ex1 after an edit")
@@ -64,4 +68,5 @@ def run_edit(root: Path, rounds: int, tell: Callable[[str], None]) -> Report:
             measured.rounds.append(make())
     finally:
         os.utime(main, ns=(before.st_atime_ns, before.st_mtime_ns))
-    return Report([measured], [Figure("edit of main.cpp → new binary", median(measured.rounds), "<", 3, "s")])
+    figure = Figure("edit of main.cpp → new binary", median(measured.rounds), "<", 3, "s")
+    return Report([measured], [figure])

@@ -1,20 +1,19 @@
 """HTTP: requests a second and CPU time a request, on kept-alive and on fresh connections.
 
-Every round loads the competitors one after another, so that what else the machine does hits them all alike.
+Every round loads the competitors one after another, so that other work of the machine slows all of
+them alike.
 """
 
 import json
 import re
-import subprocess
 import tempfile
-import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from report import Figure, Measurement, Report, ratio
-from servers import Recipe, Server, exercise, fetch, gunicorn, nginx, node, running
+from servers import Recipe, Server, all_running, exercise, fetch, gunicorn, nginx, node, running
+from wrk import run_wrk, unexpected
 
 CONNECTIONS = 64
 
@@ -30,37 +29,37 @@ class Load:
 def load(server: Server, seconds: float, fresh: bool) -> Load:
     """One thread of wrk; `fresh` asks the server to close after each answer."""
     header = ["-H", "Connection: close"] if fresh else []
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s", *header, server.url]
     before = server.cpu_seconds()
-    begun = time.monotonic()
-    output = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 30, check=True).stdout
-    taken = time.monotonic() - begun
+    output, taken = run_wrk(server, seconds, CONNECTIONS, *header)
     after = server.cpu_seconds()
     if before.keys() != after.keys():
         raise RuntimeError(f"{server.name}: its processes changed during the load")
     found = re.search(r"(\d+) requests in ([\d.]+)(ms|s|m)", output)
     if not found:
-        raise RuntimeError(f"wrk said:\n{output}")
-    errors = " ".join(line.strip() for line in output.splitlines() if "Socket errors" in line or "Non-2xx" in line)
+        raise unexpected(server, output)
+    errors = " ".join(line.strip() for line in output.splitlines()
+                      if "Socket errors" in line or "Non-2xx" in line)
     return Load(int(found[1]), taken, sum(after.values()) - sum(before.values()), errors)
 
 
 def answer_of(program: Path, path: str = "/fast") -> str:
-    with tempfile.TemporaryDirectory() as folder, running(exercise(program, path=path), Path(folder) / "probe") as server:
+    recipe = exercise(program, path=path)
+    with tempfile.TemporaryDirectory() as folder, running(recipe, Path(folder) / "probe") as server:
         return fetch(server.url).decode()
 
 
+Results = dict[str, tuple[Measurement, Measurement]]  # of each competitor: the rate, the CPU time
+
+
 def measure(discipline: str, recipes: list[Recipe], fresh: bool, rounds: int, seconds: float,
-            tell: Callable[[str], None]) -> tuple[dict[str, tuple[Measurement, Measurement]], list[str]]:
+            tell: Callable[[str], None]) -> tuple[Results, list[str]]:
     results = {
         recipe.name: (Measurement(discipline, recipe.name, "requests/s"),
                       Measurement(f"{discipline}, CPU", recipe.name, "µs/request"))
         for recipe in recipes
     }
     notes = []
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cluster-bench-")))
-        servers = [stack.enter_context(running(recipe, folder / str(i))) for i, recipe in enumerate(recipes)]
+    with all_running(recipes) as servers:
         for server in servers:
             load(server, 1, fresh)
         for number in range(rounds):
@@ -85,20 +84,25 @@ def run(program: Path, rounds: int, seconds: float, tell: Callable[[str], None])
     recipes = [exercise(program), *nodes, gunicorn("gthread", template), nginx(body)]
     results, notes = measure(kept, recipes, False, rounds, seconds, tell)
     better = max((recipe.name for recipe in nodes), key=lambda name: results[name][0].median)
-    report.add(Report([rate for rate, _ in results.values()] + [cost for _, cost in results.values()],
-                      judge(results, better, "keep-alive", (1.25, 0.85, 0.75, 1.3)), notes))
+    figures = judge(results, better, "keep-alive", (1.25, 0.85, 0.75, 1.3))
+    report.add(Report(measurements_of(results), figures, notes))
 
     fresh = f"fresh connections, {CONNECTIONS} at once"
     recipes = [exercise(program), *nodes, gunicorn("sync", template), nginx(body)]
     results, notes = measure(fresh, recipes, True, rounds, seconds, tell)
-    report.add(Report([rate for rate, _ in results.values()] + [cost for _, cost in results.values()],
-                      judge(results, "node cluster, rr", "fresh", (1.6, 0.95, 0.3, 1.2)), notes))
-    report.notes.append(f"every server answers {len(body.encode())} bytes of JSON with 2 workers; wrk has 1 thread; "
-                        "CPU is user and system time of master and workers; rr is Node's default policy")
+    figures = judge(results, "node cluster, rr", "fresh", (1.6, 0.95, 0.3, 1.2))
+    report.add(Report(measurements_of(results), figures, notes))
+    report.notes.append(f"every server answers {len(body.encode())} bytes of JSON with 2 workers; "
+                        "wrk has 1 thread; CPU is user and system time of master and workers; "
+                        "rr is Node's default policy")
     return report
 
 
-def judge(results: dict[str, tuple[Measurement, Measurement]], rival: str, kind: str,
+def measurements_of(results: Results) -> list[Measurement]:
+    return [rate for rate, _ in results.values()] + [cost for _, cost in results.values()]
+
+
+def judge(results: Results, rival: str, kind: str,
           bounds: tuple[float, float, float, float]) -> list[Figure]:
     (ours, our_cost), (theirs, their_cost), (web, web_cost) = (
         results[name] for name in ("exercise 1", rival, "nginx")

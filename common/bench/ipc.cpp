@@ -1,8 +1,10 @@
 // Round trips between a process and its child, both on the CPU that the caller pins them to.
-// Usage: cluster-bench-ipc byte|json|channel IN_FLIGHT SECONDS      prints {"roundTrips":…,"seconds":…}
-//   byte     one byte over a bare socketpair, IN_FLIGHT 1: what the kernel asks for two switches
+// Usage: cluster-bench-ipc byte|json|channel IN_FLIGHT SECONDS
+//   prints   {"roundTrips":…,"seconds":…}
+//   byte     one byte over a bare socketpair, IN_FLIGHT 1: the kernel's price of two switches
 //   json     the 100 bytes of JSON over a bare socketpair, never parsed, IN_FLIGHT 1
-//   channel  a message is built, written, parsed, and sent back by the child, as peers/ipc_peer.js does it
+//   channel  the parent builds and writes a message, the child parses it and sends it back, as in
+//            peers/ipc_peer.js
 
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -45,26 +47,26 @@ Json message(std::int64_t id) {
 
 constexpr std::int64_t first_id = 100'000;
 
-// Counts round trips: first those that warm up, then those of the time asked for.
+// Counts round trips: first to warm up, then for the time that was asked for.
 class Count {
  public:
   Count(std::int64_t in_flight, std::chrono::duration<double> time)
       : warm_up_(20 * in_flight + 2000), time_(time) {}
 
-  // Tells whether to go on after this round trip.
+  // Whether to go on after this round trip.
   bool next() {
     ++round_trips_;
     if (round_trips_ == warm_up_) {
       begun_ = Clock::now();
     }
-    // Looking at the clock every time would be part of what is measured.
+    // The clock is read seldom, so that reading it is no part of the measurement.
     return round_trips_ <= warm_up_ || round_trips_ % 16 != 0 || Clock::now() - begun_ < time_;
   }
 
   void print() const {
     const std::chrono::duration<double> taken = Clock::now() - begun_;
-    std::printf("{\"roundTrips\":%lld,\"seconds\":%.6f}\n", static_cast<long long>(round_trips_ - warm_up_),
-                taken.count());
+    std::printf("{\"roundTrips\":%lld,\"seconds\":%.6f}\n",
+                static_cast<long long>(round_trips_ - warm_up_), taken.count());
   }
 
  private:
@@ -81,7 +83,7 @@ void write_all(const UniqueFd& fd, std::span<const char> bytes) {
   }
 }
 
-// Tells whether the buffer was filled before the other end closed.
+// False: the other end has closed before the buffer was full.
 bool read_all(const UniqueFd& fd, std::span<char> buffer) {
   while (!buffer.empty()) {
     const ssize_t count = check("read", ::read(fd.get(), buffer.data(), buffer.size()));
@@ -113,7 +115,8 @@ void echo_messages(UniqueFd fd) {
   cluster::EventLoop loop;
   bool open = true;
   cluster::Channel channel(
-      loop, std::move(fd), [&](const Json& request, std::size_t) { channel.send(request); },
+      loop, std::move(fd), "channel to the parent",
+      [&](const Json& request, std::size_t) { channel.send(request); },
       [&](const std::string&) { open = false; });
   while (open) {
     loop.run_once();
@@ -125,7 +128,7 @@ void send_messages(UniqueFd fd, std::int64_t in_flight, Count count) {
   std::int64_t next_id = first_id;
   bool going_on = true;
   cluster::Channel channel(
-      loop, std::move(fd),
+      loop, std::move(fd), "channel to the child",
       [&](const Json&, std::size_t) {
         going_on = going_on && count.next();
         channel.send(message(next_id++));
@@ -182,7 +185,8 @@ int main(int argc, char** argv) {
     return 2;
   }
   try {
-    run(arguments[1], std::stoll(arguments[2]), std::chrono::duration<double>(std::stod(arguments[3])));
+    run(arguments[1], std::stoll(arguments[2]),
+        std::chrono::duration<double>(std::stod(arguments[3])));
     return 0;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "cluster-bench-ipc: %s\n", error.what());

@@ -1,6 +1,7 @@
 """Messages between two processes that share one CPU: round trips a second, one and 128 in flight.
 
-On one CPU the figure is the work that is done; on two it would be the scheduler's way of waking the other.
+On one CPU the figure shows the work of both processes. On two CPUs it would show how soon the
+scheduler wakes the other process.
 """
 
 import json
@@ -24,7 +25,8 @@ def run(program: Path, rounds: int, seconds: float, tell: Callable[[str], None])
         "node process.send, 128": (peer, 128),
     }
     results = {
-        name: Measurement(f"100-byte JSON, {in_flight} in flight", name.removesuffix(", 128"), "round trips/s")
+        name: Measurement(f"100-byte JSON, {in_flight} in flight", name.removesuffix(", 128"),
+                          "round trips/s")
         for name, (_, in_flight) in variants.items()
     }
     cpu = max(os.sched_getaffinity(0))
@@ -32,13 +34,16 @@ def run(program: Path, rounds: int, seconds: float, tell: Callable[[str], None])
         for name, (command, in_flight) in variants.items():
             tell(f"messages: round {number + 1} of {rounds}, {name}")
             pinned = ["taskset", "-c", str(cpu), *command, str(in_flight), str(seconds)]
-            output = subprocess.run(pinned, capture_output=True, text=True, timeout=seconds + 30, check=True).stdout
-            seen = json.loads(output)
+            done = subprocess.run(pinned, capture_output=True, text=True, timeout=seconds + 30,
+                                  check=True)
+            seen = json.loads(done.stdout)
             results[name].rounds.append(seen["roundTrips"] / seen["seconds"])
-    # A round trip's time is one over the rate: the sides of a ratio change places.
+    # The time of a round trip is one over the rate, so the sides of these ratios change places.
     figures = [
-        ratio("message round trip against a bare byte", results["socketpair, 1 byte"], results["channel"], "≤", 1.7),
-        ratio("message round trip against node", results["node process.send"], results["channel"], "≤", 0.75),
+        ratio("message round trip against a bare byte",
+              results["socketpair, 1 byte"], results["channel"], "≤", 1.7),
+        ratio("message round trip against node",
+              results["node process.send"], results["channel"], "≤", 0.75),
         ratio("messages a second, 128 in flight, against node",
               results["channel, 128"], results["node process.send, 128"], "≥", 1.9),
     ]

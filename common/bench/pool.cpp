@@ -50,7 +50,7 @@ void run(std::chrono::duration<double> time) {
     if (++tasks == warm_up) {
       begun = Clock::now();
     }
-    // Looking at the clock every time would be part of what is measured.
+    // The clock is read seldom, so that reading it is no part of the measurement.
     over = over || (tasks > warm_up && tasks % 16 == 0 && Clock::now() - begun >= time);
     hand_out(from.pid);
   });
@@ -61,7 +61,8 @@ void run(std::chrono::duration<double> time) {
   }
   master.wait_until([&] { return over; });
   const std::chrono::duration<double> taken = Clock::now() - begun;
-  std::printf("{\"tasks\":%lld,\"seconds\":%.6f}\n", static_cast<long long>(tasks - warm_up), taken.count());
+  std::printf("{\"tasks\":%lld,\"seconds\":%.6f}\n", static_cast<long long>(tasks - warm_up),
+              taken.count());
 }
 
 }  // namespace

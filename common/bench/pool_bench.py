@@ -1,31 +1,32 @@
 """A pool of four workers: trivial tasks a second, without HTTP and over it.
 
-Without HTTP every worker has one task in flight. Over HTTP 16 clients each submit a task, ask until it is completed, and
-submit the next.
+Without HTTP every worker has one task in flight. Over HTTP there are 16 clients. Each submits a
+task, asks until it is completed, and submits the next.
 """
 
 import json
 import re
 import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from report import Measurement, Report, ratio
-from servers import PEERS, Recipe, Server, await_listener, end, exercise, free_port, running
+from servers import PEERS, Recipe, Server, all_running, await_listener, end, exercise, free_port
+from wrk import run_wrk, unexpected
 
 CLIENTS = 16
 
 
 @contextmanager
 def beanstalkd() -> Iterator[int]:
-    """A queue server of its own, without a file; its port."""
+    """Runs a queue server that keeps nothing on the disk. Yields its port."""
     port = free_port()
-    process = subprocess.Popen(["beanstalkd", "-l", "127.0.0.1", "-p", str(port)], stdin=subprocess.DEVNULL,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(
+        ["beanstalkd", "-l", "127.0.0.1", "-p", str(port)], stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )
     try:
         await_listener(process, port)
         yield port
@@ -34,8 +35,8 @@ def beanstalkd() -> Iterator[int]:
 
 
 def rate_of(command: list[str], seconds: float) -> float:
-    output = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 30, check=True).stdout
-    seen = json.loads(output.splitlines()[-1])
+    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 30, check=True)
+    seen = json.loads(done.stdout.splitlines()[-1])
     return float(seen["tasks"] / seen["seconds"])
 
 
@@ -53,38 +54,39 @@ def run_bare(binaries: Path, rounds: int, seconds: float, tell: Callable[[str], 
             for name, command in commands.items():
                 tell(f"{discipline}: round {number + 1} of {rounds}, {name}")
                 results[name].rounds.append(rate_of(command, seconds))
-    figures = [ratio(f"pool: tasks a second against {name}", results["pool"], results[name], "≥", bound)
-               for name, bound in (("node cluster", 1.8), ("ProcessPoolExecutor", 5), ("beanstalkd", 2.5))]
+    bounds = {"node cluster": 1.8, "ProcessPoolExecutor": 5, "beanstalkd": 2.5}
+    figures = [
+        ratio(f"pool: tasks a second against {name}", results["pool"], results[name], "≥", bound)
+        for name, bound in bounds.items()
+    ]
     return Report(list(results.values()), figures, [])
 
 
 def tasks_over_http(server: Server, seconds: float) -> float:
-    command = ["wrk", f"-t{CLIENTS}", f"-c{CLIENTS}", f"-d{max(1, round(seconds))}s", "-s", str(PEERS / "submit_and_poll.lua"),
-               server.url]
-    begun = time.monotonic()
-    output = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 30, check=True).stdout
-    taken = time.monotonic() - begun
+    """Tasks a second."""
+    script = str(PEERS / "submit_and_poll.lua")
+    output, taken = run_wrk(server, seconds, CLIENTS, "-s", script, threads=CLIENTS)
     found = re.search(r"tasks done: (\d+)", output)
     if not found:
-        raise RuntimeError(f"wrk said:\n{output}")
+        raise unexpected(server, output)
     return int(found[1]) / taken
 
 
 def run_http(program: Path, rounds: int, seconds: float, tell: Callable[[str], None]) -> Report:
     discipline = f"pool of 4 over HTTP, {CLIENTS} clients"
+    peer = ["node", str(PEERS / "pool_peer.js")]
     recipes = [exercise(program, 4, "/"),
-               Recipe("node cluster", ["node", str(PEERS / "pool_peer.js")], {"WORKERS": "4"}, path="/task/")]
+               Recipe("node cluster", peer, {"WORKERS": "4"}, path="/task/")]
     results = {recipe.name: Measurement(discipline, recipe.name, "tasks/s") for recipe in recipes}
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cluster-bench-")))
-        servers = [stack.enter_context(running(recipe, folder / str(i))) for i, recipe in enumerate(recipes)]
+    with all_running(recipes) as servers:
         for server in servers:
             tasks_over_http(server, 1)
         for number in range(rounds):
             for server in servers:
                 tell(f"{discipline}: round {number + 1} of {rounds}, {server.name}")
                 results[server.name].rounds.append(tasks_over_http(server, seconds))
-    figure = ratio("pool over HTTP: tasks a second against node cluster", results["exercise 5"], results["node cluster"], "≥", 2)
+    figure = ratio("pool over HTTP: tasks a second against node cluster",
+                   results["exercise 5"], results["node cluster"], "≥", 2)
     return Report(list(results.values()), [figure], [])
 
 

@@ -1,4 +1,7 @@
-"""What a benchmark answers: measurements, figures with their bounds, the table on the terminal, the JSON file."""
+"""The results of a benchmark: measurements, and figures with their bounds.
+
+A report goes to the terminal as tables and to a file as JSON.
+"""
 
 import json
 import math
@@ -15,7 +18,7 @@ from rich.table import Table
 
 @dataclass
 class Measurement:
-    """One competitor in one discipline: a value a round, in the unit named."""
+    """One competitor in one discipline: one value for each round, in the unit."""
 
     discipline: str
     competitor: str
@@ -29,25 +32,26 @@ class Measurement:
 
 @dataclass
 class Figure:
-    """What is judged: a number, at least or at most the bound."""
+    """A number that must be at least, at most or less than its bound."""
 
     title: str
     value: float
     sign: str  # "≥", "≤" or "<"
     bound: float
     unit: str = "×"
-    low: float = math.nan  # the lowest and highest of the rounds
+    low: float = math.nan  # the lowest and the highest value of the rounds
     high: float = math.nan
 
     @property
     def held(self) -> bool:
-        # A bound has two digits, and so has the value that is compared with it.
+        # Bounds have two digits after the point; the value is rounded to as many.
         value = round(self.value, 2)
-        return {"≥": value >= self.bound, "≤": value <= self.bound, "<": value < self.bound}[self.sign]
+        held = {"≥": value >= self.bound, "≤": value <= self.bound, "<": value < self.bound}
+        return held[self.sign]
 
 
 def ratio(title: str, ours: Measurement, theirs: Measurement, sign: str, bound: float) -> Figure:
-    """The median of the rounds' ratios: what slows one round slows both sides of it."""
+    """The median of the rounds' ratios. A disturbance in a round slows both sides of its ratio."""
     ratios = [a / b for a, b in zip(ours.rounds, theirs.rounds, strict=True) if b > 0]
     if not ratios:
         return Figure(title, math.nan, sign, bound)
@@ -74,7 +78,10 @@ class Report:
         machine = {"cpus": os.cpu_count(), "kernel": platform.release(), "load": os.getloadavg()[0]}
         figures = [{**asdict(figure), "held": figure.held} for figure in self.figures]
         measurements = [{**asdict(one), "median": one.median} for one in self.measurements]
-        whole = {"machine": machine, "figures": figures, "measurements": measurements, "notes": self.notes}
+        whole = {
+            "machine": machine, "figures": figures,
+            "measurements": measurements, "notes": self.notes,
+        }
         file.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n")
 
     def show(self) -> None:
@@ -94,7 +101,9 @@ class Report:
         table.add_column("unit")
         last = ""
         for one in self.measurements:
-            values = [one.median, min(one.rounds), max(one.rounds)] if one.rounds else [math.nan] * 3
+            values = [math.nan] * 3
+            if one.rounds:
+                values = [one.median, min(one.rounds), max(one.rounds)]
             first = one.discipline if one.discipline != last else ""
             last = one.discipline
             table.add_row(first, one.competitor, *(number(value) for value in values), one.unit)

@@ -1,8 +1,12 @@
-"""Rolling restarts: what they drop under load, how long one takes, and how soon a crashed worker's successor answers.
+"""Rolling restarts and crashes.
 
-Two wrk load each server as hard as they can, one on kept-alive and one on fresh connections, while it is restarted again
-and again: gunicorn by SIGHUP, nginx by SIGHUP (what `nginx -s reload` sends), Node's cluster in the usual way (fork another,
-wait until it listens, disconnect the old one).
+Three disciplines: the requests that rolling restarts drop under load, the time of one rolling
+restart, and the time from the crash of a worker to the first answer of its successor.
+
+Two wrk load each server as hard as they can, one on kept-alive and one on fresh connections, while
+the server is restarted again and again. gunicorn and nginx restart on SIGHUP (`nginx -s reload`
+sends it). Node's cluster restarts in its usual way: it forks another worker, waits until that
+listens, and disconnects the old worker.
 """
 
 import json
@@ -40,16 +44,18 @@ class Count:
 
 def start_wrk(url: str, fresh: bool) -> "subprocess.Popen[str]":
     header = ["-H", "Connection: close"] if fresh else []
-    return subprocess.Popen(["wrk", "-t1", f"-c{CONNECTIONS}", "-d1h", *header, url], text=True, stdout=subprocess.PIPE)
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", "-d1h", *header, url]
+    return subprocess.Popen(command, text=True, stdout=subprocess.PIPE)
 
 
 def stop_wrk(wrk: "subprocess.Popen[str]") -> Count:
     wrk.send_signal(signal.SIGINT)
     output, _ = wrk.communicate(timeout=30)
     requests = re.search(r"(\d+) requests in", output)
-    errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", output)
+    errors = re.search(r"errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", output)
     status = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
-    kinds = dict(zip(("connect", "read", "write", "timeout"), map(int, errors.groups()))) if errors else {}
+    names = ("connect", "read", "write", "timeout")
+    kinds = dict(zip(names, map(int, errors.groups()))) if errors else {}
     kinds["status"] = int(status[1]) if status else 0
     told = " ".join(f"{name} {count}" for name, count in kinds.items() if count)
     return Count(int(requests[1]) if requests else 0, sum(kinds.values()), told)
@@ -61,10 +67,13 @@ def restart(server: Server, number: int) -> None:
     os.kill(server.process.pid, number)
     _, left = psutil.wait_procs(old, timeout=OLD_GONE_WITHIN)
     if left:
-        raise RuntimeError(f"{server.name}: {len(left)} old workers are still there after {OLD_GONE_WITHIN:.0f} s")
+        raise RuntimeError(f"{server.name}: {len(left)} old workers are still there "
+                           f"after {OLD_GONE_WITHIN:.0f} s")
 
 
-def count_drops(recipe: Recipe, number: int, folder: Path, tell: Callable[[str], None]) -> tuple[int, Count, Count]:
+def count_drops(recipe: Recipe, number: int, folder: Path,
+                tell: Callable[[str], None]) -> tuple[int, Count, Count]:
+    """The restarts that were done, and the counts on kept-alive and on fresh connections."""
     with running(recipe, folder) as server:
         loads = [start_wrk(server.url, fresh) for fresh in (False, True)]
         time.sleep(0.5)
@@ -83,8 +92,12 @@ def run_drops(program: Path, tell: Callable[[str], None]) -> Report:
     body = answer_of(program, "/")
     template = json.loads(body)
     ours = exercise(program, WORKERS, path="/")
-    rivals = [(ours, signal.SIGUSR2), (gunicorn("gthread", template, WORKERS), signal.SIGHUP),
-              (nginx(body, WORKERS), signal.SIGHUP), (node("rr", template, WORKERS), signal.SIGUSR2)]
+    rivals = [
+        (ours, signal.SIGUSR2),
+        (gunicorn("gthread", template, WORKERS), signal.SIGHUP),
+        (nginx(body, WORKERS), signal.SIGHUP),
+        (node("rr", template, WORKERS), signal.SIGUSR2),
+    ]
     report = Report()
     with tempfile.TemporaryDirectory(prefix="cluster-bench-") as folder:
         for index, (recipe, number) in enumerate(rivals):
@@ -92,18 +105,22 @@ def run_drops(program: Path, tell: Callable[[str], None]) -> Report:
             name = recipe.name.partition(",")[0]
             for kind, count in (("kept-alive", kept), ("fresh", fresh)):
                 discipline = f"restarts of {WORKERS} workers under load, {kind}"
-                report.measurements.append(Measurement(discipline, name, "dropped", [float(count.dropped)]))
-                report.notes.append(f"{name}, {done} restarts, {kind}: {count.dropped} of {count.requests:,} requests dropped"
+                dropped = float(count.dropped)
+                report.measurements.append(Measurement(discipline, name, "dropped", [dropped]))
+                report.notes.append(f"{name}, {done} restarts, {kind}: "
+                                    f"{count.dropped} of {count.requests:,} requests dropped"
                                     + (f" ({count.classes})" if count.classes else ""))
             if recipe is ours:
-                report.figures.append(Figure(f"requests dropped in {done} restarts, of {kept.requests + fresh.requests:,}",
-                                             float(kept.dropped + fresh.dropped), "≤", 0, "requests"))
+                requests = kept.requests + fresh.requests
+                title = f"requests dropped in {done} restarts, of {requests:,}"
+                dropped = float(kept.dropped + fresh.dropped)
+                report.figures.append(Figure(title, dropped, "≤", 0, "requests"))
     report.measurements.sort(key=lambda one: one.discipline)
     return report
 
 
 def run_restart_time(program: Path, tell: Callable[[str], None]) -> Report:
-    """Nobody asks meanwhile, and the workers have nothing to initialise."""
+    """No client sends requests meanwhile, and the workers have nothing to initialise."""
     measured = Measurement(f"restart of {WORKERS} workers, no load", "exercise 2", "ms")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "server"
@@ -114,11 +131,15 @@ def run_restart_time(program: Path, tell: Callable[[str], None]) -> Report:
             os.kill(server.process.pid, signal.SIGUSR2)
             await_lines(folder / "output", "done after", number)
             measured.rounds.append((time.monotonic() - begun) * 1000)
-    return Report([measured], [Figure(f"rolling restart of {WORKERS} workers without load", measured.median, "<", 150, "ms")])
+    title = f"rolling restart of {WORKERS} workers without load"
+    return Report([measured], [Figure(title, measured.median, "<", 150, "ms")])
 
 
 def run_crash_time(program: Path, tell: Callable[[str], None]) -> Report:
-    """From SIGKILL to the first answer of the successor, for a worker that had lived for more than a second."""
+    """From SIGKILL to the first answer of the successor.
+
+    The worker has lived for more than a second, so its successor starts at once.
+    """
     measured = Measurement("crash of a worker", "successor answers", "ms")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "server"
@@ -131,7 +152,8 @@ def run_crash_time(program: Path, tell: Callable[[str], None]) -> Report:
             os.kill(old, signal.SIGKILL)
             await_other(server.url, old)
             measured.rounds.append((time.monotonic() - begun) * 1000)
-    return Report([measured], [Figure("crash of a worker → its successor answers", median(measured.rounds), "<", 50, "ms")])
+    title = "crash of a worker → its successor answers"
+    return Report([measured], [Figure(title, median(measured.rounds), "<", 50, "ms")])
 
 
 def await_lines(file: Path, text: str, count: int) -> None:
@@ -149,7 +171,7 @@ def await_other(url: str, old: int) -> None:
             if json.loads(fetch(url))["pid"] != old:
                 return
         except OSError:
-            pass  # it died with this connection
+            pass  # the worker died with this connection
     raise RuntimeError("the worker was not replaced")
 
 

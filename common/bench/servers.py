@@ -1,4 +1,4 @@
-"""The HTTP servers that compete: how each is started, what it costs, and how it is ended."""
+"""The HTTP servers that compete: how they are started and ended, and their CPU time."""
 
 import json
 import os
@@ -6,9 +6,10 @@ import re
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ class Recipe:
     name: str
     command: list[str]
     environment: dict[str, str] = field(default_factory=dict)
-    announces: bool = False  # it picks its own port and prints the ready line with its url
+    announces: bool = False  # it chooses its port itself and prints the ready line with its url
     path: str = "/fast"
 
 
@@ -47,17 +48,20 @@ class Server:
 
 def exercise(program: Path, workers: int = 2, path: str = "/fast") -> Recipe:
     settings = {"PORT": "0", "WORKERS": str(workers), "HOST": "127.0.0.1", "STARTUP_MS": "0"}
-    return Recipe(f"exercise {program.name[2]}", [str(program)], settings, announces=True, path=path)
+    name = f"exercise {program.name[2]}"
+    return Recipe(name, [str(program)], settings, announces=True, path=path)
 
 
 def node(policy: str, template: dict[str, Any], workers: int = 2) -> Recipe:
-    settings = {"NODE_CLUSTER_SCHED_POLICY": policy, "TEMPLATE": json.dumps(template), "WORKERS": str(workers)}
+    settings = {"NODE_CLUSTER_SCHED_POLICY": policy, "TEMPLATE": json.dumps(template),
+                "WORKERS": str(workers)}
     return Recipe(f"node cluster, {policy}", ["node", str(PEERS / "http_peer.js")], settings)
 
 
 def gunicorn(worker_class: str, template: dict[str, Any], workers: int = 2) -> Recipe:
-    command = ["gunicorn", "--chdir", str(PEERS), "--workers", str(workers), "--worker-class", worker_class,
-               "--bind", "127.0.0.1:@PORT@", "--backlog", "1024", "--log-level", "error"]
+    command = ["gunicorn", "--chdir", str(PEERS), "--workers", str(workers),
+               "--worker-class", worker_class, "--bind", "127.0.0.1:@PORT@",
+               "--backlog", "1024", "--log-level", "error"]
     if worker_class == "gthread":
         command += ["--threads", "4", "--keep-alive", "75"]
     environment = {"TEMPLATE": json.dumps(template), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -81,7 +85,8 @@ def running(recipe: Recipe, folder: Path) -> Iterator[Server]:
     """The server of the recipe, with `folder` for its files, until the block is left."""
     folder.mkdir(parents=True)
     port = free_port()
-    filled = {"@PORT@": str(port), "@FOLDER@": str(folder), "@BODY@": recipe.environment.get("BODY", ""),
+    filled = {"@PORT@": str(port), "@FOLDER@": str(folder),
+              "@BODY@": recipe.environment.get("BODY", ""),
               "@WORKERS@": recipe.environment.get("WORKERS", "")}
     if recipe.name == "nginx":
         (folder / "nginx.conf").write_text(fill((PEERS / "nginx.conf.in").read_text(), filled))
@@ -90,7 +95,8 @@ def running(recipe: Recipe, folder: Path) -> Iterator[Server]:
     with log.open("wb") as output:
         process = subprocess.Popen(
             [fill(word, filled) for word in recipe.command], env=environment, cwd=folder,
-            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
     try:
         url = f"http://127.0.0.1:{port}{recipe.path}"
@@ -102,6 +108,15 @@ def running(recipe: Recipe, folder: Path) -> Iterator[Server]:
         end(process)
 
 
+@contextmanager
+def all_running(recipes: list[Recipe]) -> Iterator[list[Server]]:
+    """The servers of all recipes, until the block is left."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cluster-bench-")))
+        yield [stack.enter_context(running(recipe, folder / str(number)))
+               for number, recipe in enumerate(recipes)]
+
+
 def fill(text: str, values: dict[str, str]) -> str:
     for name, value in values.items():
         text = text.replace(name, value)
@@ -109,7 +124,8 @@ def fill(text: str, values: dict[str, str]) -> str:
 
 
 def died(process: "subprocess.Popen[bytes]", log: Path) -> RuntimeError:
-    return RuntimeError(f"{process.args!r} did not start (exit code {process.poll()}):\n{log.read_text()}")
+    return RuntimeError(f"{process.args!r} did not start (exit code {process.poll()}):\n"
+                        + log.read_text())
 
 
 def await_ready_line(process: "subprocess.Popen[bytes]", log: Path) -> str:
@@ -128,7 +144,7 @@ def await_answer(process: "subprocess.Popen[bytes]", url: str, log: Path) -> Non
             fetch(url)
             return
         except HTTPError:
-            return  # an answer, too
+            return  # this is an answer, too
         except OSError:
             time.sleep(0.05)
     raise died(process, log)
@@ -153,7 +169,7 @@ def fetch(url: str) -> bytes:
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:
-    """Asks, then kills the whole process group, which is the server's own."""
+    """Sends SIGTERM, then kills the process group. The server is alone in its group."""
     process.terminate()
     try:
         process.wait(5)

@@ -6,6 +6,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdint>
+#include <utility>
 
 #include "cluster/system.hpp"
 
@@ -34,13 +35,19 @@ std::size_t header_at(const std::string& input, std::size_t position) {
 
 std::pair<UniqueFd, UniqueFd> Channel::make_pair() {
   std::array<int, 2> ends{};
-  check("socketpair", ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()));
+  check("socketpair",
+        ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()));
   return {UniqueFd(ends[0]), UniqueFd(ends[1])};
 }
 
-Channel::Channel(EventLoop& loop, UniqueFd fd, OnMessage on_message, OnClose on_close)
-    : loop_(loop), fd_(std::move(fd)), on_message_(std::move(on_message)), on_close_(std::move(on_close)) {
-  loop_.watch_readable(fd_.get(), [this] { read_some(); });
+Channel::Channel(EventLoop& loop, UniqueFd fd, std::string name, OnMessage on_message,
+                 OnClose on_close)
+    : loop_(loop),
+      fd_(std::move(fd)),
+      name_(std::move(name)),
+      on_message_(std::move(on_message)),
+      on_close_(std::move(on_close)) {
+  loop_.watch_readable(fd_.get(), name_, [this] { read_some(); });
 }
 
 Channel::~Channel() {
@@ -65,45 +72,50 @@ Channel::Sent Channel::send(const Json& message) {
   append_header(output_, text.size());
   output_ += text;
   last_sent_bytes_ = text.size();
-  if (!flush_planned_ && !waiting_writable_) {
-    flush_planned_ = true;
-    loop_.at_end_of_turn([this, alive = alive_] {
-      if (*alive) {
-        flush_planned_ = false;
-        flush();
-      }
-    });
-  }
+  happen(Event::queued);
   return Sent::queued;
 }
 
+// Asks the loop for the call that the new state needs.
+void Channel::happen(Event event) {
+  const auto before = std::exchange(state_, table.after(state_, event));
+  if (state_ == before) {
+    return;
+  }
+  if (state_ == Output::planned) {
+    loop_.at_end_of_turn([this, alive = alive_] {
+      if (*alive) {
+        flush();
+      }
+    });
+  } else if (state_ == Output::waiting) {
+    loop_.watch_writable(fd_.get(), name_, [this] { flush(); });
+  } else if (before == Output::waiting && state_ == Output::empty) {
+    loop_.unwatch_writable(fd_.get());
+  }
+}
+
 void Channel::flush() {
-  while (!closed() && queued_bytes() > 0) {
+  if (queued_bytes() == 0) {
+    return;
+  }
+  while (queued_bytes() > 0) {
     const auto sent = ::send(fd_.get(), output_.data() + written_, queued_bytes(), MSG_NOSIGNAL);
     if (sent < 0 && errno == EINTR) {
       continue;
     }
-    if (sent < 0) {
-      // A peer that is gone is told by end-of-file, after what it had sent was read.
-      const bool full = errno == EAGAIN || errno == EWOULDBLOCK;
-      if (full && !waiting_writable_) {
-        waiting_writable_ = true;
-        loop_.watch_writable(fd_.get(), [this] { flush(); });
-      } else if (!full) {
-        output_.clear();
-        written_ = 0;
-      }
+    if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+      happen(Event::full);
       break;
     }
-    written_ += static_cast<std::size_t>(sent);
+    // When the peer is gone, the rest is dropped. The reading side learns it by end-of-file, after
+    // it has read what the peer had sent.
+    written_ = sent < 0 ? output_.size() : written_ + static_cast<std::size_t>(sent);
   }
   if (queued_bytes() == 0) {
     output_.clear();
     written_ = 0;
-    if (waiting_writable_) {
-      waiting_writable_ = false;
-      loop_.unwatch_writable(fd_.get());
-    }
+    happen(Event::written);
   } else if (written_ > max_queued / 4) {
     output_.erase(0, written_);
     written_ = 0;
@@ -134,8 +146,8 @@ void Channel::handle_frames() {
   while (!closed() && input_.size() - parsed_ >= header_size) {
     const std::size_t length = header_at(input_, parsed_);
     if (length > max_frame) {
-      close("sent a message of " + std::to_string(length) + " bytes; at most " + std::to_string(max_frame) +
-            " are allowed");
+      close("sent a message of " + std::to_string(length) + " bytes; at most " +
+            std::to_string(max_frame) + " are allowed");
       return;
     }
     if (input_.size() - parsed_ < header_size + length) {
@@ -161,6 +173,7 @@ void Channel::close(const std::string& reason) {
   fd_.reset();
   output_.clear();
   written_ = 0;
+  happen(Event::close);
   on_close_(reason);
 }
 

@@ -12,6 +12,7 @@
 #include <stdexcept>
 
 #include "cluster/system.hpp"
+#include "progress.hpp"
 
 namespace cluster {
 
@@ -21,17 +22,18 @@ constexpr int events_per_turn = 64;
 
 }  // namespace
 
-EventLoop::EventLoop()
-    : epoll_(check("epoll_create1", ::epoll_create1(EPOLL_CLOEXEC))),
+EventLoop::EventLoop(Log log)
+    : log_(std::move(log)),
+      epoll_(check("epoll_create1", ::epoll_create1(EPOLL_CLOEXEC))),
       wake_(check("eventfd", ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))) {
   ::sigemptyset(&signal_set_);
-  watch_readable(wake_.get(), [this] { run_posted(); });
+  watch_readable(wake_.get(), "posted work", [this] { run_posted(); });
 }
 
 EventLoop::Watch& EventLoop::watch(int fd) {
   auto& entry = watches_[fd];
   if (!entry) {
-    entry = std::make_unique<Watch>(Watch{fd, nullptr, nullptr});
+    entry = std::make_unique<Watch>(Watch{.fd = fd, .reading = {}, .writing = {}});
     epoll_event event{};
     event.data.ptr = entry.get();
     if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) < 0) {
@@ -44,27 +46,26 @@ EventLoop::Watch& EventLoop::watch(int fd) {
 
 void EventLoop::update(Watch& watch) {
   epoll_event event{};
-  event.events = (watch.on_readable ? EPOLLIN : 0U) | (watch.want_write ? EPOLLOUT : 0U);
+  event.events = (watch.reading.wanted ? EPOLLIN : 0U) | (watch.writing.wanted ? EPOLLOUT : 0U);
   event.data.ptr = &watch;
   check("epoll_ctl", ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, watch.fd, &event));
 }
 
-void EventLoop::watch_readable(int fd, Handler on_readable) {
+void EventLoop::watch_readable(int fd, std::string name, Handler on_readable) {
   auto& entry = watch(fd);
-  entry.on_readable = std::move(on_readable);
+  entry.reading = {.name = std::move(name), .handler = std::move(on_readable), .wanted = true};
   update(entry);
 }
 
-void EventLoop::watch_writable(int fd, Handler on_writable) {
+void EventLoop::watch_writable(int fd, std::string name, Handler on_writable) {
   auto& entry = watch(fd);
-  entry.on_writable = std::move(on_writable);
-  entry.want_write = true;
+  entry.writing = {.name = std::move(name), .handler = std::move(on_writable), .wanted = true};
   update(entry);
 }
 
 void EventLoop::unwatch_writable(int fd) {
   auto& entry = watch(fd);
-  entry.want_write = false;
+  entry.writing.wanted = false;
   update(entry);
 }
 
@@ -86,7 +87,8 @@ EventLoop::TimerId EventLoop::add_timer(Clock::time_point when, Timer timer) {
 }
 
 EventLoop::TimerId EventLoop::after(std::chrono::nanoseconds delay, Handler handler) {
-  return add_timer(Clock::now() + delay, {next_timer_++, std::chrono::nanoseconds(0), std::move(handler)});
+  return add_timer(Clock::now() + delay,
+                   {next_timer_++, std::chrono::nanoseconds(0), std::move(handler)});
 }
 
 EventLoop::TimerId EventLoop::every(std::chrono::nanoseconds period, Handler handler) {
@@ -113,10 +115,11 @@ void EventLoop::on_signal(int signal, SignalHandler handler) {
   ::sigemptyset(&one);
   ::sigaddset(&one, signal);
   ::pthread_sigmask(SIG_BLOCK, &one, nullptr);
-  const int fd = check("signalfd", ::signalfd(signals_.get(), &signal_set_, SFD_CLOEXEC | SFD_NONBLOCK));
+  const int fd =
+      check("signalfd", ::signalfd(signals_.get(), &signal_set_, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!signals_) {
     signals_.reset(fd);
-    watch_readable(fd, [this] { read_signals(); });
+    watch_readable(fd, "signals", [this] { read_signals(); });
   }
   signal_handlers_[signal] = std::move(handler);
 }
@@ -126,7 +129,7 @@ void EventLoop::read_signals() {
   while (::read(signals_.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
     const auto found = signal_handlers_.find(static_cast<int>(info.ssi_signo));
     if (found != signal_handlers_.end() && found->second) {
-      const auto handler = found->second;  // it may put another in its own place
+      const auto handler = found->second;  // a copy: it may put another handler in its own place
       handler(found->first);
     }
   }
@@ -180,13 +183,15 @@ int EventLoop::wait_milliseconds(std::optional<std::chrono::nanoseconds> timeout
     return -1;
   }
   const auto ms =
-      std::chrono::ceil<std::chrono::milliseconds>(std::max(*timeout, std::chrono::nanoseconds(0))).count();
+      std::chrono::ceil<std::chrono::milliseconds>(std::max(*timeout, std::chrono::nanoseconds(0)))
+          .count();
   return static_cast<int>(std::min<std::int64_t>(ms, INT_MAX));
 }
 
 void EventLoop::run_watches(std::optional<std::chrono::nanoseconds> timeout) {
   std::array<epoll_event, events_per_turn> events{};
-  const int count = ::epoll_wait(epoll_.get(), events.data(), events_per_turn, wait_milliseconds(timeout));
+  const int count =
+      ::epoll_wait(epoll_.get(), events.data(), events_per_turn, wait_milliseconds(timeout));
   if (count < 0 && errno != EINTR) {
     check("epoll_wait", count);
   }
@@ -203,11 +208,52 @@ void EventLoop::run_watches(std::optional<std::chrono::nanoseconds> timeout) {
 
 void EventLoop::run_watch(Watch& watch, std::uint32_t events) {
   const bool failed = (events & (EPOLLERR | EPOLLHUP)) != 0;
-  if (!watch.forgotten && watch.on_readable && (failed || (events & EPOLLIN) != 0)) {
-    watch.on_readable();
+  if (!watch.forgotten && watch.reading.wanted && (failed || (events & EPOLLIN) != 0)) {
+    run_side(watch, watch.reading, Direction::reading);
   }
-  if (!watch.forgotten && watch.want_write && (failed || (events & EPOLLOUT) != 0)) {
-    watch.on_writable();
+  if (!watch.forgotten && watch.writing.wanted && (failed || (events & EPOLLOUT) != 0)) {
+    run_side(watch, watch.writing, Direction::writing);
+  }
+}
+
+void EventLoop::run_side(const Watch& watch, Side& side, Direction direction) {
+  if (side.last_turn + 1 != turn_) {
+    side.trusted = trusted_turns;
+    side.fruitless = 0;
+  }
+  side.last_turn = turn_;
+  if (side.trusted > 0) {
+    --side.trusted;
+    side.handler();
+  } else {
+    run_suspect(watch, side, direction);
+  }
+}
+
+void EventLoop::run_suspect(const Watch& watch, Side& side, Direction direction) {
+  const bool reading = direction == Direction::reading;
+  const ProgressProbe probe(watch.fd, reading ? EPOLLIN : EPOLLOUT);
+  side.handler();
+  if (watch.forgotten || !side.wanted) {
+    return;
+  }
+  switch (probe.look()) {
+    case ProgressProbe::Found::progress:
+      side.fruitless = 0;
+      side.trusted = trusted_turns;
+      break;
+    case ProgressProbe::Found::unknown:
+      side.trusted = trusted_turns;
+      break;
+    case ProgressProbe::Found::nothing:
+      side.fruitless = std::min(side.fruitless + 1, fruitless_turns + 1);
+      if (side.fruitless == fruitless_turns) {
+        log_("busy wait: the handler of \"", side.name, "\" was called in ", fruitless_turns,
+             " turns in a row and has not ", reading ? "read" : "written",
+             reading ? ": it must read what has come, or forget() the descriptor"
+                     : ": it must write, or call unwatch_writable()");
+      }
+      break;
   }
 }
 
@@ -234,7 +280,8 @@ void EventLoop::run_once(std::optional<std::chrono::nanoseconds> timeout) {
     throw std::logic_error("EventLoop: a handler must not run the loop");
   }
   running_ = true;
-  run_end_of_turn();  // what the main line has sent since the last turn
+  ++turn_;
+  run_end_of_turn();  // the main line may have sent messages since the last turn
   run_watches(timeout);
   run_timers();
   run_end_of_turn();

@@ -7,8 +7,9 @@
 
 namespace cluster {
 
-// What a master hands down to a worker that it starts, in one environment variable:
-// CLUSTER_WORKER="<number> <pid of the master> <channel> <listener or -1>".
+// The things that a master hands down to a worker, in one environment variable. The master writes
+// it, the worker's main thread reads it. CLUSTER_WORKER="<number> <pid of the master> <channel>
+// <listener or -1>".
 struct Handover {
   int number = 0;
   pid_t master = 0;
@@ -17,7 +18,8 @@ struct Handover {
 
   std::string variable() const;  // "CLUSTER_WORKER=…"
   static std::optional<Handover> from_environment();
-  static void clear_environment();  // so that what a worker starts is no worker
+  static void
+  clear_environment();  // programs that a worker starts must not take themselves for workers
 };
 
 }  // namespace cluster

@@ -11,7 +11,8 @@ namespace cluster {
 
 Journal::Journal(const std::string& path, int worker) : worker_(worker) {
   if (!path.empty()) {
-    file_.reset(check("open", ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666)));
+    file_.reset(
+        check("open", ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666)));
   }
 }
 

@@ -2,8 +2,8 @@
 
 template class nlohmann::basic_json<>;
 #if NLOHMANN_JSON_VERSION_MAJOR == 3 && NLOHMANN_JSON_VERSION_MINOR <= 11
-template nlohmann::json nlohmann::json::parse(const std::string&, nlohmann::json::parser_callback_t, bool,
-                                              bool);
+template nlohmann::json nlohmann::json::parse(const std::string&, nlohmann::json::parser_callback_t,
+                                              bool, bool);
 #endif
 
 namespace cluster {

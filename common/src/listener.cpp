@@ -56,7 +56,8 @@ std::uint16_t bound_port(int fd) {
 }
 
 [[noreturn]] void refuse(const Address& address, int error) {
-  std::string text = "cannot listen on " + address.text() + ": " + std::generic_category().message(error);
+  std::string text =
+      "cannot listen on " + address.text() + ": " + std::generic_category().message(error);
   if (error == EADDRINUSE) {
     text += "; find its holder with: ss -ltnp 'sport = :" + std::to_string(address.port) + "'";
   }

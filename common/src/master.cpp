@@ -10,7 +10,9 @@
 
 #include "cluster/system.hpp"
 #include "handover.hpp"
+#include "journaled.hpp"
 #include "message.hpp"
+#include "worker_slot.hpp"
 
 namespace cluster {
 
@@ -18,10 +20,9 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// A worker that died younger than this is replaced after a pause, which doubles from the first to the longest.
-constexpr milliseconds stable_after{1'000};
-constexpr milliseconds first_pause{100};
-constexpr milliseconds longest_pause{5'000};
+std::string name_of_end(int slot) {
+  return "end of worker " + std::to_string(slot);
+}
 
 }  // namespace
 
@@ -38,23 +39,27 @@ struct Master::Member {
 };
 
 Master::Master(int workers, std::optional<Listener> listener, const std::string& journal_path)
-    : slots_(workers), journal_(journal_path, 0), listener_(std::move(listener)), program_(own_program()) {
+    : slots_(workers),
+      journal_(journal_path, 0),
+      listener_(std::move(listener)),
+      program_(own_program()) {
   raise_open_file_limit();
-  std::signal(SIGCHLD, SIG_DFL);  // if it was inherited as ignored, the kernel would reap the workers
-  on_signal({SIGTERM, SIGINT}, [](int) { std::_Exit(0); });  // the kernel ends the workers with it
+  // If SIGCHLD was inherited as ignored, the kernel would reap the workers.
+  std::signal(SIGCHLD, SIG_DFL);
+  on_signal({SIGTERM, SIGINT}, [](int) { std::_Exit(0); });  // the kernel ends the workers, too
   for (int number = 1; number <= workers; ++number) {
-    slot_table_[number];
+    slot_table_.emplace(number, std::make_unique<WorkerSlot>());
   }
 }
 
 Master::~Master() = default;
 
-Master::Slot& Master::slot(int number) {
+WorkerSlot& Master::slot(int number) {
   const auto found = slot_table_.find(number);
   if (found == slot_table_.end()) {
     throw std::out_of_range("no slot " + std::to_string(number));
   }
-  return found->second;
+  return *found->second;
 }
 
 void Master::start_workers(const Variables& variables) {
@@ -65,12 +70,13 @@ void Master::start_workers(const Variables& variables) {
 
 bool Master::all_ready() const {
   return std::all_of(slot_table_.begin(), slot_table_.end(), [this](const auto& entry) {
-    const auto found = members_.find(entry.second.current);
+    const auto found = members_.find(entry.second->current());
     return found != members_.end() && found->second->info.ready;
   });
 }
 
-std::vector<std::string> Master::environment_of(int slot, const Variables& variables, int channel_fd) const {
+std::vector<std::string> Master::environment_of(int slot, const Variables& variables,
+                                                int channel_fd) const {
   const int listener = listener_ && listener_->fd ? listener_->fd.get() : -1;
   std::vector<std::string> result{Handover{slot, ::getpid(), channel_fd, listener}.variable()};
   for (const auto& [name, value] : variables) {
@@ -81,7 +87,7 @@ std::vector<std::string> Master::environment_of(int slot, const Variables& varia
 
 pid_t Master::start(int number, const Variables& variables) {
   auto& target = slot(number);
-  if (target.current == 0) {
+  if (target.vacant()) {
     target.variables = variables;
   }
   UniqueFd own_end;
@@ -94,28 +100,29 @@ pid_t Master::start(int number, const Variables& variables) {
       inherited.push_back(listener_->fd.get());
     }
     member = std::make_unique<Member>(
-        Process::spawn(program_, environment_of(number, variables, worker_end.get()), inherited), number,
-        variables);
+        Process::spawn(program_, environment_of(number, variables, worker_end.get()), inherited),
+        number, variables);
   } catch (const std::system_error& error) {
     log("worker ", number, " could not be started: ", error.what());
-    if (target.current == 0) {
+    if (target.vacant()) {
       replace_later(number, Clock::duration(0));
     }
     return 0;
   }
   const pid_t pid = member->info.pid;
   member->channel.emplace(
-      loop_, std::move(own_end),
+      loop_, std::move(own_end), "channel to worker " + std::to_string(number),
       [this, pid](const Json& message, std::size_t bytes) { handle_message(pid, message, bytes); },
       [this, pid, number](const std::string& reason) {
         if (!reason.empty()) {
           log("worker ", number, " (pid ", pid, ") ", reason, "; its channel is closed");
         }
       });
-  loop_.watch_readable(member->process.pidfd(), [this, pid] { handle_end(pid); });
+  loop_.watch_readable(member->process.pidfd(), name_of_end(number),
+                       [this, pid] { handle_end(pid); });
   members_.emplace(pid, std::move(member));
-  if (target.current == 0) {
-    target.current = pid;
+  if (target.vacant()) {
+    target.fill(pid, variables);
   }
   if (journal_) {
     journal_.write("spawn", {{"peer", number}, {"child", pid}});
@@ -142,11 +149,12 @@ void Master::handle_message(pid_t pid, const Json& message, std::size_t bytes) {
     info.ready = true;
     log("worker ", info.slot, " is ready, pid ", pid);
   }
-  const auto [handler, first] = message_handlers_.try_emplace(*type);  // empty: nobody handles the type
+  const auto [handler, first] = message_handlers_.try_emplace(*type);  // empty: there is none
   if (handler->second) {
     handler->second(WorkerInfo(info), message);
   } else if (first && *type != "ready") {
-    log("no handler for a message of type \"", *type, "\" (from worker ", info.slot, ", pid ", pid, ")");
+    log("no handler for a message of type \"", *type, "\" (from worker ", info.slot, ", pid ", pid,
+        ")");
   }
 }
 
@@ -159,10 +167,11 @@ void Master::handle_end(pid_t pid) {
   loop_.forget(pidfd);
   const auto status = found->second->process.try_reap();
   if (!status) {
-    loop_.watch_readable(pidfd, [this, pid] { handle_end(pid); });
+    loop_.watch_readable(pidfd, name_of_end(found->second->info.slot),
+                         [this, pid] { handle_end(pid); });
     return;
   }
-  found->second->channel->read_all();  // what it had said before comes first
+  found->second->channel->read_all();  // messages come before the death
   const Death death{found->second->info, *status};
   members_.erase(found);
   if (journal_) {
@@ -173,44 +182,42 @@ void Master::handle_end(pid_t pid) {
   log("worker ", death.worker.slot, " ended, pid ", pid, ", ", status->text());
   failed_ += !replacing_ && death.worker.ready && status->code != 0 ? 1 : 0;
   auto& home = slot(death.worker.slot);
-  const bool was_current = home.current == pid;
+  const bool was_current = home.current() == pid;
   if (was_current) {
-    home.current = 0;
+    home.vacate();
   }
   if (death_handler_) {
     death_handler_(death);
   }
-  if (was_current && home.current == 0 && !death.worker.leaving) {
+  if (was_current && home.vacant() && !death.worker.leaving) {
     replace_later(death.worker.slot, Clock::now() - death.worker.started);
   }
 }
 
 void Master::replace_later(int number, Clock::duration lived) {
   auto& home = slot(number);
-  if (!replacing_ || home.restart) {
+  if (!replacing_ || home.in_pause()) {
     return;
   }
-  if (lived >= stable_after) {
-    home.pause = milliseconds(0);
-  } else {
-    home.pause = std::clamp(home.pause * 2, first_pause, longest_pause);
-    log("worker ", number, " died young; the next one starts in ", home.pause);
+  const auto pause = home.next_pause(lived);
+  if (lived < WorkerSlot::stable_after) {
+    log("worker ", number, " died young; the next one starts in ", pause);
   }
-  home.restart = loop_.after(home.pause, [this, number] {
-    slot(number).restart.reset();
-    if (replacing_ && slot(number).current == 0) {
-      start(number, Variables(slot(number).variables));
+  home.begin_pause(loop_.after(pause, [this, number] {
+    auto& due = slot(number);
+    due.end_pause();
+    if (replacing_ && due.vacant()) {
+      start(number, Variables(due.variables));
     }
-  });
+  }));
 }
 
 void Master::promote(pid_t pid) {
   const auto& member = *members_.at(pid);
   auto& home = slot(member.info.slot);
-  if (home.current != pid) {
-    retire(home.current);
-    home.current = pid;
-    home.variables = member.variables;
+  if (home.current() != pid) {
+    retire(home.current());
+    home.fill(pid, member.variables);
   }
 }
 
@@ -222,10 +229,9 @@ void Master::retire(pid_t pid) {
 
 void Master::stop_replacing() {
   replacing_ = false;
-  for (auto& [number, entry] : slot_table_) {
-    if (entry.restart) {
-      loop_.cancel(*entry.restart);
-      entry.restart.reset();
+  for (const auto& [number, entry] : slot_table_) {
+    if (entry->in_pause()) {
+      loop_.cancel(entry->end_pause());
     }
   }
 }
@@ -248,7 +254,7 @@ std::optional<Master::WorkerInfo> Master::find(pid_t pid) const {
 
 pid_t Master::current(int number) const {
   const auto found = slot_table_.find(number);
-  return found != slot_table_.end() ? found->second.current : 0;
+  return found != slot_table_.end() ? found->second->current() : 0;
 }
 
 Channel::Sent Master::send(pid_t pid, const Json& message) {
@@ -260,13 +266,14 @@ Channel::Sent Master::send(pid_t pid, const Json& message) {
   auto& channel = *found->second->channel;
   const auto sent = channel.send(message);
   if (journal_ && sent == Channel::Sent::queued) {
-    journal_.write("send", journal_fields(message, found->second->info.slot, channel.last_sent_bytes()));
+    journal_.write("send",
+                   journal_fields(message, found->second->info.slot, channel.last_sent_bytes()));
   }
   return sent;
 }
 
 void Master::broadcast(const Json& message) {
-  check_message(message);  // also when no worker lives
+  check_message(message);  // a mistake must show also when no worker lives
   for (const auto& worker : workers()) {
     send(worker.pid, message);
   }
@@ -285,14 +292,10 @@ void Master::on_death(DeathHandler handler) {
   death_handler_ = std::move(handler);
 }
 
-void Master::on_signal(std::initializer_list<int> signals, const EventLoop::SignalHandler& handler) {
+void Master::on_signal(std::initializer_list<int> signals,
+                       const EventLoop::SignalHandler& handler) {
   for (const int number : signals) {
-    loop_.on_signal(number, [this, handler](int signal) {
-      if (journal_) {
-        journal_.write("signal", {{"signal", signal}});
-      }
-      handler(signal);
-    });
+    loop_.on_signal(number, journaled(journal_, handler));
   }
 }
 
@@ -314,35 +317,6 @@ void Master::close_listener() {
   if (listener_) {
     listener_->fd.reset();
   }
-}
-
-void Master::end_by_signal(Meanwhile meanwhile) {
-  on_signal({SIGTERM, SIGINT}, [this, meanwhile](int) {
-    ++end_signals_;
-    if (meanwhile == Meanwhile::stop_replacing) {
-      stop_replacing();
-    }
-  });
-}
-
-bool Master::end_workers(milliseconds timeout) {
-  const auto began = Clock::now();
-  const auto all_gone = [this] { return members_.empty(); };
-  log("ending, in at most ", timeout);
-  stop_replacing();
-  for (const auto& worker : workers()) {
-    kill(worker.pid, SIGTERM);
-  }
-  close_listener();
-  wait_until([&] { return all_gone() || forced(); }, timeout);
-  for (const auto& worker : workers()) {
-    log("worker ", worker.slot, " does not go; killing pid ", worker.pid);
-    kill(worker.pid, SIGKILL);
-    ++failed_;
-  }
-  wait_until(all_gone);
-  log(failed_ == 0 ? "graceful end" : "forced end", " after ", Clock::now() - began);
-  return failed_ == 0;
 }
 
 }  // namespace cluster

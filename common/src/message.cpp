@@ -16,7 +16,8 @@ std::optional<std::string> type_of(const Json& message) {
 void check_message(const Json& message) {
   if (!type_of(message)) {
     throw std::invalid_argument(
-        R"(a message is a JSON object with a "type", as in {{"type", "drained"}} with two pairs of braces, not )" +
+        R"(a message is a JSON object with a "type", as in {{"type", "drained"}} )"
+        "with two pairs of braces, not " +
         to_text(message));
   }
 }

@@ -11,10 +11,12 @@ namespace cluster {
 // The "type" of a message, if it has one.
 std::optional<std::string> type_of(const Json& message);
 
-// Throws std::invalid_argument, with the usual slip in its text, unless it is a JSON object with a "type".
+// Throws std::invalid_argument unless the message is a JSON object with a "type". The text of the
+// exception shows the usual mistake.
 void check_message(const Json& message);
 
-// What the journal says of a message sent to or received from `peer` (a slot's number or "master").
+// The journal's fields for a message that was sent to `peer` or received from it. A peer is the
+// number of a slot, or "master".
 Json journal_fields(const Json& message, Json peer, std::size_t bytes);
 
 }  // namespace cluster

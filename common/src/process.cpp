@@ -52,8 +52,9 @@ class SpawnFiles {
   explicit SpawnFiles(const std::vector<int>& inherited) {
     check_spawn("posix_spawn_file_actions_init", ::posix_spawn_file_actions_init(&actions_));
     for (const int fd : inherited) {
-      // Onto itself: the child's copy loses close-on-exec (glibc 2.29).
-      check_spawn("posix_spawn_file_actions_adddup2", ::posix_spawn_file_actions_adddup2(&actions_, fd, fd));
+      // A descriptor that is duplicated onto itself loses close-on-exec in the child (glibc 2.29).
+      check_spawn("posix_spawn_file_actions_adddup2",
+                  ::posix_spawn_file_actions_adddup2(&actions_, fd, fd));
     }
   }
   ~SpawnFiles() { ::posix_spawn_file_actions_destroy(&actions_); }
@@ -97,8 +98,8 @@ std::vector<char*> pointers(std::vector<std::string>& strings) {
 bool same_file(const std::filesystem::path& a, const std::filesystem::path& b) {
   struct stat first {};
   struct stat second {};
-  return ::stat(a.c_str(), &first) == 0 && ::stat(b.c_str(), &second) == 0 && first.st_dev == second.st_dev &&
-         first.st_ino == second.st_ino;
+  return ::stat(a.c_str(), &first) == 0 && ::stat(b.c_str(), &second) == 0 &&
+         first.st_dev == second.st_dev && first.st_ino == second.st_ino;
 }
 
 }  // namespace
@@ -110,19 +111,22 @@ std::string ExitStatus::text() const {
   return "exit code " + std::to_string(code.value_or(-1));
 }
 
-Process Process::spawn(const std::filesystem::path& program, const std::vector<std::string>& variables,
+Process Process::spawn(const std::filesystem::path& program,
+                       const std::vector<std::string>& variables,
                        const std::vector<int>& inherited) {
   const SpawnAttributes attributes;
   const SpawnFiles files(inherited);
   std::vector<std::string> arguments{program.string()};
   std::vector<std::string> environment = environment_with(variables);
   pid_t pid = 0;
-  check_spawn("posix_spawn", ::posix_spawn(&pid, program.c_str(), files.get(), attributes.get(),
-                                           pointers(arguments).data(), pointers(environment).data()));
-  UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));  // close-on-exec by itself
+  check_spawn("posix_spawn",
+              ::posix_spawn(&pid, program.c_str(), files.get(), attributes.get(),
+                            pointers(arguments).data(), pointers(environment).data()));
+  UniqueFd pidfd(
+      static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));  // close-on-exec without a flag
   if (!pidfd) {
     const int error = errno;
-    ::kill(pid, SIGKILL);  // a child of ours that nobody else reaps: the pid is still its own
+    ::kill(pid, SIGKILL);  // the child was not reaped, so the pid is still its own
     ::waitpid(pid, nullptr, 0);
     throw std::system_error(error, std::generic_category(), "pidfd_open");
   }
@@ -133,7 +137,8 @@ Process::~Process() {
   if (pidfd_) {
     signal(SIGKILL);
     siginfo_t info{};
-    while (::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED) < 0 && errno == EINTR) {
+    while (::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED) < 0 &&
+           errno == EINTR) {
     }
   }
 }

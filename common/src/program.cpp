@@ -26,7 +26,8 @@ int run_program(int argc, char** argv, const std::function<int()>& body) {
   std::signal(SIGPIPE, SIG_IGN);
   if (argc > 1) {
     return fail(2, std::string(argv[0]) +
-                       " takes no arguments: settings are environment variables, as in PORT=8080 " + argv[0]);
+                       " takes no arguments: settings are environment variables, as in PORT=8080 " +
+                       argv[0]);
   }
   const auto handover = Handover::from_environment();  // the worker clears it
   try {

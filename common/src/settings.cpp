@@ -19,7 +19,8 @@ std::optional<std::string> variable(const char* name) {
   return value != nullptr ? std::optional<std::string>(value) : std::nullopt;
 }
 
-// The value cut to a readable length, control characters made visible: the refusal stays one line.
+// The value in a refusal, which must stay one line: cut to a readable length, and with '?' in place
+// of control characters.
 std::string shown(std::string_view value) {
   constexpr std::size_t longest = 200;
   std::string text;
@@ -36,15 +37,17 @@ int whole_number(const char* name, int fallback, int least, int most, std::strin
   }
   int number = 0;
   const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), number);
-  if (error != std::errc{} || end != text->data() + text->size() || number < least || number > most) {
+  if (error != std::errc{} || end != text->data() + text->size() || number < least ||
+      number > most) {
     throw SettingError(name, *text,
-                       "a whole number" + std::string(unit) + " from " + std::to_string(least) + " to " +
-                           std::to_string(most));
+                       "a whole number" + std::string(unit) + " from " + std::to_string(least) +
+                           " to " + std::to_string(most));
   }
   return number;
 }
 
-std::chrono::milliseconds milliseconds(const char* name, std::chrono::milliseconds fallback, int least) {
+std::chrono::milliseconds milliseconds(const char* name, std::chrono::milliseconds fallback,
+                                       int least) {
   return std::chrono::milliseconds(
       whole_number(name, static_cast<int>(fallback.count()), least, 3'600'000, " of milliseconds"));
 }
@@ -58,8 +61,8 @@ bool is_address(const std::string& host) {
 }  // namespace
 
 SettingError::SettingError(std::string_view name, std::string_view value, std::string_view allowed)
-    : std::invalid_argument(std::string(name) + "='" + shown(value) + "' is not allowed: it must be " +
-                            std::string(allowed)) {}
+    : std::invalid_argument(std::string(name) + "='" + shown(value) +
+                            "' is not allowed: it must be " + std::string(allowed)) {}
 
 std::string Address::text() const {
   const bool v6 = host.find(':') != std::string::npos;

@@ -10,6 +10,7 @@
 
 #include "cluster/system.hpp"
 #include "handover.hpp"
+#include "journaled.hpp"
 #include "message.hpp"
 
 namespace cluster {
@@ -24,7 +25,7 @@ Handover required_handover() {
   return *handover;
 }
 
-// The kernel ends this process with its parent. The parent may have gone before that was asked for.
+// Asks the kernel to end this process with its parent. The parent may be gone already.
 void end_with_the_master(pid_t master) {
   check("prctl", ::prctl(PR_SET_PDEATHSIG, SIGKILL));
   if (::getppid() != master) {
@@ -50,6 +51,7 @@ Worker::Worker(const std::string& journal_path)
     : log("worker" + std::to_string(required_handover().number)),
       number_(required_handover().number),
       journal_(journal_path, number_),
+      loop_(log),
       thread_(std::this_thread::get_id()) {
   const auto handover = required_handover();
   end_with_the_master(handover.master);
@@ -58,7 +60,7 @@ Worker::Worker(const std::string& journal_path)
   on_signal({SIGINT}, [](int) {});
   on_signal({SIGTERM}, [](int) { std::_Exit(0); });
   channel_.emplace(
-      loop_, take_over(handover.channel),
+      loop_, take_over(handover.channel), "channel to the master",
       [this](const Json& message, std::size_t bytes) { handle_message(message, bytes); },
       [](const std::string&) { std::_Exit(1); });
 }
@@ -88,9 +90,10 @@ void Worker::flush() {
 void Worker::send_now(const Json& message) {
   const auto sent = channel_->send(message);
   if (sent != Channel::Sent::queued) {
-    log("a message to the master was not sent: ", sent == Channel::Sent::full       ? "it does not read"
-                                                  : sent == Channel::Sent::too_long ? "it is too long"
-                                                                                    : "it is gone");
+    log("a message to the master was not sent: ", sent == Channel::Sent::full ? "it does not read"
+                                                  : sent == Channel::Sent::too_long
+                                                      ? "it is too long"
+                                                      : "it is gone");
   } else if (journal_) {
     journal_.write("send", journal_fields(message, "master", channel_->last_sent_bytes()));
   }
@@ -105,7 +108,7 @@ void Worker::handle_message(const Json& message, std::size_t bytes) {
   if (journal_) {
     journal_.write("recv", journal_fields(message, "master", bytes));
   }
-  const auto [handler, first] = message_handlers_.try_emplace(*type);  // empty: nobody handles the type
+  const auto [handler, first] = message_handlers_.try_emplace(*type);  // empty: there is none
   if (handler->second) {
     handler->second(message);
   } else if (first) {
@@ -117,14 +120,10 @@ void Worker::on_message(const std::string& type, MessageHandler handler) {
   message_handlers_[type] = std::move(handler);
 }
 
-void Worker::on_signal(std::initializer_list<int> signals, const EventLoop::SignalHandler& handler) {
+void Worker::on_signal(std::initializer_list<int> signals,
+                       const EventLoop::SignalHandler& handler) {
   for (const int number : signals) {
-    loop_.on_signal(number, [this, handler](int signal) {
-      if (journal_) {
-        journal_.write("signal", {{"signal", signal}});
-      }
-      handler(signal);
-    });
+    loop_.on_signal(number, journaled(journal_, handler));
   }
 }
 

@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "state_table.hpp"
 #include "support.hpp"
 
 namespace cluster {
@@ -22,13 +23,13 @@ using namespace std::chrono_literals;
 using test::frame;
 using test::patience;
 
-// A channel and, at its other end, a bare socket in the hands of the test.
+// A channel. The test holds its other end, a bare socket.
 struct ChannelTest : testing::Test {
   ChannelTest() : ChannelTest(Channel::make_pair()) {}
   explicit ChannelTest(std::pair<UniqueFd, UniqueFd> ends)
       : peer(std::move(ends.second)),
         channel(
-            std::in_place, loop, std::move(ends.first),
+            std::in_place, loop, std::move(ends.first), "channel to the test",
             [this](Json message, std::size_t bytes) {
               messages.push_back(std::move(message));
               sizes.push_back(bytes);
@@ -38,7 +39,7 @@ struct ChannelTest : testing::Test {
   bool receive(std::size_t count) {
     return loop.wait_until([&] { return messages.size() >= count; }, patience);
   }
-  // For a peer that is read by the condition: the loop must not wait meanwhile.
+  // For a condition that reads the peer: the loop must not wait meanwhile.
   bool turn_until(const std::function<bool()>& condition) {
     return test::eventually([&] {
       loop.run_once(0ns);
@@ -48,7 +49,7 @@ struct ChannelTest : testing::Test {
   bool await_close() {
     return loop.wait_until([&] { return !reasons.empty(); }, patience);
   }
-  // Sends frames of frame_size with growing ids until the queue is full; tells how many it took.
+  // Sends frames of frame_size with growing ids until the queue is full; returns how many it took.
   static constexpr std::size_t frame_size = 200'000;
   int fill() {
     const Json empty{{"id", 1'000}, {"text", ""}};
@@ -98,7 +99,8 @@ TEST_F(ChannelTest, FramesMayBeSplitAfterEveryByte) {
     loop.run_once(patience);
     test::write_all(peer.get(), stream.substr(cut));
     ASSERT_TRUE(receive(4)) << "split after byte " << cut;
-    EXPECT_EQ(Json(messages), Json::parse(R"([{"id":1},[],{"id":2},3])")) << "split after byte " << cut;
+    EXPECT_EQ(Json(messages), Json::parse(R"([{"id":1},[],{"id":2},3])"))
+        << "split after byte " << cut;
   }
 }
 
@@ -148,14 +150,16 @@ TEST_F(ChannelTest, WhatTheMainLineSendsLeavesWithTheNextTurn) {
   EXPECT_EQ(test::read_available(peer.get()), frame(R"({"id":1})") + frame(R"({"id":2})"));
 }
 
-// A socket that keeps the bounds of writes shows that there was one.
+// A socket that keeps the bounds of writes shows how many there were.
 TEST(Channel, OneTurnIsOneSystemCall) {
   EventLoop loop;
   std::array<int, 2> ends{};
-  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()), 0);
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()),
+            0);
   const UniqueFd peer(ends[1]);
   Channel channel(
-      loop, UniqueFd(ends[0]), [](const Json&, std::size_t) {}, [](const std::string&) {});
+      loop, UniqueFd(ends[0]), "a channel of packets", [](const Json&, std::size_t) {},
+      [](const std::string&) {});
   std::string expected;
   for (int i = 0; i < 10; ++i) {
     channel.send({{"id", i}});
@@ -164,7 +168,8 @@ TEST(Channel, OneTurnIsOneSystemCall) {
   loop.run_once(0ns);
   std::array<char, 4096> packet{};
   const auto got = ::recv(peer.get(), packet.data(), packet.size(), 0);
-  EXPECT_EQ(std::string(packet.data(), static_cast<std::size_t>(std::max<ssize_t>(got, 0))), expected);
+  EXPECT_EQ(std::string(packet.data(), static_cast<std::size_t>(std::max<ssize_t>(got, 0))),
+            expected);
 }
 
 // Limits.
@@ -193,9 +198,9 @@ TEST_F(ChannelTest, AFrameOfJustTheLimitIsReceived) {
 TEST_F(ChannelTest, AFrameOverTheLimitDisconnectsThePeerWithAReasonBeforeItsBodyComes) {
   const std::size_t length = Channel::max_frame + 1;
   test::write_all(peer.get(), frame("1"));
-  test::write_all(peer.get(),
-                  std::string{'\0', static_cast<char>(length >> 16U), static_cast<char>(length >> 8U & 0xFFU),
-                              static_cast<char>(length & 0xFFU)});
+  test::write_all(peer.get(), std::string{'\0', static_cast<char>(length >> 16U),
+                                          static_cast<char>(length >> 8U & 0xFFU),
+                                          static_cast<char>(length & 0xFFU)});
   ASSERT_TRUE(await_close());
   EXPECT_EQ(messages.size(), 1U) << "what came before it counts";
   EXPECT_NE(reasons[0].find(std::to_string(length)), std::string::npos) << reasons[0];
@@ -213,12 +218,12 @@ TEST_F(ChannelTest, ALengthWithTheHighestBitIsNoSmallNumber) {
 }
 
 TEST_F(ChannelTest, BytesThatAreNoJsonDisconnectThePeerWithAReason) {
-  for (const auto& text : {std::string("no json"), std::string(), std::string("{\"a\":1"), std::string("1 2"),
-                           std::string("\"\xff\""), std::string("\0", 1)}) {
+  for (const auto& text : {std::string("no json"), std::string(), std::string("{\"a\":1"),
+                           std::string("1 2"), std::string("\"\xff\""), std::string("\0", 1)}) {
     auto [here, there] = Channel::make_pair();
     std::string reason;
     const Channel other(
-        loop, std::move(here), [](const Json&, std::size_t) {},
+        loop, std::move(here), "another channel", [](const Json&, std::size_t) {},
         [&](const std::string& why) { reason = why; });
     test::write_all(there.get(), frame(text));
     EXPECT_TRUE(loop.wait_until([&] { return other.closed(); }, patience)) << text;
@@ -253,7 +258,8 @@ TEST_F(ChannelTest, AnEndInTheMiddleOfAMessageHasAReason) {
 
 TEST_F(ChannelTest, AllThatAPeerSentBeforeItsEndIsDeliveredFirst) {
   std::string stream;
-  for (int i = 0; i < 500; ++i) stream += frame(Json{{"id", i}, {"text", std::string(200, 'x')}}.dump());
+  for (int i = 0; i < 500; ++i)
+    stream += frame(Json{{"id", i}, {"text", std::string(200, 'x')}}.dump());
   test::write_all(peer.get(), stream);  // more than one read takes
   peer.reset();
   ASSERT_TRUE(await_close());
@@ -285,7 +291,30 @@ TEST_F(ChannelTest, WhatWasQueuedLeavesWhenTheChannelGoes) {
   channel->send({{"id", 1}});
   channel.reset();
   EXPECT_EQ(test::read_available(peer.get()), frame(R"({"id":1})"));
-  loop.run_once(0ns);  // nothing of it is left in the loop
+  loop.run_once(0ns);  // the loop must have forgotten it
+}
+
+// The states of the output.
+
+TEST_F(ChannelTest, TheTableOfItsOutputIsWholeAndOnlyAClosedOneStaysAsItIs) {
+  test::expect_whole(Channel::table, {Channel::Output::closed});
+}
+
+TEST_F(ChannelTest, AFlushAfterThePeerClosedAFullChannelLeavesTheLoopInPeace) {
+  EXPECT_GT(fill(), 0);
+  test::write_all(peer.get(), frame("no json"));
+  ASSERT_TRUE(await_close());
+  channel->flush();
+  EXPECT_EQ(channel->send({{"id", 1}}), Channel::Sent::closed);
+  loop.run_once(0ns);
+}
+
+TEST_F(ChannelTest, WhatIsSentAfterAFlushByHandLeavesAtTheEndOfTheTurn) {
+  channel->send({{"id", 1}});
+  channel->flush();
+  channel->send({{"id", 2}});
+  loop.run_once(0ns);
+  EXPECT_EQ(test::read_available(peer.get()), frame(R"({"id":1})") + frame(R"({"id":2})"));
 }
 
 // A peer that does not read.
@@ -293,7 +322,8 @@ TEST_F(ChannelTest, WhatWasQueuedLeavesWhenTheChannelGoes) {
 TEST_F(ChannelTest, AFullQueueIsToldAndOtherChannelsGoOn) {
   auto [here, there] = Channel::make_pair();
   Channel other(
-      loop, std::move(here), [](const Json&, std::size_t) {}, [](const std::string&) {});
+      loop, std::move(here), "another channel", [](const Json&, std::size_t) {},
+      [](const std::string&) {});
 
   EXPECT_GT(fill(), 10);
 
@@ -312,17 +342,19 @@ TEST_F(ChannelTest, TheQueueLeavesInOrderWhenThePeerReadsAgain) {
   std::string arrived;
   EXPECT_TRUE(turn_until([&] {
     arrived += test::read_available(peer.get());
-    return channel->queued_bytes() == 0 && arrived.size() >= static_cast<std::size_t>(taken) * frame_size;
+    return channel->queued_bytes() == 0 &&
+           arrived.size() >= static_cast<std::size_t>(taken) * frame_size;
   }));
   ASSERT_EQ(arrived.size(), static_cast<std::size_t>(taken) * frame_size);
   for (int i = 0; i < taken; ++i) {
-    const auto begin =
-        frame(std::string(frame_size - 4, ' ')).substr(0, 4) + R"({"id":)" + std::to_string(1'000 + i);
+    const auto begin = frame(std::string(frame_size - 4, ' ')).substr(0, 4) + R"({"id":)" +
+                       std::to_string(1'000 + i);
     EXPECT_EQ(arrived.substr(static_cast<std::size_t>(i) * frame_size, begin.size()), begin);
   }
 
   EXPECT_EQ(channel->send({{"id", -1}}), Channel::Sent::queued) << "there is room again";
-  EXPECT_TRUE(turn_until([&] { return test::read_available(peer.get()) == frame(R"({"id":-1})"); }));
+  EXPECT_TRUE(
+      turn_until([&] { return test::read_available(peer.get()) == frame(R"({"id":-1})"); }));
   const auto before = Clock::now();
   loop.run_once(30ms);  // would come back at once if it still watched for writing
   EXPECT_GE(Clock::now() - before, 30ms);

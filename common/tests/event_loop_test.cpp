@@ -28,13 +28,13 @@ TEST(EventLoop, TellsWhatCanBeReadUntilItIsForgotten) {
   EventLoop loop;
   auto [here, there] = Channel::make_pair();
   int told = 0;
-  loop.watch_readable(here.get(), [&] { ++told; });
+  loop.watch_readable(here.get(), "here", [&] { ++told; });
   loop.run_once(0ns);
   EXPECT_EQ(told, 0);
 
   test::write_all(there.get(), "x");
   loop.run_once(patience);
-  loop.run_once(patience);  // not read yet: told again
+  loop.run_once(patience);  // not read yet: called again
   EXPECT_EQ(told, 2);
 
   loop.forget(here.get());
@@ -46,7 +46,7 @@ TEST(EventLoop, TellsEndOfFileAsReadable) {
   EventLoop loop;
   auto [here, there] = Channel::make_pair();
   bool told = false;
-  loop.watch_readable(here.get(), [&] { told = true; });
+  loop.watch_readable(here.get(), "here", [&] { told = true; });
   there.reset();
   EXPECT_TRUE(loop.wait_until([&] { return told; }, patience));
 }
@@ -56,8 +56,8 @@ TEST(EventLoop, TellsWhatCanBeWrittenOnlyWhileItIsAsked) {
   auto [here, there] = Channel::make_pair();
   int readable = 0;
   int writable = 0;
-  loop.watch_readable(here.get(), [&] { ++readable; });
-  loop.watch_writable(here.get(), [&] {
+  loop.watch_readable(here.get(), "here", [&] { ++readable; });
+  loop.watch_writable(here.get(), "here", [&] {
     ++writable;
     loop.unwatch_writable(here.get());
   });
@@ -81,8 +81,8 @@ TEST(EventLoop, AHandlerMayForgetItselfAndOthersThatAreDueInTheSameTurn) {
     loop.forget(first.get());
     loop.forget(second.get());
   };
-  loop.watch_readable(a.get(), forget_both);
-  loop.watch_readable(b.get(), forget_both);
+  loop.watch_readable(a.get(), "a", forget_both);
+  loop.watch_readable(b.get(), "b", forget_both);
   test::write_all(a_end.get(), "x");
   test::write_all(b_end.get(), "x");
   loop.run_once(patience);
@@ -101,13 +101,13 @@ TEST(EventLoop, ADescriptorNumberThatIsUsedAgainInTheSameTurnIsNotTakenForTheFor
     loop.forget(other.get());
     other.reset();
     fresh = Channel::make_pair();  // the lowest free number: the other's
-    loop.watch_readable(fresh.first.get(), [&] { events.emplace_back("fresh"); });
+    loop.watch_readable(fresh.first.get(), "fresh", [&] { events.emplace_back("fresh"); });
   };
-  loop.watch_readable(a.get(), [&, &other = b, &self = a] {
+  loop.watch_readable(a.get(), "a", [&, &other = b, &self = a] {
     loop.forget(self.get());
     replace(other, "first");
   });
-  loop.watch_readable(b.get(), [&, &other = a, &self = b] {
+  loop.watch_readable(b.get(), "b", [&, &other = a, &self = b] {
     loop.forget(self.get());
     replace(other, "first");
   });
@@ -135,9 +135,10 @@ TEST(EventLoop, TellsEachOfABurstOfSignals) {
     for (const int signal : signals) ::kill(::getpid(), signal);
   }
   loop.run_once(patience);
-  // Of the same signal several at once may be one; no kind may be missing.
+  // Several signals of one kind may arrive as one; no kind may be missing.
   for (const int signal : signals) {
-    EXPECT_NE(std::find(told.begin(), told.end(), signal), told.end()) << "signal " << signal << " was lost";
+    EXPECT_NE(std::find(told.begin(), told.end(), signal), told.end())
+        << "signal " << signal << " was lost";
   }
   loop.run_once(0ns);
   EXPECT_EQ(told.size(), signals.size());
@@ -163,7 +164,7 @@ TEST(EventLoop, TellsSignalsBeforeAnythingElseOfTheTurn) {
   EventLoop loop;
   Events events;
   auto [here, there] = Channel::make_pair();
-  loop.watch_readable(here.get(), [&] { events.emplace_back("readable"); });
+  loop.watch_readable(here.get(), "here", [&] { events.emplace_back("readable"); });
   loop.on_signal(SIGUSR1, [&](int) { events.emplace_back("signal"); });
   loop.after(0ns, [&] { events.emplace_back("timer"); });
   test::write_all(there.get(), "x");
@@ -181,7 +182,7 @@ TEST(EventLoop, TellsASignalBeforeADeathThatCameWithIt) {
     Events events;
     test::Helper child(loop, "wait");
     loop.wait_until([&] { return !child.messages.empty(); }, patience);
-    loop.watch_readable(child.process.pidfd(), [&] {
+    loop.watch_readable(child.process.pidfd(), "end of a child", [&] {
       events.emplace_back("death");
       loop.forget(child.process.pidfd());
     });
@@ -189,13 +190,13 @@ TEST(EventLoop, TellsASignalBeforeADeathThatCameWithIt) {
     child.process.signal(SIGTERM);
     ::kill(::getpid(), SIGTERM);
     const UniqueFd pidfd = test::open_pidfd(child.process.pid());
-    ASSERT_TRUE(test::wait_gone(pidfd, patience));  // both wait for the loop now
+    ASSERT_TRUE(test::wait_gone(pidfd, patience));  // now both events wait for the loop
     loop.run_once(patience);
     ASSERT_EQ(events, (Events{"signal", "death"}));
   }
 }
 
-// Work of others.
+// Work that other threads post.
 
 TEST(EventLoop, RunsWhatManyThreadsPostInTheOrderOfEach) {
   constexpr int threads = 4;
@@ -211,7 +212,8 @@ TEST(EventLoop, RunsWhatManyThreadsPostInTheOrderOfEach) {
       posters.emplace_back([&, poster] {
         for (int number = 0; number < each; ++number) {
           loop.post([&, poster, number] {
-            in_order += next[poster]++ == number && std::this_thread::get_id() == loop_thread ? 1 : 0;
+            in_order +=
+                next[poster]++ == number && std::this_thread::get_id() == loop_thread ? 1 : 0;
             ++all;
           });
         }

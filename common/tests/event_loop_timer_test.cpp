@@ -13,7 +13,7 @@ namespace {
 using namespace std::chrono_literals;
 using test::patience;
 
-// What has fired, by name.
+// The names of the timers that have fired.
 class Fired {
  public:
   EventLoop::Handler note(const std::string& name) {
@@ -140,8 +140,9 @@ TEST(EventLoopTimer, EveryNeedsAPeriod) {
   EXPECT_THROW(loop.every(-1ms, [] {}), std::invalid_argument);
 }
 
-// Each tick is due a period after the former was *due*: after a late one the next comes sooner than a period. One that
-// counted from when it ran, or from the handler's end, could not.
+// Each tick is due a period after the tick before was *due*. So after a late tick the next one
+// comes sooner than a period later. A loop that counted from the end of the handler could not do
+// that.
 TEST(EventLoopTimer, EveryDoesNotDrift) {
   constexpr auto period = 20ms;
   EventLoop loop;

@@ -33,7 +33,8 @@ std::string get(const std::string& path, const std::string& headers, const std::
 }
 
 std::string post(const std::string& path, const std::string& body, const std::string& headers) {
-  return get(path, "Content-Length: " + std::to_string(body.size()) + "\r\n" + headers, "POST") + body;
+  return get(path, "Content-Length: " + std::to_string(body.size()) + "\r\n" + headers, "POST") +
+         body;
 }
 
 Client::Client(std::uint16_t port, int receive_buffer)

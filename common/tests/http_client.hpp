@@ -1,6 +1,6 @@
 #pragma once
 
-// An HTTP client that does just what the test says, byte by byte if need be.
+// An HTTP client that sends exactly the bytes of the test.
 
 #include <chrono>
 #include <cstdint>
@@ -23,7 +23,8 @@ struct Answer {
   Json json() const { return Json::parse(body, nullptr, false); }
 };
 
-std::string get(const std::string& path, const std::string& headers = "", const std::string& method = "GET");
+std::string get(const std::string& path, const std::string& headers = "",
+                const std::string& method = "GET");
 std::string post(const std::string& path, const std::string& body, const std::string& headers = "");
 
 class Client {
@@ -31,13 +32,16 @@ class Client {
   explicit Client(std::uint16_t port, int receive_buffer = 0);  // bytes; 0: the system's
 
   bool send(std::string_view text) const;  // false when the server has closed
-  // The next answer; none when the connection ends before it, or in it, or nothing comes for long. The answer
-  // to HEAD has no body, whatever its length says.
+  // The next answer. None: the connection ended before the answer was whole, or no byte came for
+  // long. The answer to HEAD has no body, whatever its length says.
   std::optional<Answer> read(bool head_only = false);
-  std::optional<Answer> ask(std::string_view request) { return send(request) ? read() : std::nullopt; }
+  std::optional<Answer> ask(std::string_view request) {
+    return send(request) ? read() : std::nullopt;
+  }
   int status(std::string_view request);  // of the answer; 0 without one
   std::string read_bytes(std::size_t count);
-  // Waits for the end of the connection: true when nothing more came before it. An orderly one is no reset.
+  // Waits for the end of the connection. True: no byte came before it. For ended() it must be an
+  // orderly end, not a reset.
   bool ended() { return wait_end() == 0; }
   bool ended_or_reset() { return wait_end() <= 0; }
   void send_urgent(char byte) const;                         // out of band

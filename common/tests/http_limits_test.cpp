@@ -1,4 +1,4 @@
-// What a client may not do, and what becomes of one that stalls.
+// Limits for clients, and clients that stall.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -92,7 +92,8 @@ TEST_F(HttpLimitsTest, AnAnswerToABodyThatIsNotReadArrivesWhole) {
   const std::string body(std::size_t{1} << 20, 'x');
   for (int i = 0; i < 10; ++i) {
     auto client = connect();
-    ASSERT_TRUE(client.send(post("/echo", body))) << "the server must go on taking what it does not want";
+    ASSERT_TRUE(client.send(post("/echo", body)))
+        << "the server must go on taking what it does not want";
     const auto answer = client.read();
     ASSERT_TRUE(answer) << "the answer was lost by a reset";
     EXPECT_EQ(answer->status, 413);
@@ -116,7 +117,8 @@ TEST_F(HttpLimitsTest, ALastAnswerArrivesWholeAlsoWhenMoreRequestsWereSentAfterI
 TEST_F(HttpLimitsTest, ChunksOverTheLimitAre413) {
   start();
   auto client = connect();
-  EXPECT_EQ(client.status(get("/echo", "Transfer-Encoding: chunked\r\n", "POST") + "fffff\r\nxxx"), 413);
+  EXPECT_EQ(client.status(get("/echo", "Transfer-Encoding: chunked\r\n", "POST") + "fffff\r\nxxx"),
+            413);
   EXPECT_TRUE(client.ended());
 }
 
@@ -124,7 +126,8 @@ TEST_F(HttpLimitsTest, WhatIsNoRequestIs400Or501AndTheConnectionCloses) {
   start();
   for (const auto& [request, status] :
        {std::pair{std::string("nonsense\r\n\r\n"), 400}, std::pair{std::string("GET\r\n\r\n"), 400},
-        std::pair{std::string("GET /\r\n\r\n"), 400}, std::pair{std::string("\x16\x03\x01 tls\r\n\r\n"), 400},
+        std::pair{std::string("GET /\r\n\r\n"), 400},
+        std::pair{std::string("\x16\x03\x01 tls\r\n\r\n"), 400},
         std::pair{get("/", "no colon\r\n"), 400},
         std::pair{get("/echo", "Content-Length: x\r\n", "POST"), 400},
         std::pair{get("/echo", "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n", "POST"), 400},
@@ -141,7 +144,7 @@ TEST_F(HttpLimitsTest, WhatIsNoRequestIs400Or501AndTheConnectionCloses) {
   }
 }
 
-// Those that stall.
+// Clients that stall.
 
 struct Stalling : HttpLimitsTest {
   Stalling() { limits.request = 300ms; }
@@ -169,7 +172,8 @@ TEST_F(Stalling, AHalfRequestIsCutAndOthersAreServedMeanwhile) {
   ASSERT_TRUE(await([](const auto& activity) { return activity.half_sent == 1; }));
   EXPECT_EQ(other.status(get("/")), 200);
   EXPECT_EQ(connect().status(get("/")), 200);
-  EXPECT_EQ(closed(CloseReason::stalled), 0) << "the others were not served because it was cut already";
+  EXPECT_EQ(closed(CloseReason::stalled), 0)
+      << "the others were not served because it was cut already";
   expect_cut(client, first_byte);
   EXPECT_EQ(other.status(get("/")), 200);
 }

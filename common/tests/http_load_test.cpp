@@ -1,4 +1,4 @@
-// Many connections, many handlers, several processes' worth of servers on one listening socket.
+// Many connections, many handlers, and several servers on one listening socket.
 #include <gtest/gtest.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -22,7 +22,7 @@ using test::post;
 
 using HttpLoadTest = test::HttpTest;
 
-// However noisy the machine, fewer than a thread a connection by far.
+// On a noisy machine too there are far fewer threads than connections.
 constexpr std::size_t few_threads = 20;
 
 TEST_F(HttpLoadTest, AThousandIdleConnectionsCostNoThreadAndNobodyATurn) {
@@ -95,7 +95,8 @@ TEST_F(HttpLoadTest, RefusalsGoOutAtOnceWhileEveryHandlerWaits) {
 
   ASSERT_TRUE(await_done(3));
   for (const auto& exchange : done()) {
-    EXPECT_TRUE(exchange.path != "/gate" || !exchange.admitted) << "one that waited was done before";
+    EXPECT_TRUE(exchange.path != "/gate" || !exchange.admitted)
+        << "one that waited was done before";
   }
   EXPECT_EQ(server->activity().requests, 64U);
   gate.open();
@@ -171,7 +172,7 @@ TEST_F(HttpLoadTest, ManyClientsAtOnceEachGetTheirOwnAnswers) {
   EXPECT_EQ(right, 800);
 }
 
-// Siblings on the same socket, as the workers of a cluster are.
+// Servers that share a socket, like the workers of a cluster.
 
 struct Siblings : HttpLoadTest {
   Siblings() : other(add("two")) {
@@ -179,7 +180,8 @@ struct Siblings : HttpLoadTest {
     other->start();
   }
   ~Siblings() override { gate.open(); }
-  // Who answers fresh connections, made one after another, each after the servers had time to wait for the next.
+  // Who answers fresh connections, made one after another, each after the servers had time to wait
+  // for the next.
   std::vector<std::string> answering(int connections, std::chrono::milliseconds pause = 2ms) {
     std::vector<std::string> result;
     for (int i = 0; i < connections; ++i) {

@@ -1,4 +1,4 @@
-#include "http_message.hpp"
+#include "http/message.hpp"
 
 #include <gtest/gtest.h>
 
@@ -72,8 +72,8 @@ TEST(ParseRequest, RefusesWhatIsNoRequestLine) {
 }
 
 TEST(ParseHeader, RefusesWhatIsNoHeader) {
-  for (const auto* line :
-       {"", "x", ": x", "a b: x", " folded: x", "a\t: x", "a: x\ny", "a: x\ry", "a: \x01", "a:\x7F"}) {
+  for (const auto* line : {"", "x", ": x", "a b: x", " folded: x", "a\t: x", "a: x\ny", "a: x\ry",
+                           "a: \x01", "a:\x7F"}) {
     EXPECT_FALSE(parse_header(line)) << line;
   }
   EXPECT_FALSE(parse_header(std::string_view("a: x\0y", 6)));
@@ -90,9 +90,10 @@ httplib::Response response(int status, const std::string& body) {
 TEST(FormatResponse, WritesHeadAndBody) {
   auto answer = response(503, "{}");
   answer.set_header("Retry-After", "1");
-  EXPECT_EQ(format_response(answer, {}),
-            "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n"
-            "Content-Length: 2\r\n\r\n{}");
+  EXPECT_EQ(
+      format_response(answer, {}),
+      "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n"
+      "Content-Length: 2\r\n\r\n{}");
 }
 
 TEST(FormatResponse, SaysWhetherTheConnectionIsKept) {

@@ -1,4 +1,4 @@
-// Requests and answers, one connection at a time. Limits, loads and drains have files of their own.
+// Requests and answers, one connection at a time.
 #include "cluster/http_server.hpp"
 
 #include <gtest/gtest.h>
@@ -64,8 +64,9 @@ TEST_F(HttpServerTest, KeepsAConnectionForManyRequests) {
 TEST_F(HttpServerTest, AnswersPipelinedRequestsInOrder) {
   start();
   auto client = connect();
-  std::string requests = get("/") + post("/echo", "first") + get("/missing") + get("/", "", "HEAD") +
-                         post("/echo", "second", "Expect: 100-continue\r\n") + get("/items/9", "", "DELETE");
+  std::string requests =
+      get("/") + post("/echo", "first") + get("/missing") + get("/", "", "HEAD") +
+      post("/echo", "second", "Expect: 100-continue\r\n") + get("/items/9", "", "DELETE");
   for (int i = 0; i < 100; ++i) requests += post("/echo", std::to_string(i));
   ASSERT_TRUE(client.send(requests));
   EXPECT_EQ(client.read().value().json()["path"], "/");
@@ -113,8 +114,10 @@ TEST_F(HttpServerTest, TakesBodiesThatAreSplitAfterEveryByte) {
       ASSERT_TRUE(await([](const auto& activity) { return activity.half_sent == 1; }));
       ASSERT_TRUE(client.send(request.substr(cut)));
       const auto answer = client.read();
-      ASSERT_TRUE(answer && answer->status == 200) << "split after byte " << cut << " of\n" << request;
-      ASSERT_EQ(answer->json()["body"], "Wikipedia") << "split after byte " << cut << " of\n" << request;
+      ASSERT_TRUE(answer && answer->status == 200) << "split after byte " << cut << " of\n"
+                                                   << request;
+      ASSERT_EQ(answer->json()["body"], "Wikipedia") << "split after byte " << cut << " of\n"
+                                                     << request;
     }
   }
   EXPECT_EQ(opened(), 1);
@@ -186,180 +189,17 @@ TEST_F(HttpServerTest, AClientThatGoesIsForgotten) {
   ASSERT_TRUE(await([](const auto& activity) { return activity.half_sent == 1; }));
   half.close();
   EXPECT_TRUE(await_closed(CloseReason::peer, 2));
-  EXPECT_TRUE(
-      await([](const auto& activity) { return activity.connections == 0 && activity.half_sent == 0; }));
+  EXPECT_TRUE(await(
+      [](const auto& activity) { return activity.connections == 0 && activity.half_sent == 0; }));
 }
 
 TEST_F(HttpServerTest, AClientThatGoesDuringItsRequestHarmsNobody) {
   start();
   connect_to_gate().close();
   gate.open();
-  EXPECT_TRUE(
-      await([](const auto& activity) { return activity.connections == 0 && activity.requests == 0; }));
+  EXPECT_TRUE(await(
+      [](const auto& activity) { return activity.connections == 0 && activity.requests == 0; }));
   EXPECT_EQ(connect().status(get("/")), 200);
-}
-
-// Routes and errors.
-
-TEST_F(HttpServerTest, AnUnknownPathIs404) {
-  start();
-  auto client = connect();
-  for (const auto* path : {"/missing", "/items", "/itemsx", "/empty/", "/echo/below", "//"}) {
-    const auto answer = client.ask(get(path));
-    ASSERT_TRUE(answer) << path;
-    EXPECT_EQ(answer->status, 404) << path;
-    EXPECT_TRUE(answer->json()["error"].is_string()) << answer->body;
-    EXPECT_EQ(answer->json()["worker"], "one");
-    EXPECT_EQ(answer->header("Content-Type"), "application/json");
-  }
-}
-
-TEST_F(HttpServerTest, ARouteThatEndsInASlashStandsForAllBelowIt) {
-  start();
-  auto client = connect();
-  for (const auto* path : {"/items/", "/items/1", "/items/a/b", "/items/a/"}) {
-    EXPECT_EQ(client.ask(get(std::string(path) + "?q=1")).value().json()["path"], path);
-  }
-  EXPECT_EQ(client.status(get("/items/1", "", "DELETE")), 200);
-}
-
-TEST_F(HttpServerTest, AKnownPathWithAWrongMethodIs405WithAllow) {
-  start();
-  auto client = connect();
-  for (const auto& [request, allow] :
-       {std::pair{post("/", "body"), "GET"}, std::pair{get("/echo", "", "DELETE"), "GET, POST"},
-        std::pair{post("/items/1", "x"), "DELETE, GET"}, std::pair{get("/", "", "OPTIONS"), "GET"},
-        std::pair{get("/", "", "PATCH"), "GET"}}) {
-    const auto answer = client.ask(request);
-    ASSERT_TRUE(answer) << request;
-    EXPECT_EQ(answer->status, 405) << request;
-    EXPECT_EQ(answer->header("Allow"), allow) << request;
-    EXPECT_TRUE(answer->json()["error"].is_string()) << answer->body;
-  }
-  EXPECT_EQ(opened(), 1) << "a body that nobody wanted does not spoil the next request";
-}
-
-TEST_F(HttpServerTest, HeadIs405WithoutABody) {
-  start();
-  auto client = connect();
-  ASSERT_TRUE(client.send(get("/", "", "HEAD")));
-  const auto answer = client.read(true);
-  ASSERT_TRUE(answer);
-  EXPECT_EQ(answer->status, 405);
-  EXPECT_EQ(answer->header("Allow"), "GET");
-  EXPECT_EQ(client.ask(get("/")).value().json()["path"], "/")
-      << "no body came that would be taken for an answer";
-}
-
-TEST_F(HttpServerTest, AHandlerThatThrowsIs500AndTheConnectionLives) {
-  start();
-  auto client = connect();
-  const auto answer = client.ask(get("/throw"));
-  ASSERT_TRUE(answer);
-  EXPECT_EQ(answer->status, 500);
-  EXPECT_EQ(answer->json()["error"], "it broke");
-  EXPECT_EQ(answer->json()["worker"], "one");
-  EXPECT_EQ(client.ask(get("/throw-int")).value().status, 500);
-  EXPECT_EQ(client.status(get("/")), 200);
-  EXPECT_EQ(opened(), 1);
-}
-
-TEST_F(HttpServerTest, WhatAHandlerLeavesOpenIsFilledIn) {
-  auto& own = make();
-  own.get("/nothing", [](const auto&, auto&) {});
-  own.get("/conflict", [](const auto&, auto& response) { response.status = 409; });
-  own.get("/last", [](const auto&, auto& response) { response.set_header("Connection", "close"); });
-  start();
-  auto client = connect();
-  const auto nothing = client.ask(get("/nothing"));
-  ASSERT_TRUE(nothing);
-  EXPECT_EQ(nothing->status, 200);
-  EXPECT_EQ(nothing->body, "");
-  const auto conflict = client.ask(get("/conflict"));
-  ASSERT_TRUE(conflict);
-  EXPECT_EQ(conflict->status, 409);
-  EXPECT_EQ(conflict->json()["error"], "Conflict");
-  EXPECT_TRUE(client.ask(get("/last")).value().closes());
-  EXPECT_TRUE(client.ended());
-}
-
-// Hooks.
-
-TEST_F(HttpServerTest, TellsWhatWasOpenedAnsweredAndClosed) {
-  start();
-  auto client = connect();
-  client.status(get("/items/1?q=2"));
-  client.status(get("/missing"));
-  ASSERT_TRUE(await_done(2));
-  client.close();
-  ASSERT_TRUE(await_closed(CloseReason::peer));
-  EXPECT_EQ(opened(), 1);
-  EXPECT_EQ(done()[0].method, "GET");
-  EXPECT_EQ(done()[0].path, "/items/1");
-  EXPECT_EQ(done()[0].status, 200);
-  EXPECT_TRUE(done()[0].admitted);
-  EXPECT_TRUE(done()[0].sent);
-  EXPECT_GT(done()[0].duration.count(), 0);
-  EXPECT_EQ(done()[1].status, 404);
-  EXPECT_EQ(done()[0].connection, done()[1].connection);
-}
-
-TEST_F(HttpServerTest, TellsHowLongTheOldestRequestHasBeenAtWork) {
-  start();
-  EXPECT_EQ(server->longest_in_flight(), 0ms);
-  const auto before_the_request = Clock::now();
-  auto first = connect_to_gate();
-  EXPECT_TRUE(test::eventually([this] { return server->longest_in_flight() >= 50ms; }));
-  auto second = connect_to_gate();
-  EXPECT_GE(server->longest_in_flight(), 50ms) << "that of the first, not of the last";
-  EXPECT_GE(Clock::now() - before_the_request, 50ms);
-  gate.open();
-  EXPECT_TRUE(test::eventually([this] { return server->longest_in_flight() == 0ms; }));
-}
-
-TEST_F(HttpServerTest, AdmitDecidesAboutEachRequestAndARefusalClosesTheConnection) {
-  start();
-  auto client = connect();
-  EXPECT_EQ(client.status(get("/")), 200);
-  admitting = false;
-  const auto refusal = client.ask(get("/"));
-  ASSERT_TRUE(refusal);
-  EXPECT_EQ(refusal->status, 503);
-  EXPECT_EQ(refusal->header("Retry-After"), "1");
-  EXPECT_TRUE(refusal->closes());
-  EXPECT_TRUE(client.ended());
-  ASSERT_TRUE(await_done(2));
-  EXPECT_TRUE(done()[0].admitted);
-  EXPECT_FALSE(done()[1].admitted);
-  EXPECT_EQ(done()[1].status, 503);
-}
-
-struct JournalledHttpTest : HttpServerTest {
-  JournalledHttpTest() : JournalledHttpTest(std::make_unique<test::TempDir>()) {}
-  explicit JournalledHttpTest(std::unique_ptr<test::TempDir> directory)
-      : HttpServerTest(*directory / "journal"), dir(std::move(directory)) {}
-  std::unique_ptr<test::TempDir> dir;
-};
-
-TEST_F(JournalledHttpTest, TheJournalTellsOfConnectionsRequestsAndResponses) {
-  start();
-  auto client = connect();
-  client.status(post("/echo?q=1", "x"));
-  client.close();
-  ASSERT_TRUE(await_closed(CloseReason::peer));
-  const auto lines = test::journal_lines(*dir / "journal");
-  ASSERT_EQ(lines.size(), 4U);
-  const std::vector<std::string> events{"open", "request", "response", "close"};
-  for (std::size_t i = 0; i < events.size(); ++i) {
-    EXPECT_EQ(lines[i].at("event"), events[i]);
-    EXPECT_EQ(lines[i].at("conn"), lines[0].at("conn"));
-    EXPECT_EQ(lines[i].at("worker"), 1);
-  }
-  EXPECT_EQ(lines[1].at("method"), "POST");
-  EXPECT_EQ(lines[1].at("path"), "/echo");
-  EXPECT_EQ(lines[2].at("status"), 200);
-  EXPECT_EQ(lines[2].at("method"), "POST");
-  EXPECT_EQ(lines[2].at("path"), "/echo");
 }
 
 }  // namespace

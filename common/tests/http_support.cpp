@@ -5,7 +5,8 @@
 namespace cluster::test {
 
 std::unique_ptr<HttpServer> HttpTest::add(const std::string& name) {
-  auto result = std::make_unique<HttpServer>(listener.fd.get(), Json{{"worker", name}}, journal, limits);
+  auto result =
+      std::make_unique<HttpServer>(listener.fd.get(), Json{{"worker", name}}, journal, limits);
   auto& own = *result;
   const auto path = [&own](const HttpServer::Request& request, HttpServer::Response& response) {
     own.reply(response, 200, {{"path", request.path}, {"query", request.get_param_value("q")}});
@@ -17,14 +18,16 @@ std::unique_ptr<HttpServer> HttpTest::add(const std::string& name) {
     own.reply(response, 200, {{"body", request.body}});
   });
   own.get("/echo", path);
-  own.get("/empty", [&own](const auto&, auto& response) { own.reply(response, 200, Json::object()); });
+  own.get("/empty",
+          [&own](const auto&, auto& response) { own.reply(response, 200, Json::object()); });
   own.get("/gate", [this, path](const auto& request, auto& response) {
     gate.pass();
     path(request, response);
   });
   own.get("/throw", [](const auto&, auto&) { throw std::runtime_error("it broke"); });
   own.get("/throw-int", [](const auto&, auto&) { throw 7; });
-  own.get("/large", [this](const auto&, auto& response) { response.set_content(large, "text/plain"); });
+  own.get("/large",
+          [this](const auto&, auto& response) { response.set_content(large, "text/plain"); });
   own.hooks.admit = [this] { return admitting.load(); };
   own.hooks.opened = [this](std::uint64_t) {
     const std::lock_guard lock(told_mutex_);

@@ -36,7 +36,7 @@ struct HttpTest : testing::Test {
     (server ? *server : make()).start();
     return *server;
   }
-  // For a fixture with members that its hooks or handlers use: its destructor must call it.
+  // A fixture whose hooks or handlers use its members must call it in its destructor.
   void end() {
     gate.open();  // before the server waits for its handlers
     server.reset();
@@ -44,7 +44,9 @@ struct HttpTest : testing::Test {
   // A server with all routes, on the same listening socket.
   std::unique_ptr<HttpServer> add(const std::string& name);
 
-  Client connect(int receive_buffer = 0) const { return Client(listener.address.port, receive_buffer); }
+  Client connect(int receive_buffer = 0) const {
+    return Client(listener.address.port, receive_buffer);
+  }
   // A connection that the server has accepted.
   Client connect_accepted() {
     const auto before = opened();
@@ -70,7 +72,7 @@ struct HttpTest : testing::Test {
     return eventually([&] { return done().size() >= number; });
   }
 
-  // What the hooks have told so far.
+  // The calls of the hooks so far.
   int opened() {
     const std::lock_guard lock(told_mutex_);
     return opened_;
@@ -88,7 +90,7 @@ struct HttpTest : testing::Test {
   Listener listener = listen_on({"127.0.0.1", 0});
   HttpServer::Limits limits;
   Gate gate;
-  std::string large;  // what GET /large answers
+  std::string large;  // the answer to GET /large
   std::atomic<bool> admitting{true};
 
  private:

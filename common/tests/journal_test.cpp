@@ -27,7 +27,7 @@ TEST(Journal, OffWritesNothing) {
   EXPECT_FALSE(unnamed);
   EXPECT_FALSE(Journal());
   EXPECT_EQ(test::open_descriptors(), before);
-  unnamed.write("spawn");  // must not reach any descriptor, and must not fail
+  unnamed.write("spawn");  // must write to no descriptor, and must not fail
   EXPECT_TRUE(std::filesystem::is_empty(dir / ""));
 }
 

@@ -1,4 +1,4 @@
-#include "leader_threads.hpp"
+#include "http/leader_threads.hpp"
 
 #include <gtest/gtest.h>
 #include <sys/eventfd.h>
@@ -20,8 +20,8 @@ using namespace std::chrono_literals;
 using test::eventually;
 using test::Gate;
 
-// Threads whose events are jobs in a queue; the leader waits for the next on a semaphore of the kernel, as it would on
-// an epoll set.
+// Threads whose events are jobs in a queue. The leader waits for the next job in the kernel (on a
+// semaphore), as it would wait on an epoll set.
 class Jobs {
  public:
   explicit Jobs(std::size_t most = 64, std::chrono::milliseconds tick = 10ms)
@@ -62,7 +62,8 @@ class Jobs {
       while (threads_.leads(self)) {
         most_leading = std::max<int>(most_leading, ++leading);
         std::uint64_t ignored = 0;
-        const bool woken = ending_ || ::read(events_.get(), &ignored, sizeof ignored) == sizeof ignored;
+        const bool woken =
+            ending_ || ::read(events_.get(), &ignored, sizeof ignored) == sizeof ignored;
         --leading;
         if (!woken || ending_) break;
         threads_.begin_handler(self);
@@ -154,7 +155,8 @@ TEST(LeaderThreads, NeverAreThereMoreThanAllowedAndAllIsDoneAfterAll) {
   for (int i = 0; i < 3 * most; ++i) jobs.add([&] { gate.pass(); });
   EXPECT_TRUE(eventually([&] { return gate.inside == most; }));
   const auto ticks = jobs.ticks.load();
-  EXPECT_TRUE(eventually([&] { return jobs.ticks > ticks + 5; }));  // the watch had its chance to start more
+  EXPECT_TRUE(eventually(
+      [&] { return jobs.ticks > ticks + 5; }));  // the watch had its chance to start more
   EXPECT_EQ(jobs.threads(), static_cast<std::size_t>(most));
   EXPECT_EQ(gate.inside, most);
   gate.open();

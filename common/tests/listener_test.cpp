@@ -65,7 +65,8 @@ TEST(Listener, IsNonBlockingCloseOnExecAndNotShared) {
   const int fd = listener.fd.get();
   EXPECT_TRUE(test::is_close_on_exec(fd));
   EXPECT_NE(::fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
-  EXPECT_EQ(option(fd, SOL_SOCKET, SO_REUSEPORT), 0) << "a second server would bind the same port unnoticed";
+  EXPECT_EQ(option(fd, SOL_SOCKET, SO_REUSEPORT), 0)
+      << "a second server would bind the same port unnoticed";
   EXPECT_EQ(::accept(fd, nullptr, nullptr), -1);
   EXPECT_EQ(errno, EAGAIN);
 }
@@ -91,7 +92,8 @@ TEST(Listener, ATakenPortIsRefusedInOneLineThatSaysHowToFindTheHolder) {
   const auto holder = listen_on({"127.0.0.1", 0});
   const auto text = refusal(holder.address);
   EXPECT_NE(text.find(holder.address.text()), std::string::npos) << text;
-  EXPECT_NE(text.find("ss -ltnp 'sport = :" + std::to_string(holder.address.port) + "'"), std::string::npos)
+  EXPECT_NE(text.find("ss -ltnp 'sport = :" + std::to_string(holder.address.port) + "'"),
+            std::string::npos)
       << text;
   EXPECT_EQ(text.find('\n'), std::string::npos) << text;
 }

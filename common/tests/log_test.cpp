@@ -18,7 +18,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Standard output as a row of single writes: behind it is a datagram socket, which keeps their bounds.
+// Standard output as a row of single writes. It is a datagram socket, which keeps the bounds of
+// writes.
 class Writes {
  public:
   Writes() : before_(::dup(STDOUT_FILENO)) {
@@ -38,7 +39,8 @@ class Writes {
     put_back();
     std::vector<std::string> result;
     std::array<char, 4096> buffer{};
-    for (ssize_t got = 0; (got = ::recv(reading_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT)) > 0;) {
+    for (ssize_t got = 0;
+         (got = ::recv(reading_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT)) > 0;) {
       result.emplace_back(buffer.data(), static_cast<std::size_t>(got));
     }
     return result;
@@ -55,8 +57,9 @@ class Writes {
 
 // Where the pattern has '#', the text has a digit.
 bool fits(const std::string& text, const std::string& pattern) {
-  return std::equal(text.begin(), text.end(), pattern.begin(), pattern.end(),
-                    [](char c, char wanted) { return wanted == '#' ? c >= '0' && c <= '9' : c == wanted; });
+  return std::equal(
+      text.begin(), text.end(), pattern.begin(), pattern.end(),
+      [](char c, char wanted) { return wanted == '#' ? c >= '0' && c <= '9' : c == wanted; });
 }
 
 TEST(Log, WritesALineAtOnceWithTimeNameAndPid) {
@@ -68,14 +71,16 @@ TEST(Log, WritesALineAtOnceWithTimeNameAndPid) {
   const auto lines = writes.take();
 
   ASSERT_EQ(lines.size(), 2U);
-  EXPECT_TRUE(fits(lines[0], "##:##:##.### worker2[" + std::to_string(::getpid()) + "] drain begins\n"))
+  EXPECT_TRUE(
+      fits(lines[0], "##:##:##.### worker2[" + std::to_string(::getpid()) + "] drain begins\n"))
       << lines[0];
   EXPECT_TRUE(lines[1].ends_with("] drained\n")) << lines[1];
 }
 
 TEST(Log, JoinsPartsAndShowsDurationsInWholeMilliseconds) {
   Writes writes;
-  Log("master")("slot ", 3, ' ', std::string("took "), 1500us, " of ", 2s, ", ", std::size_t{7}, '/', -1);
+  Log("master")("slot ", 3, ' ', std::string("took "), 1500us, " of ", 2s, ", ", std::size_t{7},
+                '/', -1);
   const auto lines = writes.take();
   ASSERT_EQ(lines.size(), 1U);
   EXPECT_TRUE(lines[0].ends_with("] slot 3 took 1 ms of 2000 ms, 7/-1\n")) << lines[0];

@@ -1,4 +1,5 @@
-// The tests of processes start this program again: then it is a worker or a helper and runs no tests.
+// The tests of processes start this program again. Then it runs no tests: it is a worker or a
+// helper.
 #include <gtest/gtest.h>
 
 #include <csignal>

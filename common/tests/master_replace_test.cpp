@@ -1,4 +1,4 @@
-// Deaths, replacements, and what a rolling restart is made of.
+// Deaths, replacements, and the parts of a rolling restart.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -138,7 +138,7 @@ TEST_F(MasterTest, AMasterWithoutDescriptorsTriesAgain) {
   EXPECT_TRUE(await([&] { return master.all_ready(); }));
 }
 
-// What a rolling restart is made of.
+// The parts of a rolling restart.
 
 TEST_F(MasterTest, ASuccessorIsPromotedAndTheRetiredOneNotReplaced) {
   start();
@@ -167,7 +167,8 @@ TEST_F(MasterTest, ASuccessorIsPromotedAndTheRetiredOneNotReplaced) {
   master.kill(successor, SIGKILL);
   ASSERT_TRUE(await_deaths(2));
   ASSERT_TRUE(await([&] { return master.all_ready(); }));
-  EXPECT_EQ(ask(master.current(1), {{"type", "who"}})["version"], "2") << "its replacement is of its kind";
+  EXPECT_EQ(ask(master.current(1), {{"type", "who"}})["version"], "2")
+      << "its replacement is of its kind";
 }
 
 TEST_F(MasterTest, ASuccessorThatDiesDisturbsNothing) {

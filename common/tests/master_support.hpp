@@ -14,7 +14,8 @@
 
 namespace cluster::test {
 
-// A master in this process, with workers that obey (roles.cpp), and all that is told to it.
+// A master in this process, its workers in the role `obey` (roles.cpp), and the calls of its
+// handlers.
 struct MasterTest : testing::Test {
   explicit MasterTest(int workers = 2, std::optional<Listener> listener = std::nullopt)
       : journal_path(dir / "journal"), master(workers, std::move(listener), journal_path) {
@@ -29,7 +30,7 @@ struct MasterTest : testing::Test {
     });
   }
 
-  // What a worker in this role needs; TEST_VERSION is what it answers to "who".
+  // The variables for a worker in this role. TEST_VERSION is its answer to "who".
   Master::Variables role(const std::string& name, const std::string& version = "") const {
     return {{"TEST_JOURNAL", journal_path}, {"TEST_ROLE", name}, {"TEST_VERSION", version}};
   }
@@ -38,11 +39,13 @@ struct MasterTest : testing::Test {
     ASSERT_TRUE(master.wait_until([&] { return master.all_ready(); }, patience));
     received.clear();
   }
-  bool await(const std::function<bool()>& condition) { return master.wait_until(condition, patience); }
+  bool await(const std::function<bool()>& condition) {
+    return master.wait_until(condition, patience);
+  }
   bool await_deaths(std::size_t count) {
     return await([&, count] { return deaths.size() >= count; });
   }
-  // A worker's answer to a message; null when none comes.
+  // A worker's answer to a message; null: none has come.
   Json ask(pid_t pid, const Json& message) {
     received.clear();
     master.send(pid, message);

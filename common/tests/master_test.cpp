@@ -24,7 +24,7 @@ using namespace std::chrono_literals;
 using test::MasterTest;
 using test::patience;
 
-// The text of the refusal; empty when nothing was refused.
+// The text of the refusal; empty: the message was not refused.
 std::string refusal_of(const std::function<void()>& act) {
   try {
     act();
@@ -77,7 +77,8 @@ TEST_F(MasterTest, MessagesFromAWorkersOtherThreadsComeInOrder) {
   start();
   master.send(master.current(1), {{"type", "from threads"}, {"count", 100}});
   ASSERT_TRUE(await([&] { return received.size() == 100; }));
-  for (int i = 0; i < 100; ++i) EXPECT_EQ(received[static_cast<std::size_t>(i)].second["number"], i);
+  for (int i = 0; i < 100; ++i)
+    EXPECT_EQ(received[static_cast<std::size_t>(i)].second["number"], i);
 }
 
 TEST_F(MasterTest, AllThatAWorkerSaidComesBeforeItsDeathIsTold) {
@@ -85,8 +86,9 @@ TEST_F(MasterTest, AllThatAWorkerSaidComesBeforeItsDeathIsTold) {
   const auto pid = master.current(1);
   const auto pidfd = test::open_pidfd(pid);
   master.send(pid, {{"type", "say and die"}, {"count", 300}});
-  master.loop().run_once(0ns);                    // it leaves now
-  ASSERT_TRUE(test::wait_gone(pidfd, patience));  // so its words and its death are told in the same turn
+  master.loop().run_once(0ns);  // it leaves now
+  ASSERT_TRUE(
+      test::wait_gone(pidfd, patience));  // so its messages and its death come in the same turn
   ASSERT_TRUE(await_deaths(1));
   EXPECT_EQ(received_at_death, 300U);
   EXPECT_EQ(received.back().second["number"], 299);
@@ -100,7 +102,8 @@ TEST_F(MasterTest, AWorkerThatSendsGarbageIsDisconnectedAndTheMasterLives) {
   const auto pid = master.current(1);
   master.send(pid, {{"type", "raw"}, {"text", "this is no JSON"}});
   EXPECT_TRUE(await_deaths(1)) << "a worker whose channel is closed ends";
-  EXPECT_NE(output.text().find("sent a message that is not JSON; its channel is closed"), std::string::npos);
+  EXPECT_NE(output.text().find("sent a message that is not JSON; its channel is closed"),
+            std::string::npos);
   EXPECT_EQ(deaths[0].worker.pid, pid);
   EXPECT_EQ(deaths[0].status.code, 1);
   EXPECT_EQ(ask(master.current(2), {{"type", "echo"}, {"id", 1}})["id"], 1);
@@ -121,12 +124,14 @@ TEST_F(MasterTest, AStoppedWorkerFillsItsOwnQueueOnlyAndGetsAllOnceItGoesOn) {
   ASSERT_TRUE(test::eventually([&] { return test::is_stopped(stopped); }));
   const std::string text(200'000, 'x');
   int taken = 0;
-  while (master.send(stopped, {{"type", "echo"}, {"id", taken}, {"text", text}}) == Channel::Sent::queued) {
+  while (master.send(stopped, {{"type", "echo"}, {"id", taken}, {"text", text}}) ==
+         Channel::Sent::queued) {
     ++taken;
     master.loop().run_once(0ns);
     ASSERT_LT(taken, 1'000) << "the queue has no bound";
   }
-  EXPECT_EQ(master.send(stopped, {{"type", "echo"}, {"id", taken}, {"text", text}}), Channel::Sent::full);
+  EXPECT_EQ(master.send(stopped, {{"type", "echo"}, {"id", taken}, {"text", text}}),
+            Channel::Sent::full);
   EXPECT_EQ(ask(master.current(2), {{"type", "echo"}, {"id", "other"}})["id"], "other");
   received.clear();
 
@@ -167,9 +172,12 @@ TEST(MasterWithIgnoredChildren, NoticesTheirDeathsAllTheSame) {
 TEST_F(MasterTest, WhatIsNoMessageIsRefusedWithAndWithoutAJournal) {
   start();
   Master bare(1, std::nullopt, "");
-  const std::string wanted = R"(a message is a JSON object with a "type", as in {{"type", "drained"}})";
-  for (const Json& wrong : {Json{"type", "drained"}, Json{{"no", "type"}}, Json{{"type", 7}}, Json()}) {
-    EXPECT_TRUE(refusal_of([&] { master.send(master.current(1), wrong); }).starts_with(wanted)) << wrong;
+  const std::string wanted =
+      R"(a message is a JSON object with a "type", as in {{"type", "drained"}})";
+  for (const Json& wrong :
+       {Json{"type", "drained"}, Json{{"no", "type"}}, Json{{"type", 7}}, Json()}) {
+    EXPECT_TRUE(refusal_of([&] { master.send(master.current(1), wrong); }).starts_with(wanted))
+        << wrong;
     EXPECT_TRUE(refusal_of([&] { master.broadcast(wrong); }).starts_with(wanted)) << wrong;
     EXPECT_TRUE(refusal_of([&] { bare.send(1, wrong); }).starts_with(wanted)) << wrong;
     EXPECT_TRUE(refusal_of([&] { bare.broadcast(wrong); }).starts_with(wanted)) << wrong;
@@ -184,7 +192,8 @@ TEST_F(MasterTest, AWorkerIsRefusedWhatIsNoMessageWithAndWithoutAJournal) {
     for (const Json& wrong : {Json{"type", "drained"}, Json{{"no", "type"}}}) {
       const auto answer = ask(pid, {{"type", "try to send"}, {"what", wrong}});
       ASSERT_TRUE(answer.contains("refusal")) << "the worker has died of " << wrong;
-      EXPECT_TRUE(answer["refusal"].get<std::string>().ends_with("two pairs of braces, not " + wrong.dump()))
+      EXPECT_TRUE(answer["refusal"].get<std::string>().ends_with("two pairs of braces, not " +
+                                                                 wrong.dump()))
           << answer;
     }
   }
@@ -202,7 +211,8 @@ TEST_F(MasterTest, ATypeThatNobodyHandlesIsToldOnceOnBothSides) {
   }
   std::vector<std::string> told;
   for (const auto& line : test::lines_of(output.text())) {
-    if (line.find("no handler") != std::string::npos) told.push_back(line.substr(line.find(' ') + 1));
+    if (line.find("no handler") != std::string::npos)
+      told.push_back(line.substr(line.find(' ') + 1));
   }
   const auto number = std::to_string(pid);
   const std::set<std::string> wanted{
@@ -270,7 +280,8 @@ TEST_F(MasterWithListener, HandsTheListenerDownAndAnnouncesIt) {
   master.announce_ready();
   const auto lines = test::lines_of(output.text());
   EXPECT_TRUE(lines.back().starts_with("ready url=http://127.0.0.1:")) << lines.back();
-  EXPECT_TRUE(lines.back().ends_with(" workers=1 pid=" + std::to_string(::getpid()))) << lines.back();
+  EXPECT_TRUE(lines.back().ends_with(" workers=1 pid=" + std::to_string(::getpid())))
+      << lines.back();
   master.close_listener();
   const auto bare = master.start(1, role("obey"));
   ASSERT_TRUE(await([&] { return master.find(bare)->ready; }));

@@ -32,7 +32,8 @@ class Script {
     std::ofstream(path_) << "#!/bin/sh\n" << text << '\n';
     std::filesystem::permissions(path_, std::filesystem::perms::owner_all);
   }
-  Process run(const std::vector<std::string>& variables = {}, const std::vector<int>& inherited = {}) const {
+  Process run(const std::vector<std::string>& variables = {},
+              const std::vector<int>& inherited = {}) const {
     return Process::spawn(path_, variables, inherited);
   }
 
@@ -94,7 +95,7 @@ TEST(Process, ThePidfdIsReadableOnlyAfterTheEndAndCloseOnExec) {
   EXPECT_TRUE(test::is_close_on_exec(process.pidfd()));
   EventLoop loop;
   bool ended = false;
-  loop.watch_readable(process.pidfd(), [&] { ended = true; });
+  loop.watch_readable(process.pidfd(), "end of a child", [&] { ended = true; });
   loop.run_once(0ns);
   EXPECT_FALSE(ended);
   process.signal(SIGKILL);
@@ -111,7 +112,7 @@ TEST(Process, EightThatDieAtOnceAreAllReapedWithTheirOwnStatus) {
   for (int i = 0; i < 8; ++i) processes.push_back(script.run({"CODE=" + std::to_string(i)}));
   for (std::size_t i = 0; i < 8; ++i) {
     const int pidfd = processes[i].pidfd();
-    loop.watch_readable(pidfd, [&, i, pidfd] {
+    loop.watch_readable(pidfd, "end of a child", [&, i, pidfd] {
       statuses[i] = processes[i].try_reap();
       loop.forget(pidfd);
     });
@@ -120,7 +121,8 @@ TEST(Process, EightThatDieAtOnceAreAllReapedWithTheirOwnStatus) {
   for (const auto& process : processes) process.signal(SIGCONT);
   EXPECT_TRUE(loop.wait_until(
       [&] {
-        return std::all_of(statuses.begin(), statuses.end(), [](const auto& status) { return !!status; });
+        return std::all_of(statuses.begin(), statuses.end(),
+                           [](const auto& status) { return !!status; });
       },
       patience));
   for (int i = 0; i < 8; ++i) {
@@ -135,14 +137,15 @@ TEST(Process, AChildThatCannotBeExecutedIsAnExceptionAndLeavesNothing) {
   const test::TempDir dir;
   std::ofstream(dir / "text") << "no program";
   const auto before = test::open_descriptors();
-  for (const auto& [path, error] :
-       {std::pair{dir / "missing", ENOENT}, std::pair{dir / "text", EACCES}, std::pair{dir / "", EACCES}}) {
+  for (const auto& [path, error] : {std::pair{dir / "missing", ENOENT},
+                                    std::pair{dir / "text", EACCES}, std::pair{dir / "", EACCES}}) {
     try {
       Process::spawn(path, {}, {});
       ADD_FAILURE() << path << " was executed";
     } catch (const std::system_error& failure) {
       EXPECT_EQ(failure.code().value(), error) << path << ": " << failure.what();
-      EXPECT_NE(std::string(failure.what()).find("posix_spawn"), std::string::npos) << failure.what();
+      EXPECT_NE(std::string(failure.what()).find("posix_spawn"), std::string::npos)
+          << failure.what();
     }
   }
   EXPECT_EQ(test::open_descriptors(), before);
@@ -175,8 +178,8 @@ TEST(Process, TheEnvironmentIsOursWithVariablesPutInPlace) {
   const test::Variable kept("TEST_KEPT", "kept");
   const test::Variable replaced("TEST_REPLACED", "old");
   const test::Variable similar("TEST_REPLACED_NOT", "similar");
-  const Script script(
-      R"(test "$TEST_KEPT $TEST_REPLACED $TEST_REPLACED_NOT $TEST_ADDED" = "kept new similar a=b")");
+  const Script script(R"(test "$TEST_KEPT $TEST_REPLACED $TEST_REPLACED_NOT $TEST_ADDED" )"
+                      R"(= "kept new similar a=b")");
   auto process = script.run({"TEST_REPLACED=new", "TEST_ADDED=a=b"});
   EXPECT_EQ(await_end(process)->code, 0);
 }
@@ -217,11 +220,13 @@ TEST(Process, NoDescriptorIsLeakedByAThousandSpawns) {
   const UniqueFd handed_down(::memfd_create("handed down", MFD_CLOEXEC));
   for (int i = 0; i < 250; ++i) {
     std::vector<Process> processes;
-    for (int j = 0; j < 4; ++j) processes.push_back(Process::spawn("/bin/true", {}, {handed_down.get()}));
+    for (int j = 0; j < 4; ++j)
+      processes.push_back(Process::spawn("/bin/true", {}, {handed_down.get()}));
     for (auto& process : processes) ASSERT_EQ(await_end(process)->code, 0);
   }
 
-  EXPECT_TRUE(test::is_close_on_exec(handed_down.get())) << "only the child's copy is to be inherited";
+  EXPECT_TRUE(test::is_close_on_exec(handed_down.get()))
+      << "only the child's copy is to be inherited";
   EXPECT_EQ(test::open_descriptors(), before + 1);
   EXPECT_EQ(in_child(), before_in_child);
   EXPECT_FALSE(has_children());
@@ -230,10 +235,11 @@ TEST(Process, NoDescriptorIsLeakedByAThousandSpawns) {
 TEST(Process, AChildGetsTheInheritedDescriptorsAndNoOther) {
   const UniqueFd inherited(::memfd_create("inherited", MFD_CLOEXEC));
   const UniqueFd other(::memfd_create("other", MFD_CLOEXEC));
-  const Script script("readlink /proc/$$/fd/$GIVEN | grep -q inherited && ! test -e /proc/$$/fd/$OTHER");
-  auto process =
-      script.run({"GIVEN=" + std::to_string(inherited.get()), "OTHER=" + std::to_string(other.get())},
-                 {inherited.get()});
+  const Script script(
+      "readlink /proc/$$/fd/$GIVEN | grep -q inherited && ! test -e /proc/$$/fd/$OTHER");
+  auto process = script.run(
+      {"GIVEN=" + std::to_string(inherited.get()), "OTHER=" + std::to_string(other.get())},
+      {inherited.get()});
   EXPECT_EQ(await_end(process)->code, 0);
 }
 
@@ -258,8 +264,8 @@ TEST(Process, ResidentBytesGrowWithTheMemoryThatIsTouched) {
   constexpr std::size_t size = std::size_t{32} << 20;
   const auto before = resident_bytes(::getpid());
   ASSERT_GT(before, 0U);
-  void* const memory =
-      ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+  void* const memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
   ASSERT_NE(memory, MAP_FAILED);
   EXPECT_GE(resident_bytes(::getpid()), before + size * 3 / 4);
   ::munmap(memory, size);

@@ -35,7 +35,8 @@ Run run(const std::function<int()>& body,
 
 bool is_log_line(const std::string& line, const std::string& name, const std::string& text) {
   return std::regex_match(line.substr(0, line.find(' ')), std::regex(R"(\d\d:\d\d:\d\d\.\d{3})")) &&
-         line.substr(line.find(' ') + 1) == name + '[' + std::to_string(::getpid()) + "] " + text + '\n';
+         line.substr(line.find(' ') + 1) ==
+             name + '[' + std::to_string(::getpid()) + "] " + text + '\n';
 }
 
 TEST(Program, EndsWithTheCodeOfItsBody) {

@@ -1,10 +1,12 @@
-#include "request_framer.hpp"
+#include "http/request_framer.hpp"
 
 #include <gtest/gtest.h>
 
 #include <cctype>
 #include <string>
 #include <vector>
+
+#include "state_table.hpp"
 
 namespace cluster {
 namespace {
@@ -22,7 +24,7 @@ std::string head(const std::string& headers = "", const std::string& line = "POS
   return line + "\r\nHost: here\r\n" + headers + "\r\n";
 }
 
-// What is known of a request once it is whole, or refused.
+// The facts about a request that is whole or refused.
 struct Outcome {
   State state;
   int status;
@@ -33,8 +35,9 @@ struct Outcome {
 };
 
 std::ostream& operator<<(std::ostream& out, const Outcome& outcome) {
-  return out << "state " << static_cast<int>(outcome.state) << " status " << outcome.status << " head "
-             << outcome.head_size << " size " << outcome.size << " body " << outcome.body.size();
+  return out << "state " << static_cast<int>(outcome.state) << " status " << outcome.status
+             << " head " << outcome.head_size << " size " << outcome.size << " body "
+             << outcome.body.size();
 }
 
 Outcome outcome_of(RequestFramer& framer, State state) {
@@ -73,10 +76,12 @@ TEST(RequestFramer, DecodesChunksWithExtensionsAndTrailer) {
 
 TEST(RequestFramer, AnEmptyChunkedBodyIsWhole) {
   const auto start = head("Transfer-Encoding: chunked\r\n");
-  EXPECT_EQ(at_once(start + "0\r\n\r\n"), (Outcome{State::complete, 0, start.size(), start.size() + 5, ""}));
+  EXPECT_EQ(at_once(start + "0\r\n\r\n"),
+            (Outcome{State::complete, 0, start.size(), start.size() + 5, ""}));
 }
 
-// However the bytes come, the outcome is the same, and comes with the last byte that it needs.
+// The outcome does not depend on how the bytes are split, and comes with the last byte that it
+// needs.
 class Splits : public testing::TestWithParam<std::string> {};
 
 TEST_P(Splits, AfterEveryByteLeadToTheSame) {
@@ -87,7 +92,8 @@ TEST_P(Splits, AfterEveryByteLeadToTheSame) {
     auto split = framer();
     auto state = split.advance(request.substr(0, cut));
     if (whole.state == State::complete) {
-      ASSERT_EQ(state, State::incomplete) << "after " << cut << " of " << request.size() << " bytes";
+      ASSERT_EQ(state, State::incomplete)
+          << "after " << cut << " of " << request.size() << " bytes";
     }
     if (state == State::incomplete) state = split.advance(request);
     ASSERT_EQ(outcome_of(split, state), whole) << "split after byte " << cut;
@@ -104,13 +110,16 @@ TEST_P(Splits, ByteByByteLeadToTheSame) {
   EXPECT_EQ(outcome_of(split, state), at_once(request));
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    RequestFramer, Splits,
-    testing::Values(head("", "GET / HTTP/1.1"), head("Content-Length: 12\r\n") + "{\"type\":\"x\"}",
-                    head("Transfer-Encoding: chunked\r\n") + "4\r\nWiki\r\n5;a=b\r\npedia\r\n0\r\n\r\n",
-                    head("Transfer-Encoding: chunked\r\n") + "1\r\nx\r\n0\r\nSum: 1\r\nOther: 2\r\n\r\n",
-                    head("Transfer-Encoding: chunked\r\n") + "4\r\nWikipedia\r\n0\r\n\r\n",
-                    head("Content-Length: x\r\n"), head("Bad header\r\n")));
+INSTANTIATE_TEST_SUITE_P(RequestFramer, Splits,
+                         testing::Values(head("", "GET / HTTP/1.1"),
+                                         head("Content-Length: 12\r\n") + "{\"type\":\"x\"}",
+                                         head("Transfer-Encoding: chunked\r\n") +
+                                             "4\r\nWiki\r\n5;a=b\r\npedia\r\n0\r\n\r\n",
+                                         head("Transfer-Encoding: chunked\r\n") +
+                                             "1\r\nx\r\n0\r\nSum: 1\r\nOther: 2\r\n\r\n",
+                                         head("Transfer-Encoding: chunked\r\n") +
+                                             "4\r\nWikipedia\r\n0\r\n\r\n",
+                                         head("Content-Length: x\r\n"), head("Bad header\r\n")));
 
 // Limits.
 
@@ -128,7 +137,8 @@ TEST(RequestFramer, AHeadWithoutAnEndIs431OnceItIsTooLong) {
   EXPECT_EQ(endless.advance(std::string(head_limit, 'x')), State::incomplete);
   EXPECT_EQ(endless.advance(std::string(head_limit + 1, 'x')), State::refused);
   EXPECT_EQ(endless.status(), 431);
-  EXPECT_NE(endless.reason().find(std::to_string(head_limit)), std::string::npos) << endless.reason();
+  EXPECT_NE(endless.reason().find(std::to_string(head_limit)), std::string::npos)
+      << endless.reason();
 }
 
 TEST(RequestFramer, ABodyOfJustTheLimitPassesAndOneByteMoreIs413BeforeItComes) {
@@ -158,19 +168,22 @@ TEST(RequestFramer, ChunksThatAreMostlyFramingAreRefused) {
 }
 
 TEST(RequestFramer, ATrailerWithoutAnEndIsRefused) {
-  EXPECT_EQ(status_of(head("Transfer-Encoding: chunked\r\n") + "0\r\nX: " + std::string(2 * head_limit, 'x')),
+  EXPECT_EQ(status_of(head("Transfer-Encoding: chunked\r\n") +
+                      "0\r\nX: " + std::string(2 * head_limit, 'x')),
             431);
 }
 
-// What is no request.
+// Input that is no request.
 
 TEST(RequestFramer, BadFramingIs400) {
   for (const auto* headers :
-       {"Content-Length: \r\n", "Content-Length: -1\r\n", "Content-Length: +1\r\n", "Content-Length: 1.0\r\n",
-        "Content-Length: 0x1\r\n", "Content-Length: 1 2\r\n", "Content-Length: 1, 1\r\n",
-        "Content-Length: 1\r\nContent-Length: 2\r\n", "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n",
-        "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", "Content-Length : 5\r\n", " Folded: 1\r\n",
-        "X: 1\r\n folded\r\n", ": no name\r\n", "no colon\r\n", "Two Words: 1\r\n"}) {
+       {"Content-Length: \r\n", "Content-Length: -1\r\n", "Content-Length: +1\r\n",
+        "Content-Length: 1.0\r\n", "Content-Length: 0x1\r\n", "Content-Length: 1 2\r\n",
+        "Content-Length: 1, 1\r\n", "Content-Length: 1\r\nContent-Length: 2\r\n",
+        "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", "Content-Length : 5\r\n",
+        " Folded: 1\r\n", "X: 1\r\n folded\r\n", ": no name\r\n", "no colon\r\n",
+        "Two Words: 1\r\n"}) {
     EXPECT_EQ(status_of(head(headers)), 400) << headers;
   }
 }
@@ -181,8 +194,9 @@ TEST(RequestFramer, TheSameLengthTwiceIsOneLength) {
 
 TEST(RequestFramer, BadChunksAre400) {
   for (const auto& body :
-       {std::string("x\r\n"), std::string("\r\n"), std::string("-1\r\n"), std::string("0x4\r\nWiki"),
-        std::string("4\r\nWikiX"), std::string("4;a\nb\r\nWiki\r\n0\r\n"), std::string("0\r\nno trailer\r\n"),
+       {std::string("x\r\n"), std::string("\r\n"), std::string("-1\r\n"),
+        std::string("0x4\r\nWiki"), std::string("4\r\nWikiX"),
+        std::string("4;a\nb\r\nWiki\r\n0\r\n"), std::string("0\r\nno trailer\r\n"),
         std::string("4\r\nWikipedia\r\n"), std::string("4 4\r\nWiki\r\n"), std::string(300, '0')}) {
     EXPECT_EQ(status_of(head("Transfer-Encoding: chunked\r\n") + body + "\r\n"), 400) << body;
   }
@@ -191,7 +205,8 @@ TEST(RequestFramer, BadChunksAre400) {
 TEST(RequestFramer, OtherTransferEncodingsAre501) {
   EXPECT_EQ(status_of(head("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n")), 501);
   for (const auto* encoding : {"gzip", "gzip, chunked", "identity", ""}) {
-    EXPECT_EQ(status_of(head("Transfer-Encoding: " + std::string(encoding) + "\r\n")), 501) << encoding;
+    EXPECT_EQ(status_of(head("Transfer-Encoding: " + std::string(encoding) + "\r\n")), 501)
+        << encoding;
   }
 }
 
@@ -199,7 +214,8 @@ TEST(RequestFramer, WhatHttp10DoesNotKnowIsRefusedOrIgnored) {
   const std::string line = "POST / HTTP/1.0";
   EXPECT_EQ(status_of(head("Transfer-Encoding: chunked\r\n", line) + "0\r\n\r\n"), 400);
   auto waiting = framer();
-  EXPECT_EQ(waiting.advance(head("Expect: 100-continue\r\nContent-Length: 4\r\n", line)), State::incomplete);
+  EXPECT_EQ(waiting.advance(head("Expect: 100-continue\r\nContent-Length: 4\r\n", line)),
+            State::incomplete);
   EXPECT_FALSE(waiting.take_expect_continue());
 }
 
@@ -208,6 +224,36 @@ TEST(RequestFramer, Http11NeedsOneHost) {
   EXPECT_EQ(status_of("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"), 400);
   EXPECT_EQ(at_once("GET / HTTP/1.0\r\n\r\n").state, State::complete);
   EXPECT_EQ(status_of("GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n"), 400);
+}
+
+// The phases.
+
+TEST(RequestFramer, TheTableIsWholeAndOnlyACompleteOrRefusedRequestStaysAsItIs) {
+  using Phase = RequestFramer::Phase;
+  test::expect_whole(RequestFramer::table, {Phase::complete, Phase::refused});
+}
+
+TEST(RequestFramer, ACompleteRequestStaysComplete) {
+  for (const auto& request : {head("Content-Length: 4\r\n") + "body",
+                              head("Transfer-Encoding: chunked\r\n") + "4\r\nbody\r\n0\r\n\r\n"}) {
+    auto one = framer();
+    ASSERT_EQ(one.advance(request), State::complete);
+    EXPECT_EQ(one.advance(request + "GET"), State::complete);
+    EXPECT_EQ(one.size(), request.size());
+    EXPECT_EQ(one.take_body(), "body");
+  }
+}
+
+TEST(RequestFramer, ARefusedRequestStaysRefused) {
+  for (const auto& request :
+       {head("no header\r\n"), head("Transfer-Encoding: chunked\r\n") + "x\r\n",
+        std::string(head_limit + 1, 'x')}) {
+    auto one = framer();
+    ASSERT_EQ(one.advance(request), State::refused);
+    const int status = one.status();
+    EXPECT_EQ(one.advance(request + "\r\n\r\n"), State::refused);
+    EXPECT_EQ(one.status(), status);
+  }
 }
 
 // Connection and Expect.

@@ -1,4 +1,5 @@
-// What this program does when a test has started it: as a worker of a Master, or as a helper with a channel to the test.
+// The roles of this program when a test has started it: a worker of a Master, or a helper with a
+// channel to the test.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -28,7 +29,7 @@ std::string variable(const char* name) {
   return value != nullptr ? value : "";
 }
 
-// A worker that does what the messages of the test say.
+// A worker that follows the messages of the test.
 int obey() {
   const std::string handed = variable("CLUSTER_WORKER");  // the worker clears it
   Worker worker(variable("TEST_JOURNAL"));
@@ -45,9 +46,12 @@ int obey() {
                  {"descriptors", open_descriptors()}});
   });
   worker.on_message("say and die", [&](const Json& message) {
-    const std::string text(300, 'x');  // all of it more than one read takes, and less than the socket holds
-    for (int i = 0; i < message["count"]; ++i) worker.send({{"type", "said"}, {"number", i}, {"text", text}});
-    worker.post([] { ::kill(::getpid(), SIGKILL); });  // the next turn: this one's messages have left
+    const std::string text(
+        300, 'x');  // all of it more than one read takes, and less than the socket holds
+    for (int i = 0; i < message["count"]; ++i)
+      worker.send({{"type", "said"}, {"number", i}, {"text", text}});
+    worker.post(
+        [] { ::kill(::getpid(), SIGKILL); });  // the next turn: this one's messages have left
   });
   worker.on_message("from threads", [&](const Json& message) {
     std::thread([&worker, count = message["count"].get<int>()] {
@@ -55,7 +59,7 @@ int obey() {
     }).join();
   });
   worker.on_message("raw", [&](const Json& message) {
-    // Below the channel's own bookkeeping: the descriptor is the one that was handed down.
+    // Bypasses the channel: the descriptor is the one that the master handed down.
     const auto channel = handed.find(' ', handed.find(' ') + 1) + 1;
     write_all(std::stoi(handed.substr(channel)), frame(message["text"].get<std::string>()));
   });
@@ -74,7 +78,7 @@ int obey() {
   return 0;
 }
 
-// A master with one worker that obeys, which tells the test the worker's pid and then waits.
+// A master with one worker in the role `obey`. It sends the worker's pid to the test, then waits.
 int lead(Channel& test) {
   Master master(1, std::nullopt, "");
   master.start_workers();
@@ -94,7 +98,7 @@ int run_worker_role() {
     Worker worker("");
     worker.wait_until(never);
   }
-  if (role == "busy") {  // comes to its loop once, and then no more
+  if (role == "busy") {  // runs its loop once, and then no more
     Worker worker("");
     worker.ready();
     worker.wait_until(never, 1ms);
@@ -110,7 +114,8 @@ int run_helper_role(const std::string& role) {
   EventLoop loop;
   bool closed = false;
   Channel test(
-      loop, UniqueFd(fd), [](const Json&, std::size_t) {}, [&](const std::string&) { closed = true; });
+      loop, UniqueFd(fd), "channel to the test", [](const Json&, std::size_t) {},
+      [&](const std::string&) { closed = true; });
   if (role == "master") return lead(test);
   if (role == "describe") {
     sigset_t mask;

@@ -50,14 +50,16 @@ TEST_P(WholeNumbers, AreRefusedBeyondEachLimitAndWhenTheyAreNone) {
   const auto [title, variable, read, fallback, least, most] = GetParam();
   for (const std::string& value :
        {std::to_string(least - 1), std::to_string(most + 1), std::string(), std::string("5x"),
-        std::string(" 5"), std::string("5 "), std::string("-1"), std::string("+5"), std::string("5.0"),
-        std::string("1e1"), std::string("0x5"), std::string("five"), std::string("5\n"),
-        std::string("2147483648"), std::string("4294967301"), std::string("99999999999999999999999999")}) {
+        std::string(" 5"), std::string("5 "), std::string("-1"), std::string("+5"),
+        std::string("5.0"), std::string("1e1"), std::string("0x5"), std::string("five"),
+        std::string("5\n"), std::string("2147483648"), std::string("4294967301"),
+        std::string("99999999999999999999999999")}) {
     const Variable set(variable, value.c_str());
     const auto text = refusal(read);
     EXPECT_NE(text, "") << '\'' << value << "' was taken";
     EXPECT_TRUE(text.starts_with(std::string(variable) + "='")) << text;
-    EXPECT_NE(text.find("from " + std::to_string(least) + " to " + std::to_string(most)), std::string::npos)
+    EXPECT_NE(text.find("from " + std::to_string(least) + " to " + std::to_string(most)),
+              std::string::npos)
         << text;
     EXPECT_EQ(text.find('\n'), std::string::npos) << text;
   }
@@ -66,12 +68,14 @@ TEST_P(WholeNumbers, AreRefusedBeyondEachLimitAndWhenTheyAreNone) {
 INSTANTIATE_TEST_SUITE_P(
     Settings, WholeNumbers,
     testing::Values(
-        WholeNumber{"duration", "SOME_MS", [] { return settings::duration("SOME_MS", 700ms).count(); }, 700,
-                    1, 3'600'000},
-        WholeNumber{"delay", "SLOW_MS", [] { return settings::delay("SLOW_MS", 0ms).count(); }, 0, 0,
-                    3'600'000},
-        WholeNumber{"count", "MAX_QUEUE", [] { return settings::count("MAX_QUEUE", 20); }, 20, 1, 1'000'000},
-        WholeNumber{"percent", "ERROR_RATE", [] { return settings::percent("ERROR_RATE", 20); }, 20, 1, 100},
+        WholeNumber{"duration", "SOME_MS",
+                    [] { return settings::duration("SOME_MS", 700ms).count(); }, 700, 1, 3'600'000},
+        WholeNumber{"delay", "SLOW_MS", [] { return settings::delay("SLOW_MS", 0ms).count(); }, 0,
+                    0, 3'600'000},
+        WholeNumber{"count", "MAX_QUEUE", [] { return settings::count("MAX_QUEUE", 20); }, 20, 1,
+                    1'000'000},
+        WholeNumber{"percent", "ERROR_RATE", [] { return settings::percent("ERROR_RATE", 20); }, 20,
+                    1, 100},
         WholeNumber{"workers", "WORKERS", [] { return settings::workers(4); }, 4, 1, 64},
         WholeNumber{"port", "PORT", [] { return settings::address().port; }, 8000, 0, 65'535}),
     [](const auto& entry) { return entry.param.title; });
@@ -133,7 +137,8 @@ TEST(Settings, TheJournalMustBeWritable) {
     const Variable good("JOURNAL", path.c_str());
     EXPECT_EQ(settings::journal(), path);
   }
-  for (const auto& value : {std::string(), dir / "", dir / "missing/journal", path + "/below a file"}) {
+  for (const auto& value :
+       {std::string(), dir / "", dir / "missing/journal", path + "/below a file"}) {
     const Variable bad("JOURNAL", value.c_str());
     const auto text = refusal([] { settings::journal(); });
     EXPECT_TRUE(text.starts_with("JOURNAL='" + value + "'")) << text;

@@ -55,7 +55,7 @@ std::set<int> descriptors() {
     const int fd = std::stoi(entry.path().filename());
     if (::fcntl(fd, F_GETFD) >= 0) result.insert(fd);
   }
-  // The iteration's own was among them, and is closed now.
+  // The descriptor of the iteration itself was among them, and is closed now.
   std::erase_if(result, [](int fd) { return ::fcntl(fd, F_GETFD) < 0; });
   return result;
 }
@@ -163,9 +163,10 @@ CaughtOutput::CaughtOutput()
     : file_(check("memfd_create", ::memfd_create("output", MFD_CLOEXEC))),
       before_(check("fcntl", ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3))) {
   std::fflush(stdout);
-  // Opened anew: the file is appended to by several processes.
-  const UniqueFd appending(check("open", ::open(("/proc/self/fd/" + std::to_string(file_.get())).c_str(),
-                                                O_WRONLY | O_APPEND | O_CLOEXEC)));
+  // Opened anew, for appending: several processes write to the file.
+  const UniqueFd appending(
+      check("open", ::open(("/proc/self/fd/" + std::to_string(file_.get())).c_str(),
+                           O_WRONLY | O_APPEND | O_CLOEXEC)));
   check("dup2", ::dup2(appending.get(), STDOUT_FILENO));
 }
 
@@ -181,8 +182,8 @@ CaughtOutput::~CaughtOutput() {
 std::string CaughtOutput::text() const {
   std::string result;
   std::array<char, 4096> buffer{};
-  for (ssize_t got = 0;
-       (got = ::pread(file_.get(), buffer.data(), buffer.size(), static_cast<off_t>(result.size()))) > 0;) {
+  for (ssize_t got = 0; (got = ::pread(file_.get(), buffer.data(), buffer.size(),
+                                       static_cast<off_t>(result.size()))) > 0;) {
     result.append(buffer.data(), static_cast<std::size_t>(got));
   }
   return result;
@@ -192,7 +193,8 @@ NoMoreDescriptors::NoMoreDescriptors() {
   check("getrlimit", ::getrlimit(RLIMIT_NOFILE, &before_));
   const rlimit low{static_cast<rlim_t>(*descriptors().rbegin()) + 1, before_.rlim_max};
   check("setrlimit", ::setrlimit(RLIMIT_NOFILE, &low));
-  for (int fd = 0; (fd = ::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0)) >= 0;) fillers_.emplace_back(fd);
+  for (int fd = 0; (fd = ::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0)) >= 0;)
+    fillers_.emplace_back(fd);
 }
 
 NoMoreDescriptors::~NoMoreDescriptors() {
@@ -218,7 +220,7 @@ Helper::Helper(EventLoop& loop, const std::string& role, std::vector<std::string
         return Process::spawn(own_program(), variables, {ends.second.get()});
       }()),
       channel_(
-          loop, std::move(ends.first),
+          loop, std::move(ends.first), "channel to a helper",
           [this](Json message, std::size_t) { messages.push_back(std::move(message)); },
           [this](const std::string&) { closed = true; }) {}
 

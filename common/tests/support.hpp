@@ -1,7 +1,7 @@
 #pragma once
 
-// What the tests of all headers share. Things are awaited with a deadline that only a fault reaches; nothing
-// sleeps for a guessed time.
+// Helpers for all tests. A test waits for a condition, with a deadline that only a fault reaches;
+// no test sleeps for a guessed time.
 
 #include <sys/resource.h>
 #include <sys/types.h>
@@ -29,12 +29,14 @@ namespace cluster::test {
 using namespace std::chrono_literals;
 using Milliseconds = std::chrono::duration<double, std::milli>;
 
-constexpr std::chrono::seconds patience{20};  // for all that surely happens soon, on however busy a machine
+constexpr std::chrono::seconds patience{
+    20};  // for all that surely happens soon, on however busy a machine
 
-// Looks again and again, until the condition holds or the patience is over; tells whether it holds.
-bool eventually(const std::function<bool()>& condition, std::chrono::nanoseconds timeout = patience);
+// Waits until the condition holds or the time is over; returns whether it holds.
+bool eventually(const std::function<bool()>& condition,
+                std::chrono::nanoseconds timeout = patience);
 
-void burn(std::chrono::nanoseconds duration);  // computes for so long
+void burn(std::chrono::nanoseconds duration);  // keeps a processor busy for so long
 
 std::set<int> descriptors();  // of this process
 inline std::size_t open_descriptors() {
@@ -45,15 +47,15 @@ bool is_close_on_exec(int fd);
 bool is_stopped(pid_t pid);  // by SIGSTOP
 bool is_asleep(pid_t thread);
 bool wait_gone(const UniqueFd& pidfd, std::chrono::milliseconds timeout);
-UniqueFd open_pidfd(pid_t pid);  // for a process that may be nobody's child
+UniqueFd open_pidfd(pid_t pid);  // the process need not be a child of this one
 
-std::string read_available(int fd);              // what has arrived, without waiting
+std::string read_available(int fd);              // all bytes that have arrived; does not wait
 void write_all(int fd, std::string_view bytes);  // waits while the other end is full
 std::string frame(std::string_view text);        // as a channel sends it
 std::vector<std::string> lines_of(const std::string& text);
 std::vector<Json> journal_lines(const std::string& path);  // each line parsed
 
-// A directory that is gone with its content afterwards.
+// A directory. The destructor removes it with its content.
 class TempDir {
  public:
   TempDir();
@@ -66,7 +68,7 @@ class TempDir {
   std::string path_;
 };
 
-// An environment variable that is put back afterwards.
+// An environment variable. The destructor restores its former value.
 class Variable {
  public:
   Variable(const char* name, const char* value);  // nullptr: unset
@@ -79,8 +81,8 @@ class Variable {
   std::optional<std::string> before_;
 };
 
-// Standard output of this process and of the workers it starts, caught in memory; shown after all if the test
-// has failed.
+// Standard output of this process and of its workers, caught in memory. If the test has failed, the
+// destructor shows it after all.
 class CaughtOutput {
  public:
   CaughtOutput();
@@ -94,7 +96,7 @@ class CaughtOutput {
   UniqueFd before_;
 };
 
-// The signal mask of this thread, put back afterwards.
+// The signal mask of this thread. The destructor restores it.
 class SignalMask {
  public:
   SignalMask();
@@ -106,7 +108,7 @@ class SignalMask {
   sigset_t before_{};
 };
 
-// As long as it lives, this process gets no further descriptor.
+// As long as this object lives, the process gets no further descriptor.
 class NoMoreDescriptors {
  public:
   NoMoreDescriptors();
@@ -141,7 +143,7 @@ class Gate {
   bool open_ = false;
 };
 
-// This test program again, in one of the roles of roles.cpp, and a channel to it.
+// A process of this test program in one of the roles of roles.cpp, and a channel to it.
 class Helper {
  public:
   Helper(EventLoop& loop, const std::string& role, std::vector<std::string> variables = {});

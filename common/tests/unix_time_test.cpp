@@ -7,7 +7,8 @@
 namespace cluster {
 
 TEST(UnixTimeTest, IsTheWallClockInMilliseconds) {
-  const std::chrono::duration<double, std::milli> now = std::chrono::system_clock::now().time_since_epoch();
+  const std::chrono::duration<double, std::milli> now =
+      std::chrono::system_clock::now().time_since_epoch();
   EXPECT_NEAR(unix_ms(), now.count(), 5'000);
 }
 

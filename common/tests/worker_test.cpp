@@ -1,4 +1,4 @@
-// The ends of a worker: with its master, whatever becomes of that.
+// A worker ends with its master, in whatever way the master ends.
 #include "cluster/worker.hpp"
 
 #include <gtest/gtest.h>
@@ -18,10 +18,10 @@ namespace {
 using namespace std::chrono_literals;
 using test::patience;
 
-// The contract says one second; a machine that is busy with other things may take another.
+// The contract says one second. A busy machine may need one more.
 constexpr auto soon = 2s;
 
-// A master in a process of its own, with one worker that is nobody's child here.
+// A master in a process of its own. Its worker is no child of this process.
 struct WorkerTest : testing::Test {
   WorkerTest() : WorkerTest("obey") {}
   explicit WorkerTest(const std::string& role) : master(loop, "master", {"TEST_ROLE=" + role}) {
@@ -90,17 +90,19 @@ TEST_F(WorkerTest, LeavesSigintToItsMasterAndEndsOnSigterm) {
   EXPECT_TRUE(test::wait_gone(pidfd, patience));
 }
 
-// This process in the place of the master, with a bare end of the channel.
+// This process takes the place of the master, with a bare end of the channel.
 struct Handed {
   Handed() : Handed(Channel::make_pair()) {}
   explicit Handed(std::pair<UniqueFd, UniqueFd> ends)
       : channel(std::move(ends.first)),
-        worker(Process::spawn(own_program(), {Handover{3, ::getpid(), ends.second.get(), -1}.variable()},
+        worker(Process::spawn(own_program(),
+                              {Handover{3, ::getpid(), ends.second.get(), -1}.variable()},
                               {ends.second.get()})) {}
   bool await_ready() const {
     std::string text;
-    return test::eventually(
-        [&] { return (text += test::read_available(channel.get())) == test::frame(R"({"type":"ready"})"); });
+    return test::eventually([&] {
+      return (text += test::read_available(channel.get())) == test::frame(R"({"type":"ready"})");
+    });
   }
   std::optional<ExitStatus> await_end() {
     std::optional<ExitStatus> status;

@@ -14,7 +14,7 @@ from harness.picture.timeline_parts import halve
 from harness.system.files import write_whole
 
 ASSETS = Path(__file__).resolve().parent / "assets"
-DRAWS_TIMELINES = ("style.css", "layout.js", "drawing.js", "timeline.js")
+DRAWS_TIMELINES = ("layout.js", "drawing.js", "timeline.js")
 D3 = Path("/usr/share/nodejs/d3/dist/d3.min.js")
 LARGEST = 1_600_000
 """Bytes of the report's data; with the scripts the page stays below 2 MB."""
@@ -33,15 +33,20 @@ def page(report: dict[str, Any]) -> str:
     return filled("page.html", {"report": embedded(report)}, (*DRAWS_TIMELINES, "page.js"))
 
 
-def filled(template: str, parts: dict[str, str], assets: tuple[str, ...]) -> str:
-    """A page with its parts, assets and D3 in their places; `parts` are markup."""
+def filled(template: str, parts: dict[str, str], scripts: tuple[str, ...]) -> str:
+    """A page with its parts, its style, D3 and the scripts in their places; `parts` are markup."""
     try:
-        found = {**parts, "d3": D3.read_text(encoding="utf-8")}
+        d3 = D3.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise NoLibrary(f"there is no {D3} (Debian's package node-d3)") from None
-    found.update((name, (ASSETS / name).read_text(encoding="utf-8")) for name in assets)
-    markup = (ASSETS / template).read_text(encoding="utf-8")
-    return re.sub(r"\{\{([a-z0-9.]+)\}\}", lambda place: found[place.group(1)], markup)
+    texts = [d3, *map(asset, scripts)]
+    found = {**parts, "style": asset("style.css"),
+             "scripts": "\n".join(f"<script>\n{text}\n</script>" for text in texts)}
+    return re.sub(r"\{\{(\w+)\}\}", lambda place: found[place.group(1)], asset(template))
+
+
+def asset(name: str) -> str:
+    return (ASSETS / name).read_text(encoding="utf-8")
 
 
 def embedded(data: object) -> str:

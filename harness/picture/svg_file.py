@@ -13,7 +13,7 @@ from pathlib import Path
 from selenium.webdriver import Chrome
 
 from harness.picture.browser import browser
-from harness.picture.report_page import ASSETS
+from harness.picture.report_page import asset
 
 WIDTH = 860
 RUN = """
@@ -28,8 +28,8 @@ return check && check.timeline && staticPicture(
 def svg_of(chrome: Chrome, page: Path, check: str) -> str:
     """The picture of the check with that name; empty if there is none."""
     chrome.get(page.resolve().as_uri())
-    css = (ASSETS / "style.css").read_text(encoding="utf-8")
-    script = (ASSETS / "static.js").read_text(encoding="utf-8")
+    css = asset("style.css")
+    script = asset("static.js")
     return str(chrome.execute_script(script + RUN, check, WIDTH, colours(css)) or "")
 
 

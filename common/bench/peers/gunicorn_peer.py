@@ -1,4 +1,4 @@
-"""A WSGI application that answers what exercise 1 answers; TEMPLATE is the answer to copy."""
+"""A WSGI application that gives the answers of exercise 1. TEMPLATE is the answer to copy."""
 
 import json
 import os
@@ -10,5 +10,6 @@ TEMPLATE = json.loads(os.environ["TEMPLATE"])
 
 def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     body = json.dumps({**TEMPLATE, "pid": os.getpid()}, separators=(",", ":")).encode()
-    start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+    start_response("200 OK", headers)
     return [body]

@@ -4,7 +4,8 @@ const { fork } = require('node:child_process');
 
 // A message from worker to worker, 100 bytes of JSON, as ipc.cpp builds it.
 function message(id) {
-  return { type: 'send', id, to: 2, message: 'how do you do, and what are you working on right now?' };
+  const text = 'how do you do, and what are you working on right now?';
+  return { type: 'send', id, to: 2, message: text };
 }
 
 if (process.send) {
@@ -26,7 +27,8 @@ if (process.send) {
     if (roundTrips > warmUp && roundTrips % 16 === 0) {
       const now = process.hrtime.bigint();
       if (now >= deadline) {
-        console.log(JSON.stringify({ roundTrips: roundTrips - warmUp, seconds: Number(now - begun) / 1e9 }));
+        const seen = { roundTrips: roundTrips - warmUp, seconds: Number(now - begun) / 1e9 };
+        console.log(JSON.stringify(seen));
         child.kill();
         process.exit(0);
       }

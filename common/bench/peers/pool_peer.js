@@ -1,6 +1,7 @@
-// A pool of WORKERS workers behind Node's primary process, with one task in flight each, over process.send.
+// A pool of WORKERS workers behind Node's primary process, over process.send. Each worker has one
+// task in flight.
 // Usage: node pool_peer.js SECONDS      trivial tasks without HTTP; prints {"tasks":…,"seconds":…}
-//        node pool_peer.js              serves on PORT what exercise 5 serves: POST /task, GET /task/<id>
+//        node pool_peer.js              serves exercise 5's POST /task and GET /task/<id> on PORT
 const cluster = require('node:cluster');
 const { randomUUID } = require('node:crypto');
 const http = require('node:http');
@@ -46,22 +47,30 @@ function serve(workers) {
   };
   cluster.on('online', (worker) => { free.push(worker); assign(); });
   cluster.on('message', (worker, message) => {
-    Object.assign(tasks.get(message.id), { status: 'completed', result: message.result, finishedAt: Date.now() });
+    const task = tasks.get(message.id);
+    Object.assign(task, { status: 'completed', result: message.result, finishedAt: Date.now() });
     free.push(worker);
     assign();
   });
   const answer = (response, status, body, headers = {}) => {
     const text = JSON.stringify(body);
-    response.writeHead(status, { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(text), ...headers });
+    response.writeHead(status, {
+      'Content-Type': 'application/json',
+      'Content-Length': Buffer.byteLength(text),
+      ...headers,
+    });
     response.end(text);
   };
   const submit = (response, body) => {
     const { type, n } = JSON.parse(body);
-    if (waiting.length >= maxQueue) return answer(response, 429, { error: 'full' }, { 'Retry-After': '1' });
-    const task = { taskId: randomUUID(), type, n, status: 'queued', attempts: 0, queuedAt: Date.now() };
-    tasks.set(task.taskId, task);
+    if (waiting.length >= maxQueue) {
+      return answer(response, 429, { error: 'full' }, { 'Retry-After': '1' });
+    }
+    const taskId = randomUUID();
+    const task = { taskId, type, n, status: 'queued', attempts: 0, queuedAt: Date.now() };
+    tasks.set(taskId, task);
     waiting.push(task);
-    answer(response, 202, { taskId: task.taskId, status: 'queued' }, { Location: `/task/${task.taskId}` });
+    answer(response, 202, { taskId, status: 'queued' }, { Location: `/task/${taskId}` });
     assign();
   };
   http.createServer((request, response) => {
@@ -74,7 +83,10 @@ function serve(workers) {
     const task = tasks.get(request.url.slice('/task/'.length));
     answer(response, task ? 200 : 404, task || { error: 'unknown' });
   }).listen(Number(process.env.PORT), '127.0.0.1', 1024);
-  process.on('SIGTERM', () => { workers.forEach((one) => one.process.kill('SIGKILL')); process.exit(0); });
+  process.on('SIGTERM', () => {
+    workers.forEach((one) => one.process.kill('SIGKILL'));
+    process.exit(0);
+  });
 }
 
 if (cluster.isPrimary) {

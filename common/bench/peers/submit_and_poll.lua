@@ -1,4 +1,5 @@
--- For wrk with one connection a thread: submit a task, ask for it until it is completed, submit the next.
+-- For wrk with one connection for each thread: submits a task, asks until it is completed, and
+-- submits the next.
 local path = nil
 tasks_done = 0
 local threads = {}
@@ -9,7 +10,8 @@ function init() tasks_done = 0 end
 
 function request()
   if path then return wrk.format("GET", path) end
-  return wrk.format("POST", "/task", { ["Content-Type"] = "application/json" }, '{"type":"fibonacci","n":1}')
+  local headers = { ["Content-Type"] = "application/json" }
+  return wrk.format("POST", "/task", headers, '{"type":"fibonacci","n":1}')
 end
 
 function response(status, headers, body)

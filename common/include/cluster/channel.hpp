@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -8,19 +9,21 @@
 
 #include "cluster/event_loop.hpp"
 #include "cluster/json.hpp"
+#include "cluster/state_table.hpp"
 #include "cluster/unique_fd.hpp"
 
 namespace cluster {
 
-// JSON messages between two processes over a stream socketpair. A frame is a length of four bytes, most
-// significant first, and that many bytes of JSON. The socket never blocks: what it does not take waits in a
-// queue that is bounded in bytes, so a peer that has stopped reading costs its sender a refusal, not a wait.
-// Messages sent in one turn of the loop leave in one write. Belongs to the loop's thread.
+// JSON messages between two processes over a stream socketpair. A frame is a length of four bytes,
+// most significant first, and that many bytes of JSON. The socket never blocks. Bytes that it does
+// not take wait in a queue, which is bounded in bytes: when the peer has stopped reading, the
+// sender gets a refusal and does not wait. Messages sent in one turn of the loop leave in one
+// write. The channel owns its end of the socketpair. Only the loop's thread may call it.
 class Channel {
  public:
   static constexpr std::size_t max_frame = std::size_t{1} << 20;  // bytes of JSON in one message
-  static constexpr std::size_t max_queued = std::size_t{4}
-                                            << 20;  // bytes waiting for a peer that does not read
+  // Bytes that may wait for a peer that does not read.
+  static constexpr std::size_t max_queued = std::size_t{4} << 20;
 
   enum class Sent {
     queued,    // it leaves at the end of this turn, or when the peer reads again
@@ -31,43 +34,77 @@ class Channel {
 
   // Called in the loop. Neither handler may destroy the channel.
   using OnMessage = std::function<void(Json message, std::size_t bytes)>;
-  // Once, when nothing more will come: the reason is empty at a plain end-of-file, else a sentence saying
-  // what the peer did wrong (a frame over the limit, bytes that are not JSON).
+  // Called once, when no more messages will come. The reason is empty at a plain end-of-file. Else
+  // it says what the peer did wrong: a frame over the limit, or bytes that are not JSON.
   using OnClose = std::function<void(const std::string& reason)>;
 
-  // The two connected ends, both close-on-exec and non-blocking.
+  // Two connected ends, both close-on-exec and non-blocking.
   static std::pair<UniqueFd, UniqueFd> make_pair();
 
-  Channel(EventLoop& loop, UniqueFd fd, OnMessage on_message, OnClose on_close);
+  // `name` is that of its watches in the loop, as in "channel to worker 2".
+  Channel(EventLoop& loop, UniqueFd fd, std::string name, OnMessage on_message, OnClose on_close);
   ~Channel();
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;
 
   Sent send(const Json& message);
-  std::size_t last_sent_bytes() const { return last_sent_bytes_; }  // JSON bytes of the last message sent
+  // The size of the last message sent, in bytes of JSON.
+  std::size_t last_sent_bytes() const { return last_sent_bytes_; }
 
-  void read_all();  // handles everything that has arrived, up to end-of-file; for a peer that just died
-  void flush();     // writes what the socket takes now
+  // Handles all messages that have arrived, up to end-of-file. For a peer that has just died.
+  void read_all();
+  void flush();  // writes what the socket takes now
   std::size_t queued_bytes() const { return output_.size() - written_; }
   bool closed() const { return !fd_; }
 
+  // What waits to be sent.
+  enum class Output : std::uint8_t {
+    empty,
+    planned,  // it leaves at the end of this turn
+    waiting,  // the socket is full: it leaves when the loop tells that the peer has read
+    closed,   // for good
+  };
+  enum class Event : std::uint8_t {
+    queued,   // one more message
+    written,  // all of it was handed to the kernel, or the peer is gone
+    full,     // the socket takes no more
+    close,
+  };
+  using Table = StateTable<Output, 4, Event, 4>;
+  static const Table table;
+
  private:
+  void happen(Event event);
   bool read_some();
   void handle_frames();
   void close(const std::string& reason);
 
   EventLoop& loop_;
   UniqueFd fd_;
+  std::string name_;
   OnMessage on_message_;
   OnClose on_close_;
   std::string input_;
   std::size_t parsed_ = 0;
+  Output state_ = Output::empty;  // changed by happen() only
   std::string output_;
   std::size_t written_ = 0;
   std::size_t last_sent_bytes_ = 0;
-  bool flush_planned_ = false;
-  bool waiting_writable_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // seen by work planned in the loop
 };
+
+// clang-format off
+inline constexpr Channel::Table Channel::table = [] {
+  using enum Output;
+  constexpr auto no = impossible;
+  return Table{
+    "output of a channel",
+    {                     "queued", "written", "full",  "close"},
+    {{empty,   "empty",   planned,  no,        no,      closed},
+     {planned, "planned", planned,  empty,     waiting, closed},
+     {waiting, "waiting", waiting,  empty,     waiting, closed},
+     {closed,  "closed",  no,       no,        no,      no}}};
+}();
+// clang-format on
 
 }  // namespace cluster

@@ -8,67 +8,94 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "cluster/log.hpp"
 #include "cluster/unique_fd.hpp"
 
 namespace cluster {
 
 using Clock = std::chrono::steady_clock;
 
-// One thread's loop over epoll: descriptors, timers, signals, and work posted by other threads.
-// All of it belongs to the thread that made it, but for post(), which any thread may call. Handlers run
-// inside run_once(); they may add and remove anything, themselves too; they must not throw and must
-// not run the loop again.
+// One thread's loop over epoll: descriptors, timers, signals, and work that other threads post. The
+// thread that made the loop owns it and calls all functions; post() may be called from any thread.
+// Handlers run inside run_once(). They may add and remove anything, themselves too. They must not
+// throw, and they must not run the loop again.
+//
+// Each watch has a name, as in "channel to worker 2". A handler that does not read what has come is
+// called again in the next turn, and so on: the loop keeps a processor busy and gets nothing done.
+// After 1,000 turns in a row without progress the log names the watch, once, until progress is made
+// or a turn passes without that watch. The loop does not look at a watch before its handler was
+// called in 100 turns in a row, so that ordinary watches cost nothing. Progress means that bytes
+// were read (or written), or that the descriptor is no longer ready. What cannot be told is no
+// report: datagram sockets, listening sockets of AF_UNIX, and turns in which the peer has sent,
+// too.
 class EventLoop {
  public:
   using Handler = std::function<void()>;
   using SignalHandler = std::function<void(int signal)>;
   using TimerId = std::uint64_t;
 
-  EventLoop();
+  // How many turns a handler may go without progress, and how many before the loop looks.
+  static constexpr int fruitless_turns = 1'000;
+  static constexpr int trusted_turns = 100;
+
+  explicit EventLoop(Log log = Log("loop"));  // `log` takes the reports
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
 
-  // Calls `on_readable` whenever fd can be read without blocking (end-of-file counts). The loop does not own fd;
-  // call forget() before it is closed.
-  void watch_readable(int fd, Handler on_readable);
+  // Calls `on_readable` in each turn in which fd can be read without blocking (end-of-file counts).
+  // The loop does not own fd; call forget() before it is closed.
+  void watch_readable(int fd, std::string name, Handler on_readable);
   // The same for writing, beside a read handler if there is one, until unwatch_writable().
   // A handler may forget its own descriptor, but not put another handler in its place.
-  void watch_writable(int fd, Handler on_writable);
+  void watch_writable(int fd, std::string name, Handler on_writable);
   void unwatch_writable(int fd);
   void forget(int fd);
 
   TimerId after(std::chrono::nanoseconds delay, Handler handler);
-  TimerId every(std::chrono::nanoseconds period,
-                Handler handler);  // period > 0; missed ticks are not made up for
-  void cancel(TimerId timer);      // a timer that is over is no error
+  // period > 0. Ticks that were missed are left out.
+  TimerId every(std::chrono::nanoseconds period, Handler handler);
+  void cancel(TimerId timer);  // a timer that is over is no error
 
-  // Blocks the signal in this thread for good (start other threads afterwards, so that they inherit it) and calls
-  // the handler in the loop instead. A later handler replaces an earlier one. In a turn, signals are told before
-  // anything else that happened, so that a death which a signal to the group has caused is seen after the signal.
+  // Blocks the signal in this thread for good, and calls the handler in the loop instead. Start
+  // other threads afterwards: they inherit the block. A later handler replaces an earlier one. In a
+  // turn the handlers of signals come first. So when a signal to the whole group ends a worker, the
+  // master learns of the signal before the death.
   void on_signal(int signal, SignalHandler handler);
 
-  void post(Handler handler);            // any thread, whatever locks it holds: run it in the loop, in order
-  void at_end_of_turn(Handler handler);  // once, when the handlers of this turn have run
+  // Runs the handler in the loop; the handlers of one thread run in order. Any thread may call it,
+  // whatever locks it holds.
+  void post(Handler handler);
+  void at_end_of_turn(Handler handler);  // runs it once, after the other handlers of this turn
 
-  // One turn: waits for something to happen, at most until the timeout (none: for ever), and handles it.
+  // One turn: waits for events and handles them. It waits no longer than the timeout; without one,
+  // for ever.
   void run_once(std::optional<std::chrono::nanoseconds> timeout = std::nullopt);
 
-  // Runs the loop until the condition holds or the timeout is over; tells whether it holds. The condition is looked at
-  // before the first turn, which is left out if it holds, and after each.
-  // Never to be called from a handler (std::logic_error).
+  // Runs the loop until the condition holds or the timeout is over; returns whether it holds. The
+  // condition is evaluated before the first turn and after each turn. If it holds at once, no turn
+  // runs. A handler must not call this function (std::logic_error).
   bool wait_until(const std::function<bool()>& condition,
                   std::optional<std::chrono::nanoseconds> timeout = std::nullopt);
 
  private:
+  enum class Direction : std::uint8_t { reading, writing };
+  struct Side {  // of a watch: its reading or its writing
+    std::string name;
+    Handler handler;
+    bool wanted = false;
+    std::uint64_t last_turn = 0;  // in which the handler was called
+    int trusted = trusted_turns;  // turns left in which nobody looks for progress
+    int fruitless = 0;            // turns without progress
+  };
   struct Watch {
     int fd;
-    Handler on_readable;
-    Handler on_writable;
-    bool want_write = false;
+    Side reading;
+    Side writing;
     bool forgotten = false;
   };
   struct Timer {
@@ -81,19 +108,23 @@ class EventLoop {
   void update(Watch& watch);
   int wait_milliseconds(std::optional<std::chrono::nanoseconds> timeout) const;
   void run_watches(std::optional<std::chrono::nanoseconds> timeout);
-  static void run_watch(Watch& watch, std::uint32_t events);
+  void run_watch(Watch& watch, std::uint32_t events);
+  void run_side(const Watch& watch, Side& side, Direction direction);
+  void run_suspect(const Watch& watch, Side& side, Direction direction);
   void run_timers();
   void run_posted();
   void run_end_of_turn();
   void read_signals();
   TimerId add_timer(Clock::time_point when, Timer timer);
 
+  Log log_;
   UniqueFd epoll_;
   UniqueFd wake_;
   UniqueFd signals_;
   sigset_t signal_set_{};
   std::unordered_map<int, std::unique_ptr<Watch>> watches_;
-  std::vector<std::unique_ptr<Watch>> forgotten_;  // kept until the turn in which they were forgotten is over
+  std::vector<std::unique_ptr<Watch>>
+      forgotten_;  // kept until the turn in which they were forgotten is over
   std::multimap<Clock::time_point, Timer> timers_;
   std::unordered_map<TimerId, std::multimap<Clock::time_point, Timer>::iterator> timer_index_;
   TimerId next_timer_ = 1;
@@ -102,6 +133,7 @@ class EventLoop {
   std::map<int, SignalHandler> signal_handlers_;
   std::vector<Handler> end_of_turn_;
   bool running_ = false;
+  std::uint64_t turn_ = 0;
 
   std::mutex posted_mutex_;
   std::vector<Handler> posted_;  // guarded by posted_mutex_

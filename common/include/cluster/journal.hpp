@@ -8,13 +8,15 @@
 
 namespace cluster {
 
-// The machine-readable record of what a process did: a JSON object a line, appended to the file that
-// JOURNAL names, one write each. Any thread may call it. Off, it costs one branch:
+// The machine-readable record of the events of a process. Each event is one line, a JSON object,
+// and is appended to a file in one write. The Journal owns the open file. Any thread may call it.
+// While it is off, it costs one branch:
 //   if (journal) journal.write("spawn", {{"peer", slot}, {"child", pid}});
 class Journal {
  public:
   Journal() = default;  // off
-  // Worker 0 is the master. An empty path means off. Throws std::system_error if the file cannot be opened.
+  // Worker 0 is the master. An empty path means off. Throws std::system_error if the file cannot be
+  // opened.
   Journal(const std::string& path, int worker);
 
   explicit operator bool() const { return static_cast<bool>(file_); }

@@ -7,20 +7,22 @@
 
 namespace cluster {
 
-// An address that cannot be listened on. what() is one line with the address, the reason and, if it is
-// taken, the command that finds the holder.
+// Thrown when a program cannot listen on an address. what() is one line with the address and the
+// reason. If the address is taken, it also has the command that finds the holder.
 class ListenError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// The listening socket that master and workers share. The master makes it, workers inherit it; nobody
-// shuts it down (that would end it for all), each closes its own copy.
+// The listening socket that master and workers share. The master makes it, and workers inherit it.
+// Each process owns its copy and closes it. No process shuts the socket down: that would end it for
+// all of them. One thread at a time.
 struct Listener {
   UniqueFd fd;
   Address address;  // with the port that was really bound
 };
 
-// Non-blocking, close-on-exec, address reused, TCP_NODELAY (accepted sockets inherit it), a backlog of 1024.
+// The socket is non-blocking and close-on-exec, with SO_REUSEADDR, TCP_NODELAY (accepted sockets
+// inherit it) and a backlog of 1024. Throws ListenError.
 Listener listen_on(const Address& address);
 
 }  // namespace cluster

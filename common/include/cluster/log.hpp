@@ -7,14 +7,15 @@
 
 namespace cluster {
 
-// The log of one process: one line an event on standard output, each with one write, so that lines of
-// several processes do not mix: `12:34:56.789 worker2[1240] text…`. Any thread may call it. A standard
-// output that nobody takes any more is no error.
+// The log of one process on standard output: a line for each event, as in
+// `12:34:56.789 worker2[1240] text…`. Each line leaves in one write, so that lines of several
+// processes do not mix. A write that fails is no error. Any thread may call it. A copy writes to
+// the same output.
 class Log {
  public:
   explicit Log(std::string name) : name_(std::move(name)) {}
 
-  // Strings, characters, whole numbers and durations (printed as whole milliseconds), one after another.
+  // Writes one line of strings, characters, whole numbers and durations (as whole milliseconds).
   template <typename... Parts>
   void operator()(const Parts&... parts) const {
     std::string text;
@@ -28,7 +29,8 @@ class Log {
   static void append(std::string& text, std::integral auto part) { text += std::to_string(part); }
   template <typename Rep, typename Period>
   static void append(std::string& text, std::chrono::duration<Rep, Period> part) {
-    text += std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(part).count()) + " ms";
+    text +=
+        std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(part).count()) + " ms";
   }
   void write(std::string_view text) const;
 

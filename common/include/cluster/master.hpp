@@ -20,16 +20,20 @@
 
 namespace cluster {
 
-// The master's side of a cluster: numbered slots 1…N and the worker processes in them. A slot has at most one
-// *current* process; beside it there may be others, a successor that starts or a predecessor that leaves.
-// The current process of a slot is replaced when it dies: at once if it had lived for a second, else after a
-// pause that doubles from 100 ms to 5 s. Workers run this program by path (own_program()) in the role of a
-// worker, with the listening socket and a channel handed down.
+class WorkerSlot;
+
+// The master's side of a cluster: numbered slots 1…N and the worker processes in them. A slot has
+// at most one *current* process. There may be others beside it: a successor that starts, or a
+// predecessor that leaves. When the current process of a slot dies, it is replaced: at once if it
+// had lived for a second, else after a pause. The pause doubles from 100 ms to 5 s. Workers run
+// this program by path (own_program()) in the role of a worker. They inherit the listening socket
+// and a channel.
 //
-// Belongs to the thread that made it, which must outlive it: the kernel ends workers with the thread that started
-// them. Handlers only note facts; the main line waits with wait_until() and acts.
-// A Master that goes kills and reaps the workers that are left. SIGTERM and SIGINT end a master that has no
-// handler for them, and its workers with it.
+// The Master owns its loop, its copy of the listening socket and its workers: its destructor kills
+// and reaps those that are left. Only the thread that made it may call it. That thread must live
+// longer than the Master, because the kernel ends workers with the thread that started them.
+// Handlers only note facts; the main line waits with wait_until() and acts. SIGTERM or SIGINT ends
+// a master without a handler for it, and its workers, too.
 class Master {
  public:
   // A worker process as the master knows it.
@@ -37,7 +41,7 @@ class Master {
     int slot = 0;
     pid_t pid = 0;
     bool ready = false;
-    bool leaving = false;  // its end is wanted: it will not be replaced
+    bool leaving = false;  // it is to end, and will not be replaced
     Clock::time_point started;
   };
   struct Death {
@@ -58,43 +62,48 @@ class Master {
   const Journal& journal() const { return journal_; }
   EventLoop& loop() { return loop_; }
 
-  // Workers. A slot's variables are those of its current process: a replacement is started with the same.
+  // Workers. A slot keeps the variables of its current process; a replacement is started with the
+  // same variables.
   int slots() const { return slots_; }
   void start_workers(const Variables& variables = {});  // one in every slot
-  bool all_ready() const;                               // every slot has a current process that is ready
-  // One more process; it is the slot's current one if there is none. 0: it could not be started.
+  bool all_ready() const;  // every slot has a current process that is ready
+  // Starts one more process. It becomes the current one if the slot has none. 0: the start failed.
   pid_t start(int slot, const Variables& variables);
-  void promote(pid_t pid);                  // makes it the slot's current one; the former leaves
-  void retire(pid_t pid);                   // its end is wanted
-  void stop_replacing();                    // from now on no worker is started by itself
+  void promote(pid_t pid);                  // makes it the current one; the former one leaves
+  void retire(pid_t pid);                   // it is to end: it leaves
+  void stop_replacing();                    // from now on only start() starts workers
   std::vector<WorkerInfo> workers() const;  // all that live, by slot and age
   std::optional<WorkerInfo> find(pid_t pid) const;
   pid_t current(int slot) const;  // 0 when the slot has none now
 
-  // A message is a JSON object with a "type", as in {{"type", "drain"}}; anything else is refused (std::invalid_argument).
-  // `Sent::closed` for a worker that is gone.
+  // A message is a JSON object with a "type", as in {{"type", "drain"}}; anything else throws
+  // std::invalid_argument. `Sent::closed`: the worker is gone.
   Channel::Sent send(pid_t pid, const Json& message);
-  void broadcast(const Json& message);  // to every worker that lives
-  bool kill(pid_t pid, int signal);     // false when it is gone; never reaches another process
+  void broadcast(const Json& message);  // to all workers that live
+  bool kill(pid_t pid, int signal);  // false: it is gone. The signal never reaches another process
 
-  // Handlers. A later one for the same type or signal replaces the earlier. A type without one is logged once.
+  // Handlers. A later handler for the same type or signal replaces the earlier one. A type without
+  // a handler is logged once.
   void on_message(const std::string& type, MessageHandler handler);
-  void on_death(DeathHandler handler);  // after everything that the worker had sent was handled
+  void on_death(DeathHandler handler);  // called when all messages of the worker were handled
   void on_signal(std::initializer_list<int> signals, const EventLoop::SignalHandler& handler);
 
   // The main line. wait_until() is EventLoop's.
   bool wait_until(const std::function<bool()>& condition,
                   std::optional<std::chrono::nanoseconds> timeout = std::nullopt);
   void announce_ready() const;  // prints the line `ready url=… workers=… pid=…`
-  void announce_ready(
-      const Address& address) const;  // of a master without a listener to share, which serves itself
-  void close_listener();              // the master's copy
+  void announce_ready(const Address& address)
+      const;              // of a master without a listener to share, which serves itself
+  void close_listener();  // the master's copy
 
-  // The usual end, for programs that do not write their own. end_by_signal(): the first SIGTERM or SIGINT turns
-  // ending() true, and nobody is replaced any more, unless they are wanted until the end; a later one is the wish to
-  // end at once, forced(). end_workers() sends every worker SIGTERM and waits until all are gone; after the timeout,
-  // or at that wish, it kills them. It tells whether the end was graceful: nobody was killed, and since nobody is
-  // replaced no worker that was ready has failed (SIGTERM to one that drains is its exit code 0).
+  // The usual end, for programs that do not write their own. After end_by_signal() the first
+  // SIGTERM or SIGINT turns ending() true; a later one turns forced() true. From the first one on
+  // workers are no longer replaced, unless `Meanwhile::replace` is given.
+  //
+  // end_workers() sends SIGTERM to all workers and waits until they are gone. After the timeout, or
+  // when forced() turns true, it kills those that are left. It returns whether the end was
+  // graceful: no worker was killed, and no worker that was ready has failed since replacing
+  // stopped. (A worker that drains on SIGTERM has exit code 0.)
   enum class Meanwhile { stop_replacing, replace };
   void end_by_signal(Meanwhile meanwhile = Meanwhile::stop_replacing);
   bool ending() const { return end_signals_ > 0; }
@@ -103,31 +112,26 @@ class Master {
 
  private:
   struct Member;
-  struct Slot {
-    pid_t current = 0;
-    std::chrono::milliseconds pause{0};
-    std::optional<EventLoop::TimerId> restart;
-    Variables variables;
-  };
 
-  Slot& slot(int number);
-  std::vector<std::string> environment_of(int slot, const Variables& variables, int channel_fd) const;
+  WorkerSlot& slot(int number);
+  std::vector<std::string> environment_of(int slot, const Variables& variables,
+                                          int channel_fd) const;
   void handle_message(pid_t pid, const Json& message, std::size_t bytes);
   void handle_end(pid_t pid);
   void replace_later(int slot, Clock::duration lived);
 
   int slots_;
   Journal journal_;
-  EventLoop loop_;
+  EventLoop loop_{log};
   std::optional<Listener> listener_;
   std::filesystem::path program_;
-  std::map<int, Slot> slot_table_;
+  std::map<int, std::unique_ptr<WorkerSlot>> slot_table_;
   std::map<pid_t, std::unique_ptr<Member>> members_;
   std::map<std::string, MessageHandler> message_handlers_;
   DeathHandler death_handler_;
   bool replacing_ = true;
   int end_signals_ = 0;
-  int failed_ = 0;  // workers that were ready, and have failed since nobody is replaced
+  int failed_ = 0;  // workers that were ready and have failed since replacing stopped
 };
 
 }  // namespace cluster

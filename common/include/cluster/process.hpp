@@ -20,16 +20,18 @@ struct ExitStatus {
   std::string text() const;  // "exit code 1", "signal 9 (Killed)"
 };
 
-// A child process: the pid and a descriptor that stands for it (pidfd), by which it is signalled, so that
-// no signal ever reaches a stranger that was given the same pid. One thread at a time. A child that was not
-// reaped when its Process goes is killed and reaped.
+// A child process: its pid, and a descriptor that stands for it (pidfd). Signals go by way of the
+// pidfd, so that no signal reaches another process that was given the same pid. The Process owns
+// the child: its destructor kills and reaps a child that was not reaped. One thread at a time.
 class Process {
  public:
-  // Runs `program` with its path as only argument. The environment is this process's own, with `variables`
-  // ("NAME=value") added or put in place of others; `inherited` descriptors keep their numbers, all others
-  // that are close-on-exec are closed. Signal mask and dispositions are reset in the child. Throws
-  // std::system_error when the program cannot be executed.
-  static Process spawn(const std::filesystem::path& program, const std::vector<std::string>& variables,
+  // Runs `program` with its path as only argument. The child has the environment of this process;
+  // `variables` (each "NAME=value") are added to it or replace others of the same name. `inherited`
+  // descriptors keep their numbers; other descriptors are closed if they are close-on-exec. The
+  // child has an empty signal mask and default dispositions. Throws std::system_error when the
+  // program cannot be executed.
+  static Process spawn(const std::filesystem::path& program,
+                       const std::vector<std::string>& variables,
                        const std::vector<int>& inherited);
 
   Process(Process&&) = default;
@@ -48,8 +50,8 @@ class Process {
   UniqueFd pidfd_;  // empty once reaped
 };
 
-// The path by which this program was started, absolute, so that a file put in its place (or behind a link in
-// it) later is what runs next.
+// The absolute path by which this program was started. If another file is put there later (or
+// behind a link in the path), that file runs next.
 std::filesystem::path own_program();
 
 // The resident set of a process in bytes, from /proc/<pid>/statm; 0 when there is no such process.

@@ -4,9 +4,11 @@
 
 namespace cluster {
 
-// The frame of a program's main(): SIGPIPE is ignored, arguments are refused, and what the body throws becomes one
-// line on standard error and an exit code: 2 for a setting, 1 for everything else. A setting or an address that is refused
-// is told as it is; any other exception with time, role and pid, as a line of the log.
+// The frame of a program's main(). It ignores SIGPIPE, refuses arguments, runs the body and returns
+// its exit code. An exception of the body becomes one line on standard error and an exit code: 2
+// for a setting, 1 for all others. For a setting or an address that is refused the line is just the
+// reason; for any other exception it has time, role and pid, like a line of the log. The main
+// thread calls it, once.
 int run_program(int argc, char** argv, const std::function<int()>& body);
 
 }  // namespace cluster

@@ -6,8 +6,8 @@
 
 namespace cluster {
 
-// Every system call whose failure is no part of the plan goes through here: a negative result
-// becomes a std::system_error that names the call.
+// For each system call that is not expected to fail: a negative result becomes a std::system_error
+// that names the call. Any thread.
 template <typename Result>
 Result check(const char* call, Result result) {
   if (result < 0) {
@@ -16,7 +16,7 @@ Result check(const char* call, Result result) {
   return result;
 }
 
-// Raises this process's limit of open files as far as it may go (children inherit it).
+// Raises this process's limit of open files to the hard limit. Children inherit it.
 void raise_open_file_limit();
 
 }  // namespace cluster

@@ -6,8 +6,8 @@
 
 namespace cluster {
 
-// An owned file descriptor: closed when its owner goes, moved but never copied. Every descriptor
-// that this library makes is close-on-exec. Not thread-safe; one owner at a time.
+// Owns a file descriptor: closes it in the destructor, can be moved and cannot be copied. All
+// descriptors that this library makes are close-on-exec. One thread at a time.
 class UniqueFd {
  public:
   UniqueFd() = default;

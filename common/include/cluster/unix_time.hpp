@@ -2,8 +2,9 @@
 
 namespace cluster {
 
-// Unix milliseconds with fraction. Within a process they never go back, not even when somebody sets the clock: the wall
-// clock is read once, and the steady clock goes on from there. Any thread.
+// Unix time in milliseconds, with fraction. Within a process it never goes back, not even when
+// somebody sets the clock: the wall clock is read once, and the steady clock is added to it. Any
+// thread.
 double unix_ms();
 
 }  // namespace cluster

@@ -15,13 +15,14 @@
 
 namespace cluster {
 
-// The worker's side of a cluster: its number, its channel to the master, its share of the listening socket.
-// Belongs to the thread that made it, which runs the loop by wait_until(); post() and send() may be called from
-// any thread. Handlers run in that loop. A worker whose master is gone ends: the kernel kills it, and end-of-file
-// on the channel does the same.
+// The worker's side of a cluster: its number, its channel to the master and its copy of the
+// listening socket. The Worker owns the channel, the copy and the loop. The thread that made it
+// runs the loop by wait_until(), and handlers run in that loop. Any thread may call post() and
+// send(); only the thread that made the Worker may call the rest.
 //
-// SIGINT is left to the master (a terminal sends it to the whole process group); SIGTERM ends a worker that has no
-// handler for it.
+// When the master is gone, the worker ends: the kernel kills it, or it sees end-of-file on the
+// channel. A worker ignores SIGINT, which a terminal sends to the whole process group: the master
+// decides. SIGTERM ends a worker without a handler for it.
 class Worker {
  public:
   using MessageHandler = std::function<void(const Json& message)>;
@@ -42,13 +43,14 @@ class Worker {
   EventLoop& loop() { return loop_; }
 
   void ready();  // tells the master that this worker accepts work
-  // Any thread. A message is a JSON object with a "type", as in {{"type", "drained"}}; anything else is refused
-  // (std::invalid_argument). It leaves at the end of the turn; what the main line has sent, before the loop waits
-  // again, or when the Worker is destroyed.
+  // Any thread. A message is a JSON object with a "type", as in {{"type", "drained"}}; anything
+  // else throws std::invalid_argument. A message of a handler leaves at the end of the turn. A
+  // message of the main line leaves before the loop waits again, or when the Worker is destroyed.
   void send(Json message);
-  void flush();                                                              // what was sent leaves now
+  void flush();  // messages that were sent leave now
   void post(EventLoop::Handler handler) { loop_.post(std::move(handler)); }  // any thread
-  void on_message(const std::string& type, MessageHandler handler);  // a type without one is logged once
+  // A message of a type without a handler is logged once.
+  void on_message(const std::string& type, MessageHandler handler);
   void on_signal(std::initializer_list<int> signals, const EventLoop::SignalHandler& handler);
   bool wait_until(const std::function<bool()>& condition,  // as EventLoop's
                   std::optional<std::chrono::nanoseconds> timeout = std::nullopt);

@@ -1,4 +1,4 @@
-#include "http_engine.hpp"
+#include "http/engine.hpp"
 
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -8,20 +8,22 @@
 #include <cerrno>
 
 #include "cluster/system.hpp"
-#include "http_message.hpp"
+#include "http/message.hpp"
 
 namespace cluster {
 
 namespace {
 
 using std::chrono::milliseconds;
+using Event = Connection::Event;
 using State = Connection::State;
 
 constexpr std::size_t read_size = std::size_t{16} << 10;
 constexpr int reads_per_event = 8;
 constexpr unsigned accepts_per_turn = 2;
-// A process that was woken for a new connection and then stopped or killed before it accepted leaves the connection to
-// its siblings, which nobody wakes again: each looks for itself this often.
+// The kernel wakes one process for a new connection. If that process is stopped or killed before it
+// accepts, no other process is woken for the connection. So each process looks by itself, this
+// often.
 constexpr milliseconds tick_period{100};
 
 }  // namespace
@@ -43,9 +45,9 @@ HttpServer::Engine::Engine(HttpServer& server, int listener, const Journal& jour
   check("epoll_ctl", ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, ending_.get(), &event));
 }
 
-// Adding the listener anew also puts this process at the end of the kernel's queue of those that wait for a
-// connection; otherwise the first would be woken every time. EPOLLEXCLUSIVE: one of them is woken, not all.
-// The caller holds listener_mutex_.
+// EPOLLEXCLUSIVE: the kernel wakes one of the waiting processes, not all. It always wakes the first
+// of its queue; a process that adds the listener anew goes to the end of the queue. The caller
+// holds listener_mutex_.
 void HttpServer::Engine::arm_listener(bool on) {
   if (armed_) {
     ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, listener_, nullptr);
@@ -55,29 +57,33 @@ void HttpServer::Engine::arm_listener(bool on) {
     epoll_event event{};
     event.events = EPOLLIN | EPOLLEXCLUSIVE;
     event.data.u64 = listener_event;
-    armed_ = ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, listener_, &event) == 0;  // else the tick tries again
+    // After a failure the tick tries again.
+    armed_ = ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, listener_, &event) == 0;
   }
 }
 
 std::shared_ptr<Connection> HttpServer::Engine::accept_one() {
   std::shared_ptr<Connection> connection;
-  std::unique_lock<std::mutex> connection_lock;  // its opening is told before anything else happens to it
+  // Held until the hook `opened` has returned: nothing else happens to the connection before.
+  std::unique_lock<std::mutex> connection_lock;
   {
-    // Accepted, listed and counted as one step: who stops accepting sees all that was accepted before.
+    // Accepted, listed and counted in one step: a thread that stops accepting then finds all
+    // connections that were accepted before.
     const std::lock_guard lock(listener_mutex_);
     if (!accepting_) {
       return nullptr;
     }
     UniqueFd fd(::accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-    const bool exhausted = !fd && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM);
+    const bool exhausted =
+        !fd && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM);
     if (exhausted || ++accepts_ % accepts_per_turn == 0) {
-      arm_listener(!exhausted);  // when out of descriptors, the next tick tries again
+      arm_listener(!exhausted);  // without a free descriptor the next tick tries again
     }
     if (!fd) {
       return nullptr;
     }
-    connection = std::make_shared<Connection>(std::move(fd), next_id_++, limits_.head, limits_.body);
-    connection->since = Clock::now();
+    connection =
+        std::make_shared<Connection>(std::move(fd), next_id_++, limits_.head, limits_.body);
     connection_lock = std::unique_lock(connection->mutex);
     const std::lock_guard connections_lock(connections_mutex_);
     connections_.emplace(connection->id, connection);
@@ -108,16 +114,17 @@ std::vector<std::shared_ptr<Connection>> HttpServer::Engine::all() const {
   return result;
 }
 
-// What a connection's event, or its acceptance, leads to: read, and answer as many requests as are whole.
+// Called for an event of a connection, and when it was accepted: reads, and answers all requests
+// that are whole.
 void HttpServer::Engine::serve(LeaderThreads::Member& self, Connection& connection, bool hung_up) {
   std::unique_lock lock(connection.mutex);
   connection.more = true;
   connection.hung_up = connection.hung_up || hung_up;
   if (connection.state == State::busy) {
-    return;  // the thread that answers will look
+    return;  // the thread that answers will see `more`
   }
-  for (int reads = 0; connection.more && reads < reads_per_event && connection.state != State::closed;
-       ++reads) {
+  for (int reads = 0;
+       connection.more && reads < reads_per_event && connection.state != State::closed; ++reads) {
     read(connection);
     while (connection.state == State::busy) {
       lock.unlock();
@@ -140,8 +147,8 @@ void HttpServer::Engine::serve(LeaderThreads::Member& self, Connection& connecti
   }
 }
 
-// Events are edge-triggered: a read that fills less than the buffer has emptied the socket, unless the client has hung
-// up, of which no other event may tell.
+// Events are edge-triggered: they come once. A read that does not fill the buffer has emptied the
+// socket. After a client has hung up no further event may come, so reading goes on to the end.
 void HttpServer::Engine::read(Connection& connection) {
   std::array<char, read_size> buffer;  // NOLINT(*-member-init): recv fills it
   const auto got = ::recv(connection.fd.get(), buffer.data(), buffer.size(), 0);
@@ -150,19 +157,21 @@ void HttpServer::Engine::read(Connection& connection) {
     connection.input.append(buffer.data(), static_cast<std::size_t>(got));
     advance(connection);
   } else if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
-    close(connection, connection.state == State::lingering ? CloseReason::answer : CloseReason::peer);
+    close(connection,
+          connection.state == State::lingering ? CloseReason::answer : CloseReason::peer);
   }
 }
 
-// Looks for a whole request in what was read.
+// Looks for a whole request in the input.
 void HttpServer::Engine::advance(Connection& connection) {
   if (connection.state == State::idle) {
-    // RFC 9112, 2.2: empty lines before a request are to be ignored.
-    connection.input.erase(0, std::min(connection.input.find_first_not_of("\r\n"), connection.input.size()));
+    // RFC 9112, 2.2: a server ignores empty lines before a request.
+    connection.input.erase(
+        0, std::min(connection.input.find_first_not_of("\r\n"), connection.input.size()));
     if (connection.input.empty()) {
       return;
     }
-    enter(connection, State::half_sent);
+    enter(connection, Event::first_byte);
   }
   switch (connection.framer.advance(connection.input)) {
     case RequestFramer::State::incomplete:
@@ -188,14 +197,15 @@ void HttpServer::Engine::begin_request(Connection& connection) {
     return;
   }
   connection.request->body = connection.framer.take_body();
-  // Counted before the hook: who has changed its answer, and then sees 0 requests, knows that none will be admitted.
+  // Counted before the hook: when the owner changes the hook's answer and then sees 0 requests, no
+  // request will be admitted any more.
   const bool room = requests_++ < limits_.threads;
   connection.admitted = room && (!server_.hooks.admit || server_.hooks.admit());
   if (!connection.admitted) {
     ++refusals_;
     --requests_;
   }
-  enter(connection, State::busy);
+  enter(connection, Event::whole);
   if (journal_) {
     journal_.write("request", {{"conn", connection.id},
                                {"method", connection.request->method},
@@ -216,12 +226,12 @@ void HttpServer::Engine::finish(Connection& connection, bool sent, bool close_it
   } else if (close_it) {
     linger(connection);
   } else {
-    enter(connection, State::idle);
+    enter(connection, Event::kept);
   }
 }
 
-// Also once more if there is more to read than one event is worth: the kernel then tells of it again, behind what
-// others have sent.
+// Adds the connection to the epoll set. If input is left in the socket, the connection is set anew:
+// the kernel then reports it again, after the events of other connections.
 void HttpServer::Engine::watch(Connection& connection) {
   if (!connection.watched || connection.more) {
     epoll_event event{};
@@ -235,17 +245,17 @@ void HttpServer::Engine::watch(Connection& connection) {
   }
 }
 
-void HttpServer::Engine::enter(Connection& connection, State state) {
-  if (state == State::half_sent) {
+void HttpServer::Engine::enter(Connection& connection, Event event) {
+  const bool was_half_sent = connection.state == State::half_sent;
+  connection.happen(event);
+  if (connection.state == State::half_sent) {
     ++half_sent_;
-  } else if (connection.state == State::half_sent) {
+  } else if (was_half_sent) {
     --half_sent_;
   }
-  connection.state = state;
-  connection.since = Clock::now();
 }
 
-// The hook comes before the counts: who sees a count fall has been told why.
+// The hook comes before the counts: when the owner sees a count fall, the hook was called.
 void HttpServer::Engine::close(Connection& connection, CloseReason reason) {
   connection.fd.reset();
   if (journal_) {
@@ -254,7 +264,7 @@ void HttpServer::Engine::close(Connection& connection, CloseReason reason) {
   if (server_.hooks.closed) {
     server_.hooks.closed(connection.id, reason);
   }
-  enter(connection, State::closed);
+  enter(connection, Connection::closing(reason));
   {
     const std::lock_guard lock(connections_mutex_);
     connections_.erase(connection.id);

@@ -1,4 +1,4 @@
-// The engine's threads, and what the owner of the server and the time ask of it.
+// The engine's threads, its deadlines, and the functions that the owner of the server calls.
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -7,7 +7,7 @@
 #include <algorithm>
 
 #include "cluster/system.hpp"
-#include "http_engine.hpp"
+#include "http/engine.hpp"
 
 namespace cluster {
 
@@ -19,7 +19,7 @@ using State = Connection::State;
 constexpr milliseconds linger_time{1'000};
 constexpr int events_per_wait = 64;
 
-// A connection is not idle when a request lies in it that was not read yet.
+// Whether unread input lies in the socket. Such a connection is not idle.
 bool has_input(const Connection& connection) {
   char byte = 0;
   return ::recv(connection.fd.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
@@ -34,7 +34,7 @@ bool connection_waits(int listener) {
 
 void HttpServer::Engine::start() {
   accept_connections(true);
-  check("epoll_ctl", armed_ || listener_ < 0 ? 0 : -1);  // errno is arm_listener()'s still
+  check("epoll_ctl", armed_ || listener_ < 0 ? 0 : -1);  // errno still comes from arm_listener()
   threads_.start();
 }
 
@@ -52,7 +52,8 @@ void HttpServer::Engine::work(LeaderThreads::Member& self) {
       if (!event || event->data.u64 == end_event) {
         continue;
       }
-      const auto connection = event->data.u64 == listener_event ? accept_one() : find(event->data.u64);
+      const auto connection =
+          event->data.u64 == listener_event ? accept_one() : find(event->data.u64);
       if (connection) {
         serve(self, *connection, (event->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0);
       }
@@ -60,7 +61,8 @@ void HttpServer::Engine::work(LeaderThreads::Member& self) {
   }
 }
 
-// Events are fetched in batches. What the leader has not handled when the lead passes on is the next leader's.
+// Events are fetched in batches. When the lead passes on, the next leader handles the rest of a
+// batch.
 std::optional<epoll_event> HttpServer::Engine::next_event() {
   const std::lock_guard lock(events_mutex_);
   if (next_event_ == events_.size()) {
@@ -78,8 +80,10 @@ std::optional<epoll_event> HttpServer::Engine::next_event() {
 void HttpServer::Engine::tick() {
   {
     const std::lock_guard lock(listener_mutex_);
-    // Only if there is need: if all went to the end of the queue at every tick, they would stand there in the order of
-    // their ticks, and connections that come more seldom would all reach the same one.
+    // To arm the listener puts this process at the end of the kernel's queue. If all processes did
+    // so at every tick, they would stand there in the order of their ticks, and connections that
+    // come more seldom than ticks would all reach the same process. So only when a connection
+    // waits.
     if (accepting_ && (!armed_ || connection_waits(listener_))) {
       arm_listener(true);
     }
@@ -96,7 +100,8 @@ void HttpServer::Engine::expire(Connection& connection, Clock::time_point now) {
   const bool late = (connection.state == State::half_sent && age >= limits_.request) ||
                     (connection.state == State::idle && age >= idle_limit_.load());
   if (late && has_input(connection)) {
-    // It was sent in time, and not read yet (or only up to urgent data, which hides the rest): the kernel tells anew.
+    // The rest was sent in time and was not read yet. (Or it was read up to urgent data, which
+    // hides the rest.) watch() makes the kernel report the connection once more.
     connection.more = true;
     watch(connection);
   } else if (late && connection.state == State::idle) {
@@ -123,7 +128,8 @@ void HttpServer::Engine::accept_connections(bool on) {
 void HttpServer::Engine::close_idle(Clock::time_point idle_since) {
   for (const auto& connection : all()) {
     const std::lock_guard lock(connection->mutex);
-    if (connection->state == State::idle && connection->since <= idle_since && !has_input(*connection)) {
+    if (connection->state == State::idle && connection->since <= idle_since &&
+        !has_input(*connection)) {
       close(*connection, CloseReason::idle);
     }
   }
@@ -159,7 +165,8 @@ HttpServer::Cut HttpServer::Engine::cut() {
         close(*connection, CloseReason::cut);
         break;
       case State::busy:
-        result.requests += connection->admitted && !connection->answered && !connection->cut ? 1U : 0U;
+        result.requests +=
+            connection->admitted && !connection->answered && !connection->cut ? 1U : 0U;
         connection->cut = true;
         ::shutdown(connection->fd.get(), SHUT_RDWR);
         break;
@@ -167,7 +174,7 @@ HttpServer::Cut HttpServer::Engine::cut() {
         break;
     }
   }
-  // Only now: a handler that goes on must not reach its client any more.
+  // After the connections are shut: a handler that goes on must no longer reach its client.
   const std::lock_guard lock(changed_mutex_);
   cut_ = true;
   pause_ended_.notify_all();

@@ -1,10 +1,11 @@
-#include "http_routes.hpp"
+#include "http/routes.hpp"
 
 #include <utility>
 
 namespace cluster {
 
-void HttpRoutes::add(const std::string& method, const std::string& path, HttpServer::Handler handler) {
+void HttpRoutes::add(const std::string& method, const std::string& path,
+                     HttpServer::Handler handler) {
   routes_[path][method] = std::move(handler);
 }
 

@@ -1,4 +1,4 @@
-#include "leader_threads.hpp"
+#include "http/leader_threads.hpp"
 
 #include <sys/resource.h>
 #include <unistd.h>
@@ -14,11 +14,12 @@ namespace cluster {
 
 namespace {
 
-// While handlers run, the watch looks this often; after so many looks without one it sleeps until it is woken.
+// While handlers run, the watch looks at them this often. After so many looks without a handler it
+// sleeps until it is woken.
 constexpr std::chrono::microseconds look_every{2'500};
 constexpr int looks_before_sleep = 8;
 
-// Whether a thread of this process sleeps in the kernel, rather than running or being ready to run.
+// Whether a thread of this process sleeps in the kernel: it neither runs nor waits for a processor.
 bool is_waiting(pid_t tid) {
   std::ifstream file("/proc/self/task/" + std::to_string(tid) + "/stat");
   std::string text;
@@ -40,7 +41,8 @@ constexpr LeaderThreads::Clock::rep count(std::chrono::nanoseconds duration) {
 
 }  // namespace
 
-LeaderThreads::LeaderThreads(std::size_t most, Body body, std::chrono::milliseconds tick, Tick on_tick)
+LeaderThreads::LeaderThreads(std::size_t most, Body body, std::chrono::milliseconds tick,
+                             Tick on_tick)
     : most_(most), body_(std::move(body)), tick_(tick), on_tick_(std::move(on_tick)) {}
 
 void LeaderThreads::start() {
@@ -82,7 +84,8 @@ bool LeaderThreads::lead(Member& self) {
   }
   self.asleep_ = true;
   asleep_.push_back(&self);
-  const bool called = self.wake_.wait_for(lock, keep_asleep, [&] { return !self.asleep_ || stopping_; });
+  const bool called =
+      self.wake_.wait_for(lock, keep_asleep, [&] { return !self.asleep_ || stopping_; });
   if (self.asleep_) {
     std::erase(asleep_, &self);
   }
@@ -107,10 +110,10 @@ void LeaderThreads::pass_on(std::uint64_t term) {
   term_ = term + 1;
 }
 
-// False when there are as many as are allowed, or the system gives no more.
+// False: the limit is reached, or the system gives no more threads.
 bool LeaderThreads::start_thread(std::uint64_t term) {
   for (const auto ended : ended_) {
-    members_.erase(ended);  // joins: it has nothing left to do
+    members_.erase(ended);  // joins; the thread has ended
   }
   ended_.clear();
   if (members_.size() >= most_) {
@@ -163,8 +166,9 @@ void LeaderThreads::begin_handler(Member& self) {
   }
 }
 
-// Short handlers that wait would keep all others waiting, one after another, and the watch looks too seldom to see them.
-// Only a thread whose last handler was slow pays for the closer look.
+// The watch looks too seldom to see short handlers that wait, and one after another they would hold
+// up all other events. So the thread itself counts how often it has waited. That costs a system
+// call; only a thread whose last handler was slow makes it.
 void LeaderThreads::end_handler(Member& self) {
   const auto now = count(Clock::now().time_since_epoch());
   const bool slow = now - self.began_ >= count(long_wait);
@@ -179,8 +183,8 @@ void LeaderThreads::end_handler(Member& self) {
   }
 }
 
-// A handler that waits for something has the lead taken from it soon; one that computes later, for it may only
-// be waiting for a processor, and another thread would not get one sooner.
+// A handler that waits loses the lead soon. A handler that computes loses it later: perhaps it only
+// waits for a processor, and another thread would not get one sooner.
 void LeaderThreads::watch_handler() {
   const auto now = count(Clock::now().time_since_epoch());
   if (handler_began_ == 0 || now - handler_began_ < count(long_handler)) {
@@ -200,7 +204,8 @@ void LeaderThreads::keep_watch() {
   while (!stopping_) {
     watch_asleep_ = idle_looks >= looks_before_sleep;
     const bool asleep = watch_asleep_;
-    const auto until = asleep ? next_tick : std::min<Clock::time_point>(next_tick, Clock::now() + look_every);
+    const auto until =
+        asleep ? next_tick : std::min<Clock::time_point>(next_tick, Clock::now() + look_every);
     watch_wake_.wait_until(lock, until, [&] { return stopping_ || (asleep && !watch_asleep_); });
     watch_asleep_ = false;
     watch_handler();

@@ -7,17 +7,16 @@
 #include <exception>
 #include <utility>
 
-#include "http_engine.hpp"
-#include "http_message.hpp"
+#include "http/engine.hpp"
+#include "http/message.hpp"
 
 namespace cluster {
 
 namespace {
 
 using std::chrono::milliseconds;
-using State = Connection::State;
 
-// What a request that was not read to its end says of itself.
+// Method and path of a request that was not read to its end.
 std::pair<std::string_view, std::string_view> first_words(std::string_view input) {
   auto line = take_line(input);
   const auto method = line.substr(0, line.find(' '));
@@ -71,7 +70,7 @@ void HttpServer::Engine::route(const Request& request, Response& response) const
   fail(response, 405, request.method + " is not allowed here: " + allowed);
 }
 
-// Without the connection's lock: the handler may take its time.
+// The caller does not hold the connection's lock: the handler may take long.
 void HttpServer::Engine::answer(Connection& connection, bool& sent, bool& close_it) {
   const auto began = Clock::now();
   auto& request = *connection.request;
@@ -90,8 +89,8 @@ void HttpServer::Engine::answer(Connection& connection, bool& sent, bool& close_
                                 {"sent", sent}});
   }
   if (server_.hooks.done) {
-    server_.hooks.done({connection.id, std::move(request.method), std::move(request.path), response.status,
-                        connection.admitted, sent, Clock::now() - began});
+    server_.hooks.done({connection.id, std::move(request.method), std::move(request.path),
+                        response.status, connection.admitted, sent, Clock::now() - began});
   }
 }
 
@@ -115,16 +114,18 @@ bool HttpServer::Engine::send_all(const Connection& connection, std::string_view
   return true;
 }
 
-// Answers a request that cannot or need not be read to its end, and closes the connection.
-void HttpServer::Engine::refuse_unread(Connection& connection, int status, const std::string& reason) {
+// Answers a request without reading it to its end, and closes the connection.
+void HttpServer::Engine::refuse_unread(Connection& connection, int status,
+                                       const std::string& reason) {
   Response response;
   fail(response, status, reason);
   const auto text = format_response(response, {.close = true});
   ::send(connection.fd.get(), text.data(), text.size(), MSG_NOSIGNAL);
   if (journal_) {
     const auto [method, path] = first_words(connection.input);
-    journal_.write("response",
-                   {{"conn", connection.id}, {"method", method}, {"path", path}, {"status", status}});
+    journal_.write(
+        "response",
+        {{"conn", connection.id}, {"method", method}, {"path", path}, {"status", status}});
   }
   if (status == 408) {
     close(connection, CloseReason::stalled);
@@ -134,11 +135,11 @@ void HttpServer::Engine::refuse_unread(Connection& connection, int status, const
   }
 }
 
-// Closing with unread input would reset the connection, and the client might lose the answer: so only our end is shut,
-// and what the client still sends is thrown away until it closes, for a moment.
+// Shuts only our end. To close a connection with unread input would reset it, and the client might
+// lose the answer. Input is thrown away until the client closes, at most for linger_time.
 void HttpServer::Engine::linger(Connection& connection) {
   ::shutdown(connection.fd.get(), SHUT_WR);
-  enter(connection, State::lingering);
+  enter(connection, Connection::Event::shut);
   connection.input.clear();
 }
 

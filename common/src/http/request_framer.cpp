@@ -1,4 +1,4 @@
-#include "request_framer.hpp"
+#include "http/request_framer.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -6,7 +6,7 @@
 #include <optional>
 #include <utility>
 
-#include "http_message.hpp"
+#include "http/message.hpp"
 
 namespace cluster {
 
@@ -15,7 +15,7 @@ namespace {
 constexpr std::string_view line_end = "\r\n";
 constexpr std::string_view head_end = "\r\n\r\n";
 constexpr std::size_t longest_chunk_line = 256;
-// Framing may not outweigh the body many times over.
+// The size lines of chunks may be at most so many times as long as the longest body.
 constexpr std::size_t chunk_overhead = 8;
 
 bool has_token(std::string_view list, std::string_view token) {
@@ -29,19 +29,21 @@ bool has_token(std::string_view list, std::string_view token) {
   return false;
 }
 
-// A whole number, nothing else.
+// The text must be a whole number and nothing else.
 std::optional<std::size_t> number(std::string_view text, int base) {
   std::size_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
   if (text.empty() || end != text.data() + text.size()) {
     return std::nullopt;
   }
-  return error == std::errc{} ? value : std::numeric_limits<std::size_t>::max();  // too large for any limit
+  return error == std::errc{} ? value
+                              : std::numeric_limits<std::size_t>::max();  // too large for any limit
 }
 
 }  // namespace
 
 RequestFramer::State RequestFramer::refuse(int status, std::string reason) {
+  happen(Event::refusal);
   status_ = status;
   reason_ = std::move(reason);
   return State::refused;
@@ -52,19 +54,33 @@ bool RequestFramer::take_expect_continue() {
 }
 
 RequestFramer::State RequestFramer::advance(std::string_view buffer) {
-  if (head_size_ == 0) {
+  if (phase_ == Phase::head) {
     if (const auto state = find_head(buffer); state != State::complete) {
       return state;
     }
+    happen(chunked_ ? Event::chunked : Event::length_known);
   }
-  if (chunked_) {
-    return read_chunks(buffer);
+  switch (phase_) {
+    case Phase::body:
+      return read_body(buffer);
+    case Phase::chunks:
+      return read_chunks(buffer);
+    case Phase::complete:
+      return State::complete;
+    case Phase::head:
+    case Phase::refused:
+      break;
   }
+  return State::refused;
+}
+
+RequestFramer::State RequestFramer::read_body(std::string_view buffer) {
   size_ = head_size_ + length_;
   if (buffer.size() < size_) {
     return State::incomplete;
   }
   body_ = buffer.substr(head_size_, length_);
+  happen(Event::end);
   return State::complete;
 }
 
@@ -72,8 +88,8 @@ RequestFramer::State RequestFramer::find_head(std::string_view buffer) {
   const auto end = buffer.find(head_end, searched_ - std::min(searched_, head_end.size() - 1));
   const auto size = end == std::string_view::npos ? buffer.size() : end + head_end.size();
   if (size > head_limit_) {
-    return refuse(
-        431, "the request head is too long: at most " + std::to_string(head_limit_) + " bytes are allowed");
+    return refuse(431, "the request head is too long: at most " + std::to_string(head_limit_) +
+                           " bytes are allowed");
   }
   if (end == std::string_view::npos) {
     searched_ = buffer.size();
@@ -101,7 +117,8 @@ RequestFramer::State RequestFramer::read_head(std::string_view head) {
     return refuse(400, "a request has one Host header");
   }
   if (length_ > body_limit_) {
-    return refuse(413, "the body is too long: at most " + std::to_string(body_limit_) + " bytes are allowed");
+    return refuse(
+        413, "the body is too long: at most " + std::to_string(body_limit_) + " bytes are allowed");
   }
   chunk_ = head_size_;
   expect_continue_ = expect_continue_ && !http_1_0_;
@@ -153,8 +170,8 @@ RequestFramer::State RequestFramer::read_chunks(std::string_view buffer) {
     }
     if (*size > body_limit_ || body_.size() + *size > body_limit_ ||
         chunk_ - head_size_ > body_limit_ * chunk_overhead) {
-      return refuse(413,
-                    "the body is too long: at most " + std::to_string(body_limit_) + " bytes are allowed");
+      return refuse(413, "the body is too long: at most " + std::to_string(body_limit_) +
+                             " bytes are allowed");
     }
     const auto data = end + line_end.size();
     if (*size == 0) {
@@ -171,18 +188,22 @@ RequestFramer::State RequestFramer::read_chunks(std::string_view buffer) {
   }
 }
 
-// Header lines, usually none, up to an empty one. `trailer` begins with the end of the last chunk's line.
+// Reads header lines (usually there are none) up to an empty line. `trailer` begins with the line
+// end of the last chunk's size line.
 RequestFramer::State RequestFramer::read_trailer(std::string_view trailer, std::size_t begin) {
   const auto end = trailer.find(head_end);
   if (end == std::string_view::npos) {
-    return trailer.size() > head_limit_ ? refuse(431, "the trailer is too long") : State::incomplete;
+    return trailer.size() > head_limit_ ? refuse(431, "the trailer is too long")
+                                        : State::incomplete;
   }
-  for (auto lines = trailer.substr(0, end + line_end.size()).substr(line_end.size()); !lines.empty();) {
+  for (auto lines = trailer.substr(0, end + line_end.size()).substr(line_end.size());
+       !lines.empty();) {
     if (!parse_header(take_line(lines))) {
       return refuse(400, "a trailer line is not of the form `Name: value`");
     }
   }
   size_ = begin + end + head_end.size();
+  happen(Event::end);
   return State::complete;
 }
 

@@ -7,13 +7,14 @@
 
 namespace cluster {
 
-// The routes of a server: path → method → handler. A path that ends in '/' (but "/" itself) stands for all below it.
-// Filled before the server starts; then any thread may look things up.
+// The routes of a server: path → method → handler. A path that ends in '/' stands for all paths
+// below it; "/" alone stands only for itself. The engine owns it. Routes are added before the
+// server starts; then any thread may call find().
 class HttpRoutes {
  public:
   void add(const std::string& method, const std::string& path, HttpServer::Handler handler);
 
-  // The methods of the route that a path leads to; none: unknown.
+  // The methods of the route for a path; nullptr: there is none.
   const std::map<std::string, HttpServer::Handler>* find(const std::string& path) const;
 
  private:

@@ -5,15 +5,15 @@
 #include <stdexcept>
 
 #include "cluster/worker.hpp"
-#include "http_engine.hpp"
+#include "http/engine.hpp"
 
 namespace cluster {
 
 HttpServer::HttpServer(Worker& worker) : HttpServer(worker, Limits{}) {}
 
 HttpServer::HttpServer(Worker& worker, Limits limits)
-    : HttpServer(worker.listener(), {{"worker", worker.number()}, {"pid", ::getpid()}}, worker.journal(),
-                 limits) {
+    : HttpServer(worker.listener(), {{"worker", worker.number()}, {"pid", ::getpid()}},
+                 worker.journal(), limits) {
   hooks.quiet = [&worker] { worker.post([] {}); };
 }
 
@@ -37,9 +37,9 @@ void HttpServer::del(const std::string& path, Handler handler) {
 
 void HttpServer::reply(Response& response, int status, const Json& body) const {
   if (!body.is_object() && !body.is_null()) {
-    throw std::invalid_argument(
-        R"(the body of a reply is a JSON object, as in {{"status", "ok"}} with two pairs of braces, not )" +
-        to_text(body));
+    throw std::invalid_argument(R"(the body of a reply is a JSON object, as in {{"status", "ok"}} )"
+                                "with two pairs of braces, not " +
+                                to_text(body));
   }
   std::string text = body.empty() ? "{}" : to_text(body);
   if (!identity_.empty()) {
@@ -95,7 +95,8 @@ bool HttpServer::drained() const {
   return engine_->drained();
 }
 
-bool HttpServer::drain(std::chrono::steady_clock::time_point deadline, std::chrono::milliseconds idle_grace) {
+bool HttpServer::drain(std::chrono::steady_clock::time_point deadline,
+                       std::chrono::milliseconds idle_grace) {
   engine_->begin_drain(idle_grace);
   return engine_->wait_drained(deadline);
 }

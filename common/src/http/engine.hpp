@@ -14,16 +14,17 @@
 
 #include "cluster/http_server.hpp"
 #include "cluster/unique_fd.hpp"
-#include "http_connection.hpp"
-#include "http_routes.hpp"
-#include "leader_threads.hpp"
+#include "http/connection.hpp"
+#include "http/leader_threads.hpp"
+#include "http/routes.hpp"
 
 namespace cluster {
 
-// The inside of HttpServer. One thread leads (see LeaderThreads): it waits on the epoll set, accepts, reads without
-// blocking and, when a request is whole, answers it. A connection that is busy belongs to the thread that answers, also
-// when the lead has passed on meanwhile; an event only leaves it a note. The watch's tick does what the time brings:
-// deadlines, idle connections, a fresh look at the listener.
+// The inside of HttpServer. One thread leads (see LeaderThreads): it waits on the epoll set,
+// accepts, reads without blocking and, when a request is whole, answers it. A busy connection
+// belongs to the thread that answers, also when another thread leads meanwhile: an event then only
+// sets Connection::more. The tick closes connections whose time is over, and looks at the listener.
+// The engine owns the connections and the threads. Any thread may call the public functions.
 class HttpServer::Engine {
  public:
   using Clock = std::chrono::steady_clock;
@@ -48,7 +49,7 @@ class HttpServer::Engine {
   HttpRoutes routes;
 
  private:
-  // What epoll tells a thread, beside the ids of connections.
+  // The data of an epoll event: one of these, or the id of a connection.
   static constexpr std::uint64_t listener_event = 0;
   static constexpr std::uint64_t end_event = 1;
   static constexpr std::uint64_t first_connection = 2;
@@ -58,7 +59,7 @@ class HttpServer::Engine {
   std::optional<epoll_event> next_event();
   void tick();
 
-  // Connections. A Connection& is locked by its mutex, but in answer().
+  // Connections. The caller holds the mutex of a Connection&; for answer() it must not hold it.
   void arm_listener(bool on);
   std::shared_ptr<Connection> accept_one();
   std::shared_ptr<Connection> find(std::uint64_t id) const;
@@ -69,7 +70,7 @@ class HttpServer::Engine {
   void begin_request(Connection& connection);
   void finish(Connection& connection, bool sent, bool close_it);
   void watch(Connection& connection);
-  void enter(Connection& connection, Connection::State state);
+  void enter(Connection& connection, Connection::Event event);
   void close(Connection& connection, CloseReason reason);
   void expire(Connection& connection, Clock::time_point now);
   void note_quiet();
@@ -90,11 +91,12 @@ class HttpServer::Engine {
   UniqueFd epoll_;
   UniqueFd ending_;  // an eventfd: readable when the threads are to end
 
-  std::mutex events_mutex_;  // guards the two below; held while waiting, so only the leader may take it
+  // Guards the two below. The leader holds it while it waits, so no other thread may take it.
+  std::mutex events_mutex_;
   std::vector<epoll_event> events_;
   std::size_t next_event_ = 0;
 
-  std::mutex listener_mutex_;  // guards the four below, and accepting
+  std::mutex listener_mutex_;  // guards the four below, and held while accepting
   bool accepting_ = false;
   bool armed_ = false;
   unsigned accepts_ = 0;
@@ -107,11 +109,12 @@ class HttpServer::Engine {
   std::atomic<std::size_t> half_sent_{0};
   std::atomic<std::size_t> requests_{0};
   std::atomic<std::size_t> refusals_{0};
-  std::atomic<std::size_t> stalled_{0};  // half-sent requests that ran out of time since close_after_answer()
+  // Half-sent requests that ran out of time since close_after_answer().
+  std::atomic<std::size_t> stalled_{0};
   std::atomic<bool> close_after_answer_{false};
   std::atomic<std::chrono::milliseconds> idle_limit_;
 
-  std::mutex changed_mutex_;  // guards cut_; for the two conditions
+  std::mutex changed_mutex_;  // guards cut_ and the two conditions
   std::condition_variable pause_ended_;
   std::condition_variable drained_changed_;
   bool cut_ = false;

@@ -1,4 +1,4 @@
-#include "http_message.hpp"
+#include "http/message.hpp"
 
 #include <algorithm>
 #include <array>
@@ -25,7 +25,7 @@ bool is_target(std::string_view text) {
   return !text.empty() && is_text(text) && text.find('\t') == std::string_view::npos;
 }
 
-// A client may name the server in its target (absolute-form: RFC 9112, 3.2.2).
+// The target may name the server, too (absolute-form: RFC 9112, 3.2.2).
 std::string_view without_authority(std::string_view target) {
   constexpr std::string_view scheme = "http://";
   if (!same_name(target.substr(0, scheme.size()), scheme)) {
@@ -35,7 +35,9 @@ std::string_view without_authority(std::string_view target) {
   return path == std::string_view::npos ? "/" : target.substr(path);
 }
 
-// Percent-encoding (RFC 3986, 2.1); a '%' without two hex digits stands for itself. In a query '+' is a blank.
+// Decodes percent-encoding (RFC 3986, 2.1). A '%' without two hex digits stands for itself. In a
+// query
+// '+' is a blank.
 std::string decode(std::string_view text, bool in_query) {
   std::string result;
   result.reserve(text.size());
@@ -59,7 +61,8 @@ void parse_query(std::string_view query, httplib::Params& params) {
     query.remove_prefix(std::min(pair.size() + 1, query.size()));
     const auto name = pair.substr(0, pair.find('='));
     if (!pair.empty()) {
-      params.emplace(decode(name, true), decode(pair.substr(std::min(name.size() + 1, pair.size())), true));
+      params.emplace(decode(name, true),
+                     decode(pair.substr(std::min(name.size() + 1, pair.size())), true));
     }
   }
 }
@@ -73,12 +76,15 @@ bool is_text(std::string_view text) {
 
 std::string_view trim(std::string_view text) {
   const auto first = text.find_first_not_of(blanks);
-  return first == std::string_view::npos ? "" : text.substr(first, text.find_last_not_of(blanks) - first + 1);
+  return first == std::string_view::npos
+             ? ""
+             : text.substr(first, text.find_last_not_of(blanks) - first + 1);
 }
 
 bool same_name(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](unsigned char x, unsigned char y) {
+    return std::tolower(x) == std::tolower(y);
+  });
 }
 
 std::string_view take_line(std::string_view& head) {
@@ -165,8 +171,8 @@ std::string_view reason_phrase(int status) {
       std::pair{503, "Service Unavailable"},
       std::pair{504, "Gateway Timeout"},
   };
-  const auto* const found = std::find_if(phrases.begin(), phrases.end(),
-                                         [&](const auto& phrase) { return phrase.first == status; });
+  const auto* const found = std::find_if(
+      phrases.begin(), phrases.end(), [&](const auto& phrase) { return phrase.first == status; });
   return found != phrases.end() ? found->second : "Status";
 }
 

@@ -1,0 +1,39 @@
+// The usual end of a master.
+#include <chrono>
+#include <csignal>
+
+#include "cluster/master.hpp"
+#include "worker_slot.hpp"
+
+namespace cluster {
+
+void Master::end_by_signal(Meanwhile meanwhile) {
+  on_signal({SIGTERM, SIGINT}, [this, meanwhile](int) {
+    ++end_signals_;
+    if (meanwhile == Meanwhile::stop_replacing) {
+      stop_replacing();
+    }
+  });
+}
+
+bool Master::end_workers(std::chrono::milliseconds timeout) {
+  const auto began = Clock::now();
+  const auto all_gone = [this] { return members_.empty(); };
+  log("ending, in at most ", timeout);
+  stop_replacing();
+  for (const auto& worker : workers()) {
+    kill(worker.pid, SIGTERM);
+  }
+  close_listener();
+  wait_until([&] { return all_gone() || forced(); }, timeout);
+  for (const auto& worker : workers()) {
+    log("worker ", worker.slot, " does not go; killing pid ", worker.pid);
+    kill(worker.pid, SIGKILL);
+    ++failed_;
+  }
+  wait_until(all_gone);
+  log(failed_ == 0 ? "graceful end" : "forced end", " after ", Clock::now() - began);
+  return failed_ == 0;
+}
+
+}  // namespace cluster
