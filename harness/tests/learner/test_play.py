@@ -4,9 +4,11 @@ The picture shows the requests of others, too.
 """
 from __future__ import annotations
 
+import http.client
 import json
 import threading
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Callable, Iterator
@@ -199,10 +201,12 @@ def test_a_program_that_cannot_be_started_again_is_said(page: Page, tmp_path: Pa
 
 def test_of_many_requests_the_newest_are_kept(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.learner.play.last_minute.MOST", 6)
-    for _ in range(5):
-        url = f"{page.session.cluster.url}/theirs"
-        with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
-            answer.read()
+    host = page.session.cluster.url.removeprefix("http://")
+    # One connection, so one thread of the program writes the journal: a request behind an answer.
+    with closing(http.client.HTTPConnection(host, timeout=PATIENCE)) as connection:
+        for _ in range(5):
+            connection.request("GET", "/theirs")
+            connection.getresponse().read()
     await_true(lambda: len(page.rows("bars")) == 3)
 
 
