@@ -19,4 +19,4 @@ if reason := lacking():
     print(f"nothing can be graded on this machine: {reason}", file=sys.stderr)
     sys.exit(3)
 
-pytest_plugins = ["harness.grading.plugin", "harness.learner.progress_plugin"]
+pytest_plugins = ["harness.plugin.hooks", "harness.learner.progress_plugin"]

@@ -8,7 +8,7 @@ from harness.checks import connections
 from harness.checks.common_ground.all_checks import AllChecks
 from harness.checks.common_ground.http import expect_error
 from harness.checks.health import health, health_report, heartbeats, vitals
-from harness.clients import worker_search
+from harness.clients import worker_slots
 from harness.clients.load import Load
 from harness.cluster.fixture import Fixture
 from harness.judging.exercise import Exercise, check
@@ -43,7 +43,7 @@ class TestItem1Heartbeats:
     def test_first_heartbeat_comes_at_once(self, fixture: Fixture) -> None:
         """Every worker sends its first heartbeat as soon as it is ready"""
         cluster = fixture.start()
-        for slot, pid in worker_search.find_workers(cluster).items():
+        for slot, pid in worker_slots.find_workers(cluster).items():
             vitals.expect_all(cluster.client.get("/health", patience=3))
             heartbeats.expect_first_at_once(cluster, slot, pid)
 
@@ -83,7 +83,7 @@ class TestItem2Silence:
         """A stopped worker is replaced after the timeout, and not before"""
         timeout = fixture.pace(1.5, 10.0)
         cluster = fixture.start({"HEARTBEAT_TIMEOUT_MS": int(timeout * 1000)})
-        before = dict(worker_search.find_workers(cluster))
+        before = dict(worker_slots.find_workers(cluster))
         last = heartbeats.stop_worker(cluster, 1)
         left = last + timeout * 0.95 - time.monotonic()
         health.expect_left_alone(cluster, before, left, "the timeout is not over")
@@ -98,7 +98,7 @@ class TestItem2Silence:
         """A worker that is silent for less than the timeout is left alone"""
         timeout = fixture.pace(2.0, 10.0)
         cluster = fixture.start({"HEARTBEAT_TIMEOUT_MS": int(timeout * 1000)})
-        before = dict(worker_search.find_workers(cluster))
+        before = dict(worker_slots.find_workers(cluster))
         health.stop_for(cluster, 1, timeout / 2)
         health.expect_left_alone(cluster, before, timeout, "worker 1 was silent too briefly")
 
@@ -142,7 +142,7 @@ class TestItem3Memory:
         """Under the limit a worker is left alone, over it it is replaced"""
         base = vitals.usual_size(fixture.start({"MEMORY_LIMIT_MB": NO_LIMIT_MB}))
         cluster = fixture.start({"MEMORY_LIMIT_MB": base + 60, "LEAK_MB": 20})
-        before = dict(worker_search.find_workers(cluster))
+        before = dict(worker_slots.find_workers(cluster))
         connection = connections.to_one(cluster, 2)
         vitals.ask(connection, "/leak", 2, 200)
         health.expect_left_alone(cluster, before, heartbeats.interval(cluster) * 2.2,
@@ -178,7 +178,7 @@ class TestItem4Errors:
     def test_thirty_errors_are_too_many(self, fixture: Fixture) -> None:
         """After 30 errors a worker is replaced, and its counters start afresh"""
         cluster = fixture.start({"HEARTBEAT_INTERVAL_MS": int(fixture.pace(400, 1000))})
-        before = dict(worker_search.find_workers(cluster))
+        before = dict(worker_slots.find_workers(cluster))
         half = health.hold_old_worker(cluster, 3)
         failed = vitals.ask(connections.to_one(cluster, 3), "/error", 30, 500)
         within = health.bound(cluster)
@@ -195,7 +195,7 @@ class TestItem4Errors:
     def test_few_requests_are_not_judged(self, fixture: Fixture) -> None:
         """9 errors of 9 requests, and 10 of 10, are left alone"""
         cluster = fixture.start()
-        before = dict(worker_search.find_workers(cluster))
+        before = dict(worker_slots.find_workers(cluster))
         connection = connections.to_one(cluster, 1)
         for count, total in ((9, 9), (1, 10)):
             vitals.ask(connection, "/error", count, 500)
@@ -208,7 +208,7 @@ class TestItem4Errors:
     def test_fifteen_per_cent_is_left_alone(self, fixture: Fixture) -> None:
         """15 % errors are left alone"""
         cluster = fixture.start()
-        before = dict(worker_search.find_workers(cluster))
+        before = dict(worker_slots.find_workers(cluster))
         vitals.ask_with_even_errors(connections.to_one(cluster, 2))
         wait = heartbeats.interval(cluster) * 2.2
         health.expect_left_alone(cluster, before, wait, "worker 2 has 15 % errors")
@@ -229,7 +229,7 @@ class TestItem5Replacement:
     def test_only_the_sick_one_and_service_goes_on(self, fixture: Fixture) -> None:
         """Only the sick one is replaced, and service is never interrupted"""
         cluster = fixture.start({"ERROR_RATE_MIN_REQUESTS": 60})
-        before = dict(worker_search.find_workers(cluster))
+        before = dict(worker_slots.find_workers(cluster))
         with Load(cluster, fresh=12, kept=0) as load:
             began, new = health.fail_until_replaced(cluster, 2, before[2])
             judged = load.await_enough(began)
@@ -245,7 +245,7 @@ class TestItem5Replacement:
     def test_report_lines(self, fixture: Fixture) -> None:
         """The report comes every interval and tells the truth"""
         cluster = fixture.start()
-        workers = dict(worker_search.find_workers(cluster))
+        workers = dict(worker_slots.find_workers(cluster))
         connection = connections.to_one(cluster, 2)
         vitals.ask(connection, "/", 4, 200)
         failed = vitals.ask(connection, "/error", 1, 500)
@@ -262,7 +262,7 @@ class TestItem5Replacement:
     def test_report_counts_restarts(self, fixture: Fixture) -> None:
         """The report counts restarts, and tells the reason of the last"""
         cluster = fixture.start()
-        workers = dict(worker_search.find_workers(cluster))
+        workers = dict(worker_slots.find_workers(cluster))
         failed = vitals.ask(connections.to_one(cluster, 1), "/error", 30, 500)
         killed = cluster.signal_worker(3, SIGKILL)
         for slot, since, more, why in ((1, failed, 0.0, "errors"), (3, killed, 1.0, "crash")):
@@ -279,7 +279,7 @@ class TestItem5Replacement:
     def test_load_alone_replaces_nobody(self, fixture: Fixture) -> None:
         """Ten seconds of load replace nobody"""
         cluster = fixture.start({"MEMORY_LIMIT_MB": NO_LIMIT_MB, "HEARTBEAT_TIMEOUT_MS": 10000})
-        before = dict(worker_search.find_workers(cluster))
+        before = dict(worker_slots.find_workers(cluster))
         with Load(cluster, fresh=8, kept=8) as load:
             began = time.monotonic()
             health.expect_left_alone(cluster, before, 10.0, "all workers are healthy")

@@ -17,7 +17,7 @@ from harness.checks.messages import (
     mailboxes, message_deaths, message_flood, message_replies, message_stats, messages,
     stopped_workers,
 )
-from harness.clients import worker_search
+from harness.clients import worker_slots
 from harness.cluster.fixture import Fixture
 from harness.judging.exercise import Exercise, check
 
@@ -51,7 +51,7 @@ class TestItem1Stats:
     def test_stats_list_all_workers(self, fixture: Fixture) -> None:
         """`/stats` lists all workers, with sums"""
         cluster = fixture.start()
-        workers = worker_search.find_workers(cluster)
+        workers = worker_slots.find_workers(cluster)
         for _ in range(8):
             message_stats.expect_all_workers(cluster, workers)
 
@@ -178,7 +178,7 @@ class TestItem4Timeouts(stopped_workers.StoppedWorkerChecks):
     def test_callers_of_a_stopped_master_give_up(self, fixture: Fixture) -> None:
         """Callers of a stopped master give up in time, and nothing stays pending"""
         cluster = fixture.start()
-        senders = worker_search.connections_to(cluster, 4)[1]
+        senders = worker_slots.connections_to(cluster, 4)[1]
         if stopped_workers.expect_callers_give_up(cluster, fixture, senders[:3]):
             cluster.signal(SIGCONT)
             message_stats.await_nothing_pending(cluster, message_replies.QUICK)
@@ -241,7 +241,7 @@ class TestItem5AllEndpoints:
     def test_two_hundred_sends_at_once(self, fixture: Fixture) -> None:
         """200 concurrent sends each get their own reply"""
         cluster = fixture.start({"REQUEST_TIMEOUT_MS": 5000})
-        worker_search.find_workers(cluster)
+        worker_slots.find_workers(cluster)
         messages.expect_replies_at_once(cluster, 200, few=30)
 
     @check(expected="`GET /` tells worker, pid and requests; `GET /messages` the worker and its "
@@ -260,7 +260,7 @@ class TestItem5AllEndpoints:
     def test_ten_thousand_messages(self, fixture: Fixture) -> None:
         """10,000 messages leave memory bounded, and the last 100 are kept"""
         cluster = fixture.start({"REQUEST_TIMEOUT_MS": 10000})
-        connections = worker_search.connections_to(cluster, 4)
+        connections = worker_slots.connections_to(cluster, 4)
         reader = messages.pinned(cluster, 1)
         messages.broadcast_each(connections[1][0], "warm", 300, patience=10)
         senders = [one for found in connections.values() for one in found]

@@ -1,18 +1,18 @@
 """Kept-alive connections to workers. Each has had one answer."""
 from __future__ import annotations
 
-from harness.clients import worker_search
+from harness.clients import worker_slots
 from harness.clients.http_client import Connection
 from harness.cluster.cluster import Cluster
 
 
 def to_one(cluster: Cluster, slot: int) -> Connection:
-    return worker_search.connections_to(cluster, 1, [slot])[slot][0]
+    return worker_slots.connections_to(cluster, 1, [slot])[slot][0]
 
 
 def to_all(cluster: Cluster, each: int) -> list[Connection]:
     """That many connections to every worker."""
-    return [one for found in worker_search.connections_to(cluster, each).values() for one in found]
+    return [one for found in worker_slots.connections_to(cluster, each).values() for one in found]
 
 
 def leave_idle(cluster: Cluster, used: int, unused: int) -> None:

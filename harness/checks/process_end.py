@@ -4,7 +4,7 @@ from __future__ import annotations
 import time
 from signal import SIGCONT, SIGKILL, SIGSTOP
 
-from harness.clients import worker_search
+from harness.clients import worker_slots
 from harness.cluster.cluster import Cluster
 from harness.judging.time_bounds import expect_not_before
 from harness.judging.verdict import Inconclusive
@@ -43,8 +43,8 @@ def expect_killed_at(cluster: Cluster, pid: int, since: float, bound: float, wha
 
 def expect_no_orphan(cluster: Cluster, stopped: int, others: list[int]) -> None:
     """After SIGKILL of the master its workers end. A stopped one ends when it is continued."""
-    stopped_pid = worker_search.pid_of(cluster, stopped)
-    other_pids = [worker_search.pid_of(cluster, slot) for slot in others]
+    stopped_pid = worker_slots.pid_of(cluster, stopped)
+    other_pids = [worker_slots.pid_of(cluster, slot) for slot in others]
     cluster.signal_worker(stopped, SIGSTOP)
     killed = cluster.signal(SIGKILL)
     expect_processes_gone(cluster, other_pids, killed, 1.0, "after SIGKILL of the master")

@@ -8,7 +8,7 @@ from harness.checks import connections
 from harness.checks.drain import drain
 from harness.checks.process_end import expect_processes_gone
 from harness.checks.settings import seconds
-from harness.clients import worker_search
+from harness.clients import worker_slots
 from harness.clients.exchange import Answer
 from harness.clients.http_client import Connection
 from harness.cluster.cluster import Cluster
@@ -28,7 +28,7 @@ def expect_replaced(cluster: Cluster, slot: int, old: int, since: float, within:
     """
     new = f"the new worker {slot}" + (f" ({why})" if why else "")
     while True:
-        answer = worker_search.ask_successor(cluster, slot, old)
+        answer = worker_slots.ask_successor(cluster, slot, old)
         if answer is not None and answer.pid is not None:
             cluster.expect_within(within, since, answer.ended, f"the first answer of {new}")
             cluster.slots[slot] = answer.pid
@@ -51,7 +51,7 @@ def expect_replaced_when_killed(cluster: Cluster, slot: int, within: float, *,
     `serving`: the slot of another worker, which serves meanwhile.
     """
     other = connections.to_one(cluster, serving) if serving else None
-    old = worker_search.pid_of(cluster, slot)
+    old = worker_slots.pid_of(cluster, slot)
     killed = cluster.signal_worker(slot, SIGKILL)
     return expect_replaced(cluster, slot, old, since=killed, within=within, other=other)
 
@@ -60,7 +60,7 @@ def expect_one_worker_leaves(cluster: Cluster, slot: int) -> None:
     """SIGTERM to one worker: it finishes its request, ends and is replaced; the others serve."""
     idle = connections.to_one(cluster, slot)
     held = drain.hold(cluster, 1, [slot])[0]
-    old = worker_search.pid_of(cluster, slot)
+    old = worker_slots.pid_of(cluster, slot)
     signalled = cluster.signal_worker(slot, SIGTERM)
     time.sleep(HEARD_WITHIN)
     asked = [idle.get("/fast", patience=2)]

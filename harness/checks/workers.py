@@ -1,7 +1,7 @@
 """The workers of a cluster as they answer."""
 from __future__ import annotations
 
-from harness.clients import worker_search
+from harness.clients import worker_slots
 from harness.cluster.cluster import Cluster
 from harness.judging.verdict import CheckFailed
 from harness.system import processes
@@ -12,7 +12,7 @@ def expect_children(cluster: Cluster, count: int, found: dict[int, int] | None =
 
     `found`: slot → pid, where the workers have answered already.
     """
-    found = found or worker_search.find_workers(cluster)
+    found = found or worker_slots.find_workers(cluster)
     children = processes.children(cluster.pid)
     slots = list(range(1, count + 1))
     if cluster.workers != count or sorted(found) != slots or len(set(found.values())) != count:

@@ -8,7 +8,7 @@ import time
 from signal import SIGCONT, SIGSTOP, Signals, pidfd_send_signal
 from typing import Callable, NoReturn
 
-from harness.clients import worker_search
+from harness.clients import worker_slots
 from harness.clients.http_client import Client
 from harness.cluster.program import Program
 from harness.cluster.run import Run
@@ -130,7 +130,7 @@ class Cluster(RunningProgram):
         return self._send(number, self.pid, "group", lambda: os.killpg(self.pid, number))
 
     def signal_worker(self, slot: int, number: Signals) -> float:
-        pid = worker_search.pid_of(self, slot)
+        pid = worker_slots.pid_of(self, slot)
         seen = self.watcher.seen.get(pid)
         if seen is None:
             self.watcher.scan()

@@ -1,4 +1,4 @@
-"""The checklist of an exercise: its items, their checks and results, and the exit code."""
+"""The checklist of an exercise: its items, and the checks and results of each."""
 from __future__ import annotations
 
 import importlib
@@ -10,7 +10,6 @@ from harness.judging.exercise import Declaration, Exercise
 from harness.judging.verdict import Record, Result
 
 COMMON = 0
-PASS_EXIT, FAIL_EXIT, INCONCLUSIVE_EXIT = 0, 1, 3
 
 
 def sentence(thing: object) -> str:
@@ -85,16 +84,6 @@ class Checklist:
         first = [record for item in self.counted for id_, record in item.records.items()
                  if not item.needs.get(id_)]
         return not tried and any(record.result == "fail" for record in first)
-
-    def exit_code(self) -> int:
-        """0: all items pass; 1: some fail; 3: none fails, but some are inconclusive. Common ground
-        counts only where no item was chosen."""
-        results = {item.result for item in self.counted or self.items}
-        if results <= {"pass"}:
-            return PASS_EXIT
-        if "fail" in results or results <= {"pass", "skipped"}:
-            return FAIL_EXIT
-        return INCONCLUSIVE_EXIT
 
 
 def classes(module: types.ModuleType) -> list[tuple[type, int]]:

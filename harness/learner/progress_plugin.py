@@ -3,8 +3,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.grading.leader import LEADER
 from harness.learner import progress
+from harness.plugin.leading_process import LEADER
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -23,7 +23,8 @@ from watchdog.events import (
 from watchdog.observers import Observer
 
 from harness.cluster.run import SUPERVISOR_SECONDS
-from harness.judging.checklist import COMMON, FAIL_EXIT
+from harness.judging.checklist import COMMON
+from harness.judging.exit_code import FAIL_EXIT
 from harness.learner import progress
 from harness.learner.commands import folder_of, name_of
 from harness.system import processes

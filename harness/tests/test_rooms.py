@@ -19,11 +19,11 @@ MAY_IMPORT = {
     "checks": {"system", "judging", "clients", "cluster"},
     "telling": {"system", "judging"},
     "picture": {"system", "judging"},
-    "grading": {"system", "judging", "cluster", "telling", "picture"},
-    "learner": {"system", "judging", "clients", "cluster", "picture", "grading"},
+    "plugin": {"system", "judging", "cluster", "telling", "picture"},
+    "learner": {"system", "judging", "clients", "cluster", "picture", "plugin"},
     "proof": {"system", "judging"},
     "test_ex": {"system", "judging", "clients", "cluster", "checks"},
-    "conftest": {"grading", "learner"},
+    "conftest": {"plugin", "learner"},
 }
 """Room → the rooms whose modules its own may import.
 
@@ -110,7 +110,7 @@ def test_every_room_is_used_and_has_its_tests(arrows: dict[str, set[str]]) -> No
     ("from harness.cluster import fixture", "harness.cluster.fixture"),
     ("import harness.telling.story", "harness.telling.story"),
     ("def f() -> None:\n    import harness.picture.timeline", "harness.picture.timeline"),
-    ("pytest_plugins = ['harness.grading.plugin']", "harness.grading.plugin")])
+    ("pytest_plugins = ['harness.plugin.hooks']", "harness.plugin.hooks")])
 def test_a_forbidden_import_is_found(source: str, target: str) -> None:
     found = wrong_arrows({"harness.judging.toy": imported(source, set(modules()))})
     assert f"harness.judging.toy → {target}" in list(found)

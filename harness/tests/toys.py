@@ -71,7 +71,7 @@ class Graded:
 def write_exercise(folder: Path, checks: str) -> Path:
     """Write the files with which pytest grades a toy exercise as it does a real one."""
     (folder / "conftest.py").write_text(f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n"
-                                        "pytest_plugins = ['harness.grading.plugin']\n")
+                                        "pytest_plugins = ['harness.plugin.hooks']\n")
     (folder / "pytest.ini").write_text((HARNESS / "pytest.ini").read_text().replace("-n8", "-n2"))
     path = folder / "test_ex9_toy.py"
     path.write_text(EXERCISE + checks)

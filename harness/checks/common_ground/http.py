@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import re
 
-from harness.clients import worker_search
+from harness.clients import worker_slots
 from harness.clients.exchange import Answer
 from harness.cluster.cluster import Cluster
 from harness.cluster.fixture import Fixture
@@ -46,7 +46,7 @@ class HttpChecks:
     def test_bodies(self, fixture: Fixture) -> None:
         """Every answer is a JSON object that says who answers; errors say what was wrong"""
         cluster = fixture.start()
-        workers = worker_search.find_workers(cluster)
+        workers = worker_slots.find_workers(cluster)
         identified = not fixture.exercise.master_serves
         for answer in (cluster.client.get(fixture.exercise.probe),
                        cluster.client.get("/no-such-path"),

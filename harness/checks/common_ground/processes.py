@@ -6,9 +6,9 @@ from collections import Counter
 from signal import SIGKILL, SIGSTOP, SIGTERM
 
 from harness.checks import connections
-from harness.checks.common_ground.journal import expect_journal
+from harness.checks.common_ground.journal_form import expect_journal
 from harness.checks.common_ground.start import end_gracefully
-from harness.clients import worker_search
+from harness.clients import worker_slots
 from harness.clients.http_client import Connection
 from harness.cluster.cluster import CHILD_AGE, Cluster
 from harness.cluster.fixture import Fixture
@@ -54,7 +54,7 @@ class SpreadChecks:
     def test_stopped_worker_keeps_nobody_waiting(self, fixture: Fixture) -> None:
         """A stopped worker keeps no new connection waiting"""
         cluster = fixture.start()
-        worker_search.find_workers(cluster)
+        worker_slots.find_workers(cluster)
         cluster.signal_worker(1, SIGSTOP)
         for number in range(20 * cluster.workers):
             answer = cluster.client.get(fixture.exercise.probe, patience=3)
@@ -110,7 +110,7 @@ class ProcessChecks:
                 exchange.wait(5)
         for connection in kept[::2]:
             connection.close()
-        old = worker_search.pid_of(cluster, 1)
+        old = worker_slots.pid_of(cluster, 1)
         cluster.signal_worker(1, SIGKILL)
         cluster.watcher.wait_gone([old], 2)
         cluster.signal(SIGTERM)

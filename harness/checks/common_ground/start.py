@@ -8,7 +8,7 @@ from signal import SIGINT, SIGKILL, SIGTERM, Signals
 
 from harness.checks.common_ground import ports
 from harness.checks.common_ground.ready_line import default_port_alone, expect_ready_line
-from harness.clients import worker_search
+from harness.clients import worker_slots
 from harness.cluster.cluster import READY, Cluster
 from harness.cluster.fixture import Fixture
 from harness.judging.exercise import check
@@ -68,7 +68,7 @@ class StartChecks:
             if cluster.workers != settings.get("WORKERS", cluster.workers):
                 raise CheckFailed(f"with WORKERS={settings['WORKERS']} the ready line says "
                                   f"workers={cluster.workers}")
-            worker_search.find_workers(cluster)
+            worker_slots.find_workers(cluster)
 
     @check(expected="one line on standard error with the address, exit code 1, no process left, "
                     "the first cluster undisturbed",
@@ -88,7 +88,7 @@ class StartChecks:
         if code != 1 or len(lines) != 1 or str(port) not in lines[0]:
             raise CheckFailed(f"port {port} taken: exit code {code}, standard error {lines}")
         second.expect_processes_gone(time.monotonic(), 1.0)
-        worker_search.find_workers(first)
+        worker_slots.find_workers(first)
 
     @check(expected="`ready url=http://127.0.0.1:PORT workers=N pid=PID` once, with the chosen "
                     "port and the master's pid; all workers serve from then on",
@@ -122,7 +122,7 @@ class StartChecks:
     def test_log_lines(self, fixture: Fixture) -> None:
         """Standard output has one event a line, with time, role and pid"""
         cluster = fixture.start()
-        worker_search.find_workers(cluster)
+        worker_slots.find_workers(cluster)
         cluster.signal_worker(1, SIGKILL)
         cluster.signal(SIGTERM)
         end_gracefully(cluster)
@@ -151,7 +151,7 @@ class StartChecks:
         """After the end nothing is left: no process, no listening socket, no file"""
         for number in (SIGTERM, SIGINT):
             cluster = fixture.start()
-            worker_search.find_workers(cluster)
+            worker_slots.find_workers(cluster)
             signalled = cluster.signal(number)
             end_gracefully(cluster)
             if (code := cluster.wait_exit(0)) != 0:

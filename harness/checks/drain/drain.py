@@ -9,7 +9,7 @@ from typing import Callable, Iterator
 
 from harness.checks.process_end import expect_processes_gone
 from harness.checks.settings import seconds
-from harness.clients import worker_search
+from harness.clients import worker_slots
 from harness.clients.exchange import Answer, Exchange
 from harness.cluster.cluster import Cluster
 from harness.judging.time_bounds import expect_not_before
@@ -45,7 +45,7 @@ class Drain:
 
 def hold(cluster: Cluster, each: int, slots: list[int], path: str = "/slow") -> list[Exchange]:
     """Have that many requests in flight on each of these workers, surely read."""
-    connections = worker_search.connections_to(cluster, each, slots)
+    connections = worker_slots.connections_to(cluster, each, slots)
     held = [connection.send(path) for slot in slots for connection in connections[slot]]
     cluster.settle(path)
     for exchange in held:

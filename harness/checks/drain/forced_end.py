@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import time
 
-from harness.clients import worker_search
+from harness.clients import worker_slots
 from harness.clients.exchange import Exchange
 from harness.cluster.cluster import Cluster
 from harness.cluster.fixture import Fixture
@@ -31,7 +31,7 @@ def send_halves(cluster: Cluster) -> tuple[float, list[Exchange]]:
 
     Returns the moment just before their first bytes, and the two requests.
     """
-    connections = worker_search.connections_to(cluster, 1, [1, 2])
+    connections = worker_slots.connections_to(cluster, 1, [1, 2])
     host = f"Host: {cluster.client.host}\r\n"
     head = f"GET /fast HTTP/1.1\r\n{host}X-Half: ye".encode()
     body = f"POST /fast HTTP/1.1\r\n{host}Content-Length: 1000\r\n\r\n{{".encode()

@@ -6,7 +6,7 @@ from typing import Any
 
 from harness.checks import connections
 from harness.checks.common_ground.http import KIB, filler
-from harness.clients import worker_search
+from harness.clients import worker_slots
 from harness.clients.exchange import Answer
 from harness.clients.http_client import Connection
 from harness.cluster.cluster import Cluster
@@ -95,7 +95,7 @@ def swell(cluster: Cluster) -> None:
 
     The workers' memory goes up, and down again where it can.
     """
-    worker_search.find_workers(cluster)
+    worker_slots.find_workers(cluster)
     before = resident_of_all(cluster)
     headers = {**filler(14 * KIB), "Content-Length": str(64 * KIB)}
     for _ in range(HALVES):
@@ -114,13 +114,13 @@ def resident_of_all(cluster: Cluster) -> int:
 def expect_resident(cluster: Cluster, slot: int, connection: Connection) -> int:
     """The worker's `memoryBytes` is its resident set; returns it. `connection`: to that worker."""
     told = int(of(connection)["memoryBytes"])
-    expect_close(told, processes.resident(worker_search.pid_of(cluster, slot)), 4 * MIB)
+    expect_close(told, processes.resident(worker_slots.pid_of(cluster, slot)), 4 * MIB)
     return told
 
 
 def await_resident(cluster: Cluster, slot: int) -> None:
     """`memoryBytes` comes to be the resident set in time."""
-    pid, began = worker_search.pid_of(cluster, slot), time.monotonic()
+    pid, began = worker_slots.pid_of(cluster, slot), time.monotonic()
     while True:
         told = int(of(connections.to_one(cluster, slot))["memoryBytes"])
         try:

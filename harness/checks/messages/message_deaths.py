@@ -8,7 +8,7 @@ from harness.checks import replacement
 from harness.checks.common_ground.http import expect_error
 from harness.checks.messages import message_replies, messages
 from harness.checks.restart import newcomers
-from harness.clients import worker_search
+from harness.clients import worker_slots
 from harness.clients.exchange import Answer
 from harness.clients.http_client import Connection
 from harness.cluster.cluster import Cluster
@@ -38,7 +38,7 @@ def expect_502_at_death(cluster: Cluster, held: messages.Sent) -> None:
         cluster.refuse_late(QUICK, killed, "the answer to the sender after the receiver's death")
     expect_error(answer, 502)
     cluster.expect_within(QUICK, killed, answer.ended, "the 502 after the receiver's death")
-    old = worker_search.pid_of(cluster, slot)
+    old = worker_slots.pid_of(cluster, slot)
     replacement.expect_replaced(cluster, slot, old, since=killed, within=1.0)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from harness.checks.common_ground.http import expect_form
 from harness.checks.messages import message_replies, messages
-from harness.clients import worker_search
+from harness.clients import worker_slots
 from harness.clients.exchange import Answer
 from harness.clients.http_client import Connection
 from harness.cluster.cluster import Cluster
@@ -106,7 +106,7 @@ def expect_counts_move(cluster: Cluster, requests: int, broadcasts: int) -> None
 
 def expect_all_at_once(cluster: Cluster, count: int) -> None:
     """So many /stats at the same time are all answered in full."""
-    worker_search.find_workers(cluster)
+    worker_slots.find_workers(cluster)
     exchanges = [cluster.client.start("/stats") for _ in range(count)]
     for exchange in exchanges:
         expect_stats(cluster, exchange.wait(10), [])

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from harness.checks import replacement
 from harness.checks.common_ground.http import expect_error
 from harness.checks.messages import message_replies
-from harness.clients import worker_search
+from harness.clients import worker_slots
 from harness.clients.exchange import Exchange
 from harness.clients.http_client import Client, Connection
 from harness.cluster.cluster import Cluster
@@ -38,24 +38,24 @@ def broadcast_path(message: str | bytes) -> str:
 
 def pinned(cluster: Cluster, slot: int) -> Connection:
     """A connection to this worker."""
-    return worker_search.connections_to(cluster, 1, [slot])[slot][0]
+    return worker_slots.connections_to(cluster, 1, [slot])[slot][0]
 
 
 def connections(cluster: Cluster) -> dict[int, Connection]:
     """Slot → a connection to its worker."""
-    return {slot: found[0] for slot, found in worker_search.connections_to(cluster, 1).items()}
+    return {slot: found[0] for slot, found in worker_slots.connections_to(cluster, 1).items()}
 
 
 def stop(cluster: Cluster, *slots: int) -> None:
     """Stop these workers, when the pids of all are known: later a stopped one cannot be asked."""
-    worker_search.find_workers(cluster)
+    worker_slots.find_workers(cluster)
     for slot in slots:
         cluster.signal_worker(slot, SIGSTOP)
 
 
 def replace_worker(cluster: Cluster, slot: int) -> None:
     """Kill the worker, and wait for the first answer of its successor."""
-    old = worker_search.pid_of(cluster, slot)
+    old = worker_slots.pid_of(cluster, slot)
     killed = cluster.signal_worker(slot, SIGKILL)
     replacement.expect_replaced(cluster, slot, old, since=killed, within=1.0)
 

@@ -6,7 +6,7 @@ from signal import SIGCONT, SIGSTOP
 
 from harness.checks.drain import drain
 from harness.checks.messages import mailboxes, message_replies, message_stats, messages
-from harness.clients import worker_search
+from harness.clients import worker_slots
 from harness.clients.exchange import Exchange
 from harness.clients.http_client import Connection
 from harness.cluster.cluster import Cluster
@@ -43,7 +43,7 @@ class StoppedWorkerChecks:
     def test_send_to_a_stopped_worker(self, fixture: Fixture) -> None:
         """`/send` to a stopped worker is 504 in time, and disturbs nobody"""
         cluster = fixture.start()
-        connections = worker_search.connections_to(cluster, 2)
+        connections = worker_slots.connections_to(cluster, 2)
         cluster.signal_worker(2, SIGSTOP)
         held = connections[1][0].send(messages.send_path(2, "for later"))
         expect_others_answered(cluster, {slot: second for slot, (_, second) in connections.items()},
@@ -57,7 +57,7 @@ class StoppedWorkerChecks:
     def test_replies_out_of_order(self, fixture: Fixture) -> None:
         """Replies that come out of order reach just their callers"""
         cluster = fixture.start({"REQUEST_TIMEOUT_MS": 10000})
-        senders = worker_search.connections_to(cluster, 6)[1]
+        senders = worker_slots.connections_to(cluster, 6)[1]
         cluster.signal_worker(2, SIGSTOP)
         held = messages.begin_each(senders[:3], 2, "first")
         cluster.settle(messages.send_path(2))
@@ -75,7 +75,7 @@ class StoppedWorkerChecks:
     def test_late_answers_do_no_harm(self, fixture: Fixture) -> None:
         """Late answers do no harm, and nothing stays pending"""
         cluster = fixture.start()
-        senders = worker_search.connections_to(cluster, 5)[1]
+        senders = worker_slots.connections_to(cluster, 5)[1]
         cluster.signal_worker(2, SIGSTOP)
         expect_all_504(cluster, fixture, senders[:4])
         again = messages.begin_each(senders[:4], 2, "again")

@@ -5,7 +5,7 @@ import time
 from datetime import datetime, timedelta, timezone
 from typing import Collection
 
-from harness.clients import worker_search
+from harness.clients import worker_slots
 from harness.clients.exchange import Answer, Exchange
 from harness.clients.load import Load
 from harness.cluster.cluster import Cluster
@@ -28,7 +28,7 @@ def survey(cluster: Cluster, patience: float = 5.0) -> dict[int, Answer]:
                               expected="200 to / with `worker` and `pid`")
         found[slot], cluster.slots[slot] = answer, pid
         if (len(found) < cluster.workers
-                and worker_search.searched_enough(cluster, began, patience, tries, answer)):
+                and worker_slots.searched_enough(cluster, began, patience, tries, answer)):
             cluster.refuse_late(patience, began,
                                 f"of {tries} fresh connections only the workers {sorted(found)} "
                                 f"of {cluster.workers} answer")

@@ -6,7 +6,7 @@ from typing import Iterable, Sequence
 
 from harness.checks.tasks import pool_stats, task_status, tasks
 from harness.checks.tasks.task_status import Body
-from harness.clients import worker_search
+from harness.clients import worker_slots
 from harness.cluster.cluster import Cluster
 from harness.judging.verdict import CheckFailed
 
@@ -15,7 +15,7 @@ def hold(cluster: Cluster) -> None:
     """Stop all workers while they have nothing to do."""
     pool_stats.await_stats(cluster, lambda body: body["workers"]["available"] == cluster.workers,
                            "before the first task all workers are available", 5.0)
-    worker_search.find_workers(cluster)
+    worker_slots.find_workers(cluster)
     for slot in range(1, cluster.workers + 1):
         cluster.signal_worker(slot, SIGSTOP)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from signal import SIGKILL
 
 from harness.checks.tasks import pool_stats
-from harness.clients import worker_search
+from harness.clients import worker_slots
 from harness.cluster.cluster import Cluster
 from harness.judging.verdict import CheckFailed
 from harness.system import processes
@@ -37,7 +37,7 @@ class Killed:
 
 def kill_busiest(cluster: Cluster) -> Killed:
     """Of idle workers, that which has completed most tasks; it is reaped when this returns."""
-    workers = worker_search.find_workers(cluster)
+    workers = worker_slots.find_workers(cluster)
     slot = max(workers, key=lambda one: pool_stats.completed_by(cluster, one))
     completed = pool_stats.completed_by(cluster, slot)
     at = cluster.signal_worker(slot, SIGKILL)

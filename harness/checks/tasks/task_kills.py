@@ -8,7 +8,7 @@ from typing import Sequence
 
 from harness.checks.tasks import held_workers, pool_stats, task_results, task_status, tasks
 from harness.checks.tasks.task_status import Body
-from harness.clients import worker_search
+from harness.clients import worker_slots
 from harness.cluster.cluster import Cluster
 from harness.judging.time_bounds import overdue
 from harness.judging.verdict import CheckFailed
@@ -122,7 +122,7 @@ def kill_at_work(cluster: Cluster, name: str, attempt: int) -> None:
                                                f"with attempts {attempts}, not processing with "
                                                f"{attempt}")
         time.sleep(0.01)
-    worker_search.find_workers(cluster)
+    worker_slots.find_workers(cluster)
     cluster.signal_worker(1, SIGKILL)
 
 

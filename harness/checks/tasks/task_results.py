@@ -7,7 +7,7 @@ from typing import Callable, Sequence
 
 from harness.checks.tasks import task_status, tasks
 from harness.checks.tasks.task_status import Body
-from harness.clients import worker_search
+from harness.clients import worker_slots
 from harness.cluster.cluster import Cluster
 from harness.judging.verdict import CheckFailed
 from harness.system import processes
@@ -70,7 +70,7 @@ def expect_largest_prime(cluster: Cluster) -> None:
     took = measured["durationMs"] / 1000
     name = tasks.submit(cluster, "prime", 2 ** 63 - 25)
     slot = tasks.await_status(cluster, name, "processing", "with a free worker")["worker"]
-    worker = worker_search.find_workers(cluster)[slot]
+    worker = worker_slots.find_workers(cluster)[slot]
     before = processes.processor_time(worker)
     progress = tasks.Progress(cluster, tasks.LONGEST + 4 * took)
     while (body := task_status.task(cluster, name))["status"] == "processing":

@@ -11,7 +11,6 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
-from harness.grading.publish import publish
 from harness.judging.checklist import Checklist, Item
 from harness.judging.exercise import Exercise
 from harness.judging.verdict import Record
@@ -19,6 +18,7 @@ from harness.picture import report_page
 from harness.picture.browser import browser
 from harness.picture.svg_file import svg_of
 from harness.picture.timeline_parts import Arrow, Bar, Lane, Span, Timeline
+from harness.plugin.publish import publish
 from harness.tests.toys import Graded, grade, server
 
 HOSTILE = ("</script><script>document.title='owned'</script>"

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from harness.grading.publish import publish
 from harness.judging.checklist import Checklist, Item
 from harness.judging.exercise import Exercise
 from harness.judging.verdict import Record
 from harness.picture import report_page
 from harness.picture.timeline_parts import Bar, Lane, Timeline
+from harness.plugin.publish import publish
 from harness.tests.toys import grade
 
 CHECK = '''

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from harness.grading import run_check
+from harness.plugin import run_check
 from harness.proof import soak_counts
 from harness.proof.grade_program import ITEMS, How, Subject, Verdict, judge
 from harness.tests.proof.subjects import SOLUTION, STARTER, WRONG

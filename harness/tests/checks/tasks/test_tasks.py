@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness.checks.tasks import task_results, task_status, tasks
-from harness.clients import worker_search
+from harness.clients import worker_slots
 from harness.judging.verdict import CheckFailed
 
 
@@ -25,7 +25,7 @@ def test_a_prime_that_nobody_computes_is_not_waited_for(monkeypatch: pytest.Monk
         return {"status": "processing", "worker": 1}
 
     monkeypatch.setattr(tasks, "QUIET", 0.1)
-    monkeypatch.setattr(worker_search, "find_workers", lambda cluster: {1: 1})
+    monkeypatch.setattr(worker_slots, "find_workers", lambda cluster: {1: 1})
     for name, value in {"submit": "task", "await_completed": [{"durationMs": 1000}],
                         "await_status": {"worker": 1}}.items():
         monkeypatch.setattr(tasks, name, lambda *_, value=value: value)

@@ -14,17 +14,18 @@ import pytest
 
 from harness.cluster.fixture import Fixture
 from harness.cluster.run import Run
-from harness.grading.leader import LEADER, RECORD, Leader, record_of, short_id
-from harness.grading.options import find_program, option, root
-from harness.grading.run_check import run_check
 from harness.judging.check_order import arrange
-from harness.judging.checklist import INCONCLUSIVE_EXIT, declaration_of, needs_of, sentence
+from harness.judging.checklist import declaration_of, needs_of, sentence
 from harness.judging.exercise import Declaration, Exercise
+from harness.judging.exit_code import INCONCLUSIVE_EXIT, exit_code
 from harness.judging.parallel import ParallelChecks
 from harness.judging.verdict import Record
+from harness.plugin.leading_process import LEADER, RECORD, Leader, record_of, short_id
+from harness.plugin.options import find_program, option, root
+from harness.plugin.run_check import run_check
 from harness.telling.trace_folder import Trace, folder_for
 
-pytest_plugins = ["harness.grading.options"]
+pytest_plugins = ["harness.plugin.options"]
 CLEARING = 10.0
 """Seconds after a Ctrl+C in which another one is ignored."""
 
@@ -182,7 +183,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
     ran = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
     yield
     if leader is not None and ran and leader.checklist.items:
-        code = leader.checklist.exit_code()
+        code = exit_code(leader.checklist)
         session.exitstatus = INCONCLUSIVE_EXIT if leader.unreported else code
 
 

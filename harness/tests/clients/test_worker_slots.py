@@ -7,7 +7,7 @@ from typing import Callable, Iterator
 import pytest
 
 from harness.checks.restart.versions import survey
-from harness.clients import worker_search
+from harness.clients import worker_slots
 from harness.cluster.cluster import Cluster
 from harness.cluster.fixture import Fixture
 from harness.judging.verdict import CheckFailed
@@ -25,10 +25,10 @@ Handler = Counted
 PATIENCE = 0.01
 """Seconds. It is over long before the last try that the contract grants: each try takes 20 ms."""
 SEARCHES: tuple[Callable[[Cluster], object], ...] = (
-    lambda cluster: worker_search.find_workers(cluster, PATIENCE),
-    lambda cluster: worker_search.connections_to(cluster, 1, patience=PATIENCE),
+    lambda cluster: worker_slots.find_workers(cluster, PATIENCE),
+    lambda cluster: worker_slots.connections_to(cluster, 1, patience=PATIENCE),
     lambda cluster: survey(cluster, PATIENCE))
-MOST = worker_search.SPREAD * 2
+MOST = worker_slots.SPREAD * 2
 
 
 @pytest.fixture
@@ -64,5 +64,5 @@ def test_a_worker_that_is_found_at_last_is_not_called_missing(start: Callable[[s
                                                               ) -> None:
     """Five connections to each worker take longer than the patience, which is over when the last
     one is made."""
-    found = worker_search.connections_to(start("range(36, 41)"), 5, patience=PATIENCE)
+    found = worker_slots.connections_to(start("range(36, 41)"), 5, patience=PATIENCE)
     assert [len(connections) for connections in found.values()] == [5, 5]

@@ -13,11 +13,12 @@ import pytest
 
 from harness.cluster.program import NoProgram
 from harness.cluster.run import LeadingRun
-from harness.grading.options import find_program, option, refuse_unwritable, report_folder
-from harness.grading.preflight import problems
-from harness.grading.publish import publish
-from harness.judging.checklist import INCONCLUSIVE_EXIT, Checklist
+from harness.judging.checklist import Checklist
+from harness.judging.exit_code import INCONCLUSIVE_EXIT
 from harness.judging.verdict import HARNESS_FAULT, Record
+from harness.plugin.options import find_program, option, refuse_unwritable, report_folder
+from harness.plugin.preflight import problems
+from harness.plugin.publish import publish
 from harness.system.places import HARNESS
 from harness.telling.report_json import write
 

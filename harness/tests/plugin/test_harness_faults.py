@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.grading import preflight
+from harness.plugin import preflight
 from harness.system import processes
 from harness.system.places import HARNESS, ROOT
 from harness.tests.toys import Graded, await_true, command, grade, server, write_exercise
@@ -108,7 +108,7 @@ def test_a_missing_thing_is_named(monkeypatch: pytest.MonkeyPatch, name: str, to
 
 def test_nothing_is_graded_where_something_is_missing(tmp_path: Path) -> None:
     path = write_exercise(tmp_path, checks("open('ran', 'w')"))
-    (path.parent / "conftest.py").open("a").write("from harness.grading import preflight\n"
+    (path.parent / "conftest.py").open("a").write("from harness.plugin import preflight\n"
                                                   "preflight.LATEST_WAKE = -1.0\n")
     done = subprocess.run(command(tmp_path, server(tmp_path)), cwd=tmp_path, capture_output=True,
                           text=True, timeout=60)
