@@ -34,10 +34,19 @@ TEST_F(WorkerSlotTest, AProcessThatIsPutInDuringThePauseDoesNotEndThePause) {
   slot.begin_pause(5);
   slot.fill(11, {});
   EXPECT_EQ(slot.state(), State::bridged);
+  EXPECT_EQ(slot.current(), 11);
   slot.vacate();
   EXPECT_EQ(slot.state(), State::pausing);
   EXPECT_EQ(slot.end_pause(), 5U);
   EXPECT_EQ(slot.state(), State::empty);
+}
+
+TEST_F(WorkerSlotTest, TheEndOfThePauseLeavesAProcessInItsPlace) {
+  slot.begin_pause(5);
+  slot.fill(11, {});
+  slot.end_pause();
+  EXPECT_EQ(slot.state(), State::held);
+  EXPECT_EQ(slot.current(), 11);
 }
 
 TEST_F(WorkerSlotTest, ImpossibleEventsAreDefects) {

@@ -55,7 +55,7 @@ class Channel {
   void read_all();
   void flush();  // writes what the socket takes now
   std::size_t queued_bytes() const { return output_.size() - written_; }
-  bool closed() const { return !fd_; }
+  bool closed() const { return state_ == Output::closed; }
 
   // What waits to be sent.
   enum class Output : std::uint8_t {
