@@ -241,7 +241,9 @@ class TestItem5NothingDropped:
         cluster = fixture.start()
         with Load(cluster) as load:
             for _ in range(2):
-                restart.expect_all_new(restart.complete_under_load(load, cluster))
+                restarted, done = restart.complete_under_load(cluster)
+                restart.expect_all_new(restarted)
+                load.expect_nothing_dropped(restarted.signalled, done)
 
     @check(expected="the same with WORK_MS=200, so that requests are in flight whenever a worker "
                     "is told to go",
@@ -253,7 +255,8 @@ class TestItem5NothingDropped:
         cluster = fixture.start({"WORK_MS": 200})
         old = versions.pids(versions.survey_at_once(cluster))
         with Load(cluster) as load:
-            restart.complete_under_load(load, cluster, old)
+            restarted, done = restart.complete_under_load(cluster, old)
+        load.expect_nothing_dropped(restarted.signalled, done)
 
     @check(expected="a successor that is killed before it is ready: the restart is abandoned, the "
                     "master logs it, all four slots serve 1.0.0, nothing is dropped; the next "

@@ -44,10 +44,9 @@ Channel::Channel(EventLoop& loop, UniqueFd fd, std::string name, OnMessage on_me
                  OnClose on_close)
     : loop_(loop),
       fd_(std::move(fd)),
-      name_(std::move(name)),
       on_message_(std::move(on_message)),
       on_close_(std::move(on_close)) {
-  loop_.watch_readable(fd_.get(), name_, [this] { read_some(); });
+  loop_.watch_readable(fd_.get(), std::move(name), [this] { read_some(); });
 }
 
 Channel::~Channel() {
@@ -89,7 +88,7 @@ void Channel::happen(Event event) {
       }
     });
   } else if (state_ == Output::waiting) {
-    loop_.watch_writable(fd_.get(), name_, [this] { flush(); });
+    loop_.watch_writable(fd_.get(), [this] { flush(); });
   } else if (before == Output::waiting && state_ == Output::empty) {
     loop_.unwatch_writable(fd_.get());
   }

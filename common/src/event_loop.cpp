@@ -12,7 +12,7 @@
 #include <stdexcept>
 
 #include "cluster/system.hpp"
-#include "progress.hpp"
+#include "read_probe.hpp"
 
 namespace cluster {
 
@@ -33,7 +33,8 @@ EventLoop::EventLoop(Log log)
 EventLoop::Watch& EventLoop::watch(int fd) {
   auto& entry = watches_[fd];
   if (!entry) {
-    entry = std::make_unique<Watch>(Watch{.fd = fd, .reading = {}, .writing = {}});
+    entry = std::make_unique<Watch>();
+    entry->fd = fd;
     epoll_event event{};
     event.data.ptr = entry.get();
     if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) < 0) {
@@ -46,26 +47,29 @@ EventLoop::Watch& EventLoop::watch(int fd) {
 
 void EventLoop::update(Watch& watch) {
   epoll_event event{};
-  event.events = (watch.reading.wanted ? EPOLLIN : 0U) | (watch.writing.wanted ? EPOLLOUT : 0U);
+  event.events = (watch.on_readable ? EPOLLIN : 0U) | (watch.want_write ? EPOLLOUT : 0U);
   event.data.ptr = &watch;
   check("epoll_ctl", ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, watch.fd, &event));
 }
 
 void EventLoop::watch_readable(int fd, std::string name, Handler on_readable) {
   auto& entry = watch(fd);
-  entry.reading = {.name = std::move(name), .handler = std::move(on_readable), .wanted = true};
+  entry.name = std::move(name);
+  entry.on_readable = std::move(on_readable);
+  entry.stretch = {};
   update(entry);
 }
 
-void EventLoop::watch_writable(int fd, std::string name, Handler on_writable) {
+void EventLoop::watch_writable(int fd, Handler on_writable) {
   auto& entry = watch(fd);
-  entry.writing = {.name = std::move(name), .handler = std::move(on_writable), .wanted = true};
+  entry.on_writable = std::move(on_writable);
+  entry.want_write = true;
   update(entry);
 }
 
 void EventLoop::unwatch_writable(int fd) {
   auto& entry = watch(fd);
-  entry.writing.wanted = false;
+  entry.want_write = false;
   update(entry);
 }
 
@@ -208,50 +212,49 @@ void EventLoop::run_watches(std::optional<std::chrono::nanoseconds> timeout) {
 
 void EventLoop::run_watch(Watch& watch, std::uint32_t events) {
   const bool failed = (events & (EPOLLERR | EPOLLHUP)) != 0;
-  if (!watch.forgotten && watch.reading.wanted && (failed || (events & EPOLLIN) != 0)) {
-    run_side(watch, watch.reading, Direction::reading);
+  if (!watch.forgotten && watch.on_readable && (failed || (events & EPOLLIN) != 0)) {
+    run_reader(watch);
   }
-  if (!watch.forgotten && watch.writing.wanted && (failed || (events & EPOLLOUT) != 0)) {
-    run_side(watch, watch.writing, Direction::writing);
+  if (!watch.forgotten && watch.want_write && (failed || (events & EPOLLOUT) != 0)) {
+    watch.on_writable();
   }
 }
 
-void EventLoop::run_side(const Watch& watch, Side& side, Direction direction) {
-  if (side.last_turn + 1 != turn_) {
-    side.trusted = trusted_turns;
-    side.fruitless = 0;
+void EventLoop::run_reader(Watch& watch) {
+  auto& stretch = watch.stretch;
+  if (stretch.last_turn + 1 != turn_) {
+    stretch = {};
   }
-  side.last_turn = turn_;
-  if (side.trusted > 0) {
-    --side.trusted;
-    side.handler();
+  stretch.last_turn = turn_;
+  if (stretch.trusted > 0) {
+    --stretch.trusted;
+    watch.on_readable();
   } else {
-    run_suspect(watch, side, direction);
+    run_suspect(watch);
   }
 }
 
-void EventLoop::run_suspect(const Watch& watch, Side& side, Direction direction) {
-  const bool reading = direction == Direction::reading;
-  const ProgressProbe probe(watch.fd, reading ? EPOLLIN : EPOLLOUT);
-  side.handler();
-  if (watch.forgotten || !side.wanted) {
+void EventLoop::run_suspect(Watch& watch) {
+  const ReadProbe probe(watch.fd);
+  watch.on_readable();
+  if (watch.forgotten) {
     return;
   }
+  auto& stretch = watch.stretch;
   switch (probe.look()) {
-    case ProgressProbe::Found::progress:
-      side.fruitless = 0;
-      side.trusted = trusted_turns;
+    case ReadProbe::Found::progress:
+      stretch.fruitless = 0;
+      stretch.trusted = trusted_turns;
       break;
-    case ProgressProbe::Found::unknown:
-      side.trusted = trusted_turns;
+    case ReadProbe::Found::unknown:
+      stretch.trusted = trusted_turns;
       break;
-    case ProgressProbe::Found::nothing:
-      side.fruitless = std::min(side.fruitless + 1, fruitless_turns + 1);
-      if (side.fruitless == fruitless_turns) {
-        log_("busy wait: the handler of \"", side.name, "\" was called in ", fruitless_turns,
-             " turns in a row and has not ", reading ? "read" : "written",
-             reading ? ": it must read what has come, or forget() the descriptor"
-                     : ": it must write, or call unwatch_writable()");
+    case ReadProbe::Found::nothing:
+      stretch.fruitless = std::min(stretch.fruitless + 1, fruitless_turns + 1);
+      if (stretch.fruitless == fruitless_turns) {
+        log_("busy wait: the handler of \"", watch.name, "\" was called in ", fruitless_turns,
+             " turns in a row and has not read: it must read what has come, or forget() the "
+             "descriptor");
       }
       break;
   }

@@ -123,18 +123,6 @@ TEST_F(BusyLoopTest, AListenerThatDoesNotAccept) {
   EXPECT_NE(output.text().find("\"listener\""), std::string::npos);
 }
 
-TEST_F(BusyLoopTest, ASocketThatIsNotWritten) {
-  const auto [here, there] = Channel::make_pair();
-  loop.watch_writable(here.get(), "answers", [&] { ++calls; });
-  expect_report("answers", "it must write, or call unwatch_writable()");
-}
-
-TEST_F(BusyLoopTest, APipeThatIsNotWritten) {
-  const Pipe pipe;
-  loop.watch_writable(pipe.in.get(), "orders", [&] { ++calls; });
-  expect_report("orders", "has not written");
-}
-
 TEST_F(BusyLoopTest, OnlyTheOneOfTwoThatDoesNotRead) {
   const auto [idle, idle_peer] = Channel::make_pair();
   const auto [busy, busy_peer] = Channel::make_pair();
@@ -238,42 +226,6 @@ TEST_F(BusyLoopTest, ASignalInEachTurnIsProgress) {
   }
   EXPECT_EQ(calls, many);
   EXPECT_EQ(reports(), 0);
-}
-
-// The same for writing.
-
-// Writes a byte into one end in each turn and reads it from the other end at once.
-void expect_written_byte_by_byte(BusyLoopTest& test, int in, int out) {
-  test.loop.watch_writable(in, "writes", [&, in, out] {
-    EXPECT_EQ(::write(in, "x", 1), 1);
-    read_one(out);
-    ++test.calls;
-  });
-  test.turn(many);
-  EXPECT_EQ(test.calls, many);
-  EXPECT_EQ(test.reports(), 0);
-}
-
-TEST_F(BusyLoopTest, AByteWrittenToASocketIsProgressAlthoughItIsReadAtOnce) {
-  const auto [here, there] = Channel::make_pair();
-  expect_written_byte_by_byte(*this, here.get(), there.get());
-}
-
-TEST_F(BusyLoopTest, AByteWrittenToAPipeIsProgressAlthoughItIsReadAtOnce) {
-  const Pipe pipe;
-  expect_written_byte_by_byte(*this, pipe.in.get(), pipe.out.get());
-}
-
-TEST_F(BusyLoopTest, AByteWrittenToTcpIsProgressAlthoughItIsReadAtOnce) {
-  const auto listener = listen_on({"127.0.0.1", 0});
-  const UniqueFd client(check("socket", ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(listener.address.port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  check("connect", ::connect(client.get(), reinterpret_cast<sockaddr*>(&address), sizeof address));
-  const UniqueFd served(check("accept", ::accept(listener.fd.get(), nullptr, nullptr)));
-  expect_written_byte_by_byte(*this, client.get(), served.get());
 }
 
 // The count.

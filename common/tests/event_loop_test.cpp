@@ -57,7 +57,7 @@ TEST(EventLoop, TellsWhatCanBeWrittenOnlyWhileItIsAsked) {
   int readable = 0;
   int writable = 0;
   loop.watch_readable(here.get(), "here", [&] { ++readable; });
-  loop.watch_writable(here.get(), "here", [&] {
+  loop.watch_writable(here.get(), [&] {
     ++writable;
     loop.unwatch_writable(here.get());
   });

@@ -10,7 +10,7 @@ from harness.judging.time_bounds import expect_not_before
 from harness.judging.verdict import Inconclusive
 
 KILL_SLACK = 1.0
-"""A process killed at a timeout is gone at the latest so many seconds after 110 % of it."""
+"""Seconds. A process killed at a timeout must be gone by 110 % of the timeout plus this."""
 
 
 def expect_end(cluster: Cluster, code: int, since: float, within: float) -> None:
@@ -30,7 +30,10 @@ def expect_processes_gone(cluster: Cluster, pids: list[int], since: float, withi
 
 
 def expect_killed_at(cluster: Cluster, pid: int, since: float, bound: float, what: str) -> None:
-    """The process is gone `bound` seconds after `since`: 10 % + 100 ms earlier at most."""
+    """The process ends about `bound` seconds after `since`.
+
+    At most 10 % + 100 ms earlier, and at most 10 % + KILL_SLACK later.
+    """
     latest = bound * 1.1 + KILL_SLACK
     if cluster.watcher.wait_gone([pid], since + latest * 1.5 + 1 - time.monotonic()):
         cluster.refuse_late(latest, since, f"the end of {what} (still there)", due=since + bound)

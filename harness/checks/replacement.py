@@ -22,9 +22,9 @@ def expect_replaced(cluster: Cluster, slot: int, old: int, since: float, within:
                     other: Connection | None = None, why: str = "", doubt: float = 0.0) -> int:
     """A new process answers in the slot in time; returns its pid.
 
-    `other`: a kept-alive connection to another worker, which is served meanwhile. `why` the old
-    process is replaced. `doubt`: seconds beyond the bound for which a successor is still awaited
-    that a slow machine may have kept back.
+    `other`: a kept-alive connection to another worker, which is served meanwhile. `why`: for
+    what reason the old process is replaced. `doubt`: seconds to wait beyond the bound when the
+    machine may be the reason for the delay.
     """
     new = f"the new worker {slot}" + (f" ({why})" if why else "")
     while True:

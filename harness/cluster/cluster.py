@@ -168,9 +168,10 @@ class Cluster(RunningProgram):
         """Wait until the program has surely read all requests to the path: the journal says so, or
         a while has passed."""
         start = time.monotonic()
-        exchanges = sum(event.kind == "request" and event.path == path
+        wanted = without_query(path)
+        exchanges = sum(event.kind == "request" and without_query(event.path or "") == wanted
                         and event.cluster == self.number for event in self.log.all())
-        needle = f'"{path}"'
+        needle = f'"{wanted}"'
         while time.monotonic() < start + 0.3:
             if self._journalled(needle) >= exchanges:
                 return
@@ -254,3 +255,8 @@ class Cluster(RunningProgram):
         if files:
             raise CheckFailed(f"files left behind: {', '.join(files)}",
                               expected="no file left after the end")
+
+
+def without_query(path: str) -> str:
+    """As the journal has it."""
+    return path.partition("?")[0]

@@ -7,7 +7,8 @@ PASS_EXIT, FAIL_EXIT, INCONCLUSIVE_EXIT = 0, 1, 3
 
 
 def exit_code(checklist: Checklist) -> int:
-    """0: all items pass; 1: some fail; 3: none fails, but some are inconclusive.
+    """0: all items pass; 1: some fail, or are skipped and none is inconclusive; 3: none fails, but
+    some are inconclusive.
 
     Common ground counts only where no item was chosen.
     """

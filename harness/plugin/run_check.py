@@ -47,6 +47,9 @@ def run_check(record: Record, function: Callable[..., None], fixture: Fixture,
     try:
         if record.result == "fail":
             explain(fixture, record)
+    except Exception as fault:
+        record.notes.append(f"the failure cannot be explained: {harness_fault(fault)}")
+    try:
         record.notes += fixture.end()
         if trace is not None:
             record.notes += keep(trace, fixture)
@@ -95,6 +98,7 @@ def judge(record: Record, function: Callable[..., None], fixture: Fixture,
 def explain(fixture: Fixture, record: Record) -> None:
     """Note the likely cause of a failure and the last lines of the program's output."""
     evidence = fixture.evidence(cause.DYING_SECONDS if cause.connection_lost(record.seen) else 0.0)
+    record.wrote = last_lines([cluster.lines for cluster in evidence], record.seen)
     try:
         likely, hint = cause.told_by(evidence, fixture.log, fixture.exercise.endpoints,
                                      record.seen)
@@ -103,7 +107,6 @@ def explain(fixture: Fixture, record: Record) -> None:
     else:
         record.likely, record.hint = likely or record.likely, hint or record.hint
     record.likely = "; or ".join(filter(None, [still_to_do(evidence, record.seen), record.likely]))
-    record.wrote = last_lines([cluster.lines for cluster in evidence], record.seen)
 
 
 def still_to_do(evidence: list[Evidence], seen: str) -> str:

@@ -41,7 +41,7 @@ class Channel {
   // Two connected ends, both close-on-exec and non-blocking.
   static std::pair<UniqueFd, UniqueFd> make_pair();
 
-  // `name` is that of its watches in the loop, as in "channel to worker 2".
+  // `name` is that of its watch in the loop, as in "channel to worker 2".
   Channel(EventLoop& loop, UniqueFd fd, std::string name, OnMessage on_message, OnClose on_close);
   ~Channel();
   Channel(const Channel&) = delete;
@@ -81,7 +81,6 @@ class Channel {
 
   EventLoop& loop_;
   UniqueFd fd_;
-  std::string name_;
   OnMessage on_message_;
   OnClose on_close_;
   std::string input_;

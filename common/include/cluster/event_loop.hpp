@@ -30,9 +30,8 @@ using Clock = std::chrono::steady_clock;
 // After 1,000 turns in a row without progress the log names the watch, once, until progress is made
 // or a turn passes without that watch. The loop does not look at a watch before its handler was
 // called in 100 turns in a row, so that ordinary watches cost nothing. Progress means that bytes
-// were read (or written), or that the descriptor is no longer ready. What cannot be told is no
-// report: datagram sockets, listening sockets of AF_UNIX, and turns in which the peer has sent,
-// too.
+// were read, or that the descriptor is no longer ready. What cannot be told is no report: datagram
+// sockets, listening sockets of AF_UNIX, and turns in which the peer has sent, too.
 class EventLoop {
  public:
   using Handler = std::function<void()>;
@@ -52,7 +51,7 @@ class EventLoop {
   void watch_readable(int fd, std::string name, Handler on_readable);
   // The same for writing, beside a read handler if there is one, until unwatch_writable().
   // A handler may forget its own descriptor, but not put another handler in its place.
-  void watch_writable(int fd, std::string name, Handler on_writable);
+  void watch_writable(int fd, Handler on_writable);
   void unwatch_writable(int fd);
   void forget(int fd);
 
@@ -83,19 +82,19 @@ class EventLoop {
                   std::optional<std::chrono::nanoseconds> timeout = std::nullopt);
 
  private:
-  enum class Direction : std::uint8_t { reading, writing };
-  struct Side {  // of a watch: its reading or its writing
-    std::string name;
-    Handler handler;
-    bool wanted = false;
-    std::uint64_t last_turn = 0;  // in which the handler was called
+  // Turns in a row in which a read handler was called.
+  struct Stretch {
+    std::uint64_t last_turn = 0;
     int trusted = trusted_turns;  // turns left in which nobody looks for progress
     int fruitless = 0;            // turns without progress
   };
   struct Watch {
-    int fd;
-    Side reading;
-    Side writing;
+    int fd = -1;
+    std::string name;
+    Handler on_readable;
+    Handler on_writable;
+    Stretch stretch;
+    bool want_write = false;
     bool forgotten = false;
   };
   struct Timer {
@@ -109,8 +108,8 @@ class EventLoop {
   int wait_milliseconds(std::optional<std::chrono::nanoseconds> timeout) const;
   void run_watches(std::optional<std::chrono::nanoseconds> timeout);
   void run_watch(Watch& watch, std::uint32_t events);
-  void run_side(const Watch& watch, Side& side, Direction direction);
-  void run_suspect(const Watch& watch, Side& side, Direction direction);
+  void run_reader(Watch& watch);
+  void run_suspect(Watch& watch);
   void run_timers();
   void run_posted();
   void run_end_of_turn();

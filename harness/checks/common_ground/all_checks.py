@@ -8,4 +8,4 @@ from harness.checks.common_ground.start import StartChecks
 
 
 class AllChecks(StartChecks, HttpChecks, LoadChecks, SpreadChecks, ProcessChecks):
-    """What pytest collects comes in the order of the bases, the last one first."""
+    """The order of the bases decides the order of the checks: pytest takes the last one first."""

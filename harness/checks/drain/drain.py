@@ -19,7 +19,7 @@ STRADDLE = 0.15
 """Seconds after a signal in which a request may begin before the worker has heard of the signal.
 Such a request is judged neither by the rules before the signal nor by those after it."""
 NOTICED_WITHIN = 5.0
-"""Seconds after which a program is signalled again although nobody is turned away."""
+"""Seconds to wait until a new request is turned away. Then the next signal is sent anyway."""
 HELD_AT_LEAST = 0.15
 AFTER_LAST_ANSWER = 1.0
 """Seconds after the last answer within which the cluster has to end."""
@@ -44,7 +44,7 @@ class Drain:
 
 
 def hold(cluster: Cluster, each: int, slots: list[int], path: str = "/slow") -> list[Exchange]:
-    """Have that many requests in flight on each of these workers, surely read."""
+    """Send `each` requests to each of these workers; wait until the program has read them."""
     connections = worker_slots.connections_to(cluster, each, slots)
     held = [connection.send(path) for slot in slots for connection in connections[slot]]
     cluster.settle(path)

@@ -25,8 +25,8 @@ LONGEST_DOUBT = 12.0
 back."""
 LEAVES_WITHIN = 5.0
 """Seconds for an old worker to finish its requests, once its successor serves."""
-ENOUGH_FOR_NONE = 10
-"""As many requests as ERROR_RATE_MIN_REQUESTS are too few to judge."""
+TOO_FEW = 10
+"""Requests. ERROR_RATE_MIN_REQUESTS itself is still too few to judge."""
 
 
 # ----- left alone
@@ -67,7 +67,7 @@ def doubt_silence(cluster: Cluster, since: float, why: str) -> None:
 def expect_few_left_alone(cluster: Cluster, before: dict[int, int], total: int) -> None:
     """That many errors of as many requests are too few to judge."""
     likely = ("as many as ERROR_RATE_MIN_REQUESTS are taken for enough: more are wanted"
-              if total == ENOUGH_FOR_NONE else "")
+              if total == TOO_FEW else "")
     expect_left_alone(cluster, before, interval(cluster) * 1.7,
                       f"{total} errors of {total} requests", likely=likely)
 

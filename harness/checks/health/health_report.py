@@ -91,7 +91,7 @@ def period(cluster: Cluster) -> float:
 
 
 def report_after(cluster: Cluster, moment: float) -> Report:
-    """The first report that has to know what was so at that moment; the next one comes in time."""
+    """The first report that must include everything up to `moment`; the next one comes in time."""
     every = period(cluster)
     known = moment + interval(cluster) * KNOWN_AFTER + 0.3
     report = next_report(cluster, known, every * 1.1 + 1)

@@ -1,6 +1,7 @@
 """The numbers of a worker that GET /health tells: uptime, memory, requests, errors."""
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -28,10 +29,15 @@ def of(connection: Connection) -> dict[str, Any]:
     return expect_all(connection.get("/health", patience=5))
 
 
+def is_number(value: object) -> bool:
+    """JSON as Python reads it also has NaN and infinities, which are none."""
+    return (isinstance(value, (int, float)) and not isinstance(value, bool)
+            and math.isfinite(value))
+
+
 def expect_all(answer: Answer) -> dict[str, Any]:
     """A 200 with all the numbers."""
-    bad = [name for name in NAMES if isinstance(answer.json.get(name), bool)
-           or not isinstance(answer.json.get(name), (int, float))]
+    bad = [name for name in NAMES if not is_number(answer.json.get(name))]
     if answer.status != 200 or bad:
         raise CheckFailed(f"{answer}: no number in {', '.join(bad) or 'nothing'}; body "
                           f"{answer.body[:300]!r}",

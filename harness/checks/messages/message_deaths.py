@@ -92,7 +92,7 @@ def kill_sender_that_waits(cluster: Cluster) -> None:
 
 
 def expect_no_answer(held: messages.Sent, seconds: float) -> None:
-    """The message of the successor waits for stopped worker 3; only another worker is awake."""
+    """No answer comes within `seconds`: the receiver, worker 3, is stopped."""
     if held.exchange.ended.wait(seconds):
         answer = held.exchange.wait(0)
         raise CheckFailed(f"{answer}, body {answer.body[:200]!r}, although worker 3 is stopped",

@@ -18,8 +18,8 @@ Rows = dict[int, dict[str, Any]]
 """Slot → its entry in `workers`."""
 COUNTS = ("requests", "received", "pending")
 SURELY_OWN = 20
-"""So many answers, of more than one worker, in each of which only the worker that answers has
-something pending, are no chance."""
+"""Answers, of more than one worker. If in all of them only the worker that answers has something
+pending, that is no chance."""
 
 
 def expect_stats(cluster: Cluster, answer: Answer, missing: list[int]) -> Rows:

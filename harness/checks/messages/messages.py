@@ -108,10 +108,9 @@ def expect_replies(cluster: Cluster, sent: Iterable[Sent], patience: float = PAT
 
 
 def expect_replies_at_once(cluster: Cluster, count: int, few: int) -> None:
-    """So many distinct messages at the same time: each gets the reply to its own.
+    """`count` distinct messages at the same time: each gets the reply to its own.
 
-    Where the machine is too slow for that many, a `few` may still be lost, and not for want of a
-    processor.
+    If the machine is too slow to judge `count`, try `few`: a program that loses one of those fails.
     """
     try:
         send_at_once(cluster, count)

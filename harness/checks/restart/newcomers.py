@@ -86,7 +86,7 @@ def children_of_the_start(cluster: Cluster, children: Collection[int]) -> set[in
 
 
 def expect_no_newcomer(cluster: Cluster, known: Collection[int], wait: float, why: str) -> None:
-    """For so many seconds no process is started. `why` none should be."""
+    """No process is started for `wait` seconds. `why`: the end of the message."""
     end = time.monotonic() + wait
     while time.monotonic() < end:
         new = [pid for pid in processes.children(cluster.pid)

@@ -48,7 +48,7 @@ def look(cluster: Cluster) -> Sample:
 
 
 def await_settled(cluster: Cluster, count: int, since: float, bound: float) -> None:
-    """Wait until there are just so many children again: nobody starts, nobody leaves."""
+    """Wait until the master has exactly `count` children."""
     while len(look(cluster).children) != count:
         if overdue(since, bound):
             cluster.refuse_late(bound, since, f"{count} worker processes again, and no more")

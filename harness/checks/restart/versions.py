@@ -54,7 +54,7 @@ def survey_at_once(cluster: Cluster) -> dict[int, Answer]:
 
 
 def flood(cluster: Cluster, count: int) -> list[Exchange]:
-    """That many requests in flight on fresh connections, spread over all workers, surely read."""
+    """`count` requests on fresh connections, spread over all workers, that were read."""
     held = []
     for _ in range(count):
         held.append(cluster.client.start("/"))

@@ -13,7 +13,7 @@ from harness.judging.verdict import CheckFailed
 WORKERS, QUEUE = 4, 20
 """The contract's, for a program that is started without settings."""
 REQUEUES = "test_killed_workers_task_goes_first"
-"""The check on which all others build in which a task is requeued."""
+"""All other checks in which a task is requeued build on this one."""
 
 
 class QueueLimitChecks:
@@ -90,7 +90,7 @@ def expect_full(cluster: Cluster) -> None:
 
 
 def expect_nothing_stored(cluster: Cluster, limit: int, refused: int) -> None:
-    """Of so many tasks that were refused by a full queue."""
+    """The refused tasks are counted, but neither submitted nor queued."""
     when = f"after {refused} refusals"
     pool_stats.expect_numbers(cluster, "tasks", when, submitted=WORKERS + limit, rejected=refused)
     pool_stats.expect_numbers(cluster, "queue", when, size=limit)

@@ -10,8 +10,10 @@ from harness.judging.verdict import CheckFailed
 
 
 def expect_kept(cluster: Cluster, names: Sequence[str], count: int, done: int) -> None:
-    """When so many tasks are done in all, just so many of these can be asked for: the others are
-    404."""
+    """When `done` tasks are completed, exactly `count` of `names` can be asked for.
+
+    The others are 404.
+    """
     pool_stats.expect_numbers(cluster, "tasks", f"with {done} tasks done", completed=done)
     answers = [cluster.client.get(f"/task/{name}") for name in names]
     known = sum(answer.status != 404 for answer in answers)

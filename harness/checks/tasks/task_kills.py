@@ -94,8 +94,7 @@ def kill_all_at_once(cluster: Cluster) -> bool:
 
 
 def kill_until_failed(cluster: Cluster, name: str, most: int) -> None:
-    """Kill the only worker so many times while it computes the task: the last death is a failure
-    that is told."""
+    """Kill the worker in each of `most` attempts. Then the task is failed, and /task says so."""
     for attempt in range(1, most + 1):
         kill_at_work(cluster, name, attempt)
     body = await_failed(cluster, name, most)
@@ -127,7 +126,7 @@ def kill_at_work(cluster: Cluster, name: str, attempt: int) -> None:
 
 
 def await_failed(cluster: Cluster, name: str, most: int) -> Body:
-    """The worker of the last attempt that the task may have has died."""
+    """Wait until the task is failed: the worker of its last allowed attempt was killed."""
     within = 2.0
     began = time.monotonic()
     while (body := task_status.task(cluster, name))["status"] != "failed":
