@@ -243,10 +243,8 @@ void EventLoop::run_suspect(Watch& watch) {
   auto& stretch = watch.stretch;
   switch (probe.look()) {
     case ReadProbe::Found::progress:
-      stretch.fruitless = 0;
-      stretch.trusted = trusted_turns;
-      break;
     case ReadProbe::Found::unknown:
+      stretch.fruitless = 0;
       stretch.trusted = trusted_turns;
       break;
     case ReadProbe::Found::nothing:

@@ -7,9 +7,8 @@
 
 namespace cluster {
 
-// The things that a master hands down to a worker, in one environment variable. The master writes
-// it, the worker's main thread reads it. CLUSTER_WORKER="<number> <pid of the master> <channel>
-// <listener or -1>".
+// One environment variable from the master to a worker. The master writes it, the worker's main
+// thread reads it: CLUSTER_WORKER="<number> <pid of the master> <channel> <listener or -1>".
 struct Handover {
   int number = 0;
   pid_t master = 0;
@@ -18,8 +17,8 @@ struct Handover {
 
   std::string variable() const;  // "CLUSTER_WORKER=…"
   static std::optional<Handover> from_environment();
-  static void
-  clear_environment();  // programs that a worker starts must not take themselves for workers
+  // Programs that a worker starts must not take themselves for workers.
+  static void clear_environment();
 };
 
 }  // namespace cluster

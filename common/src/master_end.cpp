@@ -3,7 +3,6 @@
 #include <csignal>
 
 #include "cluster/master.hpp"
-#include "worker_slot.hpp"
 
 namespace cluster {
 

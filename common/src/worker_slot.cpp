@@ -5,10 +5,10 @@
 
 namespace cluster {
 
-void WorkerSlot::fill(pid_t pid, const Master::Variables& own_variables) {
+void WorkerSlot::fill(pid_t pid, const Master::Variables& its_variables) {
   happen(Event::filled);
   current_ = pid;
-  variables = own_variables;
+  variables = its_variables;
 }
 
 void WorkerSlot::vacate() {

@@ -4,7 +4,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <optional>
 
 #include "cluster/event_loop.hpp"
 #include "cluster/master.hpp"
@@ -41,7 +40,7 @@ class WorkerSlot {
   bool in_pause() const { return state_ == State::pausing || state_ == State::bridged; }
   pid_t current() const { return current_; }  // 0: vacant
 
-  void fill(pid_t pid, const Master::Variables& variables);  // also in place of another process
+  void fill(pid_t pid, const Master::Variables& its_variables);  // also in place of another process
   void vacate();
 
   // The pause before the successor of a process that has lived so long: none for one that was

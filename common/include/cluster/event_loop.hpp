@@ -30,8 +30,9 @@ using Clock = std::chrono::steady_clock;
 // After 1,000 turns in a row without progress the log names the watch, once, until progress is made
 // or a turn passes without that watch. The loop does not look at a watch before its handler was
 // called in 100 turns in a row, so that ordinary watches cost nothing. Progress means that bytes
-// were read, or that the descriptor is no longer ready. What cannot be told is no report: datagram
-// sockets, listening sockets of AF_UNIX, and turns in which the peer has sent, too.
+// were read, or that the descriptor is no longer ready. The loop does not report what it cannot
+// see: datagram sockets, listening AF_UNIX sockets, and turns in which the peer has sent something
+// too.
 class EventLoop {
  public:
   using Handler = std::function<void()>;
@@ -122,8 +123,8 @@ class EventLoop {
   UniqueFd signals_;
   sigset_t signal_set_{};
   std::unordered_map<int, std::unique_ptr<Watch>> watches_;
-  std::vector<std::unique_ptr<Watch>>
-      forgotten_;  // kept until the turn in which they were forgotten is over
+  // Kept until the turn is over in which they were forgotten.
+  std::vector<std::unique_ptr<Watch>> forgotten_;
   std::multimap<Clock::time_point, Timer> timers_;
   std::unordered_map<TimerId, std::multimap<Clock::time_point, Timer>::iterator> timer_index_;
   TimerId next_timer_ = 1;

@@ -91,9 +91,10 @@ class Master {
   // The main line. wait_until() is EventLoop's.
   bool wait_until(const std::function<bool()>& condition,
                   std::optional<std::chrono::nanoseconds> timeout = std::nullopt);
-  void announce_ready() const;  // prints the line `ready url=… workers=… pid=…`
-  void announce_ready(const Address& address)
-      const;              // of a master without a listener to share, which serves itself
+  // Prints the line `ready url=… workers=… pid=…`. A master without a listener to share serves by
+  // itself, and names its address.
+  void announce_ready() const;
+  void announce_ready(const Address& address) const;
   void close_listener();  // the master's copy
 
   // The usual end, for programs that do not write their own. After end_by_signal() the first

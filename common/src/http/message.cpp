@@ -35,9 +35,8 @@ std::string_view without_authority(std::string_view target) {
   return path == std::string_view::npos ? "/" : target.substr(path);
 }
 
-// Decodes percent-encoding (RFC 3986, 2.1). A '%' without two hex digits stands for itself. In a
-// query
-// '+' is a blank.
+// Decodes percent-encoding (RFC 3986, 2.1). A '%' without two hex digits stands for itself.
+// In a query a '+' is a blank.
 std::string decode(std::string_view text, bool in_query) {
   std::string result;
   result.reserve(text.size());
