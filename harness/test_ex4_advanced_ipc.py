@@ -8,7 +8,7 @@ from __future__ import annotations
 from itertools import product
 from signal import SIGCONT, SIGSTOP
 
-from harness.checks import memory
+from harness.checks import connections, memory
 from harness.checks.common_ground.http import HttpChecks
 from harness.checks.common_ground.load import LoadChecks
 from harness.checks.common_ground.processes import ProcessChecks, SpreadChecks
@@ -91,9 +91,9 @@ class TestItem2Broadcast:
                 "that have confirmed", seconds=0.2)
     def test_broadcast_is_seen_by_everyone_once(self, fixture: Fixture) -> None:
         """A broadcast is in everyone's `/messages`, once each"""
-        connections = messages.connections(fixture.start())
-        for sender in connections:
-            mailboxes.expect_seen_by_everyone_once(connections, sender)
+        workers = connections.to_each(fixture.start())
+        for sender in workers:
+            mailboxes.expect_seen_by_everyone_once(workers, sender)
 
     @check(expected="empty messages, quotes, NUL, line ends, emoji and 1,024 bytes arrive as they "
                     "were sent; `hello` without a message; 1,025 bytes and what is not UTF-8 get "
@@ -122,9 +122,9 @@ class TestItem3Send:
     def test_the_receiver_replies(self, fixture: Fixture) -> None:
         """The right receiver gets it, only it, and replies itself"""
         cluster = fixture.start()
-        connections = messages.connections(cluster)
-        for sender, receiver in product(connections, repeat=2):
-            mailboxes.expect_seen_by_receiver_only(cluster, connections, sender, receiver)
+        workers = connections.to_each(cluster)
+        for sender, receiver in product(workers, repeat=2):
+            mailboxes.expect_seen_by_receiver_only(cluster, workers, sender, receiver)
 
     @check(expected="a whole number that is no slot (0, 4, -1, a huge one) gets 404; anything "
                     "else, and nothing, 400",
@@ -146,7 +146,7 @@ class TestItem3Send:
     def test_the_slot_stays_reachable(self, fixture: Fixture) -> None:
         """A slot is reachable again when its worker was killed and replaced"""
         cluster = fixture.start()
-        sender = messages.pinned(cluster, 1)
+        sender = connections.to_one(cluster, 1)
         messages.replace_worker(cluster, 2)
         messages.expect_answered(cluster, sender, 2, "are you there")
         messages.broadcast(cluster.client, "all there")
@@ -157,7 +157,7 @@ class TestItem3Send:
     def test_the_last_messages_are_kept(self, fixture: Fixture) -> None:
         """`/messages` tells the last MESSAGE_LIMIT"""
         cluster = fixture.start({"MESSAGE_LIMIT": 5})
-        sender, reader = messages.pinned(cluster, 1), messages.pinned(cluster, 2)
+        sender, reader = connections.to_one(cluster, 1), connections.to_one(cluster, 2)
         messages.send_each(sender, 2, "number", 8)
         mailboxes.expect_last(reader, "number", range(3, 8))
 
@@ -191,7 +191,7 @@ class TestItem4Timeouts(stopped_workers.StoppedWorkerChecks):
     def test_a_killed_receiver_is_502(self, fixture: Fixture) -> None:
         """The death of the receiver is 502 at once"""
         cluster = fixture.start({"REQUEST_TIMEOUT_MS": 10000})
-        sender = messages.pinned(cluster, 1)
+        sender = connections.to_one(cluster, 1)
         messages.stop(cluster, 2)
         farewell = messages.begin(sender, 2, "farewell")
         message_deaths.expect_502_at_death(cluster, farewell)
@@ -206,7 +206,7 @@ class TestItem4Timeouts(stopped_workers.StoppedWorkerChecks):
     def test_a_slot_without_a_process_is_502(self, fixture: Fixture) -> None:
         """`/send` to a slot that has no process now is 502 at once"""
         cluster = fixture.start()
-        sender = messages.pinned(cluster, 1)
+        sender = connections.to_one(cluster, 1)
         emptied = message_deaths.empty_slot(cluster, 2)
         message_deaths.expect_502_of_empty_slot(cluster, fixture, sender, 2, emptied)
 
@@ -219,7 +219,7 @@ class TestItem4Timeouts(stopped_workers.StoppedWorkerChecks):
         """A successor does not get the answer to its predecessor"""
         cluster = fixture.start({"REQUEST_TIMEOUT_MS": 10000})
         message_deaths.kill_sender_that_waits(cluster)
-        held = messages.begin_surely(cluster, messages.pinned(cluster, 1), 3, "of the successor")
+        held = messages.begin_surely(cluster, connections.to_one(cluster, 1), 3, "of the successor")
         cluster.signal_worker(2, SIGCONT)
         message_deaths.expect_no_answer(held, 0.3)
         cluster.signal_worker(3, SIGCONT)
@@ -249,7 +249,7 @@ class TestItem5AllEndpoints:
            hint="the table in the exercise's README", seconds=0.1)
     def test_the_simple_endpoints(self, fixture: Fixture) -> None:
         """`/` and `/messages` answer in their form"""
-        connection = messages.pinned(fixture.start(), 1)
+        connection = connections.to_one(fixture.start(), 1)
         message_stats.expect_requests_counted(connection)
         mailboxes.expect_form_of_messages(connection)
 
@@ -260,13 +260,13 @@ class TestItem5AllEndpoints:
     def test_ten_thousand_messages(self, fixture: Fixture) -> None:
         """10,000 messages leave memory bounded, and the last 100 are kept"""
         cluster = fixture.start({"REQUEST_TIMEOUT_MS": 10000})
-        connections = worker_slots.connections_to(cluster, 4)
-        reader = messages.pinned(cluster, 1)
-        messages.broadcast_each(connections[1][0], "warm", 300, patience=10)
-        senders = [one for found in connections.values() for one in found]
+        workers = worker_slots.connections_to(cluster, 4)
+        reader = connections.to_one(cluster, 1)
+        messages.broadcast_each(workers[1][0], "warm", 300, patience=10)
+        senders = [one for found in workers.values() for one in found]
         memory.expect_rest([cluster.pid, *cluster.slots.values()],
                            lambda _: messages.broadcast_often(senders, 1668), 2, "5,000 messages")
-        messages.send_each(connections[2][0], 1, "last", 100, patience=10)
+        messages.send_each(workers[2][0], 1, "last", 100, patience=10)
         mailboxes.expect_last(reader, "last", range(100))
 
     @check(expected="5,000 messages of 1 KiB to a stopped worker: each sender gets an error (504, "
@@ -281,11 +281,11 @@ class TestItem5AllEndpoints:
         message_flood.need_open_files()
         timeout = int(fixture.pace(1000, 5000))  # it is waited for again and again
         cluster = fixture.start({"REQUEST_TIMEOUT_MS": timeout})
-        connections = messages.connections(cluster)
+        workers = connections.to_each(cluster)
         cluster.signal_worker(2, SIGSTOP)
-        message_flood.flood(cluster, fixture, connections, turns=5)
+        message_flood.flood(cluster, fixture, workers, turns=5)
         cluster.signal_worker(2, SIGCONT)
-        message_flood.expect_reply_when_awake(cluster, connections[3])
+        message_flood.expect_reply_when_awake(cluster, workers[3])
 
 
 class TestCommonGround(StartChecks, HttpChecks, LoadChecks, SpreadChecks, ProcessChecks):

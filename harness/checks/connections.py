@@ -10,6 +10,11 @@ def to_one(cluster: Cluster, slot: int) -> Connection:
     return worker_slots.connections_to(cluster, 1, [slot])[slot][0]
 
 
+def to_each(cluster: Cluster) -> dict[int, Connection]:
+    """Slot → a connection to its worker."""
+    return {slot: found[0] for slot, found in worker_slots.connections_to(cluster, 1).items()}
+
+
 def to_all(cluster: Cluster, each: int) -> list[Connection]:
     """That many connections to every worker."""
     return [one for found in worker_slots.connections_to(cluster, each).values() for one in found]

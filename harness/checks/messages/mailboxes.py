@@ -4,6 +4,7 @@ from __future__ import annotations
 import time
 from typing import Any, Sequence
 
+from harness.checks import connections
 from harness.checks.common_ground.http import expect_error, expect_form
 from harness.checks.messages import message_replies, messages
 from harness.clients.http_client import Connection
@@ -72,26 +73,26 @@ def expect_last(reader: Connection, what: str, numbers: Sequence[int]) -> None:
 # ----- who has got it
 
 
-def expect_seen_by_everyone_once(connections: dict[int, Connection], sender: int) -> None:
+def expect_seen_by_everyone_once(workers: dict[int, Connection], sender: int) -> None:
     """A broadcast of this worker is confirmed by all, and is once in each mailbox."""
     message = f"to all from {sender}"
-    body = messages.broadcast(connections[sender], message)
+    body = messages.broadcast(workers[sender], message)
     wanted = {"from": sender, "message": message, "delivered": [1, 2, 3], "missing": []}
     if {key: body.get(key) for key in wanted} != wanted:
         raise CheckFailed(f"the answer to a broadcast is {body}", expected=str(wanted))
-    for slot, reader in connections.items():
+    for slot, reader in workers.items():
         found = having(reader, message)
         if len(found) != 1 or (found[0]["from"], found[0]["type"]) != (sender, "broadcast"):
             raise CheckFailed(f"worker {slot} has {found}",
                               expected=f"once, from {sender}, type broadcast")
 
 
-def expect_seen_by_receiver_only(cluster: Cluster, connections: dict[int, Connection],
+def expect_seen_by_receiver_only(cluster: Cluster, workers: dict[int, Connection],
                                  sender: int, receiver: int) -> None:
     """The receiver replies, and the message is in its mailbox once and in no other."""
     message = f"{sender} to {receiver}"
-    messages.expect_answered(cluster, connections[sender], receiver, message)
-    for slot, reader in connections.items():
+    messages.expect_answered(cluster, workers[sender], receiver, message)
+    for slot, reader in workers.items():
         found = having(reader, message)
         seen = [(one["from"], one["type"]) for one in found]
         if seen != ([(sender, "direct")] if slot == receiver else []):
@@ -119,7 +120,7 @@ def expect_broadcast_in_time(cluster: Cluster, fixture: Fixture, asked: Connecti
 
 def expect_texts_arrive(cluster: Cluster) -> None:
     """Each text arrives as it was sent, and `hello` where none was given."""
-    reader = messages.pinned(cluster, 3)
+    reader = connections.to_one(cluster, 3)
     for text in TEXTS:
         messages.broadcast(cluster.client, text)
         if (last := newest(reader)) != text:

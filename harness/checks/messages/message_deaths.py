@@ -4,7 +4,7 @@ from __future__ import annotations
 import time
 from signal import SIGKILL
 
-from harness.checks import replacement
+from harness.checks import connections, replacement
 from harness.checks.common_ground.http import expect_error
 from harness.checks.messages import message_replies, messages
 from harness.checks.restart import newcomers
@@ -85,7 +85,7 @@ def may_be_filled(cluster: Cluster, emptied: float, answer: Answer) -> bool:
 
 def kill_sender_that_waits(cluster: Cluster) -> None:
     """Worker 1 is killed and replaced while it waits for worker 2; workers 2 and 3 are stopped."""
-    sender = messages.pinned(cluster, 1)
+    sender = connections.to_one(cluster, 1)
     messages.stop(cluster, 2, 3)
     messages.begin_surely(cluster, sender, 2, "of the dead")
     messages.replace_worker(cluster, 1)

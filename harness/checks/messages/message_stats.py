@@ -4,6 +4,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from harness.checks import connections
 from harness.checks.common_ground.http import expect_form
 from harness.checks.messages import message_replies, messages
 from harness.clients import worker_slots
@@ -83,12 +84,12 @@ def expect_all_workers(cluster: Cluster, workers: dict[int, int]) -> None:
 
 def expect_counts_move(cluster: Cluster, requests: int, broadcasts: int) -> None:
     """After so many requests to worker 2, and so many broadcasts of worker 1."""
-    connections = messages.connections(cluster)
-    before = expect_stats(cluster, connections[1].get("/stats", patience=5), [])
+    workers = connections.to_each(cluster)
+    before = expect_stats(cluster, workers[1].get("/stats", patience=5), [])
     for _ in range(requests):
-        message_replies.expect_json(connections[2].get("/", patience=5), 200)
-    messages.broadcast_each(connections[1], "count me", broadcasts)
-    answer = connections[1].get("/stats", patience=5)
+        message_replies.expect_json(workers[2].get("/", patience=5), 200)
+    messages.broadcast_each(workers[1], "count me", broadcasts)
+    answer = workers[1].get("/stats", patience=5)
     after = expect_stats(cluster, answer, [])
     expect_sums(answer, after)
     moved, received = ({slot: after[slot][key] - before[slot][key] for slot in (2, 3)}

@@ -36,16 +36,6 @@ def broadcast_path(message: str | bytes) -> str:
     return f"/broadcast?message={quote(message, safe='')}"
 
 
-def pinned(cluster: Cluster, slot: int) -> Connection:
-    """A connection to this worker."""
-    return worker_slots.connections_to(cluster, 1, [slot])[slot][0]
-
-
-def connections(cluster: Cluster) -> dict[int, Connection]:
-    """Slot → a connection to its worker."""
-    return {slot: found[0] for slot, found in worker_slots.connections_to(cluster, 1).items()}
-
-
 def stop(cluster: Cluster, *slots: int) -> None:
     """Stop these workers, when the pids of all are known: later a stopped one cannot be asked."""
     worker_slots.find_workers(cluster)

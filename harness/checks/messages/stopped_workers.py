@@ -4,6 +4,7 @@ from __future__ import annotations
 import time
 from signal import SIGCONT, SIGSTOP
 
+from harness.checks import connections
 from harness.checks.drain import drain
 from harness.checks.messages import mailboxes, message_replies, message_stats, messages
 from harness.clients import worker_slots
@@ -28,7 +29,7 @@ class StoppedWorkerChecks:
     def test_stats_without_a_stopped_worker(self, fixture: Fixture) -> None:
         """With a worker stopped, `/stats` is answered in time with what there is"""
         cluster = fixture.start()
-        asked = messages.pinned(cluster, 1)
+        asked = connections.to_one(cluster, 1)
         messages.stop(cluster, 2)
         message_stats.expect_in_time(cluster, fixture, asked, stopped=2)
         mailboxes.expect_broadcast_in_time(cluster, fixture, asked, stopped=2)
@@ -43,10 +44,10 @@ class StoppedWorkerChecks:
     def test_send_to_a_stopped_worker(self, fixture: Fixture) -> None:
         """`/send` to a stopped worker is 504 in time, and disturbs nobody"""
         cluster = fixture.start()
-        connections = worker_slots.connections_to(cluster, 2)
+        workers = worker_slots.connections_to(cluster, 2)
         cluster.signal_worker(2, SIGSTOP)
-        held = connections[1][0].send(messages.send_path(2, "for later"))
-        expect_others_answered(cluster, {slot: second for slot, (_, second) in connections.items()},
+        held = workers[1][0].send(messages.send_path(2, "for later"))
+        expect_others_answered(cluster, {slot: second for slot, (_, second) in workers.items()},
                                until=held)
         message_replies.expect_504_in_time(cluster, held, fixture)
 
@@ -86,7 +87,7 @@ class StoppedWorkerChecks:
         message_stats.await_nothing_pending(cluster, 1.0)
 
 
-def expect_others_answered(cluster: Cluster, connections: dict[int, Connection], until: Exchange
+def expect_others_answered(cluster: Cluster, workers: dict[int, Connection], until: Exchange
                            ) -> None:
     """As long as this request waits for stopped worker 2, the others reply at once."""
     number = 0
@@ -94,7 +95,7 @@ def expect_others_answered(cluster: Cluster, connections: dict[int, Connection],
         number += 1
         for sender, receiver in ((1, 3), (3, 1), (3, 3)):
             message = f"{number} from {sender}"
-            answer = connections[sender].get(messages.send_path(receiver, message), patience=3)
+            answer = workers[sender].get(messages.send_path(receiver, message), patience=3)
             cluster.expect_within(message_replies.QUICK, answer.started, answer.ended,
                                   f"a reply of worker {receiver} with worker 2 stopped")
             message_replies.expect_reply(cluster, answer, receiver, message)
