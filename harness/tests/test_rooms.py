@@ -47,6 +47,8 @@ def imported(source: str, known: set[str]) -> set[str]:
     """The modules of the harness that a source imports, wherever in it.
 
     A string that is a module's name counts too: somebody else loads the module then.
+    A name that is put together at run time is not seen: so the checklists are loaded, by the
+    plugin and by play.
     """
     names: set[str] = set()
     for node in ast.walk(ast.parse(source)):
