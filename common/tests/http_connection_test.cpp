@@ -32,6 +32,12 @@ TEST(HttpConnection, FromAFirstByteToAnAnswerAndBack) {
     EXPECT_EQ(connection.state, State::half_sent);
     connection.happen(Event::whole);
     EXPECT_EQ(connection.state, State::busy);
+    if (request == 1) {
+      connection.happen(Event::left_over);
+      EXPECT_EQ(connection.state, State::sending);
+    }
+    connection.happen(Event::out);
+    EXPECT_EQ(connection.state, State::concluding);
     connection.happen(Event::kept);
   }
 }
@@ -56,15 +62,15 @@ TEST(HttpConnection, AnImpossibleEventChangesNothing) {
 
 TEST(HttpConnection, EachReasonToCloseHasItsStates) {
   const std::map<Reason, std::set<State>> expected{
-      {Reason::peer, {State::idle, State::half_sent, State::busy, State::lingering}},
-      {Reason::answer, {State::busy, State::lingering}},
+      {Reason::peer, {State::idle, State::half_sent, State::concluding, State::lingering}},
+      {Reason::answer, {State::concluding, State::lingering}},
       {Reason::idle, {State::idle}},
       {Reason::stalled, {State::half_sent}},
-      {Reason::cut, {State::half_sent, State::busy}},
+      {Reason::cut, {State::half_sent, State::concluding}},
   };
   for (const auto& [reason, states] : expected) {
-    for (const auto state :
-         {State::idle, State::half_sent, State::busy, State::lingering, State::closed}) {
+    for (const auto state : {State::idle, State::half_sent, State::busy, State::sending,
+                             State::concluding, State::lingering, State::closed}) {
       const auto next = Connection::table.next(state, Connection::closing(reason));
       EXPECT_EQ(next == State::closed, states.contains(state))
           << "reason " << static_cast<int>(reason) << ", state " << static_cast<int>(state);

@@ -166,8 +166,8 @@ struct Pausing : HttpDrainPartsTest {
 
 TEST_F(Pausing, PauseLastsAsLongAsItIsSaidAndIsEndedByACut) {
   make();
-  server->get("/short", pause(50ms));
-  server->get("/long", pause(1h));
+  server->Get("/short", pause(50ms));
+  server->Get("/long", pause(1h));
   start();
   auto client = connect();
   const auto begin = Clock::now();

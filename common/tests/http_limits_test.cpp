@@ -41,7 +41,7 @@ TEST_F(HttpLimitsTest, AHeadOfJustTheLimitIsServedAndOneByteMoreIs431) {
 
 TEST_F(HttpLimitsTest, OneLongHeaderUnderTheLimitIsServed) {
   auto& own = make();
-  own.get("/cookie", [&own](const auto& request, auto& response) {
+  own.Get("/cookie", [&own](const auto& request, auto& response) {
     own.reply(response, 200,
               {{"cookie", request.get_header_value("cookie")}, {"after", request.has_header("X")}});
   });
@@ -261,7 +261,7 @@ TEST_F(HttpLimitsTest, AClientThatDoesNotTakeItsAnswerIsCutAndOthersAreServedMea
   EXPECT_EQ(done()[0].path, "/") << "the other was served first";
   EXPECT_EQ(done()[1].path, "/large");
   EXPECT_FALSE(done()[1].sent);
-  EXPECT_TRUE(await_closed(CloseReason::peer));
+  EXPECT_TRUE(await_closed(CloseReason::cut));
 }
 
 TEST_F(HttpLimitsTest, ALargeAnswerArrivesWholeAtASlowReader) {

@@ -23,7 +23,8 @@ TEST(ParseRequest, TakesTheRequestLineApart) {
 
 TEST(ParseRequest, ATargetMayNameTheServer) {
   for (const auto& [target, path] :
-       {std::pair{"http://here:8000/a?x=1", "/a"}, std::pair{"HTTP://here", "/"}}) {
+       {std::pair{"http://here:8000/a?x=1", "/a"}, std::pair{"HTTP://here", "/"},
+        std::pair{"http://here?x=1", "/"}}) {
     EXPECT_EQ(parse("GET " + std::string(target) + " HTTP/1.1").value().path, path) << target;
   }
 }
@@ -87,39 +88,48 @@ httplib::Response response(int status, const std::string& body) {
   return result;
 }
 
-TEST(FormatResponse, WritesHeadAndBody) {
+TEST(FormatLastResponse, WritesHeadAndBodyAndSaysThatItIsTheLast) {
   auto answer = response(503, "{}");
   answer.set_header("Retry-After", "1");
-  EXPECT_EQ(
-      format_response(answer, {}),
-      "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n"
-      "Content-Length: 2\r\n\r\n{}");
+  answer.set_header("Connection", "upgrade");
+  answer.set_header("Content-Length", "7");
+  const auto text = format_last_response(answer);
+  const auto date = text.find("Date: ");
+  ASSERT_NE(date, std::string::npos);
+  EXPECT_EQ(text.substr(0, date),
+            "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
+            "Retry-After: 1\r\nConnection: close\r\nContent-Length: 2\r\n");
+  EXPECT_TRUE(text.ends_with(" GMT\r\n\r\n{}")) << text;
 }
 
-TEST(FormatResponse, SaysWhetherTheConnectionIsKept) {
-  const auto connection = [](Closing closing) {
-    auto answer = response(200, "{}");
-    answer.set_header("Connection", "upgrade");
-    answer.set_header("Content-Length", "7");
-    const auto text = format_response(answer, closing);
-    EXPECT_EQ(text.find("upgrade"), std::string::npos);
-    EXPECT_EQ(text.find("Length: 7"), std::string::npos);
-    const auto at = text.find("Connection: ");
-    return at == std::string::npos ? "" : text.substr(at + 12, text.find('\r', at) - at - 12);
+TEST(FormatLastResponse, AnAnswerToHeadHasTheLengthButNoBody) {
+  const auto text = format_last_response(response(200, "{\"a\":1}"), false);
+  EXPECT_NE(text.find("Content-Length: 7\r\n"), std::string::npos);
+  EXPECT_TRUE(text.ends_with(" GMT\r\n\r\n")) << text;
+}
+
+TEST(FormatLastResponse, AStatusWithoutANameIsWrittenAllTheSame) {
+  EXPECT_TRUE(format_last_response(response(299, "{}")).starts_with("HTTP/1.1 299 Status\r\n"));
+}
+
+TEST(HttpDate, IsWrittenAsRfc9110Says) {
+  const auto date = [](std::int64_t seconds) {
+    return http_date(std::chrono::system_clock::time_point(std::chrono::seconds(seconds)));
   };
-  EXPECT_EQ(connection({.close = false, .keep_alive = false}), "");
-  EXPECT_EQ(connection({.close = false, .keep_alive = true}), "keep-alive");
-  EXPECT_EQ(connection({.close = true, .keep_alive = false}), "close");
-  EXPECT_EQ(connection({.close = true, .keep_alive = true}), "close");
+  EXPECT_EQ(date(784'111'777), "Sun, 06 Nov 1994 08:49:37 GMT");
+  EXPECT_EQ(date(0), "Thu, 01 Jan 1970 00:00:00 GMT");
+  EXPECT_EQ(date(1'709'251'199), "Thu, 29 Feb 2024 23:59:59 GMT");
 }
 
-TEST(FormatResponse, AnAnswerToHeadHasTheLengthButNoBody) {
-  const auto text = format_response(response(200, "{\"a\":1}"), {}, false);
-  EXPECT_TRUE(text.ends_with("Content-Length: 7\r\n\r\n")) << text;
-}
-
-TEST(FormatResponse, AStatusWithoutANameIsWrittenAllTheSame) {
-  EXPECT_TRUE(format_response(response(299, "{}"), {}).starts_with("HTTP/1.1 299 Status\r\n"));
+TEST(IsHost, KnowsNamesAndAddressesWithAndWithoutAPort) {
+  for (const auto* host : {"", "here", "here.example:8000", "127.0.0.1:80", "[::1]", "[::1]:8000",
+                           "here:", "a_b-c~1", "xn--bcher-kva.example"}) {
+    EXPECT_TRUE(is_host(host)) << host;
+  }
+  for (const auto* host : {"a b", "a/b", "a@b", "http://a", "a:b", "a:80:80", "[::1", "::1", "[]",
+                           "[::1]x", "a?b", "a#b", "\"a\"", "a\\b", "<a>", "\xC3\xBC"}) {
+    EXPECT_FALSE(is_host(host)) << host;
+  }
 }
 
 }  // namespace

@@ -80,9 +80,9 @@ TEST_F(HttpRoutesTest, AHandlerThatThrowsIs500AndTheConnectionLives) {
 
 TEST_F(HttpRoutesTest, WhatAHandlerLeavesOpenIsFilledIn) {
   auto& own = make();
-  own.get("/nothing", [](const auto&, auto&) {});
-  own.get("/conflict", [](const auto&, auto& response) { response.status = 409; });
-  own.get("/last", [](const auto&, auto& response) { response.set_header("Connection", "close"); });
+  own.Get("/nothing", [](const auto&, auto&) {});
+  own.Get("/conflict", [](const auto&, auto& response) { response.status = 409; });
+  own.Get("/last", [](const auto&, auto& response) { response.set_header("Connection", "close"); });
   start();
   auto client = connect();
   const auto nothing = client.ask(get("/nothing"));

@@ -11,22 +11,22 @@ std::unique_ptr<HttpServer> HttpTest::add(const std::string& name) {
   const auto path = [&own](const HttpServer::Request& request, HttpServer::Response& response) {
     own.reply(response, 200, {{"path", request.path}, {"query", request.get_param_value("q")}});
   };
-  own.get("/", path);
-  own.get("/items/", path);
-  own.del("/items/", path);
-  own.post("/echo", [&own](const auto& request, auto& response) {
+  own.Get("/", path);
+  own.Get("/items/.*", path);
+  own.Delete("/items/.*", path);
+  own.Post("/echo", [&own](const auto& request, auto& response) {
     own.reply(response, 200, {{"body", request.body}});
   });
-  own.get("/echo", path);
-  own.get("/empty",
+  own.Get("/echo", path);
+  own.Get("/empty",
           [&own](const auto&, auto& response) { own.reply(response, 200, Json::object()); });
-  own.get("/gate", [this, path](const auto& request, auto& response) {
+  own.Get("/gate", [this, path](const auto& request, auto& response) {
     gate.pass();
     path(request, response);
   });
-  own.get("/throw", [](const auto&, auto&) { throw std::runtime_error("it broke"); });
-  own.get("/throw-int", [](const auto&, auto&) { throw 7; });
-  own.get("/large",
+  own.Get("/throw", [](const auto&, auto&) { throw std::runtime_error("it broke"); });
+  own.Get("/throw-int", [](const auto&, auto&) { throw 7; });
+  own.Get("/large",
           [this](const auto&, auto& response) { response.set_content(large, "text/plain"); });
   own.hooks.admit = [this] { return admitting.load(); };
   own.hooks.opened = [this](std::uint64_t) {

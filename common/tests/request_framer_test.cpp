@@ -195,7 +195,8 @@ TEST(RequestFramer, TheSameLengthTwiceIsOneLength) {
 TEST(RequestFramer, BadChunksAre400) {
   for (const auto& body :
        {std::string("x\r\n"), std::string("\r\n"), std::string("-1\r\n"),
-        std::string("0x4\r\nWiki"), std::string("4\r\nWikiX"),
+        std::string("0x4\r\nWiki"), std::string(" 4\r\nWiki\r\n0\r\n"),
+        std::string("\t4\r\nWiki\r\n0\r\n"), std::string("4\r\nWikiX"),
         std::string("4;a\nb\r\nWiki\r\n0\r\n"), std::string("0\r\nno trailer\r\n"),
         std::string("4\r\nWikipedia\r\n"), std::string("4 4\r\nWiki\r\n"), std::string(300, '0')}) {
     EXPECT_EQ(status_of(head("Transfer-Encoding: chunked\r\n") + body + "\r\n"), 400) << body;
@@ -222,6 +223,7 @@ TEST(RequestFramer, WhatHttp10DoesNotKnowIsRefusedOrIgnored) {
 TEST(RequestFramer, Http11NeedsOneHost) {
   EXPECT_EQ(status_of("GET / HTTP/1.1\r\n\r\n"), 400);
   EXPECT_EQ(status_of("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"), 400);
+  EXPECT_EQ(status_of("GET / HTTP/1.1\r\nHost: a b\r\n\r\n"), 400);
   EXPECT_EQ(at_once("GET / HTTP/1.0\r\n\r\n").state, State::complete);
   EXPECT_EQ(status_of("GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n"), 400);
 }

@@ -94,7 +94,7 @@ void add_routes(HttpServer& server, const InFlight& in_flight, const Settings& s
   // `activeRequests` and `connections`. `activeRequests` is the number of requests in flight,
   // without this one; step 3 counts them. Simulate the work with server.pause(), which ends early
   // when the server is cut. Answer with server.reply(), which adds the worker's number and pid.
-  // TODO: server.get() for each of the four paths.
+  // TODO: server.Get() for each of the four paths.
   static_cast<void>(server);
   static_cast<void>(in_flight);
   static_cast<void>(settings);

@@ -70,7 +70,7 @@ void add_routes(HttpServer& server, const Settings& settings) {
   // GET / answers 200 after WORK_MS. The answer has the `version` that the master has handed down,
   // the worker's `uptime` in seconds, and a `timestamp`. server.reply() adds the worker's number
   // and pid.
-  // TODO: server.get() for the one path.
+  // TODO: server.Get() for the one path.
   static_cast<void>(server);
   static_cast<void>(settings);
   static_cast<void>(now_as_iso_8601);

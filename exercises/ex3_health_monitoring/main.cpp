@@ -98,7 +98,7 @@ void add_routes(HttpServer& server, const Counters& counters, Leaks& leaks,
   // GET / answers 200, /health 200 with the vitals, /error 500 with an `error`. /leak answers 200
   // after it has allocated LEAK_MB MiB and written to them: memory that was never written to is not
   // resident. server.reply() adds the worker's number and pid.
-  // TODO: server.get() for each of the four paths.
+  // TODO: server.Get() for each of the four paths.
   static_cast<void>(server);
   static_cast<void>(counters);
   static_cast<void>(leaks);

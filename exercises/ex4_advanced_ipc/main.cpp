@@ -219,7 +219,7 @@ std::optional<int> slot_of(const std::string& path) {
 // `missing` (each entry has its `slot`). Reply with `workers` (sorted by number), `total` (the
 // number of workers, and the sums of requests, received and pending), and `missing` (the slots). If
 // no answer at all comes in time, reply with 504.
-// TODO: server.get() for /stats.
+// TODO: server.Get() for /stats.
 void add_stats(HttpServer& server, Post& post) {
   static_cast<void>(server);
   static_cast<void>(post);
@@ -236,7 +236,7 @@ void add_messages(HttpServer& server, Post& post) {
   //   (the receiver does not read), anything else is 502 (the receiver has died, or there is none
   //   now).
   // - For both: If no answer at all comes in time, reply with 504.
-  // TODO: server.get() for /broadcast and for /send/.
+  // TODO: server.Get() for /broadcast, for /send and for what is below it (/send/.*).
   static_cast<void>(server);
   static_cast<void>(post);
   static_cast<void>(message_of);
@@ -329,10 +329,10 @@ inline void Router::forget(pid_t dead) {
 int run_worker(Worker& worker, const Settings& settings) {
   Post post(worker, settings);
   HttpServer server(worker);
-  server.get("/", [&](const HttpServer::Request&, HttpServer::Response& response) {
+  server.Get("/", [&](const HttpServer::Request&, HttpServer::Response& response) {
     server.reply(response, 200, {{"requests", post.requests.load()}});
   });
-  server.get("/messages", [&](const HttpServer::Request&, HttpServer::Response& response) {
+  server.Get("/messages", [&](const HttpServer::Request&, HttpServer::Response& response) {
     server.reply(response, 200, {{"messages", post.mailbox.messages()}});
   });
   add_stats(server, post);

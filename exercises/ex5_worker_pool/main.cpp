@@ -294,7 +294,7 @@ void add_routes(HttpServer& server, Pool& pool) {
   // - GET /task/<id>: The task, or 404.
   // - GET /stats: The statistics.
   // - GET /: How to use the pool.
-  // TODO: server.post() for /task, server.get() for /task/, /stats and /.
+  // TODO: server.Post() for /task, server.Get() for /task/.*, /stats and /.
   static_cast<void>(server);
   static_cast<void>(pool);
   static_cast<void>(read_order);

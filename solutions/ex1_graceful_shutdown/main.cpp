@@ -104,10 +104,10 @@ void add_routes(HttpServer& server, const InFlight& in_flight, const Settings& s
       server.reply(response, 200, body);
     };
   };
-  server.get("/", after(settings.default_delay));
-  server.get("/fast", after(milliseconds(0)));
-  server.get("/slow", after(settings.slow_delay));
-  server.get("/health", [&](const HttpServer::Request&, HttpServer::Response& response) {
+  server.Get("/", after(settings.default_delay));
+  server.Get("/fast", after(milliseconds(0)));
+  server.Get("/slow", after(settings.slow_delay));
+  server.Get("/health", [&](const HttpServer::Request&, HttpServer::Response& response) {
     server.reply(response, 200,
                  {{"status", "ok"},
                   {"activeRequests", in_flight.count() - 1},  // without this one
@@ -193,7 +193,12 @@ void drain(Worker& worker, HttpServer& server, InFlight& in_flight, const Orders
   }
   server.stop_accepting();
   worker.close_listener();
-  worker.wait_until([&] { return orders.cut || server.activity().refusals == 0; }, kill_grace / 2);
+  worker.wait_until(
+      [&] {
+        const auto activity = server.activity();
+        return orders.cut || activity.refusals + activity.half_sent == 0;
+      },
+      kill_grace / 2);
   const auto cut = server.cut();
   Json summary = in_flight.summary();
   summary["type"] = "summary";

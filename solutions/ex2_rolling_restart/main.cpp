@@ -76,7 +76,7 @@ void add_routes(HttpServer& server, const Settings& settings) {
   const char* const handed_down = std::getenv(version_variable);
   const std::string version = handed_down != nullptr ? handed_down : "unknown";
   const auto started = Clock::now();
-  server.get(
+  server.Get(
       "/", [&, version, started](const HttpServer::Request&, HttpServer::Response& response) {
         server.pause(settings.work);
         const std::chrono::duration<double> uptime = Clock::now() - started;

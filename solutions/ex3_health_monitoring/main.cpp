@@ -102,16 +102,16 @@ void add_routes(HttpServer& server, const Counters& counters, Leaks& leaks,
   // GET / answers 200, /health 200 with the vitals, /error 500 with an `error`. /leak answers 200
   // after it has allocated LEAK_MB MiB and written to them: memory that was never written to is not
   // resident. server.reply() adds the worker's number and pid.
-  server.get("/", [&](const HttpServer::Request&, HttpServer::Response& response) {
+  server.Get("/", [&](const HttpServer::Request&, HttpServer::Response& response) {
     server.reply(response, 200, {{"status", "ok"}});
   });
-  server.get("/health", [&](const HttpServer::Request&, HttpServer::Response& response) {
+  server.Get("/health", [&](const HttpServer::Request&, HttpServer::Response& response) {
     server.reply(response, 200, counters.vitals());
   });
-  server.get("/error", [&](const HttpServer::Request&, HttpServer::Response& response) {
+  server.Get("/error", [&](const HttpServer::Request&, HttpServer::Response& response) {
     server.reply(response, 500, {{"error", "this path always fails"}});
   });
-  server.get("/leak", [&](const HttpServer::Request&, HttpServer::Response& response) {
+  server.Get("/leak", [&](const HttpServer::Request&, HttpServer::Response& response) {
     const std::lock_guard lock(leaks.mutex);
     leaks.blocks.emplace_back(static_cast<std::size_t>(settings.leak) * mebibyte, 'x');
     server.reply(response, 200,

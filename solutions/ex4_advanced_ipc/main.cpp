@@ -326,7 +326,7 @@ void add_stats(HttpServer& server, Post& post) {
     }
   };
   const auto rounds = std::make_shared<Rounds>();
-  server.get("/stats", [ask, rounds](const HttpServer::Request&, HttpServer::Response& response) {
+  server.Get("/stats", [ask, rounds](const HttpServer::Request&, HttpServer::Response& response) {
     response = rounds->join(ask)->response;
   });
 }
@@ -342,7 +342,7 @@ void add_messages(HttpServer& server, Post& post) {
   //   (the receiver does not read), anything else is 502 (the receiver has died, or there is none
   //   now).
   // - For both: If no answer at all comes in time, reply with 504.
-  server.get("/broadcast", [&](const HttpServer::Request& request, HttpServer::Response& response) {
+  server.Get("/broadcast", [&](const HttpServer::Request& request, HttpServer::Response& response) {
     const auto message = message_of(server, request, response);
     if (!message) {
       return;
@@ -400,8 +400,8 @@ void add_messages(HttpServer& server, Post& post) {
       }
     }
   };
-  server.get("/send", send);
-  server.get("/send/", send);
+  server.Get("/send", send);
+  server.Get(R"(/send/[\s\S]*)", send);
   // END STEP 6
 }
 
@@ -537,10 +537,10 @@ inline void Router::forget(pid_t dead) {
 int run_worker(Worker& worker, const Settings& settings) {
   Post post(worker, settings);
   HttpServer server(worker);
-  server.get("/", [&](const HttpServer::Request&, HttpServer::Response& response) {
+  server.Get("/", [&](const HttpServer::Request&, HttpServer::Response& response) {
     server.reply(response, 200, {{"requests", post.requests.load()}});
   });
-  server.get("/messages", [&](const HttpServer::Request&, HttpServer::Response& response) {
+  server.Get("/messages", [&](const HttpServer::Request&, HttpServer::Response& response) {
     server.reply(response, 200, {{"messages", post.mailbox.messages()}});
   });
   add_stats(server, post);

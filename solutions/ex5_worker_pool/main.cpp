@@ -399,7 +399,7 @@ void add_routes(HttpServer& server, Pool& pool) {
   // - GET /task/<id>: The task, or 404.
   // - GET /stats: The statistics.
   // - GET /: How to use the pool.
-  server.post("/task", [&](const HttpServer::Request& request, HttpServer::Response& response) {
+  server.Post("/task", [&](const HttpServer::Request& request, HttpServer::Response& response) {
     Order order;
     try {
       order = read_order(request.body);
@@ -419,16 +419,17 @@ void add_routes(HttpServer& server, Pool& pool) {
         response, full ? 429 : 503,
         {{"error", full ? "the queue is full: try again later" : "shutting down: no new tasks"}});
   });
-  server.get("/task/", [&](const HttpServer::Request& request, HttpServer::Response& response) {
-    const auto task = pool.find(request.path.substr(std::string_view("/task/").size()));
-    task ? server.reply(response, 200, describe(*task))
-         : server.reply(response, 404,
-                        {{"error", "there is no such task, or it was finished long ago"}});
-  });
-  server.get("/stats", [&](const HttpServer::Request&, HttpServer::Response& response) {
+  server.Get(
+      R"(/task/[\s\S]*)", [&](const HttpServer::Request& request, HttpServer::Response& response) {
+        const auto task = pool.find(request.path.substr(std::string_view("/task/").size()));
+        task ? server.reply(response, 200, describe(*task))
+             : server.reply(response, 404,
+                            {{"error", "there is no such task, or it was finished long ago"}});
+      });
+  server.Get("/stats", [&](const HttpServer::Request&, HttpServer::Response& response) {
     server.reply(response, 200, pool.stats());
   });
-  server.get("/", [&](const HttpServer::Request&, HttpServer::Response& response) {
+  server.Get("/", [&](const HttpServer::Request&, HttpServer::Response& response) {
     server.reply(
         response, 200,
         {{"submit", R"(POST /task {"type":"fibonacci","n":40}; types: fibonacci, prime, hash)"},

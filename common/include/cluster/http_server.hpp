@@ -3,35 +3,43 @@
 #include <httplib.h>
 
 #include <chrono>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "cluster/journal.hpp"
 #include "cluster/json.hpp"
+#include "cluster/log.hpp"
 
 namespace cluster {
 
 class Worker;
 
-// An HTTP/1.1 server on a listening socket that several processes may share. Handlers are written
-// as for cpp-httplib: they get its Request (without multipart forms) and fill its Response (whole
-// bodies only, no content providers). The server owns its connections and its threads; it does not
-// own the listening socket. One of its threads accepts connections and reads them without blocking.
-// When a whole request is there, the same thread runs the handler. If the handler takes long,
-// another thread goes on with the connections. So an idle or stalled connection needs no thread, a
-// fast handler needs no hand-over, and a slow handler holds up no other request.
+// cpp-httplib's Server on a listening socket that several processes may share. Routes, patterns,
+// handlers, forms, content providers and the set_… functions are as cpp-httplib documents them.
+// What it does with sockets and threads does not fit a cluster, so this class does that part
+// itself: a thread accepts connections, reads them without blocking and, when a whole request is
+// there, runs the handler; if that takes long, another thread takes its place. So idle and stalled
+// connections cost no thread, fast handlers no hand-over, and slow handlers hold up nobody. An
+// answer that the client does not take waits in its connection, not in a thread; only a content
+// provider waits, while more than 1 MiB of its output is left.
 //
-// Set routes and hooks before start(). The server's threads call handlers and hooks, several at
-// once. Any thread may call the other functions; a hook may call only reply() and activity(). All
-// functions but resume_accepting() may also be called without start(): there is no connection then.
-class HttpServer {
+// Unlike cpp-httplib: HEAD is a method like others (405 where only Get() was called). A body of an
+// error that nobody wrote is {"error": …}. Ranges are ignored, and answers under 1 KiB are not
+// compressed. Requests that are malformed or over a limit reach no handler, not even that of
+// errors.
+//
+// Set routes, handlers and hooks before start(). The server's threads call handlers and hooks,
+// several at once. All other functions may be called from any thread (from a hook only reply() and
+// activity()), and but for resume_accepting() without start(), too: there is no connection then.
+class HttpServer : public httplib::Server {
  public:
   using Request = httplib::Request;
   using Response = httplib::Response;
-  using Handler = std::function<void(const Request&, Response&)>;
 
   struct Limits {
     std::size_t head = std::size_t{16} << 10;  // bytes of request line and headers: over it 431
@@ -39,17 +47,20 @@ class HttpServer {
     // From the first byte of a request to its last: over it 408.
     std::chrono::milliseconds request{5'000};
     std::chrono::milliseconds idle{75'000};  // an idle connection is closed after it
-    std::chrono::milliseconds write{5'000};  // the client must take its answer within it
-    // So many handlers run at once. A further request goes to `refuse`; `admit` is not asked.
+    // A client that has taken nothing of its answer for so long is cut.
+    std::chrono::milliseconds write{5'000};
+    // Handlers that run at once. A further request goes to `refuse`, and `admit` is not asked.
     std::size_t threads = 1'024;
   };
 
   enum class CloseReason {
-    peer,     // the client closed the connection, or failed
-    answer,   // the answer said `Connection: close`
-    idle,     // the connection was idle for too long, or close_idle() was called
-    stalled,  // a half-sent request ran out of time
-    cut,      // cut() was called, or the server ended, with a request in flight or half-sent
+    peer,     // the client closed it, or failed
+    answer,   // after an answer that said so
+    idle,     // unasked: idle for too long, or closed by close_idle()
+    stalled,  // a half-sent request that ran out of time
+    // By cut() or at the end of the server, with a request in flight or half-sent; or the client
+    // did not take its answer.
+    cut,
   };
 
   // A request that was answered. Or its connection was cut before that.
@@ -81,14 +92,14 @@ class HttpServer {
   struct Activity {
     std::size_t connections = 0;  // open, of whatever state
     std::size_t half_sent = 0;    // a request has begun to arrive
-    std::size_t requests = 0;     // admitted and not answered yet
-    std::size_t refusals = 0;     // refused and not answered yet
+    std::size_t requests = 0;     // admitted, and the answer has not left yet
+    std::size_t refusals = 0;     // refused, and the answer has not left yet
   };
 
-  // The requests that an end has cost.
-  struct Cut {
+  // What an end has cost.
+  struct Cut {  // with those that ran out of time since close_after_answer()
     std::size_t requests = 0;
-    std::size_t half_sent = 0;  // and those that ran out of time since close_after_answer()
+    std::size_t half_sent = 0;
   };
 
   // Serves on the worker's listening socket. `quiet` wakes the worker's loop. reply() adds the
@@ -98,16 +109,44 @@ class HttpServer {
   // For a process that is no worker. The server owns neither the listener nor the journal. reply()
   // adds `identity` to each answer.
   HttpServer(int listener, const Json& identity, const Journal& journal, Limits limits);
-  ~HttpServer();  // cuts the connections that are left; waits for its threads and their handlers
+  ~HttpServer()
+      override;  // cuts what is left, waits for its threads (so for the handlers that run)
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
 
   Hooks hooks;
 
-  // A path that ends in '/' stands for all paths below it; "/" alone stands only for itself.
-  void get(const std::string& path, Handler handler);
-  void post(const std::string& path, Handler handler);
-  void del(const std::string& path, Handler handler);
+  // cpp-httplib's. The first pattern that matches the path decides; a path that only patterns of
+  // other methods match is answered with 405 and `Allow`.
+  HttpServer& Get(const std::string& pattern, Handler handler);
+  HttpServer& Post(const std::string& pattern, Handler handler);
+  HttpServer& Post(const std::string& pattern, HandlerWithContentReader handler);
+  HttpServer& Put(const std::string& pattern, Handler handler);
+  HttpServer& Put(const std::string& pattern, HandlerWithContentReader handler);
+  HttpServer& Patch(const std::string& pattern, Handler handler);
+  HttpServer& Patch(const std::string& pattern, HandlerWithContentReader handler);
+  HttpServer& Delete(const std::string& pattern, Handler handler);
+  HttpServer& Delete(const std::string& pattern, HandlerWithContentReader handler);
+  HttpServer& Options(const std::string& pattern, Handler handler);
+
+  HttpServer& set_error_handler(HandlerWithResponse handler);
+  template <typename Function>
+  requires(!std::convertible_to<Function, HandlerWithResponse>)
+      HttpServer& set_error_handler(Function handler) {
+    return set_error_handler(HandlerWithResponse(
+        [handler = Handler(std::move(handler))](const auto& request, auto& response) {
+          handler(request, response);
+          return HandlerResponse::Handled;
+        }));
+  }
+  HttpServer& set_exception_handler(ExceptionHandler handler);
+  HttpServer& set_pre_routing_handler(HandlerWithResponse handler);
+  HttpServer& set_post_routing_handler(Handler handler);
+  HttpServer& set_logger(httplib::Logger logger);
+  HttpServer& set_default_headers(httplib::Headers headers);  // also of what reaches no handler
+  bool set_mount_point(const std::string& mount_point, const std::string& folder,
+                       httplib::Headers headers = {});
+  bool set_base_dir(const std::string& folder, const std::string& mount_point = {});
 
   // Answers with a JSON object and adds `identity` to it; the two must have no key in common. {} is
   // the empty object. Throws std::invalid_argument when the body is no object.
@@ -143,10 +182,59 @@ class HttpServer {
   bool drain(std::chrono::steady_clock::time_point deadline,
              std::chrono::milliseconds idle_grace = std::chrono::seconds(1));
 
+  // What cpp-httplib does with sockets and threads: a call does not compile, and says what to do.
+  template <typename... T>
+  void listen(T&&...) = delete;  // the server has its listening socket: call start()
+  template <typename... T>
+  void listen_after_bind(T&&...) = delete;  // as listen()
+  template <typename... T>
+  void bind_to_port(T&&...) = delete;  // the socket is listen_on()'s or the master's
+  template <typename... T>
+  void bind_to_any_port(T&&...) = delete;  // as bind_to_port()
+  template <typename... T>
+  void stop(T&&...) = delete;  // it would end all processes' socket: begin_drain(), then cut()
+  template <typename... T>
+  void decommission(T&&...) = delete;  // as stop()
+  template <typename... T>
+  void is_running(T&&...) = delete;  // from start() to the destructor
+  template <typename... T>
+  void wait_until_ready(T&&...) = delete;  // it is when start() has returned
+  template <typename... T>
+  void set_keep_alive_max_count(T&&...) = delete;  // there is no such limit
+  template <typename... T>
+  void set_keep_alive_timeout(T&&...) = delete;  // Limits::idle
+  template <typename... T>
+  void set_read_timeout(T&&...) = delete;  // Limits::request
+  template <typename... T>
+  void set_write_timeout(T&&...) = delete;  // Limits::write
+  template <typename... T>
+  void set_idle_interval(T&&...) = delete;  // there is none
+  template <typename... T>
+  void set_payload_max_length(T&&...) = delete;  // Limits::body
+  template <typename... T>
+  void set_address_family(T&&...) = delete;  // the socket is made already
+  template <typename... T>
+  void set_ipv6_v6only(T&&...) = delete;  // as set_address_family()
+  template <typename... T>
+  void set_tcp_nodelay(T&&...) = delete;  // it is on
+  template <typename... T>
+  void set_socket_options(T&&...) = delete;  // set them on the listening socket
+  template <typename... T>
+  void set_expect_100_continue_handler(T&&...) = delete;  // the server says 100 by itself
+  template <typename... T>
+  void set_header_writer(T&&...) = delete;  // set_post_routing_handler() sees all headers
+
  private:
   class Engine;
+  class Application;
+  void new_task_queue();  // hides cpp-httplib's: the threads are Limits::threads
+
+  HttpServer(int listener, const Json& identity, const Journal& journal, Limits limits,
+             const Log& log);
+
   std::string identity_;  // as text, "{…}"
   std::unique_ptr<Engine> engine_;
+  std::unique_ptr<Application> application_;
 };
 
 }  // namespace cluster

@@ -1,12 +1,10 @@
 // The engine's answers.
-#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <exception>
 #include <utility>
 
+#include "http/answer_stream.hpp"
 #include "http/engine.hpp"
 #include "http/message.hpp"
 
@@ -14,9 +12,15 @@ namespace cluster {
 
 namespace {
 
-using std::chrono::milliseconds;
+using State = Connection::State;
 
-// Method and path of a request that was not read to its end.
+// A content provider waits while more of its output than this has not left.
+constexpr std::size_t most_waiting = std::size_t{1} << 20;
+// So that a quick reader of a long answer holds up nobody else.
+constexpr std::size_t most_at_once = std::size_t{1} << 20;
+constexpr std::size_t kept_capacity = 4'096;  // of the input of an idle connection
+
+// What a request that was not read to its end says of itself.
 std::pair<std::string_view, std::string_view> first_words(std::string_view input) {
   auto line = take_line(input);
   const auto method = line.substr(0, line.find(' '));
@@ -26,103 +30,147 @@ std::pair<std::string_view, std::string_view> first_words(std::string_view input
 
 }  // namespace
 
-void HttpServer::Engine::fail(Response& response, int status, std::string_view error) const {
-  server_.reply(response, status, {{"error", error}});
-}
-
-void HttpServer::Engine::respond(const Request& request, bool admitted, Response& response) const {
-  try {
-    if (admitted) {
-      route(request, response);
-    } else if (server_.hooks.refuse) {
-      server_.hooks.refuse(request, response);
-    } else {
-      fail(response, 503, "there are too many requests: try again later");
-    }
-  } catch (const std::exception& error) {
-    fail(response, 500, error.what());
-  } catch (...) {
-    fail(response, 500, "the handler failed");
-  }
-  if (response.status < 0) {
-    response.status = 200;
-  }
-  if (response.status >= 400 && response.body.empty()) {
-    fail(response, response.status, reason_phrase(response.status));
-  }
-}
-
-void HttpServer::Engine::route(const Request& request, Response& response) const {
-  const auto* methods = routes.find(request.path);
-  if (methods == nullptr) {
-    fail(response, 404, "there is nothing at " + request.path);
-    return;
-  }
-  if (const auto handler = methods->find(request.method); handler != methods->end()) {
-    handler->second(request, response);
-    return;
-  }
-  std::string allowed;
-  for (const auto& [method, ignored] : *methods) {
-    allowed += (allowed.empty() ? "" : ", ") + method;
-  }
-  response.set_header("Allow", allowed);
-  fail(response, 405, request.method + " is not allowed here: " + allowed);
-}
-
-// The caller does not hold the connection's lock: the handler may take long.
-void HttpServer::Engine::answer(Connection& connection, bool& sent, bool& close_it) {
+// Without the connection's lock: the handler may take its time. `whole`: the answer was written to
+// its end, and the client is still there.
+Connection::Answer HttpServer::Engine::handle(Connection& connection, bool& whole) {
   const auto began = Clock::now();
-  auto& request = *connection.request;
-  Response response;
-  respond(request, connection.admitted, response);
-  close_it = !connection.admitted || connection.framer.wants_close() || close_after_answer_ ||
-             same_name(response.get_header_value("Connection"), "close");
-  const Closing closing{close_it, request.version == "HTTP/1.0"};
-  sent = send_all(connection, format_response(response, closing, request.method != "HEAD"));
-  connection.answered = sent;
+  auto& call = *connection.call;
+  AnswerStream stream(Application::request_line, call,
+                      [this, &connection](std::string_view text, bool may_wait) {
+                        return deliver(connection, text, may_wait);
+                      });
+  try {
+    whole = server_.application_->run(call, stream);
+  } catch (...) {  // what cpp-httplib does not catch: of a logger, or of a handler of errors
+    whole = false;
+    if (!stream.started()) {
+      Response response;
+      server_.application_->fail(response, 500, "a handler of the server failed");
+      const auto text = format_last_response(response, call.request.method != "HEAD");
+      whole = stream.write(text.data(), text.size()) >= 0;
+      call.status = 500;
+      call.close = true;
+    }
+  }
+  whole = stream.finish() && whole;
+  if (call.admitted) {
+    --handlers_;
+  }
+  return {{connection.id,
+           std::move(call.request.method),
+           std::move(call.request.path),
+           call.status,
+           call.admitted,
+           false,
+           {}},
+          began,
+          call.close};
+}
+
+// Called by the thread that answers. False: the client is gone, or cut.
+bool HttpServer::Engine::deliver(Connection& connection, std::string_view text, bool may_wait) {
+  Lock lock(connection.mutex);
+  const auto over = [&connection] { return connection.cut || connection.gone; };
+  if (!over() && connection.output.write(connection.fd.get(), text) == Output::Result::failed) {
+    connection.gone = true;
+  }
+  if (over() || connection.output.empty()) {
+    return !over();
+  }
+  connection.gone = !watch(connection);
+  if (may_wait) {
+    connection.output_changed.wait(
+        lock, [&] { return over() || connection.output.size() <= most_waiting; });
+    connection.since = Clock::now();  // the handler was not at work meanwhile
+  }
+  return !over();
+}
+
+void HttpServer::Engine::answered(Lock& lock, Connection& connection, Connection::Answer answer,
+                                  bool whole) {
+  const bool lost = !whole || connection.cut || connection.gone;
+  if (lost || connection.output.empty()) {
+    conclude(lock, connection, std::move(answer), !lost);
+  } else {
+    connection.answer = std::make_unique<Connection::Answer>(std::move(answer));
+    enter(connection, Connection::Event::left_over);
+  }
+}
+
+// Sends what waits, if the client takes it.
+void HttpServer::Engine::flush(Lock& lock, Connection& connection) {
+  const bool sends = connection.state == State::sending;
+  if (connection.output.empty() || (!sends && connection.state != State::busy)) {
+    return;
+  }
+  const auto result = connection.output.flush(connection.fd.get(), most_at_once);
+  if (result == Output::Result::failed) {
+    connection.gone = true;
+  } else if (result == Output::Result::more) {
+    connection.watched_output = false;  // so that the kernel tells of it again
+    connection.gone = !watch(connection);
+  }
+  connection.output_changed.notify_all();
+  if (sends && (connection.gone || connection.output.empty())) {
+    conclude(lock, connection, std::move(*connection.answer), !connection.gone);
+  }
+}
+
+// The answer has left, or never will. The hook may take its time, too.
+void HttpServer::Engine::conclude(Lock& lock, Connection& connection, Connection::Answer answer,
+                                  bool sent) {
+  enter(connection, Connection::Event::out);
+  connection.output = {};
+  lock.unlock();
+  auto& exchange = answer.exchange;
+  exchange.sent = sent;
+  exchange.duration = Clock::now() - answer.began;
   if (journal_) {
     journal_.write("response", {{"conn", connection.id},
-                                {"method", request.method},
-                                {"path", request.path},
-                                {"status", response.status},
+                                {"method", exchange.method},
+                                {"path", exchange.path},
+                                {"status", exchange.status},
                                 {"sent", sent}});
   }
+  const bool admitted = exchange.admitted;
   if (server_.hooks.done) {
-    server_.hooks.done({connection.id, std::move(request.method), std::move(request.path),
-                        response.status, connection.admitted, sent, Clock::now() - began});
+    server_.hooks.done(exchange);
   }
+  lock.lock();
+  finish(connection, sent, answer.close);
+  --(admitted ? requests_ : refusals_);
+  note_quiet();
 }
 
-bool HttpServer::Engine::send_all(const Connection& connection, std::string_view text) const {
-  const auto deadline = Clock::now() + limits_.write;
-  while (!text.empty()) {
-    const auto sent = ::send(connection.fd.get(), text.data(), text.size(), MSG_NOSIGNAL);
-    if (sent >= 0) {
-      text.remove_prefix(static_cast<std::size_t>(sent));
-      continue;
-    }
-    if (errno != EAGAIN && errno != EINTR) {
-      return false;
-    }
-    const auto left = std::chrono::ceil<milliseconds>(deadline - Clock::now()).count();
-    pollfd writable{connection.fd.get(), POLLOUT, 0};
-    if (left <= 0 || ::poll(&writable, 1, static_cast<int>(left)) == 0) {
-      return false;
-    }
+void HttpServer::Engine::finish(Connection& connection, bool sent, bool close_it) {
+  connection.input.erase(0, connection.framer.size());
+  connection.framer = RequestFramer(limits_.head, limits_.body);
+  connection.begun = false;
+  connection.empty_lines = 0;
+  connection.call.reset();
+  connection.answer.reset();
+  if (connection.input.capacity() > kept_capacity) {
+    connection.input.shrink_to_fit();
   }
-  return true;
+  if (!sent || connection.cut) {
+    close(connection, connection.cut ? CloseReason::cut : CloseReason::peer);
+  } else if (close_it) {
+    linger(connection);
+  } else {
+    enter(connection, Connection::Event::kept);
+  }
 }
 
 // Answers a request without reading it to its end, and closes the connection.
 void HttpServer::Engine::refuse_unread(Connection& connection, int status,
                                        const std::string& reason) {
   Response response;
-  fail(response, status, reason);
-  const auto text = format_response(response, {.close = true});
+  response.headers = server_.application_->default_headers;
+  server_.application_->fail(response, status, reason);
+  const auto [method, path] = first_words(connection.input);
+  const auto text = format_last_response(response, method != "HEAD");
   ::send(connection.fd.get(), text.data(), text.size(), MSG_NOSIGNAL);
   if (journal_) {
-    const auto [method, path] = first_words(connection.input);
     journal_.write(
         "response",
         {{"conn", connection.id}, {"method", method}, {"path", path}, {"status", status}});
@@ -140,7 +188,7 @@ void HttpServer::Engine::refuse_unread(Connection& connection, int status,
 void HttpServer::Engine::linger(Connection& connection) {
   ::shutdown(connection.fd.get(), SHUT_WR);
   enter(connection, Connection::Event::shut);
-  connection.input.clear();
+  connection.input = {};
 }
 
 }  // namespace cluster

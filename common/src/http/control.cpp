@@ -17,13 +17,9 @@ using std::chrono::milliseconds;
 using State = Connection::State;
 
 constexpr milliseconds linger_time{1'000};
+// A connection that was just accepted is not idle: its first request may be on its way.
+constexpr milliseconds first_request_time{100};
 constexpr int events_per_wait = 64;
-
-// Whether unread input lies in the socket. Such a connection is not idle.
-bool has_input(const Connection& connection) {
-  char byte = 0;
-  return ::recv(connection.fd.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
-}
 
 bool connection_waits(int listener) {
   pollfd watched{listener, POLLIN, 0};
@@ -38,7 +34,7 @@ void HttpServer::Engine::start() {
   threads_.start();
 }
 
-HttpServer::Engine::~Engine() {
+void HttpServer::Engine::end() {
   cut();
   const std::uint64_t one = 1;
   [[maybe_unused]] const auto written = ::write(ending_.get(), &one, sizeof one);
@@ -90,20 +86,25 @@ void HttpServer::Engine::tick() {
   }
   const auto now = Clock::now();
   for (const auto& connection : all()) {
-    const std::lock_guard lock(connection->mutex);
-    expire(*connection, now);
+    Lock lock(connection->mutex);
+    expire(lock, *connection, now);
   }
 }
 
-void HttpServer::Engine::expire(Connection& connection, Clock::time_point now) {
+void HttpServer::Engine::expire(Lock& lock, Connection& connection, Clock::time_point now) {
   const auto age = now - connection.since;
   const bool late = (connection.state == State::half_sent && age >= limits_.request) ||
-                    (connection.state == State::idle && age >= idle_limit_.load());
-  if (late && has_input(connection)) {
-    // The rest was sent in time and was not read yet. (Or it was read up to urgent data, which
-    // hides the rest.) watch() makes the kernel report the connection once more.
+                    (connection.state == State::idle && age >= idle_limit_.load() &&
+                     (connection.used || age >= first_request_time));
+  if (connection.state == State::busy || connection.state == State::sending) {
+    expire_output(lock, connection, now);
+  } else if (late && connection.has_input()) {
+    // It was sent in time, and not read yet (or only up to urgent data, which hides the rest): the
+    // kernel tells anew.
     connection.more = true;
-    watch(connection);
+    if (!watch(connection)) {
+      close(connection, CloseReason::peer);
+    }
   } else if (late && connection.state == State::idle) {
     close(connection, CloseReason::idle);
   } else if (late) {
@@ -116,20 +117,32 @@ void HttpServer::Engine::expire(Connection& connection, Clock::time_point now) {
   }
 }
 
-void HttpServer::Engine::accept_connections(bool on) {
-  const std::lock_guard lock(listener_mutex_);
-  accepting_ = on;
-  arm_listener(on);
-  if (on) {
-    idle_limit_ = limits_.idle;
+void HttpServer::Engine::expire_output(Lock& lock, Connection& connection, Clock::time_point now) {
+  if (connection.cut || connection.output.stuck_for(connection.fd.get(), now) < limits_.write) {
+    return;
+  }
+  stuck_ += close_after_answer_ && connection.call->admitted ? 1 : 0;
+  cut_answer(lock, connection);
+}
+
+// A handler that runs on learns of it when it writes.
+void HttpServer::Engine::cut_answer(Lock& lock, Connection& connection) {
+  connection.cut = true;
+  ::shutdown(connection.fd.get(), SHUT_RDWR);
+  connection.output_changed.notify_all();
+  if (connection.state == State::sending) {
+    conclude(lock, connection, std::move(*connection.answer), false);
   }
 }
 
-void HttpServer::Engine::close_idle(Clock::time_point idle_since) {
+void HttpServer::Engine::close_idle(milliseconds older_than) {
+  const auto now = Clock::now();
+  const auto idle_since = now - bounded(older_than);
   for (const auto& connection : all()) {
     const std::lock_guard lock(connection->mutex);
-    if (connection->state == State::idle && connection->since <= idle_since &&
-        !has_input(*connection)) {
+    const bool idle = connection->state == State::idle && connection->since <= idle_since &&
+                      (connection->used || connection->since + first_request_time <= now);
+    if (idle && !connection->has_input()) {
       close(*connection, CloseReason::idle);
     }
   }
@@ -137,9 +150,9 @@ void HttpServer::Engine::close_idle(Clock::time_point idle_since) {
 
 void HttpServer::Engine::begin_drain(milliseconds idle_grace) {
   close_after_answer_ = true;
-  accept_connections(false);
-  idle_limit_ = idle_grace;
-  close_idle(Clock::now() - idle_grace);
+  stop_accepting();
+  idle_limit_ = bounded(idle_grace);
+  close_idle(idle_grace);
   note_quiet();
 }
 
@@ -150,9 +163,9 @@ bool HttpServer::Engine::wait_drained(Clock::time_point deadline) {
 
 HttpServer::Cut HttpServer::Engine::cut() {
   accept_connections(false);
-  Cut result{.half_sent = stalled_.exchange(0)};
+  Cut result{.requests = stuck_.exchange(0), .half_sent = stalled_.exchange(0)};
   for (const auto& connection : all()) {
-    const std::lock_guard lock(connection->mutex);
+    Lock lock(connection->mutex);
     switch (connection->state) {
       case State::idle:
         close(*connection, CloseReason::idle);
@@ -165,10 +178,14 @@ HttpServer::Cut HttpServer::Engine::cut() {
         close(*connection, CloseReason::cut);
         break;
       case State::busy:
-        result.requests +=
-            connection->admitted && !connection->answered && !connection->cut ? 1U : 0U;
+      case State::sending:
+        if (!connection->cut) {
+          result.requests += connection->call->admitted ? 1U : 0U;
+          cut_answer(lock, *connection);
+        }
+        break;
+      case State::concluding:
         connection->cut = true;
-        ::shutdown(connection->fd.get(), SHUT_RDWR);
         break;
       case State::closed:
         break;
@@ -186,7 +203,7 @@ bool HttpServer::Engine::pause(milliseconds duration) {
     return true;
   }
   std::unique_lock lock(changed_mutex_);
-  return !pause_ended_.wait_for(lock, duration, [this] { return cut_; });
+  return !pause_ended_.wait_for(lock, bounded(duration), [this] { return cut_; });
 }
 
 }  // namespace cluster

@@ -20,22 +20,44 @@ using State = Connection::State;
 
 constexpr std::size_t read_size = std::size_t{16} << 10;
 constexpr int reads_per_event = 8;
-constexpr unsigned accepts_per_turn = 2;
-// The kernel wakes one process for a new connection. If that process is stopped or killed before it
-// accepts, no other process is woken for the connection. So each process looks by itself, this
+constexpr unsigned most_empty_lines = 100;
+// A process that was woken for a new connection and then stopped or killed before it accepted
+// leaves the connection to its siblings, which nobody wakes again: each looks for itself this
 // often.
 constexpr milliseconds tick_period{100};
 
+// The body is whole and decoded, and the client has been told to go on.
+void adapt_headers(HttpCall& call, const HttpPeer& peer) {
+  auto& request = call.request;
+  if (request.headers.erase("Transfer-Encoding") > 0) {
+    request.headers.emplace("Content-Length", std::to_string(call.body.size()));
+  }
+  request.headers.erase("Expect");
+  request.remote_addr = peer.remote_addr;
+  request.remote_port = peer.remote_port;
+  request.local_addr = peer.local_addr;
+  request.local_port = peer.local_port;
+}
+
 }  // namespace
 
-HttpServer::Engine::Engine(HttpServer& server, int listener, const Journal& journal, Limits limits)
+HttpServer::Limits HttpServer::Engine::bounded(Limits limits) {
+  limits.request = bounded(limits.request);
+  limits.idle = bounded(limits.idle);
+  limits.write = bounded(limits.write);
+  return limits;
+}
+
+HttpServer::Engine::Engine(HttpServer& server, int listener, const Journal& journal, Limits limits,
+                           Log log)
     : server_(server),
       listener_(listener),
       journal_(journal),
-      limits_(limits),
+      limits_(bounded(limits)),
+      log_(std::move(log)),
       epoll_(check("epoll_create1", ::epoll_create1(EPOLL_CLOEXEC))),
       ending_(check("eventfd", ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))),
-      idle_limit_(limits.idle),
+      idle_limit_(limits_.idle),
       threads_(
           limits.threads + 1, [this](LeaderThreads::Member& self) { work(self); }, tick_period,
           [this] { tick(); }) {
@@ -43,59 +65,6 @@ HttpServer::Engine::Engine(HttpServer& server, int listener, const Journal& jour
   event.events = EPOLLIN;
   event.data.u64 = end_event;
   check("epoll_ctl", ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, ending_.get(), &event));
-}
-
-// EPOLLEXCLUSIVE: the kernel wakes one of the waiting processes, not all. It always wakes the first
-// of its queue; a process that adds the listener anew goes to the end of the queue. The caller
-// holds listener_mutex_.
-void HttpServer::Engine::arm_listener(bool on) {
-  if (armed_) {
-    ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, listener_, nullptr);
-  }
-  armed_ = false;
-  if (on && listener_ >= 0) {
-    epoll_event event{};
-    event.events = EPOLLIN | EPOLLEXCLUSIVE;
-    event.data.u64 = listener_event;
-    // After a failure the tick tries again.
-    armed_ = ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, listener_, &event) == 0;
-  }
-}
-
-std::shared_ptr<Connection> HttpServer::Engine::accept_one() {
-  std::shared_ptr<Connection> connection;
-  // Held until the hook `opened` has returned: nothing else happens to the connection before.
-  std::unique_lock<std::mutex> connection_lock;
-  {
-    // Accepted, listed and counted in one step: a thread that stops accepting then finds all
-    // connections that were accepted before.
-    const std::lock_guard lock(listener_mutex_);
-    if (!accepting_) {
-      return nullptr;
-    }
-    UniqueFd fd(::accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-    const bool exhausted =
-        !fd && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM);
-    if (exhausted || ++accepts_ % accepts_per_turn == 0) {
-      arm_listener(!exhausted);  // without a free descriptor the next tick tries again
-    }
-    if (!fd) {
-      return nullptr;
-    }
-    connection =
-        std::make_shared<Connection>(std::move(fd), next_id_++, limits_.head, limits_.body);
-    connection_lock = std::unique_lock(connection->mutex);
-    const std::lock_guard connections_lock(connections_mutex_);
-    connections_.emplace(connection->id, connection);
-    ++open_;
-  }
-  if (journal_) {
-    journal_.write("open", {{"conn", connection->id}});
-  }
-  if (server_.hooks.opened) {
-    server_.hooks.opened(connection->id);
-  }
-  return connection;
 }
 
 std::shared_ptr<Connection> HttpServer::Engine::find(std::uint64_t id) const {
@@ -114,36 +83,42 @@ std::vector<std::shared_ptr<Connection>> HttpServer::Engine::all() const {
   return result;
 }
 
-// Called for an event of a connection, and when it was accepted: reads, and answers all requests
-// that are whole.
+// What a connection's event, or its acceptance, leads to: send what waits, read, and answer as many
+// requests as are whole.
 void HttpServer::Engine::serve(LeaderThreads::Member& self, Connection& connection, bool hung_up) {
-  std::unique_lock lock(connection.mutex);
+  Lock lock(connection.mutex);
   connection.more = true;
   connection.hung_up = connection.hung_up || hung_up;
-  if (connection.state == State::busy) {
-    return;  // the thread that answers will see `more`
+  flush(lock, connection);
+  if (connection.state == State::busy || connection.state == State::concluding) {
+    return;  // the thread that answers will look
   }
-  for (int reads = 0;
-       connection.more && reads < reads_per_event && connection.state != State::closed; ++reads) {
+  answer_whole(self, lock, connection);
+  for (int reads = 0; connection.more && reads < reads_per_event && connection.reads(); ++reads) {
     read(connection);
-    while (connection.state == State::busy) {
-      lock.unlock();
-      bool sent = false;
-      bool close_it = false;
-      threads_.begin_handler(self);
-      answer(connection, sent, close_it);
-      threads_.end_handler(self);
-      lock.lock();
-      finish(connection, sent, close_it);
-      --(connection.admitted ? requests_ : refusals_);
-      note_quiet();
-      if (connection.state == State::idle && !connection.input.empty()) {
-        advance(connection);
-      }
-    }
+    answer_whole(self, lock, connection);
   }
-  if (connection.state != State::closed) {
-    watch(connection);
+  if (connection.reads() && !watch(connection)) {
+    close(connection, CloseReason::peer);  // the system has no room for it
+  }
+}
+
+void HttpServer::Engine::answer_whole(LeaderThreads::Member& self, Lock& lock,
+                                      Connection& connection) {
+  for (;;) {
+    if (connection.state == State::idle && !connection.input.empty()) {
+      advance(connection);
+    }
+    if (connection.state != State::busy) {
+      return;
+    }
+    lock.unlock();
+    threads_.begin_handler(self);
+    bool whole = false;
+    auto answer = handle(connection, whole);
+    threads_.end_handler(self);
+    lock.lock();
+    answered(lock, connection, std::move(answer), whole);
   }
 }
 
@@ -164,14 +139,15 @@ void HttpServer::Engine::read(Connection& connection) {
 
 // Looks for a whole request in the input.
 void HttpServer::Engine::advance(Connection& connection) {
-  if (connection.state == State::idle) {
-    // RFC 9112, 2.2: a server ignores empty lines before a request.
-    connection.input.erase(
-        0, std::min(connection.input.find_first_not_of("\r\n"), connection.input.size()));
-    if (connection.input.empty()) {
+  if (!connection.begun) {
+    if (!skip_empty_lines(connection) || connection.input.empty() || connection.input == "\r") {
       return;
     }
-    enter(connection, Event::first_byte);
+    connection.begun = true;
+    connection.used = true;
+    if (connection.state == State::idle) {
+      enter(connection, Event::first_byte);
+    }
   }
   switch (connection.framer.advance(connection.input)) {
     case RequestFramer::State::incomplete:
@@ -189,60 +165,68 @@ void HttpServer::Engine::advance(Connection& connection) {
   }
 }
 
+// RFC 9112, 2.2: empty lines before a request are to be ignored. False: there were too many.
+bool HttpServer::Engine::skip_empty_lines(Connection& connection) {
+  std::size_t skipped = 0;
+  while (connection.input.compare(skipped, 2, "\r\n") == 0) {
+    skipped += 2;
+    ++connection.empty_lines;
+  }
+  connection.input.erase(0, skipped);
+  if (connection.empty_lines <= most_empty_lines) {
+    return true;
+  }
+  if (connection.state == State::idle) {
+    enter(connection, Event::first_byte);
+  }
+  refuse_unread(connection, 400, "too many empty lines came instead of a request");
+  return false;
+}
+
 void HttpServer::Engine::begin_request(Connection& connection) {
-  connection.request =
+  auto request =
       parse_request(std::string_view(connection.input).substr(0, connection.framer.head_size()));
-  if (!connection.request) {
+  if (!request) {
     refuse_unread(connection, 400, "this is no request that the server understands");
     return;
   }
-  connection.request->body = connection.framer.take_body();
-  // Counted before the hook: when the owner changes the hook's answer and then sees 0 requests, no
-  // request will be admitted any more.
-  const bool room = requests_++ < limits_.threads;
-  connection.admitted = room && (!server_.hooks.admit || server_.hooks.admit());
-  if (!connection.admitted) {
+  auto& call = *(connection.call = std::make_unique<HttpCall>());
+  call.request = std::move(*request);
+  call.body = connection.framer.take_body();
+  call.close = connection.framer.wants_close();
+  adapt_headers(call, connection.peer);
+  // Counted before the hook: who has changed its answer, and then sees 0 requests, knows that none
+  // will be admitted.
+  ++requests_;
+  const bool room = handlers_++ < limits_.threads;
+  call.admitted = room && (!server_.hooks.admit || server_.hooks.admit());
+  if (!call.admitted) {
     ++refusals_;
     --requests_;
+    --handlers_;
   }
   enter(connection, Event::whole);
   if (journal_) {
-    journal_.write("request", {{"conn", connection.id},
-                               {"method", connection.request->method},
-                               {"path", connection.request->path}});
+    journal_.write(
+        "request",
+        {{"conn", connection.id}, {"method", call.request.method}, {"path", call.request.path}});
   }
 }
 
-void HttpServer::Engine::finish(Connection& connection, bool sent, bool close_it) {
-  const bool client_closes = connection.framer.wants_close();
-  connection.input.erase(0, connection.framer.size());
-  connection.framer = RequestFramer(limits_.head, limits_.body);
-  connection.request.reset();
-  connection.answered = false;
-  if (!sent || connection.cut) {
-    close(connection, connection.cut ? CloseReason::cut : CloseReason::peer);
-  } else if (close_it && client_closes && connection.input.empty()) {
-    close(connection, CloseReason::answer);
-  } else if (close_it) {
-    linger(connection);
-  } else {
-    enter(connection, Event::kept);
+// Also once more if there is more to read than one event is worth: the kernel then tells of it
+// again, behind what others have sent. False: the system has no room for it.
+bool HttpServer::Engine::watch(Connection& connection) {
+  const bool output = !connection.output.empty();
+  if (connection.watched && !connection.more && (!output || connection.watched_output)) {
+    return true;
   }
-}
-
-// Adds the connection to the epoll set. If input is left in the socket, the connection is set anew:
-// the kernel then reports it again, after the events of other connections.
-void HttpServer::Engine::watch(Connection& connection) {
-  if (!connection.watched || connection.more) {
-    epoll_event event{};
-    event.events = EPOLLIN | EPOLLRDHUP | EPOLLET;
-    event.data.u64 = connection.id;
-    const int operation = connection.watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
-    connection.watched = true;
-    if (::epoll_ctl(epoll_.get(), operation, connection.fd.get(), &event) < 0) {
-      close(connection, CloseReason::peer);  // the system has no room for it
-    }
-  }
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLRDHUP | EPOLLET | (output ? EPOLLOUT : 0U);
+  event.data.u64 = connection.id;
+  const int operation = connection.watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+  connection.watched = true;
+  connection.watched_output = output;
+  return ::epoll_ctl(epoll_.get(), operation, connection.fd.get(), &event) == 0;
 }
 
 void HttpServer::Engine::enter(Connection& connection, Event event) {
@@ -282,7 +266,7 @@ milliseconds HttpServer::Engine::longest_in_flight() const {
   const auto now = oldest;
   for (const auto& connection : all()) {
     const std::lock_guard lock(connection->mutex);
-    if (connection->state == State::busy && connection->admitted) {
+    if (connection->state == State::busy && connection->call->admitted) {
       oldest = std::min(oldest, connection->since);
     }
   }

@@ -13,14 +13,6 @@ namespace {
 constexpr std::string_view line_end = "\r\n";
 constexpr std::string_view blanks = " \t";
 
-// RFC 9110, 5.6.2.
-bool is_token(std::string_view text) {
-  constexpr std::string_view others = "!#$%&'*+-.^_`|~";
-  return !text.empty() && std::all_of(text.begin(), text.end(), [&](unsigned char c) {
-    return std::isalnum(c) != 0 || others.find(static_cast<char>(c)) != std::string_view::npos;
-  });
-}
-
 bool is_target(std::string_view text) {
   return !text.empty() && is_text(text) && text.find('\t') == std::string_view::npos;
 }
@@ -31,12 +23,12 @@ std::string_view without_authority(std::string_view target) {
   if (!same_name(target.substr(0, scheme.size()), scheme)) {
     return target;
   }
-  const auto path = target.find_first_of("/?", scheme.size());
-  return path == std::string_view::npos ? "/" : target.substr(path);
+  target.remove_prefix(std::min(target.find_first_of("/?", scheme.size()), target.size()));
+  return target.empty() ? "/" : target;
 }
 
-// Decodes percent-encoding (RFC 3986, 2.1). A '%' without two hex digits stands for itself.
-// In a query a '+' is a blank.
+// Decodes percent-encoding (RFC 3986, 2.1). A '%' without two hex digits stands for itself. In a
+// query '+' is a blank.
 std::string decode(std::string_view text, bool in_query) {
   std::string result;
   result.reserve(text.size());
@@ -54,19 +46,14 @@ std::string decode(std::string_view text, bool in_query) {
   return result;
 }
 
-void parse_query(std::string_view query, httplib::Params& params) {
-  while (!query.empty()) {
-    const auto pair = query.substr(0, query.find('&'));
-    query.remove_prefix(std::min(pair.size() + 1, query.size()));
-    const auto name = pair.substr(0, pair.find('='));
-    if (!pair.empty()) {
-      params.emplace(decode(name, true),
-                     decode(pair.substr(std::min(name.size() + 1, pair.size())), true));
-    }
-  }
-}
-
 }  // namespace
+
+bool is_token(std::string_view text) {
+  constexpr std::string_view others = "!#$%&'*+-.^_`|~";
+  return !text.empty() && std::all_of(text.begin(), text.end(), [&](unsigned char c) {
+    return std::isalnum(c) != 0 || others.find(static_cast<char>(c)) != std::string_view::npos;
+  });
+}
 
 bool is_text(std::string_view text) {
   return std::none_of(text.begin(), text.end(),
@@ -78,6 +65,40 @@ std::string_view trim(std::string_view text) {
   return first == std::string_view::npos
              ? ""
              : text.substr(first, text.find_last_not_of(blanks) - first + 1);
+}
+
+// A name, an IPv4 or IPv6 address, and perhaps a port.
+bool is_host(std::string_view text) {
+  constexpr std::string_view in_names = "-._~!$&'()*+,;=%";
+  auto host = text.substr(0, text.rfind(':'));
+  if (text.starts_with('[')) {
+    host = text.substr(0, std::min(text.find(']'), text.size() - 1) + 1);
+  }
+  auto port = text.substr(host.size());
+  const bool address = host.size() > 2 && host.starts_with('[') && host.ends_with(']');
+  const auto name = address ? host.substr(1, host.size() - 2) : host;
+  if (!port.empty()) {
+    if (port.front() != ':') {
+      return false;
+    }
+    port.remove_prefix(1);
+  }
+  return std::ranges::all_of(port, [](unsigned char c) { return std::isdigit(c) != 0; }) &&
+         std::ranges::all_of(name, [&](unsigned char c) {
+           return std::isalnum(c) != 0 || (address && c == ':') ||
+                  in_names.find(static_cast<char>(c)) != std::string_view::npos;
+         });
+}
+
+bool has_token(std::string_view list, std::string_view token) {
+  while (!list.empty()) {
+    const auto comma = std::min(list.find(','), list.size());
+    if (same_name(trim(list.substr(0, comma)), token)) {
+      return true;
+    }
+    list.remove_prefix(std::min(comma + 1, list.size()));
+  }
+  return false;
 }
 
 bool same_name(std::string_view a, std::string_view b) {
@@ -116,7 +137,7 @@ std::optional<httplib::Request> parse_request(std::string_view head) {
   request->version = version;
   const auto resource = without_authority(target.substr(0, target.find('#')));
   const auto path = resource.substr(0, resource.find('?'));
-  request->path = decode(path, false);
+  request->path = path.empty() ? "/" : decode(path, false);
   parse_query(resource.substr(std::min(path.size() + 1, resource.size())), request->params);
   while (!head.empty()) {
     if (const auto header = parse_header(take_line(head))) {
@@ -126,28 +147,56 @@ std::optional<httplib::Request> parse_request(std::string_view head) {
   return request;
 }
 
-std::string format_response(const httplib::Response& response, Closing closing, bool body) {
+void parse_query(std::string_view query, httplib::Params& params) {
+  while (!query.empty()) {
+    const auto pair = query.substr(0, query.find('&'));
+    query.remove_prefix(std::min(pair.size() + 1, query.size()));
+    const auto name = pair.substr(0, pair.find('='));
+    if (!pair.empty()) {
+      params.emplace(decode(name, true),
+                     decode(pair.substr(std::min(name.size() + 1, pair.size())), true));
+    }
+  }
+}
+
+std::string format_last_response(const httplib::Response& response, bool body) {
   std::string text;
-  text.reserve(256 + response.body.size());
   text.append("HTTP/1.1 ").append(std::to_string(response.status)).append(1, ' ');
   text.append(reason_phrase(response.status)).append(line_end);
   for (const auto& [name, value] : response.headers) {
-    if (!same_name(name, "Connection") && !same_name(name, "Content-Length")) {
+    if (!same_name(name, "Connection") && !same_name(name, "Content-Length") &&
+        !same_name(name, "Date")) {
       text.append(name).append(": ").append(value).append(line_end);
     }
   }
-  if (closing.close) {
-    text.append("Connection: close\r\n");
-  } else if (closing.keep_alive) {
-    text.append("Connection: keep-alive\r\n");
-  }
-  text.append("Content-Length: ")
-      .append(std::to_string(response.body.size()))
-      .append(line_end)
-      .append(line_end);
+  text.append("Connection: close\r\nContent-Length: ").append(std::to_string(response.body.size()));
+  text.append("\r\nDate: ").append(http_date(std::chrono::system_clock::now()));
+  text.append(line_end).append(line_end);
   if (body) {
     text.append(response.body);
   }
+  return text;
+}
+
+std::string http_date(std::chrono::system_clock::time_point time) {
+  constexpr std::string_view days = "SunMonTueWedThuFriSat";
+  constexpr std::string_view months = "JanFebMarAprMayJunJulAugSepOctNovDec";
+  const auto day = std::chrono::floor<std::chrono::days>(time);
+  const std::chrono::year_month_day date(day);
+  const std::chrono::hh_mm_ss clock(std::chrono::floor<std::chrono::seconds>(time - day));
+  std::string text = "xxx, 00 xxx 0000 00:00:00 GMT";
+  const auto put = [&text](std::size_t end, auto number) {
+    for (auto left = static_cast<unsigned>(number); left != 0; left /= 10) {
+      text[--end] = static_cast<char>('0' + left % 10);
+    }
+  };
+  text.replace(0, 3, days.substr(3 * std::chrono::weekday(day).c_encoding(), 3));
+  put(7, unsigned{date.day()});
+  text.replace(8, 3, months.substr(3 * (unsigned{date.month()} - 1), 3));
+  put(16, int{date.year()});
+  put(19, clock.hours().count());
+  put(22, clock.minutes().count());
+  put(25, clock.seconds().count());
   return text;
 }
 
@@ -162,6 +211,7 @@ std::string_view reason_phrase(int status) {
       std::pair{408, "Request Timeout"},
       std::pair{409, "Conflict"},
       std::pair{413, "Content Too Large"},
+      std::pair{415, "Unsupported Media Type"},
       std::pair{429, "Too Many Requests"},
       std::pair{431, "Request Header Fields Too Large"},
       std::pair{500, "Internal Server Error"},

@@ -2,21 +2,24 @@
 
 #include <httplib.h>
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <string_view>
 
 namespace cluster {
 
-// Reads and writes HTTP/1.x messages (RFC 9112) from and to cpp-httplib's Request and Response.
-// cpp-httplib's own parser and writer are private to its Server. They refuse header lines over 8
-// KiB and take more than half of the time of a small answer. The functions keep no state; any
-// thread may call them.
+// How an HTTP/1.x message is written (RFC 9112), from and to cpp-httplib's Request and Response. No
+// function here keeps anything between calls.
 
 std::string_view trim(std::string_view text);            // without blanks around it
 bool same_name(std::string_view a, std::string_view b);  // upper and lower case are the same
 
-bool is_text(std::string_view text);  // no control character but the tab (RFC 9110, 5.5)
+bool is_token(std::string_view text);  // RFC 9110, 5.6.2
+bool is_text(std::string_view text);   // no control character but the tab (RFC 9110, 5.5)
+bool is_host(std::string_view text);   // the value of a Host header (RFC 9110, 7.2)
+// Whether a list as in "keep-alive, close" has the token, in upper or lower case.
+bool has_token(std::string_view list, std::string_view token);
 
 // Takes the first line off a head. The line ends with "\r\n", or with the text.
 std::string_view take_line(std::string_view& head);
@@ -33,14 +36,15 @@ std::optional<HeaderLine> parse_header(std::string_view line);
 // is no request line.
 std::optional<httplib::Request> parse_request(std::string_view head);
 
-struct Closing {
-  bool close = false;       // the answer says that the connection will be closed
-  bool keep_alive = false;  // the answer says that it stays open; for HTTP/1.0 only
-};
+// The parameters of a query, or of a form that was sent as one, are added to `params`.
+void parse_query(std::string_view query, httplib::Params& params);
 
-// The bytes of an answer. Connection and Content-Length are written by this function; those of
-// `response` are left out. `body` false: the answer to HEAD, without the body.
-std::string format_response(const httplib::Response& response, Closing closing, bool body = true);
+// The bytes of an answer that closes its connection. Of the headers of `response`, Connection,
+// Content-Length and Date are ours to write. `body` false: an answer to HEAD, all but the body.
+std::string format_last_response(const httplib::Response& response, bool body = true);
+
+// As in "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110, 5.6.7).
+std::string http_date(std::chrono::system_clock::time_point time);
 
 // The name of a status in RFC 9110.
 std::string_view reason_phrase(int status);

@@ -18,15 +18,9 @@ constexpr std::size_t longest_chunk_line = 256;
 // The size lines of chunks may be at most so many times as long as the longest body.
 constexpr std::size_t chunk_overhead = 8;
 
-bool has_token(std::string_view list, std::string_view token) {
-  while (!list.empty()) {
-    const auto comma = std::min(list.find(','), list.size());
-    if (same_name(trim(list.substr(0, comma)), token)) {
-      return true;
-    }
-    list.remove_prefix(std::min(comma + 1, list.size()));
-  }
-  return false;
+// Blanks behind a chunk's size are tolerated, those before it are not.
+std::string_view without_last_blanks(std::string_view text) {
+  return text.substr(0, text.find_last_not_of(" \t") + 1);
 }
 
 // The text must be a whole number and nothing else.
@@ -144,6 +138,10 @@ bool RequestFramer::read_header(std::string_view name, std::string_view value) {
     chunked_ = true;
   } else if (same_name(name, "Host")) {
     ++hosts_;
+    if (!is_host(value)) {
+      refuse(400, "Host is no host");
+      return false;
+    }
   } else if (same_name(name, "Connection")) {
     connection_close_ = connection_close_ || has_token(value, "close");
     connection_keep_alive_ = connection_keep_alive_ || has_token(value, "keep-alive");
@@ -157,14 +155,14 @@ RequestFramer::State RequestFramer::read_chunks(std::string_view buffer) {
   for (;;) {
     const auto rest = buffer.substr(chunk_);
     const auto end = rest.find(line_end);
-    if (std::min(end, rest.size()) > longest_chunk_line) {
+    if (std::min(end, rest.size() - (rest.ends_with('\r') ? 1 : 0)) > longest_chunk_line) {
       return refuse(400, "a chunk's size line is too long");
     }
     if (end == std::string_view::npos) {
       return State::incomplete;
     }
     const auto line = rest.substr(0, end);
-    const auto size = number(trim(line.substr(0, line.find(';'))), 16);
+    const auto size = number(without_last_blanks(line.substr(0, line.find(';'))), 16);
     if (!size || !is_text(line)) {
       return refuse(400, "a chunk does not begin with its size");
     }
@@ -192,9 +190,12 @@ RequestFramer::State RequestFramer::read_chunks(std::string_view buffer) {
 // end of the last chunk's size line.
 RequestFramer::State RequestFramer::read_trailer(std::string_view trailer, std::size_t begin) {
   const auto end = trailer.find(head_end);
+  const auto size = end == std::string_view::npos ? trailer.size() : end + head_end.size();
+  if (size > head_limit_) {
+    return refuse(431, "the trailer is too long");
+  }
   if (end == std::string_view::npos) {
-    return trailer.size() > head_limit_ ? refuse(431, "the trailer is too long")
-                                        : State::incomplete;
+    return State::incomplete;
   }
   for (auto lines = trailer.substr(0, end + line_end.size()).substr(line_end.size());
        !lines.empty();) {
@@ -202,7 +203,7 @@ RequestFramer::State RequestFramer::read_trailer(std::string_view trailer, std::
       return refuse(400, "a trailer line is not of the form `Name: value`");
     }
   }
-  size_ = begin + end + head_end.size();
+  size_ = begin + size;
   happen(Event::end);
   return State::complete;
 }

@@ -19,10 +19,10 @@ class RequestFramer {
   // How far a request has been read.
   enum class Phase : std::uint8_t {
     head,      // up to the empty line
-    body,      // Content-Length bytes, or none
-    chunks,    // a body whose length the head does not tell, and a trailer
-    complete,  // final
-    refused,   // final
+    body,      // of Content-Length bytes, or of none
+    chunks,    // of a body whose length the head does not tell, and the trailer behind them
+    complete,  // for good
+    refused,   // for good
   };
   enum class Event : std::uint8_t { length_known, chunked, end, refusal };
   using Table = StateTable<Phase, 5, Event, 4>;

@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "cluster/worker.hpp"
+#include "http/application.hpp"
 #include "http/engine.hpp"
 
 namespace cluster {
@@ -13,26 +14,116 @@ HttpServer::HttpServer(Worker& worker) : HttpServer(worker, Limits{}) {}
 
 HttpServer::HttpServer(Worker& worker, Limits limits)
     : HttpServer(worker.listener(), {{"worker", worker.number()}, {"pid", ::getpid()}},
-                 worker.journal(), limits) {
+                 worker.journal(), limits, worker.log) {
   hooks.quiet = [&worker] { worker.post([] {}); };
 }
 
 HttpServer::HttpServer(int listener, const Json& identity, const Journal& journal, Limits limits)
+    : HttpServer(listener, identity, journal, limits, Log("master")) {}
+
+HttpServer::HttpServer(int listener, const Json& identity, const Journal& journal, Limits limits,
+                       const Log& log)
     : identity_(identity.empty() ? "" : to_text(identity)),
-      engine_(std::make_unique<Engine>(*this, listener, journal, limits)) {}
+      engine_(std::make_unique<Engine>(*this, listener, journal, limits, log)),
+      application_(std::make_unique<Application>(*this, engine_->closes_after_answer())) {}
 
-HttpServer::~HttpServer() = default;
-
-void HttpServer::get(const std::string& path, Handler handler) {
-  engine_->routes.add("GET", path, std::move(handler));
+HttpServer::~HttpServer() {
+  engine_->end();  // while what its handlers use is there
 }
 
-void HttpServer::post(const std::string& path, Handler handler) {
-  engine_->routes.add("POST", path, std::move(handler));
+HttpServer& HttpServer::Get(const std::string& pattern, Handler handler) {
+  application_->add("GET", pattern, std::move(handler));
+  return *this;
 }
 
-void HttpServer::del(const std::string& path, Handler handler) {
-  engine_->routes.add("DELETE", path, std::move(handler));
+HttpServer& HttpServer::Post(const std::string& pattern, Handler handler) {
+  application_->add("POST", pattern, std::move(handler));
+  return *this;
+}
+
+HttpServer& HttpServer::Post(const std::string& pattern, HandlerWithContentReader handler) {
+  application_->add("POST", pattern, nullptr);
+  Server::Post(pattern, std::move(handler));
+  return *this;
+}
+
+HttpServer& HttpServer::Put(const std::string& pattern, Handler handler) {
+  application_->add("PUT", pattern, std::move(handler));
+  return *this;
+}
+
+HttpServer& HttpServer::Put(const std::string& pattern, HandlerWithContentReader handler) {
+  application_->add("PUT", pattern, nullptr);
+  Server::Put(pattern, std::move(handler));
+  return *this;
+}
+
+HttpServer& HttpServer::Patch(const std::string& pattern, Handler handler) {
+  application_->add("PATCH", pattern, std::move(handler));
+  return *this;
+}
+
+HttpServer& HttpServer::Patch(const std::string& pattern, HandlerWithContentReader handler) {
+  application_->add("PATCH", pattern, nullptr);
+  Server::Patch(pattern, std::move(handler));
+  return *this;
+}
+
+HttpServer& HttpServer::Delete(const std::string& pattern, Handler handler) {
+  application_->add("DELETE", pattern, std::move(handler));
+  return *this;
+}
+
+HttpServer& HttpServer::Delete(const std::string& pattern, HandlerWithContentReader handler) {
+  application_->add("DELETE", pattern, nullptr);
+  Server::Delete(pattern, std::move(handler));
+  return *this;
+}
+
+HttpServer& HttpServer::Options(const std::string& pattern, Handler handler) {
+  application_->add("OPTIONS", pattern, std::move(handler));
+  return *this;
+}
+
+HttpServer& HttpServer::set_error_handler(HandlerWithResponse handler) {
+  application_->error_handler = std::move(handler);
+  return *this;
+}
+
+HttpServer& HttpServer::set_exception_handler(ExceptionHandler handler) {
+  application_->exception_handler = std::move(handler);
+  return *this;
+}
+
+HttpServer& HttpServer::set_pre_routing_handler(HandlerWithResponse handler) {
+  application_->pre_routing_handler = std::move(handler);
+  return *this;
+}
+
+HttpServer& HttpServer::set_post_routing_handler(Handler handler) {
+  application_->post_routing_handler = std::move(handler);
+  return *this;
+}
+
+HttpServer& HttpServer::set_logger(httplib::Logger logger) {
+  Server::set_logger(std::move(logger));
+  return *this;
+}
+
+HttpServer& HttpServer::set_default_headers(httplib::Headers headers) {
+  application_->default_headers = headers;
+  Server::set_default_headers(std::move(headers));
+  return *this;
+}
+
+bool HttpServer::set_mount_point(const std::string& mount_point, const std::string& folder,
+                                 httplib::Headers headers) {
+  application_->serves_files = true;
+  return Server::set_mount_point(mount_point, folder, std::move(headers));
+}
+
+bool HttpServer::set_base_dir(const std::string& folder, const std::string& mount_point) {
+  return set_mount_point(mount_point, folder);
 }
 
 void HttpServer::reply(Response& response, int status, const Json& body) const {
@@ -68,11 +159,11 @@ std::chrono::milliseconds HttpServer::longest_in_flight() const {
 }
 
 void HttpServer::stop_accepting() {
-  engine_->accept_connections(false);
+  engine_->stop_accepting();
 }
 
 void HttpServer::resume_accepting() {
-  engine_->accept_connections(true);
+  engine_->resume_accepting();
 }
 
 void HttpServer::close_after_answer() {
@@ -80,7 +171,7 @@ void HttpServer::close_after_answer() {
 }
 
 void HttpServer::close_idle(std::chrono::milliseconds older_than) {
-  engine_->close_idle(std::chrono::steady_clock::now() - older_than);
+  engine_->close_idle(older_than);
 }
 
 HttpServer::Cut HttpServer::cut() {

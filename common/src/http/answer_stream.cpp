@@ -1,0 +1,48 @@
+#include "http/answer_stream.hpp"
+
+#include <algorithm>
+
+namespace cluster {
+
+namespace {
+
+// What is larger is not copied before it leaves.
+constexpr std::size_t worth_copying = std::size_t{64} << 10;
+
+}  // namespace
+
+ssize_t AnswerStream::read(char* buffer, std::size_t size) {
+  if (head_.empty()) {
+    const auto count = std::min(size, call_.body.size() - body_read_);
+    std::copy_n(call_.body.data() + body_read_, count, buffer);
+    body_read_ += count;
+    return static_cast<ssize_t>(count);
+  }
+  const auto count = std::min(size, head_.size());
+  std::copy_n(head_.data(), count, buffer);
+  head_.remove_prefix(count);
+  return static_cast<ssize_t>(count);
+}
+
+ssize_t AnswerStream::write(const char* data, std::size_t size) {
+  const std::string_view text(data, size);
+  if (!call_.streams && size <= worth_copying) {
+    pending_ += text;
+  } else if (!deliver(text)) {
+    return -1;
+  }
+  return static_cast<ssize_t>(size);
+}
+
+bool AnswerStream::deliver(std::string_view text) {
+  for (const auto part : {std::string_view(pending_), text}) {
+    if (!part.empty() && !gone_) {
+      started_ = true;
+      gone_ = !deliver_(part, call_.streams);
+    }
+  }
+  pending_.clear();
+  return !gone_;
+}
+
+}  // namespace cluster

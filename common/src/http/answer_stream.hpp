@@ -1,0 +1,55 @@
+#pragma once
+
+#include <httplib.h>
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "http/call.hpp"
+
+namespace cluster {
+
+// What cpp-httplib takes for the connection: it reads a request that is whole, and writes its
+// answer to whoever delivers it. An answer of one piece is delivered at the end, by finish(), so
+// that it leaves by one system call; what a content provider writes is delivered at once. It lives
+// in the thread that answers, for one request.
+class AnswerStream final : public httplib::Stream {
+ public:
+  // False: the client is gone. `may_wait`: while too much of the answer has not left yet.
+  using Deliver = std::function<bool(std::string_view text, bool may_wait)>;
+
+  AnswerStream(std::string_view head, const HttpCall& call, Deliver deliver)
+      : head_(head), call_(call), deliver_(std::move(deliver)) {}
+
+  // Delivers the rest; false: the client is gone.
+  bool finish() { return deliver({}); }
+  bool started() const { return started_ || !pending_.empty(); }
+
+  ssize_t read(char* buffer, std::size_t size) override;
+  ssize_t write(const char* data, std::size_t size) override;
+  bool is_readable() const override { return true; }
+  virtual bool is_writable() const { return !gone_; }  // not in all versions
+  // The request has these already, and no select() shall look at the socket.
+  void get_remote_ip_and_port(std::string& /*ip*/, int& /*port*/) const override {}
+  void get_local_ip_and_port(std::string& /*ip*/, int& /*port*/) const override {}
+  socket_t socket() const override { return INVALID_SOCKET; }
+
+  // Of later versions of cpp-httplib.
+  virtual bool wait_readable() const { return true; }
+  virtual bool wait_writable() const { return !gone_; }
+  virtual time_t duration() const { return 0; }
+
+ private:
+  bool deliver(std::string_view text);
+
+  std::string_view head_;
+  const HttpCall& call_;
+  std::size_t body_read_ = 0;
+  const Deliver deliver_;
+  std::string pending_;
+  bool started_ = false;
+  bool gone_ = false;
+};
+
+}  // namespace cluster

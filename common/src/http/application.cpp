@@ -1,0 +1,282 @@
+#include "http/application.hpp"
+
+#include <algorithm>
+#include <exception>
+#include <iterator>
+
+#include "http/message.hpp"
+
+namespace cluster {
+
+namespace {
+
+constexpr std::size_t worth_compressing = 1'024;
+constexpr const char* any_path = "[\\s\\S]*";
+
+// The parameters of process_request() depend on the version of cpp-httplib. It is told that the
+// connection closes; finish_head() decides.
+template <typename Process, typename Setup>
+bool call_process_request(const Process& process, const Setup& setup) {
+  bool closed = false;
+  if constexpr (requires { process(true, closed, setup); }) {
+    return process(true, closed, setup);
+  } else {
+    return process(std::string(), -1, std::string(), -1, true, closed, setup);
+  }
+}
+
+void spare_compression(httplib::Request& request, const httplib::Response& response) {
+  if (response.body.size() < worth_compressing && !response.content_provider_) {
+    request.headers.erase("Accept-Encoding");
+  }
+}
+
+bool is_header(const std::pair<const std::string, std::string>& header) {
+  return is_token(header.first) && is_text(header.second);
+}
+
+// What a handler has set itself is not ours to believe.
+void set_length(httplib::Response& response, bool has_body, bool chunks_allowed, bool& close) {
+  auto& headers = response.headers;
+  if (!has_body) {
+    headers.erase("Content-Length");
+    headers.erase("Transfer-Encoding");
+    response.body.clear();
+    response.content_provider_ = nullptr;
+  } else if (!response.content_provider_) {
+    headers.erase("Content-Length");
+    headers.erase("Transfer-Encoding");
+    headers.emplace("Content-Length", std::to_string(response.body.size()));
+  } else if (response.content_length_ > 0) {
+    headers.erase("Transfer-Encoding");
+  } else {
+    headers.erase("Content-Length");
+    if (!response.is_chunked_content_provider_ || !chunks_allowed) {
+      headers.erase("Transfer-Encoding");
+      response.is_chunked_content_provider_ = false;
+      close = true;  // which is how the client learns of its end
+    }
+  }
+}
+
+}  // namespace
+
+// The request carries its call where only cpp-httplib's client has something.
+struct HttpServer::Application::Mark {
+  HttpCall* call;
+  bool operator()(const Response& /*response*/) const { return true; }
+};
+
+HttpCall& HttpServer::Application::call_of(const Request& request) {
+  return *request.response_handler.target<Mark>()->call;
+}
+
+HttpServer::Application::Application(HttpServer& server,
+                                     const std::atomic<bool>& close_after_answer)
+    : server_(server), close_after_answer_(close_after_answer) {
+  install();
+}
+
+void HttpServer::Application::install() {
+  httplib::Server& base = server_;
+  server_.svr_sock_ = 0;  // only a server that has a socket asks content providers
+  base.set_pre_routing_handler([this](const Request& request, Response& response) {
+    return respond(call_of(request), response);
+  });
+  base.set_error_handler(HandlerWithResponse([this](const Request& request, Response& response) {
+    fill_error(request, response);
+    return HandlerResponse::Handled;
+  }));
+  base.set_exception_handler(
+      [this](const Request& request, Response& response, const std::exception_ptr& exception) {
+        take_exception(request, response, exception);
+      });
+  base.set_post_routing_handler([this](const Request& request, Response& response) {
+    finish_head(call_of(request), response);
+  });
+  // What respond() has left to cpp-httplib: it looks for files and reads forms, and then comes
+  // here.
+  const Handler rest = [this](const Request& request, Response& response) {
+    serve(call_of(request), response);
+  };
+  base.Get(any_path, rest);
+  base.Post(any_path, rest);
+  base.Put(any_path, rest);
+  base.Patch(any_path, rest);
+  base.Delete(any_path, rest);
+  base.Options(any_path, rest);
+}
+
+bool HttpServer::Application::run(HttpCall& call, httplib::Stream& stream) {
+  const std::function<void(Request&)> setup = [this, &call](Request& request) {
+    begin(call, request);
+  };
+  return call_process_request(
+      [this, &stream]<typename... Rest>(Rest&&... rest) -> decltype(server_.process_request(
+                                                            stream, std::forward<Rest>(rest)...)) {
+        return server_.process_request(stream, std::forward<Rest>(rest)...);
+      },
+      setup);
+}
+
+void HttpServer::Application::begin(HttpCall& call, Request& request) const {
+  auto& parsed = call.request;
+  request.method = parsed.method;
+  request.path = parsed.path;
+  request.target = std::move(parsed.target);
+  request.version = std::move(parsed.version);
+  request.params = std::move(parsed.params);
+  request.headers = std::move(parsed.headers);
+  request.remote_addr = std::move(parsed.remote_addr);
+  request.remote_port = parsed.remote_port;
+  request.local_addr = std::move(parsed.local_addr);
+  request.local_port = parsed.local_port;
+  request.response_handler = Mark{&call};
+  call.running = &request;
+}
+
+httplib::Server::HandlerResponse HttpServer::Application::respond(HttpCall& call,
+                                                                  Response& response) const {
+  const auto result = route(call, response);
+  if (result == HandlerResponse::Handled) {
+    spare_compression(*call.running, response);
+  }
+  return result;
+}
+
+httplib::Server::HandlerResponse HttpServer::Application::route(HttpCall& call,
+                                                                Response& response) const {
+  auto& request = *call.running;
+  if (!call.admitted) {
+    if (server_.hooks.refuse) {
+      server_.hooks.refuse(request, response);
+    } else {
+      fail(response, 503, "there are too many requests: try again later");
+    }
+    return HandlerResponse::Handled;
+  }
+  if (pre_routing_handler && pre_routing_handler(request, response) == HandlerResponse::Handled) {
+    return HandlerResponse::Handled;
+  }
+  const bool may_be_file = serves_files && (request.method == "GET" || request.method == "HEAD");
+  const auto found = routes_.find(request);
+  const bool reads_itself = found.found() && !*found.handler;
+  const bool form = found.found() && request.is_multipart_form_data();
+  if (reads_itself || form) {
+    if (request.has_header("Content-Encoding")) {
+      fail(response, 415, "a body that is encoded is not understood");
+      return HandlerResponse::Handled;
+    }
+    return HandlerResponse::Unhandled;
+  }
+  if (may_be_file) {
+    return HandlerResponse::Unhandled;
+  }
+  if (!found.found()) {
+    refuse_route(call, response);
+    return HandlerResponse::Handled;
+  }
+  request.body = std::move(call.body);
+  if (request.get_header_value("Content-Type").starts_with("application/x-www-form-urlencoded")) {
+    parse_query(request.body, request.params);
+  }
+  (*found.handler)(request, response);
+  return HandlerResponse::Handled;
+}
+
+// Behind cpp-httplib's own reading of the body.
+void HttpServer::Application::serve(HttpCall& call, Response& response) const {
+  const auto found = routes_.find(*call.running);
+  if (found.found() && *found.handler) {
+    (*found.handler)(*call.running, response);
+  } else {
+    refuse_route(call, response);
+  }
+  spare_compression(*call.running, response);
+}
+
+void HttpServer::Application::refuse_route(HttpCall& call, Response& response) const {
+  const auto methods = routes_.methods(*call.running);
+  if (methods.empty()) {
+    response.status = 404;
+    call.error = "there is nothing at " + call.running->path;
+    return;
+  }
+  std::string allowed;
+  for (const auto method : methods) {
+    allowed.append(allowed.empty() ? "" : ", ").append(method);
+  }
+  response.status = 405;
+  response.set_header("Allow", allowed);
+  call.error = call.running->method + " is not allowed here: " + allowed;
+}
+
+void HttpServer::Application::take_exception(const Request& request, Response& response,
+                                             const std::exception_ptr& exception) const {
+  if (exception_handler) {
+    exception_handler(request, response, exception);
+    return;
+  }
+  try {
+    std::rethrow_exception(exception);
+  } catch (const std::exception& error) {
+    call_of(request).error = error.what();
+  } catch (...) {
+    call_of(request).error = "the handler failed";
+  }
+  response.status = 500;
+  response.body.clear();
+  response.content_provider_ = nullptr;
+}
+
+void HttpServer::Application::fill_error(const Request& request, Response& response) const {
+  if (error_handler) {
+    error_handler(request, response);
+  }
+  if (response.body.empty() && !response.content_provider_) {
+    const auto& error = call_of(request).error;
+    fail(response, response.status, error.empty() ? reason_phrase(response.status) : error);
+  }
+  spare_compression(*call_of(request).running, response);
+}
+
+// cpp-httplib believes that each connection is closed, and says so last.
+void HttpServer::Application::finish_head(HttpCall& call, Response& response) const {
+  auto& headers = response.headers;
+  if (const auto [first, last] = headers.equal_range("Connection"); first != last) {
+    headers.erase(std::prev(last));
+  }
+  if (post_routing_handler) {
+    post_routing_handler(*call.running, response);
+  }
+  const auto [first, last] = headers.equal_range("Connection");
+  call.close = call.close || !call.admitted || close_after_answer_ ||
+               std::any_of(first, last,
+                           [](const auto& header) { return has_token(header.second, "close"); });
+  headers.erase("Connection");
+  headers.erase("Keep-Alive");
+  if (!std::ranges::all_of(headers, is_header)) {
+    headers = {};
+    response.content_provider_ = nullptr;
+    fail(response, 500, "the answer had a header that is no text");
+  }
+  const auto status = response.status;
+  const bool http_1_0 = call.running->version == "HTTP/1.0";
+  set_length(response, status >= 200 && status != 204 && status != 304, !http_1_0, call.close);
+  if (!headers.contains("Date")) {
+    headers.emplace("Date", http_date(std::chrono::system_clock::now()));
+  }
+  if (call.close) {
+    headers.emplace("Connection", "close");
+  } else if (http_1_0) {
+    headers.emplace("Connection", "keep-alive");
+  }
+  call.status = status;
+  call.streams = static_cast<bool>(response.content_provider_);
+}
+
+void HttpServer::Application::fail(Response& response, int status, std::string_view error) const {
+  server_.reply(response, status, {{"error", error}});
+}
+
+}  // namespace cluster

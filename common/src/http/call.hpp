@@ -1,0 +1,33 @@
+#pragma once
+
+#include <httplib.h>
+
+#include <string>
+
+namespace cluster {
+
+// The two ends of a connection.
+struct HttpPeer {
+  std::string remote_addr;
+  int remote_port = -1;
+  std::string local_addr;
+  int local_port = -1;
+};
+
+// One request, and what becomes of it. It belongs to the thread that answers.
+struct HttpCall {
+  httplib::Request request;  // without its body
+  std::string body;
+  bool admitted = true;
+  bool close = false;  // the client wants the connection closed; then: the server closes it
+
+  // What cpp-httplib has made of it.
+  int status = 0;
+  bool streams = false;  // the body comes from a content provider, piece by piece
+
+  // While it runs.
+  httplib::Request* running = nullptr;
+  std::string error;  // what a body that nobody wrote says
+};
+
+}  // namespace cluster

@@ -1,0 +1,78 @@
+#include "http/output.hpp"
+
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
+namespace cluster {
+
+namespace {
+
+// Hands over what the kernel takes; false: the client is gone.
+bool send_some(int fd, std::string_view& text, bool& full) {
+  while (!text.empty() && !full) {
+    const auto sent = ::send(fd, text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent >= 0) {
+      text.remove_prefix(static_cast<std::size_t>(sent));
+    } else if (errno == EAGAIN) {
+      full = true;
+    } else if (errno != EINTR) {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+Output::Result Output::write(int fd, std::string_view text) {
+  written_ += text.size();
+  bool full = !empty();
+  if (!full) {
+    if (!send_some(fd, text, full)) {
+      return Result::failed;
+    }
+    if (!full) {
+      return Result::empty;
+    }
+    since_ = Clock::now();
+  }
+  bytes_ += text;
+  return Result::full;
+}
+
+Output::Result Output::flush(int fd, std::size_t at_most) {
+  bool full = false;
+  auto part = std::string_view(bytes_).substr(sent_, at_most);
+  const auto before = part.size();
+  if (!send_some(fd, part, full)) {
+    return Result::failed;
+  }
+  sent_ += before - part.size();
+  if (empty()) {
+    bytes_ = {};  // with its memory
+    sent_ = 0;
+    return Result::empty;
+  }
+  if (sent_ >= bytes_.size() / 2) {
+    bytes_ = bytes_.substr(sent_);
+    sent_ = 0;
+  }
+  return full ? Result::full : Result::more;
+}
+
+Output::Clock::duration Output::stuck_for(int fd, Clock::time_point now) {
+  if (empty()) {
+    return {};
+  }
+  int in_kernel = 0;  // not acknowledged
+  ::ioctl(fd, SIOCOUTQ, &in_kernel);
+  const auto waiting = size() + static_cast<std::size_t>(std::max(in_kernel, 0));
+  const auto taken = written_ - std::min(written_, waiting);
+  if (taken > taken_) {
+    taken_ = taken;
+    since_ = now;
+  }
+  return now - since_;
+}
+
+}  // namespace cluster

@@ -1,0 +1,164 @@
+// Answers that their client does not take, or takes slowly.
+#include <dirent.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "http_support.hpp"
+
+namespace cluster {
+namespace {
+
+using namespace std::chrono_literals;
+using test::get;
+
+struct HttpOutputTest : test::HttpTest {
+  HttpOutputTest() { large = std::string(std::size_t{16} << 20, 'x'); }
+  ~HttpOutputTest() override { end(); }
+
+  // A client that has asked for a large answer, of which a part waits in the server.
+  test::Client connect_stuck() {
+    const auto before = server->activity().requests;
+    auto client = connect(65'536);
+    EXPECT_TRUE(client.send(get("/large")));
+    EXPECT_TRUE(await([before](const auto& activity) { return activity.requests > before; }));
+    EXPECT_TRUE(test::eventually([this] { return server->longest_in_flight() == 0ms; }))
+        << "the handler is done when the answer is written";
+    return client;
+  }
+};
+
+std::size_t threads_of_this_process() {
+  std::size_t count = 0;
+  auto* const folder = ::opendir("/proc/self/task");
+  while (::readdir(folder) != nullptr) ++count;
+  ::closedir(folder);
+  return count - 2;  // "." and ".."
+}
+
+TEST_F(HttpOutputTest, ClientsThatDoNotReadHoldNoThread) {
+  limits.threads = 2;
+  limits.write = 1min;
+  start();
+  const auto before = threads_of_this_process();
+  std::vector<test::Client> stuck;
+  for (int i = 0; i < 10; ++i) stuck.push_back(connect_stuck());
+  EXPECT_EQ(connect().status(get("/")), 200);
+  EXPECT_LE(threads_of_this_process(), before + 2);
+  EXPECT_EQ(server->longest_in_flight(), 0ms) << "their handlers are done";
+  EXPECT_EQ(server->cut().requests, 10U);
+}
+
+TEST_F(HttpOutputTest, ProgressRenewsTheDeadline) {
+  limits.write = 1s;
+  start();
+  auto client = connect_stuck();
+  const auto begin = Clock::now();
+  std::size_t taken = 0;
+  while (Clock::now() - begin < 3 * limits.write) {
+    taken += client.read_bytes(20'000).size();
+    std::this_thread::sleep_for(20ms);
+  }
+  EXPECT_EQ(closed(CloseReason::cut), 0);
+  EXPECT_GT(client.read_bytes(large.size() - taken).size(), large.size() - taken - 1);
+  EXPECT_TRUE(await_done(1));
+  EXPECT_TRUE(done()[0].sent);
+}
+
+TEST_F(HttpOutputTest, AnAnswerThatRunsOutOfTimeDuringADrainCountsAsCut) {
+  limits.write = 300ms;
+  start();
+  auto client = connect_stuck();
+  server->begin_drain();
+  EXPECT_FALSE(server->drained());
+  ASSERT_TRUE(await_closed(CloseReason::cut));
+  EXPECT_EQ(server->cut().requests, 1U);
+  EXPECT_EQ(server->cut().requests, 0U) << "counted once";
+  EXPECT_TRUE(server->drained());
+}
+
+TEST_F(HttpOutputTest, AnAnswerThatLeavesDuringADrainIsWhole) {
+  start();
+  auto client = connect_stuck();
+  server->begin_drain();
+  const auto answer = client.read();
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->body.size(), large.size());
+  EXPECT_TRUE(client.ended());
+  client.close();
+  EXPECT_TRUE(test::eventually([&] { return server->drained(); }));
+  EXPECT_EQ(server->cut().requests, 0U);
+}
+
+TEST_F(HttpOutputTest, TheNextRequestWaitsUntilTheAnswerHasLeft) {
+  start();
+  auto client = connect_stuck();
+  ASSERT_TRUE(client.send(get("/items/2")));
+  const auto answer = client.read();
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->body.size(), large.size());
+  EXPECT_EQ(client.read().value().json()["path"], "/items/2");
+}
+
+TEST_F(HttpOutputTest, AClientThatGoesWhileItsAnswerWaitsIsForgotten) {
+  start();
+  connect_stuck().close();
+  EXPECT_TRUE(await_closed(CloseReason::peer));
+  EXPECT_TRUE(await([](const auto& activity) { return activity.connections == 0; }));
+  EXPECT_FALSE(done().at(0).sent);
+}
+
+struct Providing : HttpOutputTest {
+  Providing() {
+    limits.write = 2s;
+    make().Get("/provided", [this](const auto&, auto& response) {
+      response.set_content_provider(
+          size, "text/plain",
+          [this](std::size_t, std::size_t length, httplib::DataSink& sink) {
+            const std::string piece(std::min<std::size_t>(length, 64'000), 'x');
+            written += piece.size();
+            return sink.write(piece.data(), piece.size());
+          },
+          [this](bool success) { released = success ? 1 : -1; });
+    });
+    start();
+  }
+  ~Providing() override { end(); }
+  static constexpr std::size_t size = 100'000'000;
+  std::atomic<std::size_t> written{0};
+  std::atomic<int> released{0};
+};
+
+TEST_F(Providing, AContentProviderWaitsForItsClient) {
+  auto client = connect(65'536);
+  ASSERT_TRUE(client.send(get("/provided")));
+  ASSERT_TRUE(test::eventually([this] { return written > 1'000'000; }));
+  std::this_thread::sleep_for(100ms);
+  EXPECT_LT(written, size / 4) << "what its client does not take is not asked for";
+  const auto answer = client.read();
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->body.size(), size);
+  EXPECT_TRUE(test::eventually([this] { return released == 1; }));
+}
+
+TEST_F(Providing, AContentProviderWhoseClientDoesNotReadIsReleased) {
+  auto client = connect(65'536);
+  ASSERT_TRUE(client.send(get("/provided")));
+  EXPECT_TRUE(test::eventually([this] { return released == -1; }));
+  EXPECT_TRUE(await_closed(CloseReason::cut));
+  EXPECT_LT(written, size / 4);
+}
+
+TEST_F(Providing, ACutEndsAContentProvider) {
+  auto client = connect(65'536);
+  ASSERT_TRUE(client.send(get("/provided")));
+  ASSERT_TRUE(test::eventually([this] { return written > 1'000'000; }));
+  EXPECT_EQ(server->cut().requests, 1U);
+  EXPECT_TRUE(test::eventually([this] { return released == -1; }));
+}
+
+}  // namespace
+}  // namespace cluster
