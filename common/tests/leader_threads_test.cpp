@@ -1,6 +1,7 @@
 #include "http/leader_threads.hpp"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -119,6 +120,38 @@ TEST(LeaderThreads, AnotherLeadsWhileAHandlerComputes) {
   EXPECT_TRUE(eventually([&] { return jobs.done == 1; }));
   stop = true;
   EXPECT_TRUE(eventually([&] { return jobs.done == 2; }));
+}
+
+void run_on_the_first_processor() {
+  cpu_set_t processors;
+  ASSERT_EQ(::sched_getaffinity(0, sizeof processors, &processors), 0);
+  int first = 0;
+  while (CPU_ISSET(first, &processors) == 0) ++first;
+  CPU_ZERO(&processors);
+  CPU_SET(first, &processors);
+  ASSERT_EQ(::sched_setaffinity(0, sizeof processors, &processors), 0);
+}
+
+// As on a machine that is busy with other work.
+TEST(LeaderThreads, AHandlerThatWaitsForAProcessorKeepsTheLead) {
+  std::atomic<bool> stop{false};
+  const std::jthread other([&] {
+    run_on_the_first_processor();
+    while (!stop) {
+    }
+  });
+  Jobs jobs;
+  jobs.add([&] {
+    run_on_the_first_processor();
+    const sched_param none{};
+    EXPECT_EQ(::sched_setscheduler(0, SCHED_IDLE, &none), 0);
+    const auto began = std::chrono::steady_clock::now();
+    while (std::chrono::steady_clock::now() - began < 200ms) {
+    }
+    stop = true;
+  });
+  EXPECT_TRUE(eventually([&] { return jobs.done == 1; }));
+  EXPECT_EQ(jobs.threads(), 1U);
 }
 
 TEST(LeaderThreads, ManyHandlersThatWaitRunAtTheSameTime) {

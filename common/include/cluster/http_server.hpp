@@ -109,8 +109,8 @@ class HttpServer : public httplib::Server {
   // For a process that is no worker. The server owns neither the listener nor the journal. reply()
   // adds `identity` to each answer.
   HttpServer(int listener, const Json& identity, const Journal& journal, Limits limits);
-  ~HttpServer()
-      override;  // cuts what is left, waits for its threads (so for the handlers that run)
+  // Cuts what is left, and waits for its threads (so for the handlers that run).
+  ~HttpServer() override;
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
 
@@ -158,8 +158,8 @@ class HttpServer : public httplib::Server {
   bool pause(std::chrono::milliseconds duration);
 
   Activity activity() const;
-  // How long the oldest admitted request has been in flight; 0 when there is none. Looks at every
-  // connection.
+  // How long the oldest handler of an admitted request has been at work; 0 when none is. Looks at
+  // every connection.
   std::chrono::milliseconds longest_in_flight() const;
 
   // The parts of a drain. When stop_accepting() has returned, no new connection reaches this
@@ -168,9 +168,9 @@ class HttpServer : public httplib::Server {
   void stop_accepting();
   void resume_accepting();
   void close_after_answer();  // every answer from now on says `Connection: close`
-  void close_idle(std::chrono::milliseconds older_than =
-                      {});  // connections without a request, idle for so long
-  Cut cut();                // closes every connection now
+  // Closes connections without a request that have been idle for so long.
+  void close_idle(std::chrono::milliseconds older_than = {});
+  Cut cut();  // closes every connection now
 
   // The usual drain. The server accepts no new connection and finishes the requests in flight. It
   // answers a further request on an open connection with `Connection: close`, and closes

@@ -16,7 +16,6 @@ namespace cluster {
 
 namespace {
 
-constexpr unsigned accepts_per_turn = 2;
 constexpr int most_in_queue = 1'024;
 constexpr std::chrono::minutes tell_exhausted_every{1};
 
@@ -32,11 +31,25 @@ std::pair<std::string, int> readable(const sockaddr_storage& address) {
   return {text.data(), ntohs(in.sin_port)};
 }
 
+std::pair<std::string, int> name_of(int fd) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof address;
+  ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
+  return readable(address);
+}
+
 bool is_exhausted(int error) {
   return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
 }  // namespace
+
+// None: it listens at all addresses of the machine, and each connection has its own.
+std::optional<std::pair<std::string, int>> HttpServer::Engine::one_address(int listener) {
+  auto name = name_of(listener);
+  const bool all = name.first == "0.0.0.0" || name.first == "::";
+  return listener < 0 || all ? std::nullopt : std::optional(std::move(name));
+}
 
 // Adding the listener anew also puts this process at the end of the kernel's queue of those that
 // wait for a connection; otherwise the first would be woken every time. EPOLLEXCLUSIVE: one of them
@@ -68,11 +81,9 @@ std::shared_ptr<Connection> HttpServer::Engine::take(Lock& connection_lock) {
   }
   auto connection =
       std::make_shared<Connection>(std::move(fd), next_id_++, limits_.head, limits_.body);
-  sockaddr_storage local{};
-  size = sizeof local;
-  ::getsockname(connection->fd.get(), reinterpret_cast<sockaddr*>(&local), &size);
   std::tie(connection->peer.remote_addr, connection->peer.remote_port) = readable(remote);
-  std::tie(connection->peer.local_addr, connection->peer.local_port) = readable(local);
+  std::tie(connection->peer.local_addr, connection->peer.local_port) =
+      listens_at_ ? *listens_at_ : name_of(connection->fd.get());
   connection_lock = Lock(connection->mutex);
   const std::lock_guard lock(connections_mutex_);
   connections_.emplace(connection->id, connection);
@@ -83,13 +94,14 @@ std::shared_ptr<Connection> HttpServer::Engine::take(Lock& connection_lock) {
 std::shared_ptr<Connection> HttpServer::Engine::accept_one() {
   std::shared_ptr<Connection> connection;
   Lock connection_lock;
+  bool exhausted = false;
   {
     const std::lock_guard lock(listener_mutex_);
     if (!accepting_) {
       return nullptr;
     }
     connection = take(connection_lock);
-    const bool exhausted = !connection && is_exhausted(errno);
+    exhausted = !connection && is_exhausted(errno);
     if (exhausted) {
       tell_exhausted();
     }
@@ -99,6 +111,8 @@ std::shared_ptr<Connection> HttpServer::Engine::accept_one() {
   }
   if (connection) {
     tell_opened(*connection);
+  } else if (exhausted) {
+    close_lingering();
   }
   return connection;
 }

@@ -32,13 +32,15 @@ std::pair<std::string_view, std::string_view> first_words(std::string_view input
 
 // Without the connection's lock: the handler may take its time. `whole`: the answer was written to
 // its end, and the client is still there.
-Connection::Answer HttpServer::Engine::handle(Connection& connection, bool& whole) {
+Connection::Answer HttpServer::Engine::handle(LeaderThreads::Member& self, Connection& connection,
+                                              bool& whole) {
   const auto began = Clock::now();
   auto& call = *connection.call;
   AnswerStream stream(Application::request_line, call,
                       [this, &connection](std::string_view text, bool may_wait) {
                         return deliver(connection, text, may_wait);
                       });
+  threads_.begin_handler(self);
   try {
     whole = server_.application_->run(call, stream);
   } catch (...) {  // what cpp-httplib does not catch: of a logger, or of a handler of errors
@@ -52,6 +54,7 @@ Connection::Answer HttpServer::Engine::handle(Connection& connection, bool& whol
       call.close = true;
     }
   }
+  threads_.end_handler(self);
   whole = stream.finish() && whole;
   if (call.admitted) {
     --handlers_;

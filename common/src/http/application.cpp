@@ -27,7 +27,7 @@ bool call_process_request(const Process& process, const Setup& setup) {
 
 void spare_compression(httplib::Request& request, const httplib::Response& response) {
   if (response.body.size() < worth_compressing && !response.content_provider_) {
-    request.headers.erase("Accept-Encoding");
+    erase_header(request.headers, "Accept-Encoding");
   }
 }
 
@@ -39,20 +39,20 @@ bool is_header(const std::pair<const std::string, std::string>& header) {
 void set_length(httplib::Response& response, bool has_body, bool chunks_allowed, bool& close) {
   auto& headers = response.headers;
   if (!has_body) {
-    headers.erase("Content-Length");
-    headers.erase("Transfer-Encoding");
+    erase_header(headers, "Content-Length");
+    erase_header(headers, "Transfer-Encoding");
     response.body.clear();
     response.content_provider_ = nullptr;
   } else if (!response.content_provider_) {
-    headers.erase("Content-Length");
-    headers.erase("Transfer-Encoding");
+    erase_header(headers, "Content-Length");
+    erase_header(headers, "Transfer-Encoding");
     headers.emplace("Content-Length", std::to_string(response.body.size()));
   } else if (response.content_length_ > 0) {
-    headers.erase("Transfer-Encoding");
+    erase_header(headers, "Transfer-Encoding");
   } else {
-    headers.erase("Content-Length");
+    erase_header(headers, "Content-Length");
     if (!response.is_chunked_content_provider_ || !chunks_allowed) {
-      headers.erase("Transfer-Encoding");
+      erase_header(headers, "Transfer-Encoding");
       response.is_chunked_content_provider_ = false;
       close = true;  // which is how the client learns of its end
     }
@@ -161,7 +161,7 @@ httplib::Server::HandlerResponse HttpServer::Application::route(HttpCall& call,
   const bool may_be_file = serves_files && (request.method == "GET" || request.method == "HEAD");
   const auto found = routes_.find(request);
   const bool reads_itself = found.found() && !*found.handler;
-  const bool form = found.found() && request.is_multipart_form_data();
+  const bool form = found.found() && !call.body.empty() && request.is_multipart_form_data();
   if (reads_itself || form) {
     if (request.has_header("Content-Encoding")) {
       fail(response, 415, "a body that is encoded is not understood");
@@ -177,7 +177,8 @@ httplib::Server::HandlerResponse HttpServer::Application::route(HttpCall& call,
     return HandlerResponse::Handled;
   }
   request.body = std::move(call.body);
-  if (request.get_header_value("Content-Type").starts_with("application/x-www-form-urlencoded")) {
+  if (!request.body.empty() &&
+      request.get_header_value("Content-Type").starts_with("application/x-www-form-urlencoded")) {
     parse_query(request.body, request.params);
   }
   (*found.handler)(request, response);
@@ -253,8 +254,8 @@ void HttpServer::Application::finish_head(HttpCall& call, Response& response) co
   call.close = call.close || !call.admitted || close_after_answer_ ||
                std::any_of(first, last,
                            [](const auto& header) { return has_token(header.second, "close"); });
-  headers.erase("Connection");
-  headers.erase("Keep-Alive");
+  erase_header(headers, "Connection");
+  erase_header(headers, "Keep-Alive");
   if (!std::ranges::all_of(headers, is_header)) {
     headers = {};
     response.content_provider_ = nullptr;
@@ -263,7 +264,7 @@ void HttpServer::Application::finish_head(HttpCall& call, Response& response) co
   const auto status = response.status;
   const bool http_1_0 = call.running->version == "HTTP/1.0";
   set_length(response, status >= 200 && status != 204 && status != 304, !http_1_0, call.close);
-  if (!headers.contains("Date")) {
+  if (!has_header(headers, "Date")) {
     headers.emplace("Date", http_date(std::chrono::system_clock::now()));
   }
   if (call.close) {

@@ -20,6 +20,7 @@ constexpr milliseconds linger_time{1'000};
 // A connection that was just accepted is not idle: its first request may be on its way.
 constexpr milliseconds first_request_time{100};
 constexpr int events_per_wait = 64;
+constexpr int reads_per_tick = 8;
 
 bool connection_waits(int listener) {
   pollfd watched{listener, POLLIN, 0};
@@ -45,15 +46,24 @@ void HttpServer::Engine::work(LeaderThreads::Member& self) {
   while (threads_.lead(self)) {
     while (threads_.leads(self)) {
       const auto event = next_event();
-      if (!event || event->data.u64 == end_event) {
-        continue;
-      }
-      const auto connection =
-          event->data.u64 == listener_event ? accept_one() : find(event->data.u64);
-      if (connection) {
-        serve(self, *connection, (event->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0);
+      if (event && event->data.u64 == listener_event) {
+        accept_some(self);
+      } else if (event && event->data.u64 != end_event) {
+        if (const auto connection = find(event->data.u64)) {
+          serve(self, *connection, event->events);
+        }
       }
     }
+  }
+}
+
+void HttpServer::Engine::accept_some(LeaderThreads::Member& self) {
+  for (unsigned accepted = 0; accepted < accepts_per_turn && threads_.leads(self); ++accepted) {
+    const auto connection = accept_one();
+    if (!connection) {
+      return;
+    }
+    serve(self, *connection, 0);
   }
 }
 
@@ -112,7 +122,17 @@ void HttpServer::Engine::expire(Lock& lock, Connection& connection, Clock::time_
     refuse_unread(connection, 408,
                   "the request did not arrive in time: " + std::to_string(limits_.request.count()) +
                       " ms from its first byte are allowed");
-  } else if (connection.state == State::lingering && age >= linger_time) {
+  } else if (connection.state == State::lingering) {
+    expire_lingering(connection, now);
+  }
+}
+
+void HttpServer::Engine::expire_lingering(Connection& connection, Clock::time_point now) {
+  connection.more = true;
+  for (int reads = 0; connection.more && reads < reads_per_tick; ++reads) {
+    read(connection);
+  }
+  if (connection.state == State::lingering && now - connection.since >= linger_time) {
     close(connection, CloseReason::answer);
   }
 }
@@ -132,6 +152,16 @@ void HttpServer::Engine::cut_answer(Lock& lock, Connection& connection) {
   connection.output_changed.notify_all();
   if (connection.state == State::sending) {
     conclude(lock, connection, std::move(*connection.answer), false);
+  }
+}
+
+// They have had their answers. Out of descriptors, they make room for others.
+void HttpServer::Engine::close_lingering() {
+  for (const auto& connection : all()) {
+    const std::lock_guard lock(connection->mutex);
+    if (connection->state == State::lingering) {
+      close(*connection, CloseReason::answer);
+    }
   }
 }
 

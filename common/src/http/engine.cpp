@@ -29,10 +29,11 @@ constexpr milliseconds tick_period{100};
 // The body is whole and decoded, and the client has been told to go on.
 void adapt_headers(HttpCall& call, const HttpPeer& peer) {
   auto& request = call.request;
-  if (request.headers.erase("Transfer-Encoding") > 0) {
+  if (has_header(request.headers, "Transfer-Encoding")) {
+    erase_header(request.headers, "Transfer-Encoding");
     request.headers.emplace("Content-Length", std::to_string(call.body.size()));
   }
-  request.headers.erase("Expect");
+  erase_header(request.headers, "Expect");
   request.remote_addr = peer.remote_addr;
   request.remote_port = peer.remote_port;
   request.local_addr = peer.local_addr;
@@ -52,6 +53,7 @@ HttpServer::Engine::Engine(HttpServer& server, int listener, const Journal& jour
                            Log log)
     : server_(server),
       listener_(listener),
+      listens_at_(one_address(listener)),
       journal_(journal),
       limits_(bounded(limits)),
       log_(std::move(log)),
@@ -85,10 +87,11 @@ std::vector<std::shared_ptr<Connection>> HttpServer::Engine::all() const {
 
 // What a connection's event, or its acceptance, leads to: send what waits, read, and answer as many
 // requests as are whole.
-void HttpServer::Engine::serve(LeaderThreads::Member& self, Connection& connection, bool hung_up) {
+void HttpServer::Engine::serve(LeaderThreads::Member& self, Connection& connection,
+                               std::uint32_t events) {
   Lock lock(connection.mutex);
   connection.more = true;
-  connection.hung_up = connection.hung_up || hung_up;
+  connection.hung_up = connection.hung_up || (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
   flush(lock, connection);
   if (connection.state == State::busy || connection.state == State::concluding) {
     return;  // the thread that answers will look
@@ -98,7 +101,7 @@ void HttpServer::Engine::serve(LeaderThreads::Member& self, Connection& connecti
     read(connection);
     answer_whole(self, lock, connection);
   }
-  if (connection.reads() && !watch(connection)) {
+  if (connection.reads() && !leave_to_tick(connection) && !watch(connection)) {
     close(connection, CloseReason::peer);  // the system has no room for it
   }
 }
@@ -113,10 +116,8 @@ void HttpServer::Engine::answer_whole(LeaderThreads::Member& self, Lock& lock,
       return;
     }
     lock.unlock();
-    threads_.begin_handler(self);
     bool whole = false;
-    auto answer = handle(connection, whole);
-    threads_.end_handler(self);
+    auto answer = handle(self, connection, whole);
     lock.lock();
     answered(lock, connection, std::move(answer), whole);
   }
@@ -211,6 +212,12 @@ void HttpServer::Engine::begin_request(Connection& connection) {
         "request",
         {{"conn", connection.id}, {"method", call.request.method}, {"path", call.request.path}});
   }
+}
+
+// A client usually closes soon after its last answer. To watch for that would cost more than to
+// look at the next tick. In a drain somebody waits for it.
+bool HttpServer::Engine::leave_to_tick(const Connection& connection) const {
+  return connection.state == State::lingering && !connection.watched && !close_after_answer_;
 }
 
 // Also once more if there is more to read than one event is worth: the kernel then tells of it

@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "cluster/http_server.hpp"
@@ -71,8 +72,11 @@ class HttpServer::Engine {
   void tick();
 
   // The listener.
+  static constexpr unsigned accepts_per_turn = 2;
+  static std::optional<std::pair<std::string, int>> one_address(int listener);
   void accept_connections(bool on);
   void arm_listener(bool on);
+  void accept_some(LeaderThreads::Member& self);
   std::shared_ptr<Connection> accept_one();
   std::shared_ptr<Connection> take(Lock& connection_lock);
   void tell_opened(const Connection& connection);
@@ -83,22 +87,25 @@ class HttpServer::Engine {
   // the lock is a parameter, it is released meanwhile.
   std::shared_ptr<Connection> find(std::uint64_t id) const;
   std::vector<std::shared_ptr<Connection>> all() const;
-  void serve(LeaderThreads::Member& self, Connection& connection, bool hung_up);
+  void serve(LeaderThreads::Member& self, Connection& connection, std::uint32_t events);
   void answer_whole(LeaderThreads::Member& self, Lock& lock, Connection& connection);
   void read(Connection& connection);
   void advance(Connection& connection);
   bool skip_empty_lines(Connection& connection);
   void begin_request(Connection& connection);
+  bool leave_to_tick(const Connection& connection) const;
   bool watch(Connection& connection);
   void enter(Connection& connection, Connection::Event event);
   void close(Connection& connection, CloseReason reason);
   void expire(Lock& lock, Connection& connection, Clock::time_point now);
   void expire_output(Lock& lock, Connection& connection, Clock::time_point now);
+  void expire_lingering(Connection& connection, Clock::time_point now);
+  void close_lingering();
   void cut_answer(Lock& lock, Connection& connection);
   void note_quiet();
 
   // Answers.
-  Connection::Answer handle(Connection& connection, bool& whole);
+  Connection::Answer handle(LeaderThreads::Member& self, Connection& connection, bool& whole);
   bool deliver(Connection& connection, std::string_view text, bool may_wait);
   void answered(Lock& lock, Connection& connection, Connection::Answer answer, bool whole);
   void flush(Lock& lock, Connection& connection);
@@ -109,6 +116,7 @@ class HttpServer::Engine {
 
   HttpServer& server_;
   const int listener_;
+  const std::optional<std::pair<std::string, int>> listens_at_;
   const Journal& journal_;
   const Limits limits_;
   const Log log_;

@@ -1,5 +1,6 @@
 #include "http/leader_threads.hpp"
 
+#include <pthread.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -37,6 +38,12 @@ long voluntary_switches() {
 
 constexpr LeaderThreads::Clock::rep count(std::chrono::nanoseconds duration) {
   return std::chrono::duration_cast<LeaderThreads::Clock::duration>(duration).count();
+}
+
+LeaderThreads::Clock::rep time_of(clockid_t clock) {
+  timespec time{};
+  ::clock_gettime(clock, &time);
+  return count(std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec));
 }
 
 }  // namespace
@@ -132,6 +139,7 @@ bool LeaderThreads::start_thread(std::uint64_t term) {
 
 void LeaderThreads::work(Handle self) {
   self->tid_ = ::gettid();
+  ::pthread_getcpuclockid(::pthread_self(), &self->processor_time_);
   body_(*self);
   const std::lock_guard lock(mutex_);
   if (!stopping_) {
@@ -158,6 +166,7 @@ void LeaderThreads::begin_handler(Member& self) {
     return;
   }
   leader_tid_ = self.tid_;
+  leader_time_ = self.processor_time_;
   handler_began_ = now;
   ++handlers_begun_;
   if (watch_asleep_) {
@@ -183,17 +192,26 @@ void LeaderThreads::end_handler(Member& self) {
   }
 }
 
-// A handler that waits loses the lead soon. A handler that computes loses it later: perhaps it only
-// waits for a processor, and another thread would not get one sooner.
+// A handler that waits loses the lead soon, and one that computes loses it later. One that waits
+// for a processor keeps it: another thread would not get one sooner.
 void LeaderThreads::watch_handler() {
   const auto now = count(Clock::now().time_since_epoch());
   if (handler_began_ == 0 || now - handler_began_ < count(long_handler)) {
     return;
   }
-  if (now - handler_began_ >= count(long_computation) || is_waiting(leader_tid_)) {
+  if (is_waiting(leader_tid_) || has_computed_long()) {
     last_long_ = now;
     pass_on(term_);
   }
+}
+
+bool LeaderThreads::has_computed_long() {
+  const auto time = time_of(leader_time_);
+  if (watched_handler_ != handlers_begun_) {
+    watched_handler_ = handlers_begun_;
+    time_before_ = time;
+  }
+  return time - time_before_ >= count(long_computation);
 }
 
 void LeaderThreads::keep_watch() {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sys/types.h>
+#include <time.h>
 
 #include <atomic>
 #include <chrono>
@@ -29,9 +30,11 @@ class LeaderThreads {
  public:
   using Clock = std::chrono::steady_clock;
   static constexpr std::chrono::milliseconds long_handler{5};  // for a handler that waits
-  static constexpr std::chrono::microseconds long_wait{
-      100};  // for a handler that has waited and returned
-  static constexpr std::chrono::milliseconds long_computation{20};  // for a handler that computes
+  // For a handler that has waited and returned.
+  static constexpr std::chrono::microseconds long_wait{100};
+  // For a handler that computes: of processor time, after long_handler. So a machine that is busy
+  // with others' work makes no handler long.
+  static constexpr std::chrono::milliseconds long_computation{15};
   static constexpr std::chrono::milliseconds lately{1'000};
   static constexpr std::chrono::seconds keep_asleep{5};  // a thread that sleeps longer ends
 
@@ -65,6 +68,7 @@ class LeaderThreads {
     std::uint64_t term_ = 0;  // of its lead; 0: it has none
     bool asleep_ = false;
     pid_t tid_ = 0;
+    clockid_t processor_time_ = 0;
     Clock::rep began_ = 0;  // when its last handler began
     bool suspect_ = false;  // its last handler took longer than long_wait
     long switches_ = 0;     // at the begin of its last handler, if suspect_
@@ -80,6 +84,7 @@ class LeaderThreads {
   bool start_thread(std::uint64_t term);
   void keep_watch();
   void watch_handler();
+  bool has_computed_long();
 
   const std::size_t most_;
   const Body body_;
@@ -92,8 +97,11 @@ class LeaderThreads {
   std::condition_variable watch_wake_;
   Clock::rep handler_began_ = 0;  // the leader's; 0: it runs none
   pid_t leader_tid_ = 0;
+  clockid_t leader_time_ = 0;
   std::uint64_t handlers_begun_ = 0;
-  Clock::rep last_long_ = 0;  // when a handler was last found to take long; 0: never
+  std::uint64_t watched_handler_ = 0;  // of handlers_begun_, the one that the watch saw last
+  Clock::rep time_before_ = 0;         // its leader's processor time, when the watch first saw it
+  Clock::rep last_long_ = 0;           // when a handler was last found to take long; 0: never
   bool watch_asleep_ = false;
   bool stopping_ = false;
   bool led_ = false;  // a thread has led

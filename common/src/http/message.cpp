@@ -102,9 +102,17 @@ bool has_token(std::string_view list, std::string_view token) {
 }
 
 bool same_name(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](unsigned char x, unsigned char y) {
-    return std::tolower(x) == std::tolower(y);
-  });
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; };
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [&](char x, char y) { return lower(x) == lower(y); });
+}
+
+bool has_header(const httplib::Headers& headers, std::string_view name) {
+  return std::ranges::any_of(headers, [&](const auto& one) { return same_name(one.first, name); });
+}
+
+void erase_header(httplib::Headers& headers, std::string_view name) {
+  std::erase_if(headers, [&](const auto& one) { return same_name(one.first, name); });
 }
 
 std::string_view take_line(std::string_view& head) {

@@ -15,6 +15,11 @@ namespace cluster {
 std::string_view trim(std::string_view text);            // without blanks around it
 bool same_name(std::string_view a, std::string_view b);  // upper and lower case are the same
 
+// As httplib::Headers find and erase; those compare by tolower() of the C library, which costs more
+// than to look at all of the few names.
+bool has_header(const httplib::Headers& headers, std::string_view name);
+void erase_header(httplib::Headers& headers, std::string_view name);
+
 bool is_token(std::string_view text);  // RFC 9110, 5.6.2
 bool is_text(std::string_view text);   // no control character but the tab (RFC 9110, 5.5)
 bool is_host(std::string_view text);   // the value of a Host header (RFC 9110, 7.2)
