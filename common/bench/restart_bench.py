@@ -3,8 +3,8 @@
 Three disciplines: the requests that rolling restarts drop under load, the time of one rolling
 restart, and the time from the crash of a worker to the first answer of its successor.
 
-Two wrk load each server as hard as they can, one on kept-alive and one on fresh connections, while
-the server is restarted again and again. gunicorn and nginx restart on SIGHUP (`nginx -s reload`
+Clients of two makes, wrk and Node's, load each server as hard as they can, on kept-alive and on
+fresh connections, while the server is restarted again and again. gunicorn and nginx restart on SIGHUP (`nginx -s reload`
 sends it). Node's cluster restarts in its usual way: it forks another worker, waits until that
 listens, and disconnects the old worker.
 """
@@ -25,12 +25,14 @@ from statistics import median
 import psutil
 from http_bench import answer_of
 from report import Figure, Measurement, Report
-from servers import Recipe, Server, exercise, fetch, gunicorn, nginx, node, running
+from servers import (PEERS, Recipe, Server, exercise, fetch, gunicorn, nginx, node,
+                     running)
 
 WORKERS = 4
 RESTARTS = 100
+LEAST_SECONDS = 90.0
+MOST_SECONDS = 180.0
 CONNECTIONS = 16
-MOST_SECONDS = 90.0
 OLD_GONE_WITHIN = 30.0
 ROUNDS = 20
 
@@ -40,6 +42,10 @@ class Count:
     requests: int = 0
     dropped: int = 0
     classes: str = ""
+
+    def __add__(self, other: "Count") -> "Count":
+        classes = " ".join(filter(None, (self.classes, other.classes)))
+        return Count(self.requests + other.requests, self.dropped + other.dropped, classes)
 
 
 def start_wrk(url: str, fresh: bool) -> "subprocess.Popen[str]":
@@ -61,6 +67,24 @@ def stop_wrk(wrk: "subprocess.Popen[str]") -> Count:
     return Count(int(requests[1]) if requests else 0, sum(kinds.values()), told)
 
 
+def start_node(url: str) -> "subprocess.Popen[str]":
+    command = ["node", str(PEERS / "load_client.js"), url, str(CONNECTIONS)]
+    return subprocess.Popen(command, text=True, stdout=subprocess.PIPE)
+
+
+def stop_node(client: "subprocess.Popen[str]") -> tuple[Count, Count]:
+    """What became of the requests on kept-alive and on fresh connections."""
+    client.send_signal(signal.SIGINT)
+    output, _ = client.communicate(timeout=30)
+    counts = json.loads(output)
+    kept, fresh = (
+        Count(counts[kind]["requests"], sum(counts[kind]["dropped"].values()),
+              " ".join(f"{name} {count}" for name, count in counts[kind]["dropped"].items()))
+        for kind in ("kept", "fresh")
+    )
+    return kept, fresh
+
+
 def restart(server: Server, number: int) -> None:
     """One restart, until the last of the old workers is gone."""
     old = [one for one in server.processes()[1:] if one.status() != psutil.STATUS_ZOMBIE]
@@ -76,16 +100,19 @@ def count_drops(recipe: Recipe, number: int, folder: Path,
     """The restarts that were done, and the counts on kept-alive and on fresh connections."""
     with running(recipe, folder) as server:
         loads = [start_wrk(server.url, fresh) for fresh in (False, True)]
+        client = start_node(server.url)
         time.sleep(0.5)
-        begun, done = time.monotonic(), 0
+        begun, done, elapsed = time.monotonic(), 0, 0.0
         try:
-            while done < RESTARTS and time.monotonic() < begun + MOST_SECONDS:
+            while elapsed < LEAST_SECONDS or (done < RESTARTS and elapsed < MOST_SECONDS):
                 tell(f"rolling restarts under load: {server.name}, {done} of {RESTARTS}")
                 restart(server, number)
                 done += 1
+                elapsed = time.monotonic() - begun
         finally:
             kept, fresh = (stop_wrk(wrk) for wrk in loads)
-    return done, kept, fresh
+            others = stop_node(client)
+    return done, kept + others[0], fresh + others[1]
 
 
 def run_drops(program: Path, tell: Callable[[str], None]) -> Report:
