@@ -121,7 +121,7 @@ soak:
 bench:
 	@$(packages) learner bench
 	@.ci/build release ex1-solution ex2-solution ex4-solution ex5-solution \
-	  cluster-bench-ipc cluster-bench-pool cluster-bench-beanstalk
+	  cluster-bench-http cluster-bench-ipc cluster-bench-pool cluster-bench-beanstalk
 	@.ci/python common/bench/bench.py $(ARGS)
 
 clean:

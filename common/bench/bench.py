@@ -14,12 +14,13 @@ import http_bench
 import ipc_bench
 import pool_bench
 import restart_bench
+import slow_readers
 import stats_bench
 from report import Report
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BINARIES = ROOT / "build/release/bin"
-PARTS = ("edit", "idle", "ipc", "restart", "stats", "pool", "http")
+PARTS = ("edit", "idle", "slow", "ipc", "restart", "stats", "pool", "http")
 
 
 def main() -> int:
@@ -54,6 +55,8 @@ def main() -> int:
         report.add(footprint.run_edit(ROOT, 3, tell))
     if "idle" in parts:
         report.add(footprint.run_idle(BINARIES / "ex1-solution", tell))
+    if "slow" in parts:
+        report.add(slow_readers.run(BINARIES / "cluster-bench-http", tell))
     if "ipc" in parts:
         report.add(ipc_bench.run(BINARIES / "cluster-bench-ipc", rounds, seconds / 2, tell))
     if "restart" in parts:

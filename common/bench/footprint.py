@@ -1,4 +1,4 @@
-"""The cost of a thousand idle connections for one worker, and a learner's wait after an edit."""
+"""The cost of many idle connections for one worker, and a learner's wait after an edit."""
 
 import os
 import resource
@@ -14,36 +14,61 @@ from statistics import median
 from report import Figure, Measurement, Report
 from servers import exercise, running
 
-IDLE = 1000
+FEW, IDLE = 100, 10_000
+FRESH = 500
+REQUEST = b"GET /fast HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+def allow_descriptors(wanted: int) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= hard < wanted:
+        raise RuntimeError(f"{wanted} open files are needed, and the hard limit is {hard}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def open_answered(port: int) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", port), timeout=10)
+    connection.sendall(REQUEST)
+    if not connection.recv(4096).startswith(b"HTTP/1.1 200"):
+        raise RuntimeError("the first request of a connection was not answered with 200")
+    return connection
+
+
+def fresh_times(port: int) -> list[float]:
+    """Of connections that are opened one after another, from connect to the answer, in ms."""
+    times = []
+    for _ in range(FRESH):
+        begun = time.monotonic()
+        open_answered(port).close()
+        times.append((time.monotonic() - begun) * 1000)
+    return times
 
 
 def run_idle(program: Path, tell: Callable[[str], None]) -> Report:
     """Each connection has had one answer and has been silent since."""
     tell(f"{IDLE} idle connections on one worker")
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 4 * IDLE
-    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted if hard < 0 else min(wanted, hard), hard))
+    allow_descriptors(IDLE + 100)
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         server = stack.enter_context(running(exercise(program, workers=1), Path(folder) / "server"))
         port = int(server.url.split(":")[2].split("/")[0])
-        connections = []
-        for _ in range(IDLE):
-            connection = socket.create_connection(("127.0.0.1", port), timeout=10)
-            stack.enter_context(connection)
-            connection.sendall(b"GET /fast HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            connections.append(connection)
-        for connection in connections:
-            if not connection.recv(4096).startswith(b"HTTP/1.1 200"):
-                raise RuntimeError("an idle connection's first request was not answered with 200")
+        for _ in range(FEW):
+            stack.enter_context(open_answered(port))
+        with_few = Measurement("a fresh connection", f"beside {FEW} idle", "ms", fresh_times(port))
+        for _ in range(IDLE - FEW):
+            stack.enter_context(open_answered(port))
+        with_many = Measurement("a fresh connection", f"beside {IDLE:,} idle", "ms",
+                                fresh_times(port))
         time.sleep(1)
         worker = server.processes()[1]
         mebibytes, threads = worker.memory_info().rss / 2**20, float(worker.num_threads())
-        discipline = f"{IDLE} idle connections"
+        discipline = f"{IDLE:,} idle connections"
         measured = [Measurement(discipline, "resident memory", "MiB", [mebibytes]),
-                    Measurement(discipline, "threads", "", [threads])]
+                    Measurement(discipline, "threads", "", [threads]), with_few, with_many]
     return Report(measured, [
-        Figure(f"{discipline}: resident memory of the worker", mebibytes, "<", 40, "MiB"),
+        Figure(f"{discipline}: resident memory of the worker", mebibytes, "<", 60, "MiB"),
+        Figure(f"a fresh connection beside them, against {FEW} of them",
+               with_many.median / with_few.median, "≤", 1.1),
         Figure(f"{discipline}: threads of the worker", threads, "<", 64, "threads"),
     ])
 

@@ -55,7 +55,8 @@ Connection::Answer HttpServer::Engine::handle(LeaderThreads::Member& self, Conne
     }
   }
   threads_.end_handler(self);
-  whole = stream.finish() && whole;
+  whole = stream.finish() && whole &&
+          (call.long_body.empty() || deliver(connection, std::move(call.long_body)));
   if (call.admitted) {
     --handlers_;
   }
@@ -73,10 +74,19 @@ Connection::Answer HttpServer::Engine::handle(LeaderThreads::Member& self, Conne
 // Called by the thread that answers. False: the client is gone, or cut.
 bool HttpServer::Engine::deliver(Connection& connection, std::string_view text, bool may_wait) {
   Lock lock(connection.mutex);
+  return delivered(lock, connection, connection.output.write(connection.fd.get(), text), may_wait);
+}
+
+bool HttpServer::Engine::deliver(Connection& connection, std::string&& text) {
+  Lock lock(connection.mutex);
+  return delivered(lock, connection, connection.output.write(connection.fd.get(), std::move(text)),
+                   false);
+}
+
+bool HttpServer::Engine::delivered(Lock& lock, Connection& connection, Output::Result result,
+                                   bool may_wait) {
   const auto over = [&connection] { return connection.cut || connection.gone; };
-  if (!over() && connection.output.write(connection.fd.get(), text) == Output::Result::failed) {
-    connection.gone = true;
-  }
+  connection.gone = connection.gone || result == Output::Result::failed;
   if (over() || connection.output.empty()) {
     return !over();
   }

@@ -11,6 +11,7 @@ namespace cluster {
 namespace {
 
 constexpr std::size_t worth_compressing = 1'024;
+constexpr std::size_t worth_moving = std::size_t{64} << 10;
 constexpr const char* any_path = "[\\s\\S]*";
 
 // The parameters of process_request() depend on the version of cpp-httplib. It is told that the
@@ -274,6 +275,15 @@ void HttpServer::Application::finish_head(HttpCall& call, Response& response) co
   }
   call.status = status;
   call.streams = static_cast<bool>(response.content_provider_);
+  spare_copy(call, response);
+}
+
+// What the client does not take at once would be copied. But a logger sees the body after this.
+void HttpServer::Application::spare_copy(HttpCall& call, Response& response) const {
+  if (!has_logger && response.body.size() >= worth_moving && call.running->method != "HEAD") {
+    call.long_body = std::move(response.body);
+    response.body.clear();
+  }
 }
 
 void HttpServer::Application::fail(Response& response, int status, std::string_view error) const {

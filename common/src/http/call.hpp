@@ -23,7 +23,8 @@ struct HttpCall {
 
   // What cpp-httplib has made of it.
   int status = 0;
-  bool streams = false;  // the body comes from a content provider, piece by piece
+  bool streams = false;   // the body comes from a content provider, piece by piece
+  std::string long_body;  // to be sent after what was written
 
   // While it runs.
   httplib::Request* running = nullptr;

@@ -107,6 +107,8 @@ class HttpServer::Engine {
   // Answers.
   Connection::Answer handle(LeaderThreads::Member& self, Connection& connection, bool& whole);
   bool deliver(Connection& connection, std::string_view text, bool may_wait);
+  bool deliver(Connection& connection, std::string&& text);
+  bool delivered(Lock& lock, Connection& connection, Output::Result result, bool may_wait);
   void answered(Lock& lock, Connection& connection, Connection::Answer answer, bool whole);
   void flush(Lock& lock, Connection& connection);
   void conclude(Lock& lock, Connection& connection, Connection::Answer answer, bool sent);

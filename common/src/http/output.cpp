@@ -3,6 +3,8 @@
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 
+#include <utility>
+
 namespace cluster {
 
 namespace {
@@ -25,18 +27,40 @@ bool send_some(int fd, std::string_view& text, bool& full) {
 }  // namespace
 
 Output::Result Output::write(int fd, std::string_view text) {
-  written_ += text.size();
-  bool full = !empty();
-  if (!full) {
-    if (!send_some(fd, text, full)) {
-      return Result::failed;
-    }
-    if (!full) {
-      return Result::empty;
-    }
-    since_ = Clock::now();
+  const auto result = send_first(fd, text);
+  if (result == Result::full) {
+    bytes_ += text;
   }
-  bytes_ += text;
+  return result;
+}
+
+Output::Result Output::write(int fd, std::string&& text) {
+  if (!empty()) {
+    return write(fd, std::string_view(text));
+  }
+  std::string_view left = text;
+  const auto result = send_first(fd, left);
+  if (result == Result::full) {
+    sent_ = text.size() - left.size();
+    bytes_ = std::move(text);
+  }
+  return result;
+}
+
+// Leaves in `text` what the kernel does not take, or what must not overtake what waits.
+Output::Result Output::send_first(int fd, std::string_view& text) {
+  written_ += text.size();
+  if (!empty()) {
+    return Result::full;
+  }
+  bool full = false;
+  if (!send_some(fd, text, full)) {
+    return Result::failed;
+  }
+  if (!full) {
+    return Result::empty;
+  }
+  since_ = Clock::now();
   return Result::full;
 }
 

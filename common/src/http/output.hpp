@@ -29,6 +29,7 @@ class Output {
 
   // Hands `text` to the kernel; what it does not take stays here, behind what was here before.
   Result write(int fd, std::string_view text);
+  Result write(int fd, std::string&& text);  // without a copy, if there is nothing before it
   // Hands over what is here, but at most about `at_most` bytes.
   Result flush(int fd, std::size_t at_most);
 
@@ -37,6 +38,8 @@ class Output {
   Clock::duration stuck_for(int fd, Clock::time_point now);
 
  private:
+  Result send_first(int fd, std::string_view& text);
+
   std::string bytes_;
   std::size_t sent_ = 0;       // of bytes_
   std::size_t written_ = 0;    // in all

@@ -106,6 +106,7 @@ HttpServer& HttpServer::set_post_routing_handler(Handler handler) {
 }
 
 HttpServer& HttpServer::set_logger(httplib::Logger logger) {
+  application_->has_logger = static_cast<bool>(logger);
   Server::set_logger(std::move(logger));
   return *this;
 }

@@ -1,0 +1,54 @@
+// One worker that serves /fast and, for clients that do not read, /big.
+// Usage: PORT=0 cluster-bench-http
+#include <chrono>
+#include <csignal>
+#include <cstddef>
+#include <string>
+
+#include "cluster/cluster.hpp"
+
+namespace {
+
+using cluster::HttpServer;
+using cluster::Master;
+using cluster::Worker;
+
+constexpr std::size_t big = std::size_t{8} << 20;
+
+int work() {
+  Worker worker("");
+  HttpServer server(worker);
+  server.Get("/fast", [&](const HttpServer::Request&, HttpServer::Response& response) {
+    server.reply(response, 200, {});
+  });
+  const std::string text(big, 'x');
+  server.Get("/big", [&](const HttpServer::Request&, HttpServer::Response& response) {
+    response.set_content(text, "text/plain");
+  });
+  bool told_to_leave = false;
+  worker.on_signal({SIGTERM}, [&](int) { told_to_leave = true; });
+  server.start();
+  worker.ready();
+  worker.wait_until([&] { return told_to_leave; });
+  server.begin_drain();
+  worker.close_listener();
+  worker.wait_until([&] { return server.drained(); });
+  const auto cut = server.cut();
+  return cut.requests + cut.half_sent == 0 ? 0 : 1;
+}
+
+int run() {
+  Master master(1, cluster::listen_on(cluster::settings::address()), "");
+  master.end_by_signal();
+  master.start_workers();
+  master.wait_until([&] { return master.all_ready() || master.ending(); });
+  master.announce_ready();
+  master.wait_until([&] { return master.ending(); });
+  return master.end_workers(std::chrono::seconds(10)) ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return cluster::run_program(argc, argv, [] { return Worker::is_one() ? work() : run(); });
+}

@@ -1,0 +1,81 @@
+"""Clients that ask for a long answer and do not read it: what they cost the others, and the end."""
+
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from footprint import allow_descriptors
+from report import Figure, Measurement, Report
+from servers import Recipe, Server, running
+
+CLIENTS = 1500
+ASKED = 1000  # by the client that reads, each time
+
+
+def request(path: str) -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+
+
+def p99_of_a_reader(port: int) -> float:
+    """In milliseconds."""
+    taken = []
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        for _ in range(ASKED):
+            begun = time.monotonic()
+            connection.sendall(request("/fast"))
+            if not connection.recv(4096).startswith(b"HTTP/1.1 200"):
+                raise RuntimeError("a client that reads was not answered with 200")
+            taken.append((time.monotonic() - begun) * 1000)
+    return sorted(taken)[len(taken) * 99 // 100]
+
+
+def ask_and_not_read(port: int) -> socket.socket:
+    """Only the begin of the answer is read: then the handler has done its part."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.connect(("127.0.0.1", port))
+    client.sendall(request("/big"))
+    client.recv(16)
+    return client
+
+
+def seconds_to_end(server: Server) -> float:
+    """Answers are cut, so its exit code is 1."""
+    begun = time.monotonic()
+    os.kill(server.process.pid, signal.SIGTERM)
+    try:
+        code = server.process.wait(15)
+    except subprocess.TimeoutExpired:
+        raise RuntimeError("the server did not end within 15 s of SIGTERM") from None
+    if code != 1:
+        raise RuntimeError(f"the server's exit code is {code}, though it has cut answers")
+    return time.monotonic() - begun
+
+
+def run(program: Path, tell: Callable[[str], None]) -> Report:
+    tell(f"{CLIENTS} clients that do not read 8 MB answers")
+    allow_descriptors(CLIENTS + 100)
+    recipe = Recipe("bench", [str(program)], {"PORT": "0"}, announces=True)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cluster-bench-")))
+        server = stack.enter_context(running(recipe, folder / "server"))
+        port = int(server.url.split(":")[2].split("/")[0])
+        worker = server.processes()[1]
+        before = p99_of_a_reader(port)
+        for _ in range(CLIENTS):
+            stack.enter_context(ask_and_not_read(port))
+        during, threads = p99_of_a_reader(port), float(worker.num_threads())
+        seconds = seconds_to_end(server)
+    discipline = f"{CLIENTS} clients that do not read"
+    return Report(
+        [Measurement(discipline, "p99 of others, without them", "ms", [before]),
+         Measurement(discipline, "p99 of others", "ms", [during])],
+        [Figure(f"{discipline}: p99 of others against that without", during / before, "≤", 3, "×"),
+         Figure(f"{discipline}: threads of the worker", threads, "<", 40, "threads"),
+         Figure(f"{discipline}: the end after SIGTERM", seconds, "≤", 6, "s")])
