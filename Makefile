@@ -26,7 +26,7 @@ watches := $(numbers:%=ex%-watch)
 plays := $(numbers:%=ex%-play)
 diffs := $(numbers:%=ex%-diff)
 .PHONY: $(starters) $(runs) $(grades) $(solutions) $(hints) $(watches) $(plays) $(diffs)
-.PHONY: help progress grade test prove soak bench clean
+.PHONY: help progress grade test prove soak fuzz bench clean
 
 help:
 	@echo 'make ex1             build the starter of exercise 1 (there are: $(present:%=ex%))'
@@ -46,6 +46,7 @@ help:
 	@echo '                     (quicker: ARGS=--fast)'
 	@echo 'make soak RUNS=10    grade programs again and again, on an idle and a loaded machine:'
 	@echo '                     is a verdict ever wrong?'
+	@echo 'make fuzz SECONDS=60 feed the library made-up input, each part of it for so many seconds'
 	@echo 'make bench           compare its speed with Node, gunicorn and nginx'
 	@echo 'make clean           remove everything that was built (your progress and the counts of'
 	@echo '                     make soak stay)'
@@ -106,7 +107,7 @@ grade:
 	done; [ -z "$$failed" ] || { echo "not all points:$$failed" >&2; exit 1; }
 
 test:
-	@$(packages) learner test soak
+	@$(packages) learner test fuzz soak
 	@.ci/test $(ARGS)
 
 prove:
@@ -117,6 +118,11 @@ RUNS := 1
 soak:
 	@$(packages) learner soak
 	@.ci/python -m harness.proof.soak --runs $(RUNS) $(ARGS)
+
+SECONDS := 60
+fuzz:
+	@$(packages) learner fuzz
+	@.ci/fuzz '$(SECONDS)' $(ARGS)
 
 bench:
 	@$(packages) learner bench

@@ -25,6 +25,7 @@ BY_HAND = "Try it by hand"
 SHORTER = {
     "make test": "make test ARGS=steps",
     "make bench": "make --dry-run bench",
+    "make fuzz SECONDS=60": "make fuzz SECONDS=2 ARGS=channel",
     "make ex1-diff": "make ex1-diff FORCE=1",
     "make prove ARGS=--fast": "make prove ARGS='--fast --only 1 --name no-retry-after'",
     "make soak RUNS=10":

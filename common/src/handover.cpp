@@ -3,6 +3,8 @@
 #include <cstdlib>
 #include <sstream>
 
+#include "cluster/settings.hpp"
+
 namespace cluster {
 
 namespace {
@@ -25,6 +27,11 @@ std::optional<Handover> Handover::from_environment() {
   Handover result;
   std::istringstream text(value);
   text >> result.number >> result.master >> result.channel >> result.listener;
+  const bool in_range =
+      result.number >= 1 && result.master >= 1 && result.channel >= -1 && result.listener >= -1;
+  if (!in_range || result.variable() != std::string(name) + '=' + value) {
+    throw SettingError(name, value, "what a master has written (do not set it by hand)");
+  }
   return result;
 }
 

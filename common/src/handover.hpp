@@ -16,6 +16,7 @@ struct Handover {
   int listener = -1;
 
   std::string variable() const;  // "CLUSTER_WORKER=…"
+  // Throws SettingError when the variable is set to anything else.
   static std::optional<Handover> from_environment();
   // Programs that a worker starts must not take themselves for workers.
   static void clear_environment();

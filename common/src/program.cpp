@@ -29,8 +29,9 @@ int run_program(int argc, char** argv, const std::function<int()>& body) {
                        " takes no arguments: settings are environment variables, as in PORT=8080 " +
                        argv[0]);
   }
-  const auto handover = Handover::from_environment();  // the worker clears it
+  std::optional<Handover> handover;
   try {
+    handover = Handover::from_environment();  // the worker clears it
     return body();
   } catch (const SettingError& error) {
     return fail(2, error.what());

@@ -37,8 +37,8 @@ int whole_number(const char* name, int fallback, int least, int most, std::strin
   }
   int number = 0;
   const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), number);
-  if (error != std::errc{} || end != text->data() + text->size() || number < least ||
-      number > most) {
+  if (error != std::errc{} || end != text->data() + text->size() || text->starts_with('-') ||
+      number < least || number > most) {
     throw SettingError(name, *text,
                        "a whole number" + std::string(unit) + " from " + std::to_string(least) +
                            " to " + std::to_string(most));

@@ -72,6 +72,13 @@ TEST(Program, AWorkerThatFailsSaysWhichItWas) {
   EXPECT_TRUE(is_log_line(error, "worker2", "ended by an exception: no luck")) << error;
 }
 
+TEST(Program, AHandOverThatNoMasterHasWrittenIsABadSetting) {
+  const test::Variable handed("CLUSTER_WORKER", "yes");
+  const auto [code, error] = run([] { return 0; });
+  EXPECT_EQ(code, 2);
+  EXPECT_TRUE(error.starts_with("CLUSTER_WORKER='yes' is not allowed")) << error;
+}
+
 TEST(Program, ArgumentsAreRefusedBeforeAnythingStarts) {
   bool started = false;
   const auto [code, error] = run(

@@ -50,10 +50,10 @@ TEST_P(WholeNumbers, AreRefusedBeyondEachLimitAndWhenTheyAreNone) {
   const auto [title, variable, read, fallback, least, most] = GetParam();
   for (const std::string& value :
        {std::to_string(least - 1), std::to_string(most + 1), std::string(), std::string("5x"),
-        std::string(" 5"), std::string("5 "), std::string("-1"), std::string("+5"),
-        std::string("5.0"), std::string("1e1"), std::string("0x5"), std::string("five"),
-        std::string("5\n"), std::string("2147483648"), std::string("4294967301"),
-        std::string("99999999999999999999999999")}) {
+        std::string(" 5"), std::string("5 "), std::string("-1"), std::string("-0"),
+        std::string("+5"), std::string("5.0"), std::string("1e1"), std::string("0x5"),
+        std::string("five"), std::string("5\n"), std::string("2147483648"),
+        std::string("4294967301"), std::string("99999999999999999999999999")}) {
     const Variable set(variable, value.c_str());
     const auto text = refusal(read);
     EXPECT_NE(text, "") << '\'' << value << "' was taken";

@@ -17,7 +17,7 @@ bool has_parameters(std::string_view pattern) {
   return has_path_params<httplib::Request> && pattern.find("/:") != std::string_view::npos;
 }
 
-std::string_view take_segment(std::string_view& path) {
+[[maybe_unused]] std::string_view take_segment(std::string_view& path) {
   const auto segment = path.substr(0, path.find('/'));
   path.remove_prefix(std::min(segment.size() + 1, path.size()));
   return segment;
