@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <exception>
-#include <iterator>
 
 #include "http/message.hpp"
 
@@ -30,6 +29,10 @@ void spare_compression(httplib::Request& request, const httplib::Response& respo
   if (response.body.size() < worth_compressing && !response.content_provider_) {
     erase_header(request.headers, "Accept-Encoding");
   }
+}
+
+bool says_close(const std::pair<const std::string, std::string>& header) {
+  return same_name(header.first, "Connection") && has_token(header.second, "close");
 }
 
 bool is_header(const std::pair<const std::string, std::string>& header) {
@@ -242,19 +245,17 @@ void HttpServer::Application::fill_error(const Request& request, Response& respo
   spare_compression(*call_of(request).running, response);
 }
 
-// cpp-httplib believes that each connection is closed, and says so last.
+// cpp-httplib believes that each connection is closed, and has just said so.
 void HttpServer::Application::finish_head(HttpCall& call, Response& response) const {
   auto& headers = response.headers;
-  if (const auto [first, last] = headers.equal_range("Connection"); first != last) {
-    headers.erase(std::prev(last));
+  if (const auto said = std::ranges::find_if(headers, says_close); said != headers.end()) {
+    headers.erase(said);
   }
   if (post_routing_handler) {
     post_routing_handler(*call.running, response);
   }
-  const auto [first, last] = headers.equal_range("Connection");
   call.close = call.close || !call.admitted || close_after_answer_ ||
-               std::any_of(first, last,
-                           [](const auto& header) { return has_token(header.second, "close"); });
+               std::ranges::any_of(headers, says_close);
   erase_header(headers, "Connection");
   erase_header(headers, "Keep-Alive");
   if (!std::ranges::all_of(headers, is_header)) {
