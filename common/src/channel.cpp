@@ -1,5 +1,6 @@
 #include "cluster/channel.hpp"
 
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -121,6 +122,19 @@ void Channel::flush() {
   }
 }
 
+void Channel::flush_all(std::chrono::milliseconds patience) {
+  // Many short waits instead of a long one: a process that is stopped and continued loses only one.
+  constexpr std::chrono::milliseconds wait(20);
+  flush();
+  for (auto left = patience; queued_bytes() > 0 && left.count() > 0; left -= wait) {
+    pollfd writable{fd_.get(), POLLOUT, 0};
+    if (::poll(&writable, 1, static_cast<int>(wait.count())) > 0) {
+      flush();
+      left = patience + wait;
+    }
+  }
+}
+
 bool Channel::read_some() {
   std::array<char, read_size> buffer;  // NOLINT(*-member-init): recv fills it
   const auto got = ::recv(fd_.get(), buffer.data(), buffer.size(), 0);
@@ -153,10 +167,11 @@ void Channel::handle_frames() {
       break;
     }
     const char* text = input_.data() + parsed_ + header_size;
-    Json message = Json::parse(text, text + length, nullptr, false);
+    Json message = parse_json({text, length});
     parsed_ += header_size + length;
     if (message.is_discarded()) {
-      close("sent a message that is not JSON");
+      close("sent a message that is not JSON, or is nested deeper than " +
+            std::to_string(max_json_depth) + " levels");
       return;
     }
     on_message_(std::move(message), length);

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <array>
-#include <climits>
 #include <span>
 #include <stdexcept>
 
@@ -19,6 +18,16 @@ namespace cluster {
 namespace {
 
 constexpr int events_per_turn = 64;
+// While something has a time limit, the loop waits for no longer than a lap at once. If a lap takes
+// so much longer than it was to take, the process was stopped meanwhile.
+constexpr std::chrono::milliseconds lap(250);
+constexpr std::chrono::milliseconds shortest_stop(500);
+
+// A point in time that no clock reaches at the most; `when` at the least.
+Clock::time_point later(Clock::time_point when, std::chrono::nanoseconds span) {
+  span = std::max(span, std::chrono::nanoseconds(0));
+  return span > Clock::time_point::max() - when ? Clock::time_point::max() : when + span;
+}
 
 }  // namespace
 
@@ -90,16 +99,17 @@ EventLoop::TimerId EventLoop::add_timer(Clock::time_point when, Timer timer) {
   return id;
 }
 
-EventLoop::TimerId EventLoop::after(std::chrono::nanoseconds delay, Handler handler) {
-  return add_timer(Clock::now() + delay,
+EventLoop::TimerId EventLoop::after(TimeSpan delay, Handler handler) {
+  return add_timer(later(Clock::now(), delay),
                    {next_timer_++, std::chrono::nanoseconds(0), std::move(handler)});
 }
 
-EventLoop::TimerId EventLoop::every(std::chrono::nanoseconds period, Handler handler) {
-  if (period <= std::chrono::nanoseconds(0)) {
+EventLoop::TimerId EventLoop::every(TimeSpan period, Handler handler) {
+  const std::chrono::nanoseconds span = period;
+  if (span <= std::chrono::nanoseconds(0)) {
     throw std::invalid_argument("EventLoop::every: the period must be positive");
   }
-  return add_timer(Clock::now() + period, {next_timer_++, period, std::move(handler)});
+  return add_timer(later(Clock::now(), span), {next_timer_++, span, std::move(handler)});
 }
 
 void EventLoop::cancel(TimerId timer) {
@@ -178,28 +188,58 @@ void EventLoop::run_end_of_turn() {
   }
 }
 
-int EventLoop::wait_milliseconds(std::optional<std::chrono::nanoseconds> timeout) const {
+// Until the limit or the next timer; none: for ever.
+std::optional<std::chrono::milliseconds> EventLoop::time_to_wait() const {
+  auto until = limit_;
   if (!timers_.empty()) {
-    const auto next = std::max(timers_.begin()->first - Clock::now(), Clock::duration(0));
-    timeout = timeout ? std::min<std::chrono::nanoseconds>(*timeout, next) : next;
+    until = std::min(until.value_or(Clock::time_point::max()), timers_.begin()->first);
   }
-  if (!timeout) {
-    return -1;
+  if (!until) {
+    return std::nullopt;
   }
-  const auto ms =
-      std::chrono::ceil<std::chrono::milliseconds>(std::max(*timeout, std::chrono::nanoseconds(0)))
-          .count();
-  return static_cast<int>(std::min<std::int64_t>(ms, INT_MAX));
+  const auto left = std::max(*until - Clock::now(), Clock::duration(0));
+  return std::chrono::ceil<std::chrono::milliseconds>(left);
 }
 
-void EventLoop::run_watches(std::optional<std::chrono::nanoseconds> timeout) {
-  std::array<epoll_event, events_per_turn> events{};
-  const int count =
-      ::epoll_wait(epoll_.get(), events.data(), events_per_turn, wait_milliseconds(timeout));
-  if (count < 0 && errno != EINTR) {
-    check("epoll_wait", count);
+int EventLoop::wait_for_events(std::span<epoll_event> events) {
+  for (;;) {
+    const auto wanted = time_to_wait();
+    const auto wait = wanted ? std::min(*wanted, lap) : std::chrono::milliseconds(-1);
+    const auto before = Clock::now();
+    const int count = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()),
+                                   static_cast<int>(wait.count()));
+    if (count < 0 && errno != EINTR) {
+      check("epoll_wait", count);
+    }
+    if (wanted) {
+      leave_out(Clock::now() - before - wait);
+    }
+    if (count != 0 || wanted == wait) {
+      return std::max(count, 0);
+    }
   }
-  const auto happened = std::span(events).first(static_cast<std::size_t>(std::max(count, 0)));
+}
+
+// Puts off what has a time limit by the length of a stop. Shorter delays are the machine's.
+void EventLoop::leave_out(std::chrono::nanoseconds stop) {
+  if (stop < shortest_stop) {
+    return;
+  }
+  if (limit_) {
+    limit_ = later(*limit_, stop);
+  }
+  std::multimap<Clock::time_point, Timer> timers;
+  timers.swap(timers_);
+  for (auto& [when, timer] : timers) {
+    const bool periodic = timer.period > std::chrono::nanoseconds(0);
+    add_timer(periodic ? when : later(when, stop), std::move(timer));
+  }
+}
+
+void EventLoop::run_watches() {
+  std::array<epoll_event, events_per_turn> events{};
+  const int count = wait_for_events(events);
+  const auto happened = std::span(events).first(static_cast<std::size_t>(count));
   for (const bool signals : {true, false}) {
     for (const auto& event : happened) {
       auto& watch = *static_cast<Watch*>(event.data.ptr);
@@ -216,7 +256,8 @@ void EventLoop::run_watch(Watch& watch, std::uint32_t events) {
     run_reader(watch);
   }
   if (!watch.forgotten && watch.want_write && (failed || (events & EPOLLOUT) != 0)) {
-    watch.on_writable();
+    const auto handler = watch.on_writable;  // copies: they may put others in their own place
+    handler();
   }
 }
 
@@ -228,7 +269,8 @@ void EventLoop::run_reader(Watch& watch) {
   stretch.last_turn = turn_;
   if (stretch.trusted > 0) {
     --stretch.trusted;
-    watch.on_readable();
+    const auto handler = watch.on_readable;
+    handler();
   } else {
     run_suspect(watch);
   }
@@ -236,7 +278,8 @@ void EventLoop::run_reader(Watch& watch) {
 
 void EventLoop::run_suspect(Watch& watch) {
   const ReadProbe probe(watch.fd);
-  watch.on_readable();
+  const auto handler = watch.on_readable;
+  handler();
   if (watch.forgotten) {
     return;
   }
@@ -270,39 +313,43 @@ void EventLoop::run_timers() {
     timer.handler();
     firing_ = 0;
     if (timer.period > std::chrono::nanoseconds(0) && !firing_cancelled_) {
-      const auto next = std::max(due + timer.period, Clock::now());
-      add_timer(next, std::move(timer));
+      const auto missed = (Clock::now() - due) / timer.period;
+      add_timer(later(due + missed * timer.period, timer.period), std::move(timer));
     }
   }
 }
 
-void EventLoop::run_once(std::optional<std::chrono::nanoseconds> timeout) {
-  if (running_) {
-    throw std::logic_error("EventLoop: a handler must not run the loop");
-  }
+void EventLoop::run_turn() {
   running_ = true;
   ++turn_;
   run_end_of_turn();  // the main line may have sent messages since the last turn
-  run_watches(timeout);
+  run_watches();
   run_timers();
   run_end_of_turn();
   forgotten_.clear();
   running_ = false;
 }
 
+void EventLoop::run_once(std::optional<TimeSpan> timeout) {
+  if (running_) {
+    throw std::logic_error("EventLoop: a handler must not run the loop");
+  }
+  limit_ = timeout ? std::optional(later(Clock::now(), *timeout)) : std::nullopt;
+  run_turn();
+}
+
 bool EventLoop::wait_until(const std::function<bool()>& condition,
-                           std::optional<std::chrono::nanoseconds> timeout) {
-  const auto deadline = timeout ? std::optional(Clock::now() + *timeout) : std::nullopt;
+                           std::optional<TimeSpan> timeout) {
+  if (running_) {
+    throw std::logic_error("EventLoop: a handler must not run the loop");
+  }
+  limit_ = timeout ? std::optional(later(Clock::now(), *timeout)) : std::nullopt;
   while (!condition()) {
-    std::optional<std::chrono::nanoseconds> left;
-    if (deadline) {
-      left = *deadline - Clock::now();
-      if (*left <= std::chrono::nanoseconds(0)) {
-        run_once(std::chrono::nanoseconds(0));
-        return condition();
-      }
+    const bool over = limit_ && *limit_ <= Clock::now();
+    run_turn();
+    if (over) {
+      return condition();
     }
-    run_once(left);
   }
   return true;
 }

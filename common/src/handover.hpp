@@ -16,8 +16,10 @@ struct Handover {
   int listener = -1;
 
   std::string variable() const;  // "CLUSTER_WORKER=…"
-  // Throws SettingError when the variable is set to anything else.
+  // None: the variable is unset. Throws SettingError when it is set to what no master writes.
   static std::optional<Handover> from_environment();
+  // Throws SettingError when the channel is not open: then no master has started this process.
+  void check_channel() const;
   // Programs that a worker starts must not take themselves for workers.
   static void clear_environment();
 };

@@ -1,22 +1,60 @@
 #include "cluster/journal.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <climits>
 #include <ctime>
+#include <utility>
 
 #include "cluster/system.hpp"
 
 namespace cluster {
 
+namespace {
+
+// Non-blocking, for a named pipe; a file does not mind.
+UniqueFd open_for_appending(const std::string& path) {
+  constexpr int flags = O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+  UniqueFd file(::open(path.c_str(), O_WRONLY | flags, 0666));
+  if (!file && errno == ENXIO) {
+    // A named pipe whose reader has gone since the master began. Opened for both ways it waits
+    // until somebody reads again.
+    file.reset(::open(path.c_str(), O_RDWR | flags, 0666));
+  }
+  check("open", file.get());
+  return file;
+}
+
+bool is_regular(int fd) {
+  struct stat file {};
+  return ::fstat(fd, &file) == 0 && S_ISREG(file.st_mode);
+}
+
+}  // namespace
+
 Journal::Journal(const std::string& path, int worker) : worker_(worker) {
   if (!path.empty()) {
-    file_.reset(
-        check("open", ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666)));
+    file_ = open_for_appending(path);
+    regular_ = is_regular(file_.get());
+    dropped_ = std::make_unique<std::atomic<std::uint64_t>>(0);
   }
 }
 
 void Journal::write(std::string_view event, Json fields) const {
+  if (!file_) {
+    return;
+  }
+  const auto dropped = dropped_->exchange(0);
+  const bool room = dropped == 0 || put("dropped", {{"lines", dropped}});
+  if (!room || !put(event, std::move(fields))) {
+    *dropped_ += (room ? 0 : dropped) + 1;
+  }
+}
+
+bool Journal::put(std::string_view event, Json fields) const {
   timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
   fields["t"] = static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
@@ -25,7 +63,10 @@ void Journal::write(std::string_view event, Json fields) const {
   fields["pid"] = ::getpid();
   fields["event"] = event;
   const std::string line = to_text(fields) + '\n';
-  [[maybe_unused]] const auto written = ::write(file_.get(), line.data(), line.size());
+  if (!regular_ && line.size() > PIPE_BUF) {
+    return false;  // a pipe may take a part of it
+  }
+  return ::write(file_.get(), line.data(), line.size()) == static_cast<ssize_t>(line.size());
 }
 
 }  // namespace cluster

@@ -8,6 +8,39 @@ template nlohmann::json nlohmann::json::parse(const std::string&, nlohmann::json
 
 namespace cluster {
 
+namespace {
+
+// The parser itself has no limit, and takes NUL for the end of the text.
+bool is_too_deep_or_has_nul(std::string_view text) {
+  int depth = 0;
+  bool quoted = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == '\0') {
+      return true;
+    }
+    if (c == '"') {
+      quoted = !quoted;
+    } else if (quoted) {
+      i += c == '\\' ? 1 : 0;
+    } else if (c == '[' || c == '{') {
+      if (++depth > max_json_depth) {
+        return true;
+      }
+    } else if (c == ']' || c == '}') {
+      --depth;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+Json parse_json(std::string_view text) {
+  return is_too_deep_or_has_nul(text) ? Json(Json::value_t::discarded)
+                                      : Json::parse(text.begin(), text.end(), nullptr, false);
+}
+
 std::string to_text(const Json& value) {
   return value.dump(-1, ' ', false, Json::error_handler_t::replace);
 }

@@ -5,6 +5,8 @@
 #include <array>
 #include <ctime>
 
+#include "escape.hpp"
+#include "line_output.hpp"
 #include "log_line.hpp"
 
 namespace cluster {
@@ -26,19 +28,33 @@ std::string time_of_day() {
   return result.append(3 - digits.size(), '0') + digits;
 }
 
+// A process has one standard output, and so one count of the lines that it has lost. It is never
+// destroyed: threads may log to the very end.
+LineOutput& standard_output() {
+  static auto& output = *new LineOutput(STDOUT_FILENO);
+  return output;
+}
+
 }  // namespace
 
 void print_line(std::string_view line) {
-  const std::string text = std::string(line) + '\n';
-  [[maybe_unused]] const auto written = ::write(STDOUT_FILENO, text.data(), text.size());
+  std::string text;
+  for (bool more = true; more;) {
+    const auto end = line.find('\n');
+    more = end != std::string_view::npos;
+    text += escaped(line.substr(0, end)) + '\n';
+    line.remove_prefix(more ? end + 1 : line.size());
+  }
+  standard_output().write(text);
 }
 
-std::string log_line(const std::string& name, std::string_view text) {
-  return time_of_day() + ' ' + name + '[' + std::to_string(::getpid()) + "] " + std::string(text);
+std::string log_line(std::string_view name, std::string_view text) {
+  return time_of_day().append(1, ' ').append(name) + '[' + std::to_string(::getpid()) + "] " +
+         escaped(text);
 }
 
 void Log::write(std::string_view text) const {
-  print_line(log_line(name_, text));
+  standard_output().write(log_line(name_, text), name_);
 }
 
 }  // namespace cluster

@@ -7,11 +7,13 @@
 #include <cstdlib>
 #include <stdexcept>
 #include <tuple>
+#include <utility>
 
 #include "cluster/system.hpp"
 #include "handover.hpp"
 #include "journaled.hpp"
 #include "message.hpp"
+#include "orphans.hpp"
 #include "worker_slot.hpp"
 
 namespace cluster {
@@ -19,6 +21,11 @@ namespace cluster {
 namespace {
 
 using std::chrono::milliseconds;
+
+bool is_ignored(int signal) {
+  struct sigaction now {};
+  return ::sigaction(signal, nullptr, &now) == 0 && now.sa_handler == SIG_IGN;
+}
 
 std::string name_of_end(int slot) {
   return "end of worker " + std::to_string(slot);
@@ -42,17 +49,35 @@ Master::Master(int workers, std::optional<Listener> listener, const std::string&
     : slots_(workers),
       journal_(journal_path, 0),
       listener_(std::move(listener)),
-      program_(own_program()) {
+      program_(own_program()),
+      ignores_hangup_(is_ignored(SIGHUP)) {
   raise_open_file_limit();
+  // Workers inherit that these are ignored. A signal that is blocked still comes to on_signal().
+  for (const int signal : {SIGUSR1, SIGUSR2}) {
+    std::signal(signal, SIG_IGN);
+  }
   // If SIGCHLD was inherited as ignored, the kernel would reap the workers.
   std::signal(SIGCHLD, SIG_DFL);
-  on_signal({SIGTERM, SIGINT}, [](int) { std::_Exit(0); });  // the kernel ends the workers, too
+  adopt_orphans(true);
+  loop_.on_signal(SIGCHLD, [](int) { reap_orphans(); });
+  on_signal({SIGTERM, SIGINT}, [this](int) {
+    kill_all();
+    std::_Exit(0);
+  });
   for (int number = 1; number <= workers; ++number) {
     slot_table_.emplace(number, std::make_unique<WorkerSlot>());
   }
 }
 
-Master::~Master() = default;
+Master::~Master() {
+  kill_all();
+  adopt_orphans(false);
+}
+
+void Master::kill_all() {
+  members_.clear();
+  end_orphans();
+}
 
 WorkerSlot& Master::slot(int number) {
   const auto found = slot_table_.find(number);
@@ -75,10 +100,11 @@ bool Master::all_ready() const {
   });
 }
 
-std::vector<std::string> Master::environment_of(int slot, const Variables& variables,
-                                                int channel_fd) const {
-  const int listener = listener_ && listener_->fd ? listener_->fd.get() : -1;
-  std::vector<std::string> result{Handover{slot, ::getpid(), channel_fd, listener}.variable()};
+std::vector<std::string> Master::environment_of(int slot, const Variables& variables) const {
+  // The numbers that Process::spawn() gives to the descriptors of start().
+  constexpr int channel = Process::first_inherited;
+  const int listener = listener_ && listener_->fd ? channel + 1 : -1;
+  std::vector<std::string> result{Handover{slot, ::getpid(), channel, listener}.variable()};
   for (const auto& [name, value] : variables) {
     result.push_back(name + '=' + value);
   }
@@ -100,15 +126,18 @@ pid_t Master::start(int number, const Variables& variables) {
       inherited.push_back(listener_->fd.get());
     }
     member = std::make_unique<Member>(
-        Process::spawn(program_, environment_of(number, variables, worker_end.get()), inherited),
-        number, variables);
+        Process::spawn(program_, environment_of(number, variables), inherited), number, variables);
   } catch (const std::system_error& error) {
-    log("worker ", number, " could not be started: ", error.what());
+    if (target.trouble != error.what()) {  // told once, however often it is tried
+      target.trouble = error.what();
+      log("worker ", number, " could not be started: ", target.trouble);
+    }
     if (target.vacant()) {
       replace_later(number, Clock::duration(0));
     }
     return 0;
   }
+  target.trouble.clear();
   const pid_t pid = member->info.pid;
   member->channel.emplace(
       loop_, std::move(own_end), "channel to worker " + std::to_string(number),
@@ -151,7 +180,8 @@ void Master::handle_message(pid_t pid, const Json& message, std::size_t bytes) {
   }
   const auto [handler, first] = message_handlers_.try_emplace(*type);  // empty: there is none
   if (handler->second) {
-    handler->second(WorkerInfo(info), message);
+    const auto call = handler->second;  // a copy: it may put another handler in its own place
+    call(WorkerInfo(info), message);
   } else if (first && *type != "ready") {
     log("no handler for a message of type \"", *type, "\" (from worker ", info.slot, ", pid ", pid,
         ")");
@@ -174,6 +204,7 @@ void Master::handle_end(pid_t pid) {
   found->second->channel->read_all();  // messages come before the death
   const Death death{found->second->info, *status};
   members_.erase(found);
+  end_orphans();  // what this worker has left behind
   if (journal_) {
     Json fields{{"peer", death.worker.slot}, {"child", pid}};
     fields[status->signal ? "signal" : "status"] = status->signal ? *status->signal : *status->code;
@@ -186,8 +217,8 @@ void Master::handle_end(pid_t pid) {
   if (was_current) {
     home.vacate();
   }
-  if (death_handler_) {
-    death_handler_(death);
+  if (const auto call = death_handler_) {  // a copy, for the same reason
+    call(death);
   }
   if (was_current && home.vacant() && !death.worker.leaving) {
     replace_later(death.worker.slot, Clock::now() - death.worker.started);
@@ -200,7 +231,7 @@ void Master::replace_later(int number, Clock::duration lived) {
     return;
   }
   const auto pause = home.next_pause(lived);
-  if (lived < WorkerSlot::stable_after) {
+  if (lived < WorkerSlot::stable_after && home.trouble.empty()) {
     log("worker ", number, " died young; the next one starts in ", pause);
   }
   home.begin_pause(loop_.after(pause, [this, number] {
@@ -295,12 +326,25 @@ void Master::on_death(DeathHandler handler) {
 void Master::on_signal(std::initializer_list<int> signals,
                        const EventLoop::SignalHandler& handler) {
   for (const int number : signals) {
-    loop_.on_signal(number, journaled(journal_, handler));
+    const bool asks_for_the_end = number == SIGTERM || number == SIGINT;
+    loop_.on_signal(number, journaled(journal_, [this, handler, asks_for_the_end](int signal) {
+                      asked_to_end_ = asked_to_end_ || asks_for_the_end;
+                      handler(signal);
+                    }));
+    own_hangup_ = own_hangup_ || number == SIGHUP;
+    if (number == SIGTERM && !own_hangup_ && !ignores_hangup_) {
+      loop_.on_signal(SIGHUP, journaled(journal_, [this, handler](int signal) {
+                        // A terminal that closes and its shell may both send it. So it never is the
+                        // second signal, which forces the end.
+                        if (!std::exchange(asked_to_end_, true)) {
+                          handler(signal);
+                        }
+                      }));
+    }
   }
 }
 
-bool Master::wait_until(const std::function<bool()>& condition,
-                        std::optional<std::chrono::nanoseconds> timeout) {
+bool Master::wait_until(const std::function<bool()>& condition, std::optional<TimeSpan> timeout) {
   return loop_.wait_until(condition, timeout);
 }
 

@@ -15,10 +15,10 @@ void Master::end_by_signal(Meanwhile meanwhile) {
   });
 }
 
-bool Master::end_workers(std::chrono::milliseconds timeout) {
+bool Master::end_workers(TimeSpan timeout) {
   const auto began = Clock::now();
   const auto all_gone = [this] { return members_.empty(); };
-  log("ending, in at most ", timeout);
+  log("ending, in at most ", std::chrono::nanoseconds(timeout));
   stop_replacing();
   for (const auto& worker : workers()) {
     kill(worker.pid, SIGTERM);

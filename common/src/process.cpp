@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <spawn.h>
 #include <sys/pidfd.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -11,7 +10,8 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
-#include <fstream>
+#include <mutex>
+#include <set>
 
 #include "cluster/system.hpp"
 
@@ -31,11 +31,12 @@ class SpawnAttributes {
   SpawnAttributes() {
     check_spawn("posix_spawnattr_init", ::posix_spawnattr_init(&attributes_));
     sigset_t none;
-    sigset_t all;
+    sigset_t pipe;
     ::sigemptyset(&none);
-    ::sigfillset(&all);
+    ::sigemptyset(&pipe);
+    ::sigaddset(&pipe, SIGPIPE);
     ::posix_spawnattr_setsigmask(&attributes_, &none);
-    ::posix_spawnattr_setsigdefault(&attributes_, &all);
+    ::posix_spawnattr_setsigdefault(&attributes_, &pipe);
     ::posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
   }
   ~SpawnAttributes() { ::posix_spawnattr_destroy(&attributes_); }
@@ -47,15 +48,23 @@ class SpawnAttributes {
   posix_spawnattr_t attributes_{};
 };
 
+// The child's descriptors: 0 to 2 stay as they are, the inherited ones come next, and all others
+// are closed, those of standard streams too, which are not close-on-exec.
 class SpawnFiles {
  public:
   explicit SpawnFiles(const std::vector<int>& inherited) {
-    check_spawn("posix_spawn_file_actions_init", ::posix_spawn_file_actions_init(&actions_));
-    for (const int fd : inherited) {
-      // A descriptor that is duplicated onto itself loses close-on-exec in the child (glibc 2.29).
-      check_spawn("posix_spawn_file_actions_adddup2",
-                  ::posix_spawn_file_actions_adddup2(&actions_, fd, fd));
+    const int end = Process::first_inherited + static_cast<int>(inherited.size());
+    for (const int fd : inherited) {  // copies, out of the way of the numbers to be filled
+      copies_.emplace_back(check("fcntl", ::fcntl(fd, F_DUPFD_CLOEXEC, end)));
     }
+    check_spawn("posix_spawn_file_actions_init", ::posix_spawn_file_actions_init(&actions_));
+    int number = Process::first_inherited;
+    for (const auto& copy : copies_) {
+      check_spawn("posix_spawn_file_actions_adddup2",
+                  ::posix_spawn_file_actions_adddup2(&actions_, copy.get(), number++));
+    }
+    check_spawn("posix_spawn_file_actions_addclosefrom_np",
+                ::posix_spawn_file_actions_addclosefrom_np(&actions_, end));
   }
   ~SpawnFiles() { ::posix_spawn_file_actions_destroy(&actions_); }
   SpawnFiles(const SpawnFiles&) = delete;
@@ -63,8 +72,20 @@ class SpawnFiles {
   const posix_spawn_file_actions_t* get() const { return &actions_; }
 
  private:
+  std::vector<UniqueFd> copies_;
   posix_spawn_file_actions_t actions_{};
 };
+
+// The children that have a Process. It is never destroyed: threads may live to the very end.
+struct Owned {
+  std::mutex mutex;
+  std::set<pid_t> pids;  // guarded by mutex
+};
+
+Owned& owned() {
+  static auto& result = *new Owned;
+  return result;
+}
 
 std::string name_of(const std::string& variable) {
   return variable.substr(0, variable.find('=') + 1);
@@ -95,13 +116,6 @@ std::vector<char*> pointers(std::vector<std::string>& strings) {
   return result;
 }
 
-bool same_file(const std::filesystem::path& a, const std::filesystem::path& b) {
-  struct stat first {};
-  struct stat second {};
-  return ::stat(a.c_str(), &first) == 0 && ::stat(b.c_str(), &second) == 0 &&
-         first.st_dev == second.st_dev && first.st_ino == second.st_ino;
-}
-
 }  // namespace
 
 std::string ExitStatus::text() const {
@@ -118,10 +132,11 @@ Process Process::spawn(const std::filesystem::path& program,
   const SpawnFiles files(inherited);
   std::vector<std::string> arguments{program.string()};
   std::vector<std::string> environment = environment_with(variables);
+  const std::lock_guard lock(owned().mutex);  // who asks now waits until the pid is noted
   pid_t pid = 0;
-  check_spawn("posix_spawn",
-              ::posix_spawn(&pid, program.c_str(), files.get(), attributes.get(),
-                            pointers(arguments).data(), pointers(environment).data()));
+  const int failure = ::posix_spawn(&pid, program.c_str(), files.get(), attributes.get(),
+                                    pointers(arguments).data(), pointers(environment).data());
+  check_spawn(("posix_spawn " + program.string()).c_str(), failure);
   UniqueFd pidfd(
       static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));  // close-on-exec without a flag
   if (!pidfd) {
@@ -130,7 +145,19 @@ Process Process::spawn(const std::filesystem::path& program,
     ::waitpid(pid, nullptr, 0);
     throw std::system_error(error, std::generic_category(), "pidfd_open");
   }
+  owned().pids.insert(pid);
   return {pid, std::move(pidfd)};
+}
+
+bool Process::owns(pid_t pid) {
+  const std::lock_guard lock(owned().mutex);
+  return owned().pids.contains(pid);
+}
+
+void Process::reaped() {
+  pidfd_.reset();
+  const std::lock_guard lock(owned().mutex);
+  owned().pids.erase(pid_);
 }
 
 Process::~Process() {
@@ -140,6 +167,7 @@ Process::~Process() {
     while (::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED) < 0 &&
            errno == EINTR) {
     }
+    reaped();
   }
 }
 
@@ -153,27 +181,10 @@ std::optional<ExitStatus> Process::try_reap() {
       info.si_pid == 0) {
     return std::nullopt;
   }
-  pidfd_.reset();
+  reaped();
   ExitStatus status;
   (info.si_code == CLD_EXITED ? status.code : status.signal) = info.si_status;
   return status;
-}
-
-std::filesystem::path own_program() {
-  const std::filesystem::path self = "/proc/self/exe";
-  const std::filesystem::path called = program_invocation_name;
-  if (called.has_parent_path() && same_file(called, self)) {
-    return std::filesystem::absolute(called);
-  }
-  return std::filesystem::read_symlink(self);
-}
-
-std::size_t resident_bytes(pid_t pid) {
-  std::ifstream statm("/proc/" + std::to_string(pid) + "/statm");
-  std::size_t total = 0;
-  std::size_t resident = 0;
-  statm >> total >> resident;
-  return resident * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
 }
 
 }  // namespace cluster

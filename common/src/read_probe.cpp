@@ -7,8 +7,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#include <fstream>
-#include <iterator>
+#include "proc_file.hpp"
 
 namespace cluster {
 
@@ -34,8 +33,7 @@ std::optional<int> waiting_connections(int fd) {
 // What the kernel tells of a descriptor that is neither a socket nor a pipe: the count of an
 // eventfd, for example.
 std::string information(int fd) {
-  std::ifstream file("/proc/self/fdinfo/" + std::to_string(fd));
-  return {std::istreambuf_iterator<char>(file), {}};
+  return proc_file("/proc/self/fdinfo/" + std::to_string(fd));
 }
 
 }  // namespace

@@ -2,13 +2,17 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include <array>
+#include <cerrno>
 #include <charconv>
 #include <cstdlib>
 #include <optional>
+#include <utility>
 
 #include "cluster/unique_fd.hpp"
+#include "handover.hpp"
 
 namespace cluster {
 
@@ -107,9 +111,20 @@ std::string journal() {
   if (!path) {
     return {};
   }
-  const UniqueFd file(::open(path->c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666));
-  if (!file) {
-    throw SettingError("JOURNAL", *path, "the path of a file that can be written");
+  // Non-blocking: without it a named pipe that nobody reads would be waited for.
+  constexpr int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+  UniqueFd file(::open(path->c_str(), flags, 0666));
+  // A worker does not die of a reader that has gone since the master began.
+  const bool reader_has_gone = errno == ENXIO && Handover::from_environment();
+  if (!file && !reader_has_gone) {
+    throw SettingError("JOURNAL", *path,
+                       "the path of a file that can be written (a named pipe needs a reader)");
+  }
+  struct stat kind {};
+  if (file && ::fstat(file.get(), &kind) == 0 && S_ISFIFO(kind.st_mode)) {
+    // If it were closed before the journal opens it, its reader would take that for the end.
+    static UniqueFd kept;
+    kept = std::move(file);
   }
   return *path;
 }

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <stdexcept>
 
+#include "cluster/process.hpp"
 #include "cluster/system.hpp"
 #include "handover.hpp"
 #include "journaled.hpp"
@@ -26,9 +27,10 @@ Handover required_handover() {
 }
 
 // Asks the kernel to end this process with its parent. The parent may be gone already.
-void end_with_the_master(pid_t master) {
+void end_with_the_master(pid_t master, const Log& log) {
   check("prctl", ::prctl(PR_SET_PDEATHSIG, SIGKILL));
   if (::getppid() != master) {
+    log("the master, pid ", master, ", is gone");
     std::_Exit(1);
   }
   Handover::clear_environment();
@@ -54,18 +56,24 @@ Worker::Worker(const std::string& journal_path)
       loop_(log),
       thread_(std::this_thread::get_id()) {
   const auto handover = required_handover();
-  end_with_the_master(handover.master);
+  end_with_the_master(handover.master, log);
   raise_open_file_limit();
+  resident_bytes(::getpid());  // opens its file as long as there is a descriptor for it
   listener_ = take_over(handover.listener);
-  on_signal({SIGINT}, [](int) {});
-  on_signal({SIGTERM}, [](int) { std::_Exit(0); });
+  on_signal({SIGINT, SIGHUP}, [](int) {});
+  on_signal({SIGTERM}, [this](int) {
+    flush();
+    std::_Exit(0);
+  });
   channel_.emplace(
       loop_, take_over(handover.channel), "channel to the master",
       [this](const Json& message, std::size_t bytes) { handle_message(message, bytes); },
       [](const std::string&) { std::_Exit(1); });
 }
 
-Worker::~Worker() = default;
+Worker::~Worker() {
+  flush();
+}
 
 void Worker::ready() {
   if (journal_) {
@@ -79,12 +87,28 @@ void Worker::send(Json message) {
   if (std::this_thread::get_id() == thread_) {
     send_now(message);
   } else {
-    loop_.post([this, message = std::move(message)] { send_now(message); });
+    const std::lock_guard lock(outbox_mutex_);
+    outbox_.push_back(std::move(message));
+    if (outbox_.size() == 1) {
+      loop_.post([this] { send_outbox(); });
+    }
+  }
+}
+
+void Worker::send_outbox() {
+  std::vector<Json> messages;
+  {
+    const std::lock_guard lock(outbox_mutex_);
+    messages.swap(outbox_);
+  }
+  for (const auto& message : messages) {
+    send_now(message);
   }
 }
 
 void Worker::flush() {
-  channel_->flush();
+  send_outbox();
+  channel_->flush_all(std::chrono::seconds(2));
 }
 
 void Worker::send_now(const Json& message) {
@@ -110,7 +134,8 @@ void Worker::handle_message(const Json& message, std::size_t bytes) {
   }
   const auto [handler, first] = message_handlers_.try_emplace(*type);  // empty: there is none
   if (handler->second) {
-    handler->second(message);
+    const auto call = handler->second;  // a copy: it may put another handler in its own place
+    call(message);
   } else if (first) {
     log("no handler for a message of type \"", *type, "\" (from the master)");
   }
@@ -127,8 +152,7 @@ void Worker::on_signal(std::initializer_list<int> signals,
   }
 }
 
-bool Worker::wait_until(const std::function<bool()>& condition,
-                        std::optional<std::chrono::nanoseconds> timeout) {
+bool Worker::wait_until(const std::function<bool()>& condition, std::optional<TimeSpan> timeout) {
   return loop_.wait_until(condition, timeout);
 }
 

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <string>
 
 #include "cluster/event_loop.hpp"
 #include "cluster/master.hpp"
@@ -50,6 +51,7 @@ class WorkerSlot {
   EventLoop::TimerId end_pause();  // the timer that was given to begin_pause()
 
   Master::Variables variables;  // of the current process, or of the next one
+  std::string trouble;          // why the last start failed; empty: it did not
 
  private:
   void happen(Event event) { state_ = table.after(state_, event); }

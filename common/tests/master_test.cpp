@@ -102,12 +102,23 @@ TEST_F(MasterTest, AWorkerThatSendsGarbageIsDisconnectedAndTheMasterLives) {
   const auto pid = master.current(1);
   master.send(pid, {{"type", "raw"}, {"text", "this is no JSON"}});
   EXPECT_TRUE(await_deaths(1)) << "a worker whose channel is closed ends";
-  EXPECT_NE(output.text().find("sent a message that is not JSON; its channel is closed"),
-            std::string::npos);
+  EXPECT_NE(output.text().find("levels; its channel is closed"), std::string::npos);
   EXPECT_EQ(deaths[0].worker.pid, pid);
   EXPECT_EQ(deaths[0].status.code, 1);
   EXPECT_EQ(ask(master.current(2), {{"type", "echo"}, {"id", 1}})["id"], 1);
   EXPECT_TRUE(await([&] { return master.all_ready(); }));
+}
+
+TEST_F(MasterTest, AMessageThatIsNestedVeryDeepDisconnectsItsWorkerAndTheMasterLives) {
+  start();
+  const auto pid = master.current(1);
+  const std::string opened(100'000, '[');
+  const std::string closed(100'000, ']');
+  master.send(pid, {{"type", "raw"}, {"text", R"({"type":"said","id":)" + opened + closed + "}"}});
+  EXPECT_TRUE(await_deaths(1));
+  EXPECT_EQ(deaths[0].worker.pid, pid);
+  EXPECT_NE(output.text().find("nested deeper than 100 levels"), std::string::npos);
+  EXPECT_EQ(ask(master.current(2), {{"type", "echo"}, {"id", 1}})["id"], 1);
 }
 
 TEST_F(MasterTest, AMessageWithoutATypeIsDropped) {

@@ -24,23 +24,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using test::patience;
-
-// A shell script; it is run by path like any program.
-class Script {
- public:
-  explicit Script(const std::string& text) : path_(dir_ / "script") {
-    std::ofstream(path_) << "#!/bin/sh\n" << text << '\n';
-    std::filesystem::permissions(path_, std::filesystem::perms::owner_all);
-  }
-  Process run(const std::vector<std::string>& variables = {},
-              const std::vector<int>& inherited = {}) const {
-    return Process::spawn(path_, variables, inherited);
-  }
-
- private:
-  test::TempDir dir_;
-  std::string path_;
-};
+using test::Script;
 
 Process sleeping() {
   static const Script script("exec sleep 1000");
@@ -144,7 +128,7 @@ TEST(Process, AChildThatCannotBeExecutedIsAnExceptionAndLeavesNothing) {
       ADD_FAILURE() << path << " was executed";
     } catch (const std::system_error& failure) {
       EXPECT_EQ(failure.code().value(), error) << path << ": " << failure.what();
-      EXPECT_NE(std::string(failure.what()).find("posix_spawn"), std::string::npos)
+      EXPECT_NE(std::string(failure.what()).find("posix_spawn " + path), std::string::npos)
           << failure.what();
     }
   }
@@ -190,20 +174,19 @@ TEST(Process, ThePathIsTheOnlyArgument) {
   EXPECT_EQ(await_end(process)->code, 0);
 }
 
-TEST(Process, StartsWithEmptyMaskAndDefaultDispositions) {
+TEST(Process, StartsWithAnEmptyMaskAndWhatIsIgnoredStaysIgnored) {
   const test::SignalMask mask;
   EventLoop loop;
   loop.on_signal(SIGUSR1, [](int) {});  // blocks it
-  const auto before = std::signal(SIGUSR2, SIG_IGN);
-
-  test::Helper child(loop, "describe", {"TEST_VARIABLE=here"});
-
-  EXPECT_TRUE(loop.wait_until([&] { return child.closed; }, patience));
-  std::signal(SIGUSR2, before);
-  ASSERT_EQ(child.messages.size(), 1U);
-  EXPECT_EQ(child.messages[0]["blocked"], 0);
-  EXPECT_EQ(child.messages[0]["ignored"], false);
-  EXPECT_EQ(child.messages[0]["variable"], "here");
+  for (const bool ignored : {true, false}) {
+    std::signal(SIGUSR2, ignored ? SIG_IGN : SIG_DFL);
+    const test::Helper child(loop, "describe", {"TEST_VARIABLE=here"});
+    EXPECT_TRUE(loop.wait_until([&] { return child.closed; }, patience));
+    ASSERT_EQ(child.messages.size(), 1U);
+    EXPECT_EQ(child.messages[0]["blocked"], 0);
+    EXPECT_EQ(child.messages[0]["ignored"], ignored);
+    EXPECT_EQ(child.messages[0]["variable"], "here");
+  }
 }
 
 TEST(Process, NoDescriptorIsLeakedByAThousandSpawns) {
@@ -233,13 +216,20 @@ TEST(Process, NoDescriptorIsLeakedByAThousandSpawns) {
 }
 
 TEST(Process, AChildGetsTheInheritedDescriptorsAndNoOther) {
-  const UniqueFd inherited(::memfd_create("inherited", MFD_CLOEXEC));
-  const UniqueFd other(::memfd_create("other", MFD_CLOEXEC));
-  const Script script(
-      "readlink /proc/$$/fd/$GIVEN | grep -q inherited && ! test -e /proc/$$/fd/$OTHER");
-  auto process = script.run(
-      {"GIVEN=" + std::to_string(inherited.get()), "OTHER=" + std::to_string(other.get())},
-      {inherited.get()});
+  // They stand where the child's numbers are to be, in the wrong order.
+  const UniqueFd first(::memfd_create("first", MFD_CLOEXEC));
+  const UniqueFd second(::memfd_create("second", MFD_CLOEXEC));
+  const Script script(R"(readlink /proc/$$/fd/3 | grep -q second && )"
+                      R"(readlink /proc/$$/fd/4 | grep -q first && ! test -e /proc/$$/fd/5)");
+  auto process = script.run({}, {second.get(), first.get()});
+  EXPECT_EQ(await_end(process)->code, 0);
+}
+
+TEST(Process, AStreamOfTheStandardLibraryIsClosedInAChild) {
+  const test::TempDir dir;
+  const std::ofstream stream(dir / "open");
+  const Script script(R"(! ls -l /proc/$$/fd | grep open)");
+  auto process = script.run();
   EXPECT_EQ(await_end(process)->code, 0);
 }
 
@@ -247,29 +237,65 @@ TEST(Process, OwnProgramIsThePathOfTheCallAlsoThroughALink) {
   const auto plain = own_program();
   EXPECT_TRUE(plain.is_absolute());
   EXPECT_TRUE(std::filesystem::equivalent(plain, "/proc/self/exe"));
+}
 
+// A program is deployed by a link that is flipped, so the link is what is to run next.
+TEST(Process, OwnProgramKeepsTheLinksOfTheNameThatWasTyped) {
   const test::TempDir dir;
-  auto link = dir / "link";
-  std::filesystem::create_symlink(plain, link);
-  char* const before = std::exchange(program_invocation_name, link.data());
-  EXPECT_EQ(own_program(), link) << "a file put behind the link is what is to run next";
-  auto stranger = dir / "stranger";
-  std::ofstream{stranger};
-  program_invocation_name = stranger.data();
-  EXPECT_EQ(own_program(), std::filesystem::read_symlink("/proc/self/exe"));
-  program_invocation_name = before;
+  std::filesystem::create_directory(dir / "releases");
+  std::filesystem::create_symlink(own_program(), dir / "releases/ex2");
+  std::filesystem::create_symlink("releases", dir / "current");
+  EventLoop loop;
+  for (const auto* start : {
+           R"(exec "$DIR/current/ex2")",
+           R"(cd "$DIR/current" && exec ./ex2)",
+           R"(cd "$DIR" && exec current/ex2)",
+           R"(PATH="$DIR/current:$PATH"; exec ex2)",
+           R"(cd "$DIR/current"; PATH=":$PATH"; exec ex2)",
+       }) {
+    const Script script(start);
+    const test::Helper child(loop, "describe", {"DIR=" + dir / ""}, script.path());
+    ASSERT_TRUE(loop.wait_until([&] { return child.closed; }, patience)) << start;
+    ASSERT_EQ(child.messages.size(), 1U) << start;
+    const std::filesystem::path found = child.messages[0]["program"].get<std::string>();
+    EXPECT_EQ(found.lexically_normal(), (dir / "current/ex2")) << start;
+  }
+}
+
+TEST(Process, OwnProgramBelievesNoPwdAndNoNameThatLie) {
+  EventLoop loop;
+  for (const auto* start : {R"(PWD=/tmp exec ./program)", R"(PWD=nonsense exec ./program)",
+                            R"(unset PWD; exec ./program)", R"(exec -a /bin/true ./program)"}) {
+    const test::TempDir dir;
+    std::filesystem::create_symlink(own_program(), dir / "program");
+    std::ofstream(dir / "start") << "#!/bin/bash\ncd '" << dir / ""
+                                 << "'; " << start << '\n';
+    std::filesystem::permissions(dir / "start", std::filesystem::perms::owner_all);
+    const test::Helper child(loop, "describe", {}, dir / "start");
+    ASSERT_TRUE(loop.wait_until([&] { return child.closed; }, patience)) << start;
+    ASSERT_EQ(child.messages.size(), 1U) << start;
+    const std::filesystem::path found = child.messages[0]["program"].get<std::string>();
+    EXPECT_EQ(found.lexically_normal(), dir / "program") << start;
+  }
 }
 
 TEST(Process, ResidentBytesGrowWithTheMemoryThatIsTouched) {
   constexpr std::size_t size = std::size_t{32} << 20;
   const auto before = resident_bytes(::getpid());
-  ASSERT_GT(before, 0U);
   void* const memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE,
                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
   ASSERT_NE(memory, MAP_FAILED);
   EXPECT_GE(resident_bytes(::getpid()), before + size * 3 / 4);
   ::munmap(memory, size);
-  EXPECT_EQ(resident_bytes(0x7fffffff), 0U);
+}
+
+TEST(Process, ResidentBytesAreNeverZero) {
+  ASSERT_GT(resident_bytes(::getpid()), 0U);
+  EXPECT_GT(resident_bytes(::getppid()), 0U);
+  EXPECT_THROW(resident_bytes(0x7fffffff), std::system_error);
+  const test::NoMoreDescriptors none_left;
+  EXPECT_GT(resident_bytes(::getpid()), 0U);
+  EXPECT_THROW(resident_bytes(::getppid()), std::system_error);
 }
 
 }  // namespace

@@ -5,12 +5,16 @@
 
 #include <array>
 #include <csignal>
+#include <fstream>
 #include <functional>
+#include <optional>
 #include <regex>
 #include <stdexcept>
 #include <string>
 
+#include "cluster/channel.hpp"
 #include "cluster/listener.hpp"
+#include "cluster/process.hpp"
 #include "cluster/settings.hpp"
 #include "cluster/system.hpp"
 #include "handover.hpp"
@@ -64,7 +68,9 @@ TEST(Program, AnyOtherFailureIsALineOfTheLogAndCode1) {
 }
 
 TEST(Program, AWorkerThatFailsSaysWhichItWas) {
-  const test::Variable handed("CLUSTER_WORKER", "2 1 -1 -1");
+  const auto [here, there] = Channel::make_pair();
+  const auto value = "2 1 " + std::to_string(there.get()) + " -1";
+  const test::Variable handed("CLUSTER_WORKER", value.c_str());
   const auto error = run([]() -> int {
                        Handover::clear_environment();  // as a Worker does
                        throw std::runtime_error("no luck");
@@ -72,11 +78,41 @@ TEST(Program, AWorkerThatFailsSaysWhichItWas) {
   EXPECT_TRUE(is_log_line(error, "worker2", "ended by an exception: no luck")) << error;
 }
 
-TEST(Program, AHandOverThatNoMasterHasWrittenIsABadSetting) {
-  const test::Variable handed("CLUSTER_WORKER", "yes");
-  const auto [code, error] = run([] { return 0; });
-  EXPECT_EQ(code, 2);
-  EXPECT_TRUE(error.starts_with("CLUSTER_WORKER='yes' is not allowed")) << error;
+TEST(Program, AHandoverThatNoMasterHasWrittenIsRefusedInOneLine) {
+  for (const auto* value : {"", "1", "x", "1 2 3", "1 2 -1 -1", "0 1 0 -1", "1 2 1000000 -1",
+                            "1 2 -1 -1 more", "two\nlines"}) {
+    const test::Variable handed("CLUSTER_WORKER", value);
+    bool started = false;
+    const auto [code, error] = run([&] {
+      started = true;
+      return 0;
+    });
+    EXPECT_EQ(code, 2) << value;
+    EXPECT_FALSE(started) << value;
+    EXPECT_TRUE(error.starts_with("CLUSTER_WORKER='")) << error;
+    EXPECT_NE(error.find("unset it"), std::string::npos) << error;
+    EXPECT_EQ(error.find('\n'), error.size() - 1) << error;
+  }
+}
+
+TEST(Program, StandardDescriptorsThatAreClosedGetNothingOfTheJournal) {
+  for (const auto* start :
+       {R"(exec "$PROGRAM" >&-)", R"(exec "$PROGRAM" 2>&-)", R"(exec "$PROGRAM" <&- >&- 2>&-)"}) {
+    const test::TempDir dir;
+    const test::Script script(start);
+    auto process = script.run({"TEST_HELPER=program", "PROGRAM=" + own_program().string(),
+                               "TEST_JOURNAL=" + dir / "journal"});
+    std::optional<ExitStatus> status;
+    ASSERT_TRUE(test::eventually([&] { return (status = process.try_reap()).has_value(); }));
+    EXPECT_EQ(status->code, 0) << start;
+    std::ifstream file(dir / "journal");
+    std::string text;
+    for (std::string line; std::getline(file, line);) {
+      EXPECT_TRUE(Json::accept(line)) << start << " put into the journal: " << line;
+      text += line;
+    }
+    EXPECT_NE(text.find("ended"), std::string::npos) << start;
+  }
 }
 
 TEST(Program, ArgumentsAreRefusedBeforeAnythingStarts) {

@@ -3,8 +3,11 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <array>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -12,6 +15,7 @@
 #include "cluster/channel.hpp"
 #include "cluster/event_loop.hpp"
 #include "cluster/master.hpp"
+#include "cluster/program.hpp"
 #include "cluster/system.hpp"
 #include "cluster/worker.hpp"
 #include "support.hpp"
@@ -27,6 +31,27 @@ bool never() {
 std::string variable(const char* name) {
   const char* value = std::getenv(name);
   return value != nullptr ? value : "";
+}
+
+// What a command of the shell writes.
+std::string output_of(const std::string& command) {
+  std::string result;
+  std::FILE* const pipe = ::popen(command.c_str(), "r");
+  for (int c = 0; pipe != nullptr && (c = std::fgetc(pipe)) != EOF;) result += static_cast<char>(c);
+  ::pclose(pipe);
+  return result;
+}
+
+// Puts another handler in the place of one that is at work, which then tells whether it still has
+// what it holds.
+void replace_own_handler(Worker& worker) {
+  auto held = std::make_shared<int>();
+  worker.on_message("replace", [&worker, held, watched = std::weak_ptr(held)](const Json&) {
+    auto& out = worker;
+    const auto own = watched;
+    out.on_message("replace", [](const Json&) {});
+    out.send({{"type", "said"}, {"alive", !own.expired()}});
+  });
 }
 
 // A worker that follows the messages of the test.
@@ -73,8 +98,24 @@ int obey() {
     worker.send({{"type", "said"}, {"refusal", refusal}});
   });
   worker.on_message("exit", [](const Json& message) { std::_Exit(message["code"]); });
+  worker.on_message("run", [&](const Json& message) {
+    worker.send({{"type", "said"}, {"output", output_of(message["command"])}});
+  });
+  replace_own_handler(worker);
+  Json last_word;
+  worker.on_message("leave", [&](const Json& message) { last_word = message; });
   worker.ready();
-  worker.wait_until(never);
+  worker.wait_until([&] { return !last_word.is_null(); });
+  const Json word{{"type", "said"}, {"text", std::string(last_word["length"], 'x')}};
+  if (last_word["by thread"]) {
+    std::jthread([&] { worker.send(word); });
+  } else {
+    worker.send(word);
+  }
+  if (last_word["flush"]) {
+    worker.flush();
+    std::_Exit(0);
+  }
   return 0;
 }
 
@@ -108,8 +149,38 @@ int run_worker_role() {
   return obey();
 }
 
+namespace {
+
+// Opens a journal and writes a line to the log, as a program does.
+int run_as_a_program() {
+  std::string name = "test";
+  return run_program(1, std::array{name.data(), static_cast<char*>(nullptr)}.data(), [] {
+    const Journal journal(variable("TEST_JOURNAL"), 0);
+    journal.write("began");
+    Log("master")("a line of the log");
+    std::fputs("a line on standard error\n", stderr);
+    journal.write("ended");
+    return 0;
+  });
+}
+
+// Tells when a second is over, by a timer and by a wait.
+void wait_for_a_second(EventLoop& loop, Channel& test) {
+  const auto tell = [&](const std::string& what) {
+    test.send({{"over", what}});
+    test.flush();
+  };
+  loop.after(1s, [&] { tell("timer"); });
+  tell("begun");
+  loop.wait_until(never, 1s);
+  tell("wait");
+}
+
+}  // namespace
+
 int run_helper_role(const std::string& role) {
-  const int fd = std::stoi(variable("TEST_CHANNEL"));
+  if (role == "program") return run_as_a_program();
+  const int fd = Process::first_inherited;
   check("fcntl", ::fcntl(fd, F_SETFD, FD_CLOEXEC));
   EventLoop loop;
   bool closed = false;
@@ -123,8 +194,14 @@ int run_helper_role(const std::string& role) {
     test.send({{"descriptors", open_descriptors()},
                {"blocked", ::sigismember(&mask, SIGUSR1)},
                {"ignored", std::signal(SIGUSR2, SIG_DFL) == SIG_IGN},
+               {"ignores SIGPIPE", std::signal(SIGPIPE, SIG_DFL) == SIG_IGN},
+               {"program", own_program()},
                {"variable", variable("TEST_VARIABLE")}});
     test.flush();
+    return 0;
+  }
+  if (role == "timers") {
+    wait_for_a_second(loop, test);
     return 0;
   }
   test.send({{"started", role}});

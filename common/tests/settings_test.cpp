@@ -1,6 +1,9 @@
 #include "cluster/settings.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <functional>
 #include <string>
@@ -124,6 +127,21 @@ TEST(Settings, AnyOtherHostIsRefused) {
 TEST(Settings, AnAddressAsTextPutsIPv6InBrackets) {
   EXPECT_EQ((Address{"::1", 80}.text()), "[::1]:80");
   EXPECT_EQ((Address{"10.0.0.1", 65'535}.text()), "10.0.0.1:65535");
+}
+
+TEST(Settings, AJournalThatIsANamedPipeMustHaveAReader) {
+  const test::TempDir dir;
+  const auto path = dir / "pipe";
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  const Variable named("JOURNAL", path.c_str());
+  const auto text = refusal([] { settings::journal(); });
+  EXPECT_TRUE(text.starts_with("JOURNAL='" + path + "'")) << text;
+  EXPECT_NE(text.find("needs a reader"), std::string::npos) << text;
+
+  const UniqueFd reader(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  EXPECT_EQ(settings::journal(), path);
+  char byte = 0;
+  EXPECT_EQ(::read(reader.get(), &byte, 1), -1) << "the reader must see no end before the journal";
 }
 
 TEST(Settings, TheJournalMustBeWritable) {

@@ -203,21 +203,32 @@ NoMoreDescriptors::~NoMoreDescriptors() {
 
 SignalMask::SignalMask() {
   ::pthread_sigmask(SIG_SETMASK, nullptr, &before_);
+  for (const int signal : {SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD}) {
+    ::sigaction(signal, nullptr, &dispositions_[signal]);
+  }
 }
 
 SignalMask::~SignalMask() {
+  for (const auto& [signal, disposition] : dispositions_) {
+    ::sigaction(signal, &disposition, nullptr);
+  }
   ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
 }
 
-Helper::Helper(EventLoop& loop, const std::string& role, std::vector<std::string> variables)
-    : Helper(loop, role, std::move(variables), Channel::make_pair()) {}
+Script::Script(const std::string& text) : path_(dir_ / "script") {
+  std::ofstream(path_) << "#!/bin/sh\n" << text << '\n';
+  std::filesystem::permissions(path_, std::filesystem::perms::owner_all);
+}
 
 Helper::Helper(EventLoop& loop, const std::string& role, std::vector<std::string> variables,
-               std::pair<UniqueFd, UniqueFd> ends)
+               const std::string& program)
+    : Helper(loop, role, std::move(variables), program, Channel::make_pair()) {}
+
+Helper::Helper(EventLoop& loop, const std::string& role, std::vector<std::string> variables,
+               const std::string& program, std::pair<UniqueFd, UniqueFd> ends)
     : process([&] {
         variables.push_back("TEST_HELPER=" + role);
-        variables.push_back("TEST_CHANNEL=" + std::to_string(ends.second.get()));
-        return Process::spawn(own_program(), variables, {ends.second.get()});
+        return Process::spawn(program, variables, {ends.second.get()});
       }()),
       channel_(
           loop, std::move(ends.first), "channel to a helper",

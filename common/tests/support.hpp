@@ -12,6 +12,7 @@
 #include <csignal>
 #include <cstddef>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -96,7 +97,8 @@ class CaughtOutput {
   UniqueFd before_;
 };
 
-// The signal mask of this thread. The destructor restores it.
+// The signal mask of this thread, and the dispositions that a Master changes. The destructor
+// restores them.
 class SignalMask {
  public:
   SignalMask();
@@ -106,6 +108,7 @@ class SignalMask {
 
  private:
   sigset_t before_{};
+  std::map<int, struct sigaction> dispositions_;
 };
 
 // As long as this object lives, the process gets no further descriptor.
@@ -143,17 +146,34 @@ class Gate {
   bool open_ = false;
 };
 
-// A process of this test program in one of the roles of roles.cpp, and a channel to it.
+// A shell script; it is run by path like any program.
+class Script {
+ public:
+  explicit Script(const std::string& text);
+  const std::string& path() const { return path_; }
+  Process run(const std::vector<std::string>& variables = {},
+              const std::vector<int>& inherited = {}) const {
+    return Process::spawn(path_, variables, inherited);
+  }
+
+ private:
+  TempDir dir_;
+  std::string path_;
+};
+
+// A process of this test program in one of the roles of roles.cpp, and a channel to it. `program`
+// may be a script that runs this test program in the end.
 class Helper {
  public:
-  Helper(EventLoop& loop, const std::string& role, std::vector<std::string> variables = {});
+  Helper(EventLoop& loop, const std::string& role, std::vector<std::string> variables = {},
+         const std::string& program = own_program());
   Process process;
   std::vector<Json> messages;  // that it has sent
   bool closed = false;         // its channel
 
  private:
   Helper(EventLoop& loop, const std::string& role, std::vector<std::string> variables,
-         std::pair<UniqueFd, UniqueFd> ends);
+         const std::string& program, std::pair<UniqueFd, UniqueFd> ends);
   Channel channel_;
 };
 

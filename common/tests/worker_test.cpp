@@ -96,7 +96,7 @@ struct Handed {
   explicit Handed(std::pair<UniqueFd, UniqueFd> ends)
       : channel(std::move(ends.first)),
         worker(Process::spawn(own_program(),
-                              {Handover{3, ::getpid(), ends.second.get(), -1}.variable()},
+                              {Handover{3, ::getpid(), Process::first_inherited, -1}.variable()},
                               {ends.second.get()})) {}
   bool await_ready() const {
     std::string text;
@@ -151,10 +151,13 @@ TEST(Worker, IsNoneWithoutAMaster) {
 TEST(Worker, EndsAtOnceWhenItsMasterIsGoneBeforeItStarts) {
   const test::CaughtOutput output;
   const auto not_its_parent = ::getppid();
-  auto orphan = Process::spawn(own_program(), {Handover{1, not_its_parent, -1, -1}.variable()}, {});
+  const auto [here, there] = Channel::make_pair();
+  const Handover handover{1, not_its_parent, Process::first_inherited, -1};
+  auto orphan = Process::spawn(own_program(), {handover.variable()}, {there.get()});
   std::optional<ExitStatus> status;
   ASSERT_TRUE(test::eventually([&] { return (status = orphan.try_reap()).has_value(); }));
   EXPECT_EQ(status->code, 1);
+  EXPECT_NE(output.text().find("is gone"), std::string::npos);
 }
 
 }  // namespace

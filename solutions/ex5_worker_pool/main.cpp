@@ -130,7 +130,7 @@ Order read_order(const std::string& body) {
       {"fibonacci", {0, 50}},
       {"prime", {0, (std::uint64_t{1} << 63U) - 1}},
       {"hash", {1, 10'000'000}}};
-  const Json order = Json::parse(body, nullptr, false);
+  const Json order = cluster::parse_json(body);
   if (!order.is_object()) {
     throw std::invalid_argument(
         R"(the body must be a JSON object like {"type":"fibonacci","n":40})");

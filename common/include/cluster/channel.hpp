@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -15,10 +16,12 @@
 namespace cluster {
 
 // JSON messages between two processes over a stream socketpair. A frame is a length of four bytes,
-// most significant first, and that many bytes of JSON. The socket never blocks. Bytes that it does
-// not take wait in a queue, which is bounded in bytes: when the peer has stopped reading, the
-// sender gets a refusal and does not wait. Messages sent in one turn of the loop leave in one
-// write. The channel owns its end of the socketpair. Only the loop's thread may call it.
+// most significant first, and that many bytes of JSON. A peer that sends a frame over the limit, or
+// bytes that parse_json() refuses (too deep, for example), is disconnected. The socket never
+// blocks. Bytes that it does not take wait in a queue, which is bounded in bytes: when the peer has
+// stopped reading, the sender gets a refusal and does not wait. Messages sent in one turn of the
+// loop leave in one write. The channel owns its end of the socketpair. Only the loop's thread may
+// call it.
 class Channel {
  public:
   static constexpr std::size_t max_frame = std::size_t{1} << 20;  // bytes of JSON in one message
@@ -35,7 +38,7 @@ class Channel {
   // Called in the loop. Neither handler may destroy the channel.
   using OnMessage = std::function<void(Json message, std::size_t bytes)>;
   // Called once, when no more messages will come. The reason is empty at a plain end-of-file. Else
-  // it says what the peer did wrong: a frame over the limit, or bytes that are not JSON.
+  // it says what the peer did wrong: a frame over the limit, or bytes that parse_json() refuses.
   using OnClose = std::function<void(const std::string& reason)>;
 
   // Two connected ends, both close-on-exec and non-blocking.
@@ -54,6 +57,9 @@ class Channel {
   // Handles all messages that have arrived, up to end-of-file. For a peer that has just died.
   void read_all();
   void flush();  // writes what the socket takes now
+  // Writes all that is queued, and waits for the peer to read it. Gives up when the peer has taken
+  // nothing for so long. Time in which this process was stopped does not count.
+  void flush_all(std::chrono::milliseconds patience);
   std::size_t queued_bytes() const { return output_.size() - written_; }
   bool closed() const { return state_ == Output::closed; }
 

@@ -8,13 +8,17 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "cluster/log.hpp"
+#include "cluster/time_span.hpp"
 #include "cluster/unique_fd.hpp"
+
+struct epoll_event;
 
 namespace cluster {
 
@@ -33,6 +37,10 @@ using Clock = std::chrono::steady_clock;
 // were read, or that the descriptor is no longer ready. The loop does not report what it cannot
 // see: datagram sockets, listening AF_UNIX sockets, and turns in which the peer has sent something
 // too.
+//
+// Time in which the whole process was stopped (SIGSTOP, a frozen container) does not count: after a
+// stop of half a second or more, what after() has planned and the timeout of wait_until() are put
+// off by its length. Nobody is to be judged by time in which nobody could act. Periods go on.
 class EventLoop {
  public:
   using Handler = std::function<void()>;
@@ -51,14 +59,14 @@ class EventLoop {
   // The loop does not own fd; call forget() before it is closed.
   void watch_readable(int fd, std::string name, Handler on_readable);
   // The same for writing, beside a read handler if there is one, until unwatch_writable().
-  // A handler may forget its own descriptor, but not put another handler in its place.
+  // A handler may forget its own descriptor, or put another handler in its own place.
   void watch_writable(int fd, Handler on_writable);
   void unwatch_writable(int fd);
   void forget(int fd);
 
-  TimerId after(std::chrono::nanoseconds delay, Handler handler);
-  // period > 0. Ticks that were missed are left out.
-  TimerId every(std::chrono::nanoseconds period, Handler handler);
+  TimerId after(TimeSpan delay, Handler handler);
+  // period > 0. Ticks that were missed are left out: each is later than the call before has ended.
+  TimerId every(TimeSpan period, Handler handler);
   void cancel(TimerId timer);  // a timer that is over is no error
 
   // Blocks the signal in this thread for good, and calls the handler in the loop instead. Start
@@ -74,13 +82,13 @@ class EventLoop {
 
   // One turn: waits for events and handles them. It waits no longer than the timeout; without one,
   // for ever.
-  void run_once(std::optional<std::chrono::nanoseconds> timeout = std::nullopt);
+  void run_once(std::optional<TimeSpan> timeout = std::nullopt);
 
   // Runs the loop until the condition holds or the timeout is over; returns whether it holds. The
   // condition is evaluated before the first turn and after each turn. If it holds at once, no turn
   // runs. A handler must not call this function (std::logic_error).
   bool wait_until(const std::function<bool()>& condition,
-                  std::optional<std::chrono::nanoseconds> timeout = std::nullopt);
+                  std::optional<TimeSpan> timeout = std::nullopt);
 
  private:
   // Turns in a row in which a read handler was called.
@@ -106,8 +114,11 @@ class EventLoop {
 
   Watch& watch(int fd);
   void update(Watch& watch);
-  int wait_milliseconds(std::optional<std::chrono::nanoseconds> timeout) const;
-  void run_watches(std::optional<std::chrono::nanoseconds> timeout);
+  void run_turn();
+  std::optional<std::chrono::milliseconds> time_to_wait() const;
+  int wait_for_events(std::span<epoll_event> events);
+  void leave_out(std::chrono::nanoseconds stop);
+  void run_watches();
   void run_watch(Watch& watch, std::uint32_t events);
   void run_reader(Watch& watch);
   void run_suspect(Watch& watch);
@@ -134,6 +145,7 @@ class EventLoop {
   std::vector<Handler> end_of_turn_;
   bool running_ = false;
   std::uint64_t turn_ = 0;
+  std::optional<Clock::time_point> limit_;  // of run_once() or wait_until(); none: no limit
 
   std::mutex posted_mutex_;
   std::vector<Handler> posted_;  // guarded by posted_mutex_

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <atomic>
+#include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -10,6 +13,9 @@ namespace cluster {
 
 // The machine-readable record of the events of a process. Each event is one line, a JSON object,
 // and is appended to a file in one write. The Journal owns the open file. Any thread may call it.
+// The file may be a named pipe. Nobody waits for its reader: what it does not take at once is
+// dropped, as is a line over 4,096 bytes; when lines are taken again, an event `dropped` comes
+// first, with the number of `lines`.
 // While it is off, it costs one branch:
 //   if (journal) journal.write("spawn", {{"peer", slot}, {"child", pid}});
 class Journal {
@@ -25,8 +31,13 @@ class Journal {
   void write(std::string_view event, Json fields = Json::object()) const;
 
  private:
+  bool put(std::string_view event, Json fields) const;
+
   UniqueFd file_;
+  bool regular_ = true;  // a file that keeps what is written; else a pipe or a device
   int worker_ = 0;
+  // Lines that were dropped since the last one that was written.
+  std::unique_ptr<std::atomic<std::uint64_t>> dropped_;
 };
 
 }  // namespace cluster

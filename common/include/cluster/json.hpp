@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 
 // The library has the only instance of the template and of its parser, since the library is
 // optimised in every build.
@@ -20,6 +21,15 @@ namespace cluster {
 // - at() throws;
 // - value("key", fallback) returns the fallback; it throws if the key has a value of another type.
 using Json = nlohmann::json;
+
+// Copies and texts of a value are made by recursion, so a value that comes from outside must not be
+// nested arbitrarily deep: an array of an array has two levels.
+inline constexpr int max_json_depth = 100;
+
+// The value of a text that comes from outside. Use this function instead of Json::parse(): if the
+// text is not JSON, or is nested deeper than max_json_depth, the result is *discarded*
+// (is_discarded(), and neither an object nor anything else). Does not throw. Any thread.
+Json parse_json(std::string_view text);
 
 // The text of a value, on one line. Bytes that are not UTF-8 become U+FFFD, so no input makes it
 // throw. Any thread.

@@ -8,9 +8,13 @@
 namespace cluster {
 
 // The log of one process on standard output: a line for each event, as in
-// `12:34:56.789 worker2[1240] text…`. Each line leaves in one write, so that lines of several
-// processes do not mix. A write that fails is no error. Any thread may call it. A copy writes to
-// the same output.
+// `12:34:56.789 worker2[1240] text…`. Each line leaves in one write of at most 4,096 bytes (the
+// rest is left out), so that lines of several processes do not mix. What must not stand in a line
+// is escaped, as in `\n` and `\x1b`: line ends, control characters, bytes that are not UTF-8.
+//
+// Nobody waits for the reader. A line that the output does not take at once is dropped; when lines
+// are taken again, a line comes first that says how many were dropped. A write that fails is no
+// error. Any thread may call it. A copy writes to the same output.
 class Log {
  public:
   explicit Log(std::string name) : name_(std::move(name)) {}
@@ -37,7 +41,8 @@ class Log {
   std::string name_;  // "master", "worker2"
 };
 
-// Writes one bare line to standard output, in one write.
+// Writes one bare line, or several, to the same output in the same way, but without the prefix.
+// Lines that fit into one write stay together.
 void print_line(std::string_view line);
 
 }  // namespace cluster

@@ -32,8 +32,17 @@ class WorkerSlot;
 // The Master owns its loop, its copy of the listening socket and its workers: its destructor kills
 // and reaps those that are left. Only the thread that made it may call it. That thread must live
 // longer than the Master, because the kernel ends workers with the thread that started them.
-// Handlers only note facts; the main line waits with wait_until() and acts. SIGTERM or SIGINT ends
-// a master without a handler for it, and its workers, too.
+//
+// What a worker leaves behind when it ends (children, and their children) is killed: the kernel
+// makes it a child of the master, and every child that no Process owns counts as left behind. So
+// start other programs with Process::spawn(), not with system() or popen().
+//
+// Handlers only note facts; the main line waits with wait_until() and acts.
+//
+// SIGTERM or SIGINT ends a master without a handler for it, and its workers, too. The first SIGHUP
+// goes to the handler of SIGTERM, unless one was asked for the end already, or SIGHUP has a handler
+// of its own, or was ignored at the start (nohup): then it stays ignored. SIGUSR1 and SIGUSR2 do
+// nothing without a handler. Workers leave SIGHUP, SIGUSR1 and SIGUSR2 to the master.
 class Master {
  public:
   // A worker process as the master knows it.
@@ -82,15 +91,15 @@ class Master {
   void broadcast(const Json& message);  // to all workers that live
   bool kill(pid_t pid, int signal);  // false: it is gone. The signal never reaches another process
 
-  // Handlers. A later handler for the same type or signal replaces the earlier one. A type without
-  // a handler is logged once.
+  // Handlers. A later handler for the same type or signal replaces the earlier one, also from
+  // within that one. A type without a handler is logged once.
   void on_message(const std::string& type, MessageHandler handler);
   void on_death(DeathHandler handler);  // called when all messages of the worker were handled
   void on_signal(std::initializer_list<int> signals, const EventLoop::SignalHandler& handler);
 
   // The main line. wait_until() is EventLoop's.
   bool wait_until(const std::function<bool()>& condition,
-                  std::optional<std::chrono::nanoseconds> timeout = std::nullopt);
+                  std::optional<TimeSpan> timeout = std::nullopt);
   // Prints the line `ready url=… workers=… pid=…`. A master without a listener to share serves by
   // itself, and names its address.
   void announce_ready() const;
@@ -109,16 +118,16 @@ class Master {
   void end_by_signal(Meanwhile meanwhile = Meanwhile::stop_replacing);
   bool ending() const { return end_signals_ > 0; }
   bool forced() const { return end_signals_ > 1; }
-  bool end_workers(std::chrono::milliseconds timeout);
+  bool end_workers(TimeSpan timeout);
 
  private:
   struct Member;
 
   WorkerSlot& slot(int number);
-  std::vector<std::string> environment_of(int slot, const Variables& variables,
-                                          int channel_fd) const;
+  std::vector<std::string> environment_of(int slot, const Variables& variables) const;
   void handle_message(pid_t pid, const Json& message, std::size_t bytes);
   void handle_end(pid_t pid);
+  void kill_all();
   void replace_later(int slot, Clock::duration lived);
 
   int slots_;
@@ -126,6 +135,9 @@ class Master {
   EventLoop loop_{log};
   std::optional<Listener> listener_;
   std::filesystem::path program_;
+  bool ignores_hangup_;        // since the start, as under nohup
+  bool own_hangup_ = false;    // on_signal() has set a handler for SIGHUP itself
+  bool asked_to_end_ = false;  // by SIGTERM, SIGINT or SIGHUP
   std::map<int, std::unique_ptr<WorkerSlot>> slot_table_;
   std::map<pid_t, std::unique_ptr<Member>> members_;
   std::map<std::string, MessageHandler> message_handlers_;

@@ -4,11 +4,12 @@
 
 namespace cluster {
 
-// The frame of a program's main(). It ignores SIGPIPE, refuses arguments, runs the body and returns
-// its exit code. An exception of the body becomes one line on standard error and an exit code: 2
-// for a setting, 1 for all others. For a setting or an address that is refused the line is just the
-// reason; for any other exception it has time, role and pid, like a line of the log. The main
-// thread calls it, once.
+// The frame of a program's main(). It opens standard descriptors that are closed on /dev/null,
+// ignores SIGPIPE, SIGUSR1 and SIGUSR2, refuses arguments, runs the body and returns its exit code.
+// An exception of the body becomes one line on standard error and an exit code: 2 for a setting, 1
+// for all others. For a setting or an address that is refused the line is just the reason; for any
+// other exception it has time, role and pid, like a line of the log. The main thread calls it,
+// once.
 int run_program(int argc, char** argv, const std::function<int()>& body);
 
 }  // namespace cluster

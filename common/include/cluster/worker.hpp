@@ -4,9 +4,11 @@
 #include <functional>
 #include <initializer_list>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "cluster/channel.hpp"
 #include "cluster/event_loop.hpp"
@@ -21,8 +23,9 @@ namespace cluster {
 // send(); only the thread that made the Worker may call the rest.
 //
 // When the master is gone, the worker ends: the kernel kills it, or it sees end-of-file on the
-// channel. A worker ignores SIGINT, which a terminal sends to the whole process group: the master
-// decides. SIGTERM ends a worker without a handler for it.
+// channel. A worker ignores SIGINT and SIGHUP, which a terminal sends to the whole process group:
+// the master decides. It ignores SIGUSR1 and SIGUSR2, too. SIGTERM ends a worker without a handler
+// for it.
 class Worker {
  public:
   using MessageHandler = std::function<void(const Json& message)>;
@@ -47,17 +50,22 @@ class Worker {
   // else throws std::invalid_argument. A message of a handler leaves at the end of the turn. A
   // message of the main line leaves before the loop waits again, or when the Worker is destroyed.
   void send(Json message);
-  void flush();  // messages that were sent leave now
+  // Messages that were sent, by whatever thread, leave now, however long they are. So they do when
+  // the Worker is destroyed. Waits for the master to read them, but gives up when it has taken
+  // nothing for two seconds.
+  void flush();
   void post(EventLoop::Handler handler) { loop_.post(std::move(handler)); }  // any thread
-  // A message of a type without a handler is logged once.
+  // A later handler for the same type or signal replaces the earlier one, also from within that
+  // one. A message of a type without a handler is logged once.
   void on_message(const std::string& type, MessageHandler handler);
   void on_signal(std::initializer_list<int> signals, const EventLoop::SignalHandler& handler);
   bool wait_until(const std::function<bool()>& condition,  // as EventLoop's
-                  std::optional<std::chrono::nanoseconds> timeout = std::nullopt);
+                  std::optional<TimeSpan> timeout = std::nullopt);
 
  private:
   void handle_message(const Json& message, std::size_t bytes);
   void send_now(const Json& message);
+  void send_outbox();
 
   int number_;
   Journal journal_;
@@ -66,6 +74,8 @@ class Worker {
   std::optional<Channel> channel_;
   std::map<std::string, MessageHandler> message_handlers_;
   std::thread::id thread_;
+  std::mutex outbox_mutex_;
+  std::vector<Json> outbox_;  // messages of other threads; guarded by outbox_mutex_
 };
 
 }  // namespace cluster

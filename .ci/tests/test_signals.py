@@ -1,0 +1,73 @@
+"""Signals that come to all processes of a cluster, as from a terminal or by pkill."""
+
+import os
+import signal
+import threading
+from urllib.request import urlopen
+
+import pytest
+from running import EXERCISES, PATIENCE, running
+
+
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_signals_without_a_meaning_do_nothing(exercise: str) -> None:
+    with running(exercise, {}) as cluster:
+        # In exercise 2 SIGUSR2 has a meaning.
+        numbers = [signal.SIGUSR1] if exercise == "ex2" else [signal.SIGUSR1, signal.SIGUSR2]
+        for number in numbers:
+            cluster.signal_all(number)
+        with urlopen(cluster.url + "/stats" * (exercise == "ex5"), timeout=PATIENCE) as answer:
+            assert answer.status == 200
+        assert cluster.children() == cluster.workers
+        cluster.process.send_signal(signal.SIGTERM)
+        assert cluster.process.wait(PATIENCE) == 0
+
+
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_a_hangup_that_was_ignored_at_the_start_stays_ignored(exercise: str) -> None:
+    nohup = {"preexec_fn": lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)}
+    with running(exercise, {}, **nohup) as cluster:
+        cluster.signal_all(signal.SIGHUP)
+        with urlopen(cluster.url + "/stats" * (exercise == "ex5"), timeout=PATIENCE) as answer:
+            assert answer.status == 200
+        assert cluster.children() == cluster.workers
+        cluster.process.send_signal(signal.SIGTERM)
+        assert cluster.process.wait(PATIENCE) == 0
+
+
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_a_hangup_ends_the_cluster_gracefully(exercise: str) -> None:
+    with running(exercise, {}) as cluster:
+        cluster.signal_all(signal.SIGHUP)
+        cluster.signal_all(signal.SIGHUP)  # the terminal sends it, and its shell, too
+        assert cluster.process.wait(PATIENCE) == 0
+
+
+def test_a_request_in_flight_is_answered_when_the_terminal_closes() -> None:
+    with running("ex1", {"DEFAULT_MS": "1000"}) as cluster:
+        statuses: list[int] = []
+
+        def ask() -> None:
+            with urlopen(cluster.url, timeout=PATIENCE) as answer:
+                statuses.append(answer.status)
+
+        client = threading.Thread(target=ask)
+        client.start()
+        started = threading.Event()
+        while not started.wait(0.02):
+            with urlopen(cluster.url + "/health", timeout=PATIENCE) as answer:
+                if b'"activeRequests":1' in answer.read():
+                    started.set()
+        cluster.signal_all(signal.SIGHUP)
+        client.join()
+        assert statuses == [200]
+        assert cluster.process.wait(PATIENCE) == 0
+
+
+def test_a_rolling_restart_asked_of_all_processes_replaces_each_once() -> None:
+    with running("ex2", {"STARTUP_MS": "0"}) as cluster:
+        cluster.signal_all(signal.SIGUSR2)
+        for one in sorted(cluster.workers):
+            cluster.await_replacement(of=one)
+        os.kill(cluster.process.pid, signal.SIGTERM)
+        assert cluster.process.wait(PATIENCE) == 0
