@@ -171,7 +171,7 @@ void wait_for_a_second(EventLoop& loop, Channel& test) {
     test.flush();
   };
   loop.after(1s, [&] { tell("timer"); });
-  tell("begun");
+  loop.after(50ms, [&] { tell("begun"); });  // both have begun
   loop.wait_until(never, 1s);
   tell("wait");
 }
