@@ -76,11 +76,12 @@ void check_host(const std::string& text) {
 }
 
 void check_handover_text(const std::string& text) {
-  try_setting("CLUSTER_WORKER", text, [] {
+  try_setting("CLUSTER_WORKER", text, [&] {
     const auto handover = Handover::from_environment();
     expect(handover.has_value(), "a hand-over that is there is not seen");
     expect(handover->number >= 1 && handover->master >= 1, "a hand-over of nobody to nobody");
     expect(handover->channel >= -1 && handover->listener >= -1, "a hand-over of no descriptor");
+    expect(handover->variable() == "CLUSTER_WORKER=" + text, "a hand-over is read as another");
   });
 }
 
