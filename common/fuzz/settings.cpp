@@ -32,7 +32,8 @@ void expect_refusal(const std::string& name, std::string_view refusal) {
 
 // Whether `read` has taken the text.
 bool try_setting(const char* name, const std::string& text, const std::function<void()>& read) {
-  ::setenv(name, text.c_str(), 1);
+  auto entry = std::string(name) + '=' + text;
+  ::putenv(entry.data());  // setenv() would keep a copy for ever
   bool taken = true;
   try {
     read();
