@@ -1,4 +1,4 @@
-"""`make fuzz` says what is wrong with its settings, and a finding is told so that it can be repeated.
+"""`make fuzz` says what is wrong with its settings; a finding is told so that it can be repeated.
 
 The fuzz targets themselves are a stage of `make test`. Here shell scripts stand in for them.
 """

@@ -156,7 +156,10 @@ void Server::add_routes() {
   server_.Get(R"(/files/([a-z]+)\.(txt|md))", [this](const auto& request, auto& response) {
     server_.reply(response, 200, {{"name", request.matches[1].str()}});
   });
-  server_.Put("/nothing", [](const auto&, auto& response) { response.status = 204; });
+  server_.Put("/nothing", [](const auto&, auto& response) {
+    response.set_content("a body that must not be sent", "text/plain");
+    response.status = 204;
+  });
   server_.Get("/throw", [](const auto& request, auto&) {
     throw std::runtime_error(request.get_param_value("q"));
   });
@@ -291,12 +294,32 @@ httplib::Headers comparable(httplib::Headers headers) {
   return headers;
 }
 
+// A path with each %xx as the byte that it means. It shares no code with the server.
+std::string decoded(std::string_view path) {
+  const auto is_digit = [&](std::size_t at) {
+    return at < path.size() && std::isxdigit(static_cast<unsigned char>(path[at])) != 0;
+  };
+  std::string result;
+  for (std::size_t i = 0; i < path.size(); ++i) {
+    const bool encoded = path[i] == '%' && is_digit(i + 1) && is_digit(i + 2);
+    result += encoded
+                  ? static_cast<char>(std::stoi(std::string(path.substr(i + 1, 2)), nullptr, 16))
+                  : path[i];
+    i += encoded ? 2 : 0;
+  }
+  return result;
+}
+
 void check_seen(const Asked& asked, const Seen& seen) {
   const auto& request = *asked.request;
   expect(seen.method == request.method && seen.target == request.target &&
              seen.path == request.path && seen.version == request.version,
          "a handler has seen another request line: " + seen.method + " " + seen.path);
   expect(seen.params == request.params, "a handler has seen other parameters");
+  const std::string_view target = seen.target;
+  expect(!target.starts_with('/') ||
+             seen.path == decoded(target.substr(0, target.find_first_of("?#"))),
+         "a handler has seen another path than was asked for: " + seen.path);
   expect(comparable(seen.headers) == comparable(request.headers),
          "a handler has seen other headers");
   expect(!seen.body || *seen.body == asked.body, "a handler has seen another body");

@@ -32,7 +32,8 @@ void expect_refusal(const std::string& name, std::string_view refusal) {
 
 // Whether `read` has taken the text.
 bool try_setting(const char* name, const std::string& text, const std::function<void()>& read) {
-  ::setenv(name, text.c_str(), 1);
+  auto entry = std::string(name) + '=' + text;
+  ::putenv(entry.data());  // setenv() would keep a copy for ever
   bool taken = true;
   try {
     read();
@@ -76,11 +77,12 @@ void check_host(const std::string& text) {
 }
 
 void check_handover_text(const std::string& text) {
-  try_setting("CLUSTER_WORKER", text, [] {
+  try_setting("CLUSTER_WORKER", text, [&] {
     const auto handover = Handover::from_environment();
     expect(handover.has_value(), "a hand-over that is there is not seen");
     expect(handover->number >= 1 && handover->master >= 1, "a hand-over of nobody to nobody");
     expect(handover->channel >= -1 && handover->listener >= -1, "a hand-over of no descriptor");
+    expect(handover->variable() == "CLUSTER_WORKER=" + text, "a hand-over is read as another");
   });
 }
 
