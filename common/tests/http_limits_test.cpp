@@ -65,6 +65,18 @@ TEST_F(HttpLimitsTest, ALongPathUnderTheLimitIsFound) {
   EXPECT_EQ(connect().ask(get(path)).value().json()["path"], path);
 }
 
+TEST_F(HttpLimitsTest, NoPatternIsTooMuchForALongPath) {
+  auto& own = make();
+  own.Get("/letters/(a|b)*", [&own](const auto& request, auto& response) {
+    own.reply(response, 200, {{"last", request.matches[1].str()}});
+  });
+  own.Get("/slow/(a|aa)*", [&own](const auto&, auto& response) { own.reply(response, 200, {}); });
+  start();
+  const auto letters = "/letters/" + std::string(15'000, 'a') + 'b';
+  EXPECT_EQ(connect().ask(get(letters)).value().json()["last"], "b");
+  EXPECT_EQ(connect().status(get("/slow/" + std::string(1'000, 'a') + 'b')), 404);
+}
+
 TEST_F(HttpLimitsTest, ABodyOfJustTheLimitIsServedAndOneByteMoreIs413) {
   start();
   auto client = connect();

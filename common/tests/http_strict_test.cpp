@@ -129,8 +129,9 @@ TEST_F(HttpStrictTest, ALateByteAfterTheLastAnswerIsNoReset) {
 
 TEST_F(HttpStrictTest, TheLongestTimesAreNoShortOnes) {
   limits.request = limits.idle = limits.write = std::chrono::milliseconds::max();
-  make().Get("/pause", [this](const auto&, auto& response) {
-    server->reply(response, 200, {{"whole", server->pause(std::chrono::milliseconds::max())}});
+  auto& own = make();
+  own.Get("/pause", [&own](const auto&, auto& response) {
+    own.reply(response, 200, {{"whole", own.pause(std::chrono::milliseconds::max())}});
   });
   start();
   auto idle = connect_accepted();

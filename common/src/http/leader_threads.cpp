@@ -6,10 +6,11 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <fstream>
 #include <string>
 #include <system_error>
 #include <utility>
+
+#include "proc_file.hpp"
 
 namespace cluster {
 
@@ -22,9 +23,7 @@ constexpr int looks_before_sleep = 8;
 
 // Whether a thread of this process sleeps in the kernel: it neither runs nor waits for a processor.
 bool is_waiting(pid_t tid) {
-  std::ifstream file("/proc/self/task/" + std::to_string(tid) + "/stat");
-  std::string text;
-  std::getline(file, text);
+  const auto text = proc_file("/proc/self/task/" + std::to_string(tid) + "/stat");
   const auto name_end = text.rfind(") ");  // "tid (name) state …"
   return name_end != std::string::npos && text.size() > name_end + 2 && text[name_end + 2] != 'R';
 }

@@ -48,6 +48,17 @@ bool match_parameters(std::string_view pattern, Request& request) {
   return false;
 }
 
+// The usual way of libstdc++ to match calls itself for each character: 16,000 of a path overflow
+// the stack, and some patterns take exponential time. Its other way does neither, and knows all but
+// back-references.
+std::regex to_expression(const std::string& pattern) {
+  try {
+    return std::regex(pattern, std::regex::ECMAScript | std::regex_constants::__polynomial);
+  } catch (const std::regex_error&) {
+    return std::regex(pattern);
+  }
+}
+
 }  // namespace
 
 void HttpRoutes::add(const std::string& method, const std::string& pattern, Handler handler) {
@@ -58,7 +69,7 @@ void HttpRoutes::add(const std::string& method, const std::string& pattern, Hand
   } else if (pattern.find_first_of(R"(^$\.*+?()[]{}|)") == std::string::npos) {
     routes.exact.try_emplace(pattern, std::move(route));  // the first one stays
   } else {
-    route.expression = std::regex(pattern);
+    route.expression = to_expression(pattern);
     routes.patterns.push_back(std::move(route));
   }
 }
