@@ -16,6 +16,7 @@ namespace cluster {
 
 namespace {
 
+constexpr unsigned accepts_per_turn = 2;
 constexpr int most_in_queue = 1'024;
 constexpr std::chrono::minutes tell_exhausted_every{1};
 

@@ -47,7 +47,7 @@ void HttpServer::Engine::work(LeaderThreads::Member& self) {
     while (threads_.leads(self)) {
       const auto event = next_event();
       if (event && event->data.u64 == listener_event) {
-        accept_some(self);
+        begin_connection();
       } else if (event && event->data.u64 != end_event) {
         if (const auto connection = find(event->data.u64)) {
           serve(self, *connection, event->events);
@@ -57,13 +57,13 @@ void HttpServer::Engine::work(LeaderThreads::Member& self) {
   }
 }
 
-void HttpServer::Engine::accept_some(LeaderThreads::Member& self) {
-  for (unsigned accepted = 0; accepted < accepts_per_turn && threads_.leads(self); ++accepted) {
-    const auto connection = accept_one();
-    if (!connection) {
-      return;
+// Its first request has seldom come yet: the kernel tells of it.
+void HttpServer::Engine::begin_connection() {
+  if (const auto connection = accept_one()) {
+    const Lock lock(connection->mutex);
+    if (!watch(*connection)) {
+      close(*connection, CloseReason::peer);
     }
-    serve(self, *connection, 0);
   }
 }
 

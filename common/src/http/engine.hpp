@@ -72,11 +72,10 @@ class HttpServer::Engine {
   void tick();
 
   // The listener.
-  static constexpr unsigned accepts_per_turn = 2;
   static std::optional<std::pair<std::string, int>> one_address(int listener);
   void accept_connections(bool on);
   void arm_listener(bool on);
-  void accept_some(LeaderThreads::Member& self);
+  void begin_connection();
   std::shared_ptr<Connection> accept_one();
   std::shared_ptr<Connection> take(Lock& connection_lock);
   void tell_opened(const Connection& connection);
