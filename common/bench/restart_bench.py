@@ -4,9 +4,9 @@ Three disciplines: the requests that rolling restarts drop under load, the time 
 restart, and the time from the crash of a worker to the first answer of its successor.
 
 Clients of two makes, wrk and Node's, load each server as hard as they can, on kept-alive and on
-fresh connections, while the server is restarted again and again. gunicorn and nginx restart on SIGHUP (`nginx -s reload`
-sends it). Node's cluster restarts in its usual way: it forks another worker, waits until that
-listens, and disconnects the old worker.
+fresh connections, while the server is restarted again and again. gunicorn and nginx restart on
+SIGHUP (`nginx -s reload` sends it). Node's cluster restarts in its usual way: it forks another
+worker, waits until that listens, and disconnects the old worker.
 """
 
 import json
