@@ -8,6 +8,7 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <stdexcept>
 #include <vector>
 
@@ -44,6 +45,18 @@ std::string shown(const Reading& reading) {
          std::to_string(static_cast<int>(reading.end));
 }
 
+// An input is short, so this does not go deep.
+int levels_of(const Json& value) {
+  if (!value.is_structured()) {
+    return 0;
+  }
+  int below = 0;
+  for (const auto& part : value) {
+    below = std::max(below, levels_of(part));
+  }
+  return below + 1;
+}
+
 // What the header of channel.hpp says.
 Reading model(std::string_view bytes) {
   Reading result;
@@ -60,8 +73,10 @@ Reading model(std::string_view bytes) {
       result.end = Reading::End::middle;
       return result;
     }
-    auto message = Json::parse(bytes.substr(header_size, length), nullptr, false);
-    if (message.is_discarded()) {
+    const auto text = bytes.substr(header_size, length);
+    auto message = Json::parse(text, nullptr, false);
+    const bool has_nul = text.find('\0') != std::string_view::npos;  // there Json::parse() ends
+    if (message.is_discarded() || has_nul || levels_of(message) > max_json_depth) {
       result.end = Reading::End::no_json;
       return result;
     }
@@ -73,11 +88,11 @@ Reading model(std::string_view bytes) {
 
 Reading::End end_of(const std::string& reason) {
   using End = Reading::End;
-  return reason.empty()                                    ? End::clean
-         : reason == "ended in the middle of a message"    ? End::middle
-         : reason == "sent a message that is not JSON"     ? End::no_json
-         : reason.find("are allowed") != std::string::npos ? End::too_long
-                                                           : End::clean;
+  return reason.empty()                                           ? End::clean
+         : reason == "ended in the middle of a message"           ? End::middle
+         : reason.starts_with("sent a message that is not JSON,") ? End::no_json
+         : reason.find("are allowed") != std::string::npos        ? End::too_long
+                                                                  : End::clean;
 }
 
 bool is_disconnected(const UniqueFd& far) {

@@ -146,7 +146,9 @@ void Server::add_routes() {
     return httplib::Server::HandlerResponse::Unhandled;
   });
   const auto echo = [this](const Request& request, Response& response) {
-    note_body(request.body);
+    if (request.method == "GET" || !request.is_multipart_form_data()) {  // else it is in files
+      note_body(request.body);
+    }
     note_answer(request.body);
     response.set_content(request.body, "text/plain");
   };

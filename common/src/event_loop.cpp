@@ -314,7 +314,8 @@ void EventLoop::run_timers() {
     firing_ = 0;
     if (timer.period > std::chrono::nanoseconds(0) && !firing_cancelled_) {
       const auto missed = (Clock::now() - due) / timer.period;
-      add_timer(later(due + missed * timer.period, timer.period), std::move(timer));
+      const auto next = later(due + missed * timer.period, timer.period);
+      add_timer(next, std::move(timer));
     }
   }
 }

@@ -117,6 +117,18 @@ TEST_F(HttplibTest, TakesFormsOfBothKinds) {
   EXPECT_EQ(fields->json()["body"], "a=1+2&b=3");
 }
 
+// cpp-httplib looks for forms only where a body is usual.
+TEST_F(HttplibTest, TheBodyOfAGetIsThereWhateverItsType) {
+  auto& own = make();
+  own.Get("/body", [&own](const auto& request, auto& response) {
+    own.reply(response, 200, {{"body", request.body}});
+  });
+  start();
+  auto request = post("/body", "no form", "Content-Type: multipart/form-data; boundary=XX\r\n");
+  request.replace(0, 4, "GET");
+  EXPECT_EQ(connect().ask(request).value().json()["body"], "no form");
+}
+
 TEST_F(HttplibTest, AHandlerMayReadTheBodyItself) {
   auto& own = make();
   own.Post("/read", [&own](const auto&, auto& response, const auto& reader) {

@@ -29,7 +29,9 @@ class AnswerStream final : public httplib::Stream {
   ssize_t read(char* buffer, std::size_t size) override;
   ssize_t write(const char* data, std::size_t size) override;
   bool is_readable() const override { return true; }
-  virtual bool is_writable() const { return !gone_; }  // not in all versions
+  // Not in all versions, so it cannot say `override`.
+  // NOLINTNEXTLINE(clang-diagnostic-inconsistent-missing-override,modernize-use-override)
+  virtual bool is_writable() const { return !gone_; }
   // The request has these already. cpp-httplib would make headers of them; of what has a line end
   // it makes none, and the time is spared.
   void get_remote_ip_and_port(std::string& ip, int& /*port*/) const override { ip = '\n'; }

@@ -1,6 +1,7 @@
 #include "http/application.hpp"
 
 #include <algorithm>
+#include <array>
 #include <exception>
 
 #include "http/message.hpp"
@@ -29,6 +30,13 @@ void spare_compression(httplib::Request& request, const httplib::Response& respo
   if (response.body.size() < worth_compressing && !response.content_provider_) {
     erase_header(request.headers, "Accept-Encoding");
   }
+}
+
+// A multipart form, of which cpp-httplib makes files. With other methods it reads no body.
+bool is_form(const httplib::Request& request, const std::string& body) {
+  constexpr std::array<std::string_view, 4> methods{"POST", "PUT", "PATCH", "DELETE"};
+  return !body.empty() && std::ranges::find(methods, request.method) != methods.end() &&
+         request.is_multipart_form_data();
 }
 
 bool says_close(const std::pair<const std::string, std::string>& header) {
@@ -165,7 +173,7 @@ httplib::Server::HandlerResponse HttpServer::Application::route(HttpCall& call,
   const bool may_be_file = serves_files && (request.method == "GET" || request.method == "HEAD");
   const auto found = routes_.find(request);
   const bool reads_itself = found.found() && !*found.handler;
-  const bool form = found.found() && !call.body.empty() && request.is_multipart_form_data();
+  const bool form = found.found() && is_form(request, call.body);
   if (reads_itself || form) {
     if (request.has_header("Content-Encoding")) {
       fail(response, 415, "a body that is encoded is not understood");

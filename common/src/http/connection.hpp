@@ -53,7 +53,7 @@ struct Connection {
   struct Answer {
     HttpServer::Exchange exchange;
     Clock::time_point began;
-    bool close;  // after it
+    bool close = false;  // after it
   };
 
   using Table = StateTable<State, 7, Event, 11>;

@@ -199,9 +199,12 @@ std::string http_date(std::chrono::system_clock::time_point time) {
       text[--end] = static_cast<char>('0' + left % 10);
     }
   };
-  text.replace(0, 3, days.substr(3 * std::chrono::weekday(day).c_encoding(), 3));
+  const auto name_of = [](std::string_view names, std::size_t number) {
+    return names.substr(3 * number, 3);
+  };
+  text.replace(0, 3, name_of(days, std::chrono::weekday(day).c_encoding()));
   put(7, unsigned{date.day()});
-  text.replace(8, 3, months.substr(3 * (unsigned{date.month()} - 1), 3));
+  text.replace(8, 3, name_of(months, unsigned{date.month()} - 1));
   put(16, int{date.year()});
   put(19, clock.hours().count());
   put(22, clock.minutes().count());
