@@ -6,7 +6,15 @@ import threading
 from urllib.request import urlopen
 
 import pytest
-from running import EXERCISES, PATIENCE, running
+from running import EXERCISES, PATIENCE, Running, running
+
+
+def assert_unharmed(cluster: Running) -> None:
+    with urlopen(cluster.url, timeout=PATIENCE) as answer:
+        assert answer.status == 200
+    assert cluster.children() == cluster.workers
+    cluster.process.send_signal(signal.SIGTERM)
+    assert cluster.process.wait(PATIENCE) == 0
 
 
 @pytest.mark.parametrize("exercise", EXERCISES)
@@ -16,11 +24,7 @@ def test_signals_without_a_meaning_do_nothing(exercise: str) -> None:
         numbers = [signal.SIGUSR1] if exercise == "ex2" else [signal.SIGUSR1, signal.SIGUSR2]
         for number in numbers:
             cluster.signal_all(number)
-        with urlopen(cluster.url + "/stats" * (exercise == "ex5"), timeout=PATIENCE) as answer:
-            assert answer.status == 200
-        assert cluster.children() == cluster.workers
-        cluster.process.send_signal(signal.SIGTERM)
-        assert cluster.process.wait(PATIENCE) == 0
+        assert_unharmed(cluster)
 
 
 @pytest.mark.parametrize("exercise", EXERCISES)
@@ -28,11 +32,7 @@ def test_a_hangup_that_was_ignored_at_the_start_stays_ignored(exercise: str) -> 
     nohup = {"preexec_fn": lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)}
     with running(exercise, {}, **nohup) as cluster:
         cluster.signal_all(signal.SIGHUP)
-        with urlopen(cluster.url + "/stats" * (exercise == "ex5"), timeout=PATIENCE) as answer:
-            assert answer.status == 200
-        assert cluster.children() == cluster.workers
-        cluster.process.send_signal(signal.SIGTERM)
-        assert cluster.process.wait(PATIENCE) == 0
+        assert_unharmed(cluster)
 
 
 @pytest.mark.parametrize("exercise", EXERCISES)

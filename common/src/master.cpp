@@ -204,7 +204,7 @@ void Master::handle_end(pid_t pid) {
   found->second->channel->read_all();  // messages come before the death
   const Death death{found->second->info, *status};
   members_.erase(found);
-  end_orphans();  // what this worker has left behind
+  end_orphans();  // what this worker, or another, has left behind
   if (journal_) {
     Json fields{{"peer", death.worker.slot}, {"child", pid}};
     fields[status->signal ? "signal" : "status"] = status->signal ? *status->signal : *status->code;

@@ -81,7 +81,9 @@ std::vector<pid_t> orphans() {
 void await(pid_t pid) {
   const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   pollfd ended{pidfd.get(), POLLIN, 0};
-  ::poll(&ended, 1, 50);
+  if (pidfd) {
+    ::poll(&ended, 1, 50);
+  }
   ::waitpid(pid, nullptr, WNOHANG);
 }
 

@@ -129,6 +129,10 @@ TEST_F(HttplibTest, TheBodyOfAGetIsThereWhateverItsType) {
   EXPECT_EQ(connect().ask(request).value().json()["body"], "no form");
 }
 
+TEST_F(HttplibTest, ADefaultHeaderThatIsNoTextIsRefused) {
+  EXPECT_THROW(make().set_default_headers({{"Server", "mine\r\nX: y"}}), std::invalid_argument);
+}
+
 TEST_F(HttplibTest, AHandlerMayReadTheBodyItself) {
   auto& own = make();
   own.Post("/read", [&own](const auto&, auto& response, const auto& reader) {

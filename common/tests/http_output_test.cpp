@@ -70,6 +70,24 @@ TEST_F(HttpOutputTest, ProgressRenewsTheDeadline) {
   EXPECT_TRUE(done()[0].sent);
 }
 
+// The end of the answer before waits in the kernel, and is taken first.
+TEST_F(HttpOutputTest, ProgressOfTheAnswerBeforeRenewsTheDeadlineToo) {
+  limits.write = 1s;
+  start();
+  auto client = connect(65'536);
+  ASSERT_TRUE(client.send(get("/large") + get("/large")));
+  ASSERT_FALSE(client.read_bytes(large.size() - (std::size_t{4} << 20)).empty());
+  while (done().empty()) {
+    ASSERT_FALSE(client.read_bytes(65'536).empty());
+  }
+  const auto begin = Clock::now();
+  while (Clock::now() - begin < 3 * limits.write) {
+    ASSERT_FALSE(client.read_bytes(5'000).empty());
+    std::this_thread::sleep_for(20ms);
+  }
+  EXPECT_EQ(closed(CloseReason::cut), 0);
+}
+
 TEST_F(HttpOutputTest, AnAnswerThatRunsOutOfTimeDuringADrainCountsAsCut) {
   limits.write = 300ms;
   start();

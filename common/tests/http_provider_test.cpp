@@ -90,16 +90,49 @@ TEST_F(HttpProviderTest, WithoutALengthAndWithoutChunksTheEndOfTheConnectionIsTh
     response.set_content_provider("text/plain", provide);
   });
   start();
-  for (const auto& request : {std::string("GET /chunks HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"),
+  for (const auto& request : {std::string("GET /chunks HTTP/1.0\r\nConnection: keep-alive\r\n"
+                                          "Accept-Encoding: gzip, br\r\n\r\n"),
                               get("/until-the-end")}) {
     auto client = connect();
     ASSERT_TRUE(client.send(request));
     const auto head = read_head(client);
     EXPECT_NE(head.find("Connection: close\r\n"), std::string::npos) << head;
     EXPECT_EQ(head.find("Transfer-Encoding"), std::string::npos) << head;
+    EXPECT_EQ(head.find("Content-Encoding"), std::string::npos) << head;
     EXPECT_EQ(client.read_bytes(4), "body");
     EXPECT_TRUE(client.ended());
   }
+}
+
+TEST_F(HttpProviderTest, AnAnswerHasOneLengthAndOneBody) {
+  const auto provide = [](std::size_t offset, httplib::DataSink& sink) {
+    if (offset == 0) {
+      return sink.write("provided", 8);
+    }
+    sink.done();
+    return true;
+  };
+  auto& own = make();
+  own.Get("/both", [provide](const auto&, auto& response) {
+    response.set_content(std::string(100'000, 'x'), "text/plain");
+    response.set_chunked_content_provider("text/plain", provide);
+  });
+  own.Get("/length", [](const auto&, auto& response) {
+    response.set_header("Content-Length", "3");
+    response.set_content_provider(8, "text/plain",
+                                  [](std::size_t, std::size_t, httplib::DataSink& sink) {
+                                    return sink.write("provided", 8);
+                                  });
+  });
+  start();
+  auto client = connect();
+  EXPECT_EQ(client.ask(get("/both")).value().body, std::string(100'000, 'x'));
+  ASSERT_TRUE(client.send(get("/length")));
+  const auto head = read_head(client);
+  EXPECT_NE(head.find("Content-Length: 8\r\n"), std::string::npos) << head;
+  EXPECT_EQ(head.find("Content-Length: 3"), std::string::npos) << head;
+  EXPECT_EQ(client.read_bytes(8), "provided");
+  EXPECT_EQ(client.status(get("/")), 200);
 }
 
 TEST_F(HttpProviderTest, AProviderThatFailsCutsItsAnswer) {

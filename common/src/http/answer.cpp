@@ -133,7 +133,7 @@ void HttpServer::Engine::flush(Lock& lock, Connection& connection) {
 void HttpServer::Engine::conclude(Lock& lock, Connection& connection, Connection::Answer answer,
                                   bool sent) {
   enter(connection, Connection::Event::out);
-  connection.output = {};
+  connection.output.drop();
   lock.unlock();
   auto& exchange = answer.exchange;
   exchange.sent = sent;

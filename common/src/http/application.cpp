@@ -50,6 +50,9 @@ bool is_header(const std::pair<const std::string, std::string>& header) {
 // What a handler has set itself is not ours to believe.
 void set_length(httplib::Response& response, bool has_body, bool chunks_allowed, bool& close) {
   auto& headers = response.headers;
+  if (!response.body.empty()) {
+    response.content_provider_ = nullptr;  // one of them is enough
+  }
   if (!has_body) {
     erase_header(headers, "Content-Length");
     erase_header(headers, "Transfer-Encoding");
@@ -60,7 +63,9 @@ void set_length(httplib::Response& response, bool has_body, bool chunks_allowed,
     erase_header(headers, "Transfer-Encoding");
     headers.emplace("Content-Length", std::to_string(response.body.size()));
   } else if (response.content_length_ > 0) {
+    erase_header(headers, "Content-Length");
     erase_header(headers, "Transfer-Encoding");
+    headers.emplace("Content-Length", std::to_string(response.content_length_));
   } else {
     erase_header(headers, "Content-Length");
     if (!response.is_chunked_content_provider_ || !chunks_allowed) {
@@ -143,6 +148,9 @@ void HttpServer::Application::begin(HttpCall& call, Request& request) const {
   request.remote_port = parsed.remote_port;
   request.local_addr = std::move(parsed.local_addr);
   request.local_port = parsed.local_port;
+  if (request.version == "HTTP/1.0") {
+    erase_header(request.headers, "Accept-Encoding");  // only chunks are compressed as they come
+  }
   request.response_handler = Mark{&call};
   call.running = &request;
 }

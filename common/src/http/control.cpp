@@ -20,7 +20,6 @@ constexpr milliseconds linger_time{1'000};
 // A connection that was just accepted is not idle: its first request may be on its way.
 constexpr milliseconds first_request_time{100};
 constexpr int events_per_wait = 64;
-constexpr int reads_per_tick = 8;
 
 bool connection_waits(int listener) {
   pollfd watched{listener, POLLIN, 0};
@@ -61,7 +60,7 @@ void HttpServer::Engine::work(LeaderThreads::Member& self) {
 void HttpServer::Engine::begin_connection() {
   if (const auto connection = accept_one()) {
     const Lock lock(connection->mutex);
-    if (!watch(*connection)) {
+    if (connection->reads() && !watch(*connection)) {  // cut() may have closed it meanwhile
       close(*connection, CloseReason::peer);
     }
   }
@@ -122,17 +121,7 @@ void HttpServer::Engine::expire(Lock& lock, Connection& connection, Clock::time_
     refuse_unread(connection, 408,
                   "the request did not arrive in time: " + std::to_string(limits_.request.count()) +
                       " ms from its first byte are allowed");
-  } else if (connection.state == State::lingering) {
-    expire_lingering(connection, now);
-  }
-}
-
-void HttpServer::Engine::expire_lingering(Connection& connection, Clock::time_point now) {
-  connection.more = true;
-  for (int reads = 0; connection.more && reads < reads_per_tick; ++reads) {
-    read(connection);
-  }
-  if (connection.state == State::lingering && now - connection.since >= linger_time) {
+  } else if (connection.state == State::lingering && age >= linger_time) {
     close(connection, CloseReason::answer);
   }
 }

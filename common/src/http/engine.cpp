@@ -85,7 +85,7 @@ std::vector<std::shared_ptr<Connection>> HttpServer::Engine::all() const {
   return result;
 }
 
-// What a connection's event, or its acceptance, leads to: send what waits, read, and answer as many
+// What a connection's event leads to: send what waits, read, and answer as many
 // requests as are whole.
 void HttpServer::Engine::serve(LeaderThreads::Member& self, Connection& connection,
                                std::uint32_t events) {
@@ -101,7 +101,7 @@ void HttpServer::Engine::serve(LeaderThreads::Member& self, Connection& connecti
     read(connection);
     answer_whole(self, lock, connection);
   }
-  if (connection.reads() && !leave_to_tick(connection) && !watch(connection)) {
+  if (connection.reads() && !watch(connection)) {
     close(connection, CloseReason::peer);  // the system has no room for it
   }
 }
@@ -212,12 +212,6 @@ void HttpServer::Engine::begin_request(Connection& connection) {
         "request",
         {{"conn", connection.id}, {"method", call.request.method}, {"path", call.request.path}});
   }
-}
-
-// A client usually closes soon after its last answer. To watch for that would cost more than to
-// look at the next tick. In a drain somebody waits for it.
-bool HttpServer::Engine::leave_to_tick(const Connection& connection) const {
-  return connection.state == State::lingering && !connection.watched && !close_after_answer_;
 }
 
 // Also once more if there is more to read than one event is worth: the kernel then tells of it

@@ -92,13 +92,11 @@ class HttpServer::Engine {
   void advance(Connection& connection);
   bool skip_empty_lines(Connection& connection);
   void begin_request(Connection& connection);
-  bool leave_to_tick(const Connection& connection) const;
   bool watch(Connection& connection);
   void enter(Connection& connection, Connection::Event event);
   void close(Connection& connection, CloseReason reason);
   void expire(Lock& lock, Connection& connection, Clock::time_point now);
   void expire_output(Lock& lock, Connection& connection, Clock::time_point now);
-  void expire_lingering(Connection& connection, Clock::time_point now);
   void close_lingering();
   void cut_answer(Lock& lock, Connection& connection);
   void note_quiet();

@@ -22,10 +22,11 @@ constexpr std::chrono::microseconds look_every{2'500};
 constexpr int looks_before_sleep = 8;
 
 // Whether a thread of this process sleeps in the kernel: it neither runs nor waits for a processor.
+// Out of descriptors that cannot be seen; then it may.
 bool is_waiting(pid_t tid) {
   const auto text = proc_file("/proc/self/task/" + std::to_string(tid) + "/stat");
   const auto name_end = text.rfind(") ");  // "tid (name) state …"
-  return name_end != std::string::npos && text.size() > name_end + 2 && text[name_end + 2] != 'R';
+  return name_end == std::string::npos || text.compare(name_end + 2, 1, "R") != 0;
 }
 
 // How often the calling thread has given up its processor to wait for something.

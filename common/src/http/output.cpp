@@ -64,6 +64,12 @@ Output::Result Output::send_first(int fd, std::string_view& text) {
   return Result::full;
 }
 
+void Output::drop() {
+  written_ -= size();
+  bytes_ = {};
+  sent_ = 0;
+}
+
 Output::Result Output::flush(int fd, std::size_t at_most) {
   bool full = false;
   auto part = std::string_view(bytes_).substr(sent_, at_most);

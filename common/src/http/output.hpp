@@ -30,6 +30,8 @@ class Output {
   // Hands `text` to the kernel; what it does not take stays here, behind what was here before.
   Result write(int fd, std::string_view text);
   Result write(int fd, std::string&& text);  // without a copy, if there is nothing before it
+  // Forgets what is here. What the kernel has still counts for stuck_for().
+  void drop();
   // Hands over what is here, but at most about `at_most` bytes.
   Result flush(int fd, std::size_t at_most);
 

@@ -7,6 +7,7 @@
 #include "cluster/worker.hpp"
 #include "http/application.hpp"
 #include "http/engine.hpp"
+#include "http/message.hpp"
 
 namespace cluster {
 
@@ -112,6 +113,11 @@ HttpServer& HttpServer::set_logger(httplib::Logger logger) {
 }
 
 HttpServer& HttpServer::set_default_headers(httplib::Headers headers) {
+  for (const auto& [name, value] : headers) {
+    if (!is_token(name) || !is_text(value)) {
+      throw std::invalid_argument("a default header that is no text: " + name);
+    }
+  }
   application_->default_headers = headers;
   Server::set_default_headers(std::move(headers));
   return *this;
