@@ -145,8 +145,8 @@ class TestItem3Memory:
         before = dict(worker_slots.find_workers(cluster))
         connection = connections.to_one(cluster, 2)
         vitals.ask(connection, "/leak", 2, 200)
-        health.expect_left_alone(cluster, before, heartbeats.interval(cluster) * 2.2,
-                                 f"worker 2 has about {base + 40} MiB of {base + 60}")
+        health.expect_judged_healthy(cluster, before, 2,
+                                     f"worker 2 has about {base + 40} MiB of {base + 60}")
         leaked = vitals.ask(connection, "/leak", 2, 200)
         health.expect_unhealthy_replaced(cluster, 2, before[2], leaked, "memory")
 
@@ -183,7 +183,7 @@ class TestItem4Errors:
         failed = vitals.ask(connections.to_one(cluster, 3), "/error", 30, 500)
         within = health.bound(cluster)
         new = health.await_successor(cluster, 3, before[3], failed, within, "errors")
-        health.expect_successor_left_alone(cluster, {**before, 3: new})
+        health.expect_successor_left_alone(cluster, {**before, 3: new}, 3)
         half.more(b"\r\n")
         health.expect_gone(cluster, before[3], failed, "errors")
         vitals.expect_counts(connections.to_one(cluster, 3), 0, 0, "the successor tells")
@@ -199,7 +199,7 @@ class TestItem4Errors:
         connection = connections.to_one(cluster, 1)
         for count, total in ((9, 9), (1, 10)):
             vitals.ask(connection, "/error", count, 500)
-            health.expect_few_left_alone(cluster, before, total)
+            health.expect_few_left_alone(cluster, before, 1, total)
 
     @check(expected="15 errors of 100 requests, spread evenly, with a limit of 20 %: left alone",
            likely="errors are counted instead of their share, or the share is that of too few "
@@ -210,8 +210,7 @@ class TestItem4Errors:
         cluster = fixture.start()
         before = dict(worker_slots.find_workers(cluster))
         vitals.ask_with_even_errors(connections.to_one(cluster, 2))
-        wait = heartbeats.interval(cluster) * 2.2
-        health.expect_left_alone(cluster, before, wait, "worker 2 has 15 % errors")
+        health.expect_judged_healthy(cluster, before, 2, "worker 2 has 15 % errors")
 
 
 class TestItem5Replacement:

@@ -3,15 +3,16 @@ from __future__ import annotations
 
 import time
 from signal import SIGCONT, SIGSTOP
+from typing import Callable
 
 from harness.checks import connections
 from harness.checks.health import vitals
-from harness.checks.health.heartbeats import interval, ready_at
+from harness.checks.health.heartbeats import interval, moments, ready_at
 from harness.checks.process_end import expect_processes_gone
 from harness.checks.replacement import expect_replaced
 from harness.clients.http_client import Connection
 from harness.cluster.cluster import Cluster
-from harness.judging.time_bounds import expect_not_before
+from harness.judging.time_bounds import expect_not_before, overdue
 from harness.judging.verdict import CheckFailed, Inconclusive
 from harness.system import processes
 
@@ -32,15 +33,41 @@ TOO_FEW = 10
 # ----- left alone
 
 
-def expect_left_alone(cluster: Cluster, before: dict[int, int], wait: float, why: str,
-                      **said: str) -> None:
+def expect_left_alone(cluster: Cluster, before: dict[int, int], wait: float, why: str) -> None:
     """For so many seconds the workers (slot → pid) are the same, and no other process is started.
-
-    `said`: the likely cause and the hint.
     """
+    ends = time.monotonic() + wait
+    expect_same(cluster, before, lambda: time.monotonic() >= ends, why)
+
+
+def expect_judged_healthy(cluster: Cluster, before: dict[int, int], slot: int, why: str,
+                          count: int = 2, **said: str) -> None:
+    """The master has judged what the worker tells from now on, and replaces nobody.
+
+    It judges a heartbeat at once or with the next one, so two suffice. `said`: the likely cause and
+    the hint.
+    """
+    began = time.monotonic()
+    every = interval(cluster)
+    patience = count * every * 1.1
+
+    def judged() -> bool:
+        came = [moment for moment in moments(cluster, slot) if moment >= began]
+        if len(came) < count and overdue(began, patience):
+            cluster.refuse_late(patience, began, f"heartbeat {len(came) + 1} of worker {slot}")
+        return len(came) >= count and time.monotonic() > came[count - 1] + every / 4
+
+    expect_same(cluster, before, judged, why, **said)
+
+
+def expect_same(cluster: Cluster, before: dict[int, int], done: Callable[[], bool], why: str,
+                **said: str) -> None:
+    """Until then the workers (slot → pid) are the same, and no other process is started."""
     known = {*processes.children(cluster.pid), *before.values()}
     began = time.monotonic()
-    while time.monotonic() < began + wait:
+    over = False
+    while not over:
+        over = done()  # asked before the last look
         new = [pid for pid in processes.children(cluster.pid)
                if pid not in known and processes.alive(pid)]
         gone = [slot for slot, pid in before.items() if not processes.alive(pid)]
@@ -64,12 +91,13 @@ def doubt_silence(cluster: Cluster, since: float, why: str) -> None:
                            f"{behind:.2f} s behind")
 
 
-def expect_few_left_alone(cluster: Cluster, before: dict[int, int], total: int) -> None:
+def expect_few_left_alone(cluster: Cluster, before: dict[int, int], slot: int,
+                          total: int) -> None:
     """That many errors of as many requests are too few to judge."""
     likely = ("as many as ERROR_RATE_MIN_REQUESTS are taken for enough: more are wanted"
               if total == TOO_FEW else "")
-    expect_left_alone(cluster, before, interval(cluster) * 1.7,
-                      f"{total} errors of {total} requests", likely=likely)
+    expect_judged_healthy(cluster, before, slot, f"{total} errors of {total} requests",
+                          likely=likely)
 
 
 def stop_for(cluster: Cluster, slot: int, wait: float) -> None:
@@ -141,13 +169,16 @@ def hold_old_worker(cluster: Cluster, slot: int) -> Connection:
     return connection
 
 
-def expect_successor_left_alone(cluster: Cluster, workers: dict[int, int]) -> None:
-    """The successor is not judged by the heartbeats of the old process, which still come."""
-    expect_left_alone(cluster, workers, interval(cluster) * 1.5, "all are healthy again",
-                      likely="the heartbeats of the process that was replaced are taken for those "
-                             "of its successor",
-                      hint="note heartbeats by pid, not by slot; ignore those of a process that "
-                           "was replaced")
+def expect_successor_left_alone(cluster: Cluster, workers: dict[int, int], slot: int) -> None:
+    """The successor is not judged by the heartbeats of the old process, which still come.
+
+    Of three heartbeats in the slot one at least is the old process's.
+    """
+    expect_judged_healthy(cluster, workers, slot, "all are healthy again", 3,
+                          likely="the heartbeats of the process that was replaced are taken for "
+                                 "those of its successor",
+                          hint="note heartbeats by pid, not by slot; ignore those of a process "
+                               "that was replaced")
 
 
 def fail_until_replaced(cluster: Cluster, slot: int, old: int) -> tuple[float, int]:

@@ -94,6 +94,8 @@ def expect_finished(cluster: Cluster, fixture: Fixture, names: Sequence[str], si
 
     `explained`: the check itself knows a likelier cause of another exit code.
     """
+    if cluster.wait_exit(within * 1.5 + 3) == 1:
+        expect_logged(cluster, names, signalled)  # forgotten tasks are the cause of the exit code
     cluster.expect_exit(0, time.monotonic(), within, explained=explained)
     expect_logged(cluster, names, signalled)
     cluster.expect_nothing_left(signalled, fixture.figure("SHUTDOWN_TIMEOUT_MS"))
