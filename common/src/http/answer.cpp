@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "http/answer_stream.hpp"
 #include "http/engine.hpp"
 #include "http/message.hpp"
 
@@ -37,8 +36,8 @@ Connection::Answer HttpServer::Engine::handle(LeaderThreads::Member& self, Conne
   const auto began = Clock::now();
   auto& call = *connection.call;
   AnswerStream stream(Application::request_line, call,
-                      [this, &connection](std::string_view text, bool may_wait) {
-                        return deliver(connection, text, may_wait);
+                      [this, &connection](std::string_view text, AnswerStream::Piece piece) {
+                        return deliver(connection, text, piece);
                       });
   threads_.begin_handler(self);
   try {
@@ -72,9 +71,12 @@ Connection::Answer HttpServer::Engine::handle(LeaderThreads::Member& self, Conne
 }
 
 // Called by the thread that answers. False: the client is gone, or cut.
-bool HttpServer::Engine::deliver(Connection& connection, std::string_view text, bool may_wait) {
+bool HttpServer::Engine::deliver(Connection& connection, std::string_view text,
+                                 AnswerStream::Piece piece) {
   Lock lock(connection.mutex);
-  return delivered(lock, connection, connection.output.write(connection.fd.get(), text), may_wait);
+  using Piece = AnswerStream::Piece;
+  const auto result = connection.output.write(connection.fd.get(), text, piece == Piece::last);
+  return delivered(lock, connection, result, piece == Piece::of_stream);
 }
 
 bool HttpServer::Engine::deliver(Connection& connection, std::string&& text) {
@@ -134,6 +136,9 @@ void HttpServer::Engine::conclude(Lock& lock, Connection& connection, Connection
                                   bool sent) {
   enter(connection, Connection::Event::out);
   connection.output.drop();
+  if (sent && answer.close) {
+    ::shutdown(connection.fd.get(), SHUT_WR);  // before the hook, which may take its time
+  }
   lock.unlock();
   auto& exchange = answer.exchange;
   exchange.sent = sent;
@@ -183,6 +188,7 @@ void HttpServer::Engine::refuse_unread(Connection& connection, int status,
   const auto [method, path] = first_words(connection.input);
   const auto text = format_last_response(response, method != "HEAD");
   ::send(connection.fd.get(), text.data(), text.size(), MSG_NOSIGNAL);
+  ::shutdown(connection.fd.get(), SHUT_WR);
   if (journal_) {
     journal_.write(
         "response",
@@ -196,10 +202,9 @@ void HttpServer::Engine::refuse_unread(Connection& connection, int status,
   }
 }
 
-// Shuts only our end. To close a connection with unread input would reset it, and the client might
+// Only our end is shut. To close a connection with unread input would reset it, and the client might
 // lose the answer. Input is thrown away until the client closes, at most for linger_time.
 void HttpServer::Engine::linger(Connection& connection) {
-  ::shutdown(connection.fd.get(), SHUT_WR);
   enter(connection, Connection::Event::shut);
   connection.input = {};
 }

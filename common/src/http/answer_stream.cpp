@@ -1,6 +1,7 @@
 #include "http/answer_stream.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace cluster {
 
@@ -26,19 +27,27 @@ ssize_t AnswerStream::read(char* buffer, std::size_t size) {
 
 ssize_t AnswerStream::write(const char* data, std::size_t size) {
   const std::string_view text(data, size);
-  if (!call_.streams && size <= worth_copying) {
+  if (!std::exchange(in_body_, true) && !call_.header_lines.empty()) {
+    constexpr std::string_view line_end = "\r\n";
+    pending_ = text.substr(0, text.find(line_end) + line_end.size());  // the status line
+    pending_.append(call_.header_lines).append(line_end);
+  } else if (!call_.streams && size <= worth_copying) {
     pending_ += text;
-  } else if (!deliver(text)) {
+  } else if (!deliver(text, call_.streams ? Piece::of_stream : Piece::whole)) {
     return -1;
   }
   return static_cast<ssize_t>(size);
 }
 
-bool AnswerStream::deliver(std::string_view text) {
+bool AnswerStream::finish() {
+  return deliver({}, call_.close && call_.long_body.empty() ? Piece::last : Piece::whole);
+}
+
+bool AnswerStream::deliver(std::string_view text, Piece piece) {
   for (const auto part : {std::string_view(pending_), text}) {
     if (!part.empty() && !gone_) {
       started_ = true;
-      gone_ = !deliver_(part, call_.streams);
+      gone_ = !deliver_(part, piece);
     }
   }
   pending_.clear();

@@ -16,14 +16,19 @@ namespace cluster {
 // in the thread that answers, for one request.
 class AnswerStream final : public httplib::Stream {
  public:
-  // False: the client is gone. `may_wait`: while too much of the answer has not left yet.
-  using Deliver = std::function<bool(std::string_view text, bool may_wait)>;
+  enum class Piece : std::uint8_t {
+    of_stream,  // more may come; the handler may wait while too much has not left yet
+    whole,      // or a part of what is written as a whole
+    last,       // nothing follows, and then the connection is shut
+  };
+  // False: the client is gone.
+  using Deliver = std::function<bool(std::string_view text, Piece piece)>;
 
   AnswerStream(std::string_view head, const HttpCall& call, Deliver deliver)
       : head_(head), call_(call), deliver_(std::move(deliver)) {}
 
   // Delivers the rest; false: the client is gone.
-  bool finish() { return deliver({}); }
+  bool finish();
   bool started() const { return started_ || !pending_.empty(); }
 
   ssize_t read(char* buffer, std::size_t size) override;
@@ -45,13 +50,14 @@ class AnswerStream final : public httplib::Stream {
   virtual time_t duration() const { return 0; }
 
  private:
-  bool deliver(std::string_view text);
+  bool deliver(std::string_view text, Piece piece);
 
   std::string_view head_;
   const HttpCall& call_;
   std::size_t body_read_ = 0;
   const Deliver deliver_;
   std::string pending_;
+  bool in_body_ = false;
   bool started_ = false;
   bool gone_ = false;
 };

@@ -292,12 +292,18 @@ void HttpServer::Application::finish_head(HttpCall& call, Response& response) co
   }
   call.status = status;
   call.streams = static_cast<bool>(response.content_provider_);
-  spare_copy(call, response);
+  take_over(call, response);
 }
 
-// What the client does not take at once would be copied. But a logger sees the body after this.
-void HttpServer::Application::spare_copy(HttpCall& call, Response& response) const {
-  if (!has_logger && response.body.size() >= worth_moving && call.running->method != "HEAD") {
+// cpp-httplib formats each header by vsnprintf, and copies what the client does not take at once. But
+// a logger sees the answer after this.
+void HttpServer::Application::take_over(HttpCall& call, Response& response) const {
+  if (has_logger || response.content_provider_) {
+    return;
+  }
+  call.header_lines = header_lines(response.headers);
+  response.headers.clear();
+  if (response.body.size() >= worth_moving && call.running->method != "HEAD") {
     call.long_body = std::move(response.body);
     response.body.clear();
   }

@@ -23,8 +23,9 @@ struct HttpCall {
 
   // What cpp-httplib has made of it.
   int status = 0;
-  bool streams = false;   // the body comes from a content provider, piece by piece
-  std::string long_body;  // to be sent after what was written
+  bool streams = false;      // the body comes from a content provider, piece by piece
+  std::string header_lines;  // of the answer, if cpp-httplib does not write them
+  std::string long_body;     // to be sent after what was written
 
   // While it runs.
   httplib::Request* running = nullptr;

@@ -17,6 +17,7 @@
 #include "cluster/http_server.hpp"
 #include "cluster/log.hpp"
 #include "cluster/unique_fd.hpp"
+#include "http/answer_stream.hpp"
 #include "http/application.hpp"
 #include "http/connection.hpp"
 #include "http/leader_threads.hpp"
@@ -103,7 +104,7 @@ class HttpServer::Engine {
 
   // Answers.
   Connection::Answer handle(LeaderThreads::Member& self, Connection& connection, bool& whole);
-  bool deliver(Connection& connection, std::string_view text, bool may_wait);
+  bool deliver(Connection& connection, std::string_view text, AnswerStream::Piece piece);
   bool deliver(Connection& connection, std::string&& text);
   bool delivered(Lock& lock, Connection& connection, Output::Result result, bool may_wait);
   void answered(Lock& lock, Connection& connection, Connection::Answer answer, bool whole);

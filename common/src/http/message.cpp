@@ -168,16 +168,23 @@ void parse_query(std::string_view query, httplib::Params& params) {
   }
 }
 
+std::string header_lines(const httplib::Headers& headers) {
+  std::string lines;
+  for (const auto& [name, value] : headers) {
+    lines.append(name).append(": ").append(value).append(line_end);
+  }
+  return lines;
+}
+
 std::string format_last_response(const httplib::Response& response, bool body) {
   std::string text;
   text.append("HTTP/1.1 ").append(std::to_string(response.status)).append(1, ' ');
   text.append(reason_phrase(response.status)).append(line_end);
-  for (const auto& [name, value] : response.headers) {
-    if (!same_name(name, "Connection") && !same_name(name, "Content-Length") &&
-        !same_name(name, "Date")) {
-      text.append(name).append(": ").append(value).append(line_end);
-    }
+  auto headers = response.headers;
+  for (const auto* const ours : {"Connection", "Content-Length", "Date"}) {
+    erase_header(headers, ours);
   }
+  text.append(header_lines(headers));
   text.append("Connection: close\r\nContent-Length: ").append(std::to_string(response.body.size()));
   text.append("\r\nDate: ").append(http_date(std::chrono::system_clock::now()));
   text.append(line_end).append(line_end);

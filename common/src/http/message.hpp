@@ -44,6 +44,9 @@ std::optional<httplib::Request> parse_request(std::string_view head);
 // The parameters of a query, or of a form that was sent as one, are added to `params`.
 void parse_query(std::string_view query, httplib::Params& params);
 
+// As they stand in a head, each with its line end.
+std::string header_lines(const httplib::Headers& headers);
+
 // The bytes of an answer that closes its connection. Of the headers of `response`, Connection,
 // Content-Length and Date are ours to write. `body` false: an answer to HEAD, all but the body.
 std::string format_last_response(const httplib::Response& response, bool body = true);

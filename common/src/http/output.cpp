@@ -10,9 +10,9 @@ namespace cluster {
 namespace {
 
 // Hands over what the kernel takes; false: the client is gone.
-bool send_some(int fd, std::string_view& text, bool& full) {
+bool send_some(int fd, std::string_view& text, bool& full, int flags = 0) {
   while (!text.empty() && !full) {
-    const auto sent = ::send(fd, text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    const auto sent = ::send(fd, text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT | flags);
     if (sent >= 0) {
       text.remove_prefix(static_cast<std::size_t>(sent));
     } else if (errno == EAGAIN) {
@@ -26,8 +26,8 @@ bool send_some(int fd, std::string_view& text, bool& full) {
 
 }  // namespace
 
-Output::Result Output::write(int fd, std::string_view text) {
-  const auto result = send_first(fd, text);
+Output::Result Output::write(int fd, std::string_view text, bool last) {
+  const auto result = send_first(fd, text, last ? MSG_MORE : 0);
   if (result == Result::full) {
     bytes_ += text;
   }
@@ -48,13 +48,13 @@ Output::Result Output::write(int fd, std::string&& text) {
 }
 
 // Leaves in `text` what the kernel does not take, or what must not overtake what waits.
-Output::Result Output::send_first(int fd, std::string_view& text) {
+Output::Result Output::send_first(int fd, std::string_view& text, int flags) {
   written_ += text.size();
   if (!empty()) {
     return Result::full;
   }
   bool full = false;
-  if (!send_some(fd, text, full)) {
+  if (!send_some(fd, text, full, flags)) {
     return Result::failed;
   }
   if (!full) {

@@ -28,7 +28,8 @@ class Output {
   bool empty() const { return size() == 0; }
 
   // Hands `text` to the kernel; what it does not take stays here, behind what was here before.
-  Result write(int fd, std::string_view text);
+  // `last`: the caller shuts the connection at once, so that the text and its end leave together.
+  Result write(int fd, std::string_view text, bool last = false);
   Result write(int fd, std::string&& text);  // without a copy, if there is nothing before it
   // Forgets what is here. What the kernel has still counts for stuck_for().
   void drop();
@@ -40,7 +41,7 @@ class Output {
   Clock::duration stuck_for(int fd, Clock::time_point now);
 
  private:
-  Result send_first(int fd, std::string_view& text);
+  Result send_first(int fd, std::string_view& text, int flags = 0);
 
   std::string bytes_;
   std::size_t sent_ = 0;       // of bytes_
