@@ -84,13 +84,13 @@ def run(program: Path, rounds: int, seconds: float, tell: Callable[[str], None])
     recipes = [exercise(program), *nodes, gunicorn("gthread", template), nginx(body)]
     results, notes = measure(kept, recipes, False, rounds, seconds, tell)
     better = max((recipe.name for recipe in nodes), key=lambda name: results[name][0].median)
-    figures = judge(results, better, "keep-alive", (1.25, 0.85, 0.75, 1.3))
+    figures = judge(results, better, "keep-alive", (1.35, 0.85, 0.65, 1.25))
     report.add(Report(measurements_of(results), figures, notes))
 
     fresh = f"fresh connections, {CONNECTIONS} at once"
     recipes = [exercise(program), *nodes, gunicorn("sync", template), nginx(body)]
     results, notes = measure(fresh, recipes, True, rounds, seconds, tell)
-    figures = judge(results, "node cluster, rr", "fresh", (1.6, 0.95, 0.3, 1.2))
+    figures = judge(results, "node cluster, rr", "fresh", (1.6, 0.95, 0.3, 1.3))
     report.add(Report(measurements_of(results), figures, notes))
     report.notes.append(f"every server answers {len(body.encode())} bytes of JSON with 2 workers; "
                         "wrk has 1 thread; CPU is user and system time of master and workers; "

@@ -33,7 +33,7 @@ std::pair<std::string_view, std::string_view> first_words(std::string_view input
 // its end, and the client is still there.
 Connection::Answer HttpServer::Engine::handle(LeaderThreads::Member& self, Connection& connection,
                                               bool& whole) {
-  const auto began = Clock::now();
+  const auto began = connection.since;
   auto& call = *connection.call;
   AnswerStream stream(Application::request_line, call,
                       [this, &connection](std::string_view text, AnswerStream::Piece piece) {
@@ -202,8 +202,8 @@ void HttpServer::Engine::refuse_unread(Connection& connection, int status,
   }
 }
 
-// Only our end is shut. To close a connection with unread input would reset it, and the client might
-// lose the answer. Input is thrown away until the client closes, at most for linger_time.
+// Only our end is shut. To close a connection with unread input would reset it, and the client
+// might lose the answer. Input is thrown away until the client closes, at most for linger_time.
 void HttpServer::Engine::linger(Connection& connection) {
   enter(connection, Connection::Event::shut);
   connection.input = {};

@@ -7,6 +7,7 @@ namespace cluster {
 
 namespace {
 
+constexpr std::size_t usual_answer = 512;
 // What is larger is not copied before it leaves.
 constexpr std::size_t worth_copying = std::size_t{64} << 10;
 
@@ -29,6 +30,7 @@ ssize_t AnswerStream::write(const char* data, std::size_t size) {
   const std::string_view text(data, size);
   if (!std::exchange(in_body_, true) && !call_.header_lines.empty()) {
     constexpr std::string_view line_end = "\r\n";
+    pending_.reserve(usual_answer);
     pending_ = text.substr(0, text.find(line_end) + line_end.size());  // the status line
     pending_.append(call_.header_lines).append(line_end);
   } else if (!call_.streams && size <= worth_copying) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <exception>
+#include <optional>
 
 #include "http/message.hpp"
 
@@ -47,33 +48,28 @@ bool is_header(const std::pair<const std::string, std::string>& header) {
   return is_token(header.first) && is_text(header.second);
 }
 
-// What a handler has set itself is not ours to believe.
-void set_length(httplib::Response& response, bool has_body, bool chunks_allowed, bool& close) {
-  auto& headers = response.headers;
-  if (!response.body.empty()) {
+// None: the length is not known before the end. What a handler has set itself is not ours to
+// believe.
+std::optional<std::size_t> take_length(httplib::Response& response, bool has_body,
+                                       bool chunks_allowed) {
+  if (!response.body.empty() || !has_body) {
     response.content_provider_ = nullptr;  // one of them is enough
   }
   if (!has_body) {
-    erase_header(headers, "Content-Length");
-    erase_header(headers, "Transfer-Encoding");
     response.body.clear();
-    response.content_provider_ = nullptr;
-  } else if (!response.content_provider_) {
-    erase_header(headers, "Content-Length");
-    erase_header(headers, "Transfer-Encoding");
-    headers.emplace("Content-Length", std::to_string(response.body.size()));
-  } else if (response.content_length_ > 0) {
-    erase_header(headers, "Content-Length");
-    erase_header(headers, "Transfer-Encoding");
-    headers.emplace("Content-Length", std::to_string(response.content_length_));
-  } else {
-    erase_header(headers, "Content-Length");
-    if (!response.is_chunked_content_provider_ || !chunks_allowed) {
-      erase_header(headers, "Transfer-Encoding");
-      response.is_chunked_content_provider_ = false;
-      close = true;  // which is how the client learns of its end
-    }
   }
+  auto& headers = response.headers;
+  erase_header(headers, "Content-Length");
+  const bool by_provider = static_cast<bool>(response.content_provider_);
+  if (by_provider && response.content_length_ == 0) {
+    response.is_chunked_content_provider_ = response.is_chunked_content_provider_ && chunks_allowed;
+    if (!response.is_chunked_content_provider_) {
+      erase_header(headers, "Transfer-Encoding");
+    }
+    return std::nullopt;
+  }
+  erase_header(headers, "Transfer-Encoding");
+  return by_provider ? response.content_length_ : response.body.size();
 }
 
 }  // namespace
@@ -281,25 +277,41 @@ void HttpServer::Application::finish_head(HttpCall& call, Response& response) co
   }
   const auto status = response.status;
   const bool http_1_0 = call.running->version == "HTTP/1.0";
-  set_length(response, status >= 200 && status != 204 && status != 304, !http_1_0, call.close);
-  if (!has_header(headers, "Date")) {
-    headers.emplace("Date", http_date(std::chrono::system_clock::now()));
-  }
-  if (call.close) {
-    headers.emplace("Connection", "close");
-  } else if (http_1_0) {
-    headers.emplace("Connection", "keep-alive");
-  }
+  const bool has_body = status >= 200 && status != 204 && status != 304;
+  const auto length = take_length(response, has_body, !http_1_0);
+  // A client learns of the end of the body by its length, by chunks, or by the connection's end.
+  call.close = call.close || (!length && !response.is_chunked_content_provider_);
   call.status = status;
   call.streams = static_cast<bool>(response.content_provider_);
-  take_over(call, response);
+  const bool has_date = has_header(headers, "Date");
+
+  const bool taken_over = take_over(call, response);
+  const auto add = [&](const char* name, const std::string& value) {
+    if (taken_over) {
+      append_header(call.header_lines, name, value);
+    } else {
+      headers.emplace(name, value);
+    }
+  };
+  if (has_body && length) {
+    add("Content-Length", std::to_string(*length));
+  }
+  if (!has_date) {
+    add("Date", http_date(std::chrono::system_clock::now()));
+  }
+  if (call.close) {
+    add("Connection", "close");
+  } else if (http_1_0) {
+    add("Connection", "keep-alive");
+  }
 }
 
-// cpp-httplib formats each header by vsnprintf, and copies what the client does not take at once. But
-// a logger sees the answer after this.
-void HttpServer::Application::take_over(HttpCall& call, Response& response) const {
+// cpp-httplib formats each header by vsnprintf, and copies what the client does not take at once.
+// But a logger sees the answer after this, and a content provider may be compressed. False: so it
+// is left to cpp-httplib.
+bool HttpServer::Application::take_over(HttpCall& call, Response& response) const {
   if (has_logger || response.content_provider_) {
-    return;
+    return false;
   }
   call.header_lines = header_lines(response.headers);
   response.headers.clear();
@@ -307,6 +319,7 @@ void HttpServer::Application::take_over(HttpCall& call, Response& response) cons
     call.long_body = std::move(response.body);
     response.body.clear();
   }
+  return true;
 }
 
 void HttpServer::Application::fail(Response& response, int status, std::string_view error) const {

@@ -58,7 +58,7 @@ class HttpServer::Application {
                       const std::exception_ptr& exception) const;
   void fill_error(const Request& request, Response& response) const;
   void finish_head(HttpCall& call, Response& response) const;
-  void take_over(HttpCall& call, Response& response) const;
+  bool take_over(HttpCall& call, Response& response) const;
 
   HttpServer& server_;
   const std::atomic<bool>& close_after_answer_;

@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::string_view line_end = "\r\n";
 constexpr std::string_view blanks = " \t";
+constexpr std::size_t usual_head = 256;
 
 bool is_target(std::string_view text) {
   return !text.empty() && is_text(text) && text.find('\t') == std::string_view::npos;
@@ -170,10 +171,15 @@ void parse_query(std::string_view query, httplib::Params& params) {
 
 std::string header_lines(const httplib::Headers& headers) {
   std::string lines;
+  lines.reserve(usual_head);
   for (const auto& [name, value] : headers) {
-    lines.append(name).append(": ").append(value).append(line_end);
+    append_header(lines, name, value);
   }
   return lines;
+}
+
+void append_header(std::string& lines, std::string_view name, std::string_view value) {
+  lines.append(name).append(": ").append(value).append(line_end);
 }
 
 std::string format_last_response(const httplib::Response& response, bool body) {
@@ -185,9 +191,10 @@ std::string format_last_response(const httplib::Response& response, bool body) {
     erase_header(headers, ours);
   }
   text.append(header_lines(headers));
-  text.append("Connection: close\r\nContent-Length: ").append(std::to_string(response.body.size()));
-  text.append("\r\nDate: ").append(http_date(std::chrono::system_clock::now()));
-  text.append(line_end).append(line_end);
+  append_header(text, "Connection", "close");
+  append_header(text, "Content-Length", std::to_string(response.body.size()));
+  append_header(text, "Date", http_date(std::chrono::system_clock::now()));
+  text.append(line_end);
   if (body) {
     text.append(response.body);
   }

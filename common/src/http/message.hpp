@@ -46,6 +46,7 @@ void parse_query(std::string_view query, httplib::Params& params);
 
 // As they stand in a head, each with its line end.
 std::string header_lines(const httplib::Headers& headers);
+void append_header(std::string& lines, std::string_view name, std::string_view value);
 
 // The bytes of an answer that closes its connection. Of the headers of `response`, Connection,
 // Content-Length and Date are ours to write. `body` false: an answer to HEAD, all but the body.
