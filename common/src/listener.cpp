@@ -17,6 +17,9 @@ namespace cluster {
 namespace {
 
 constexpr int backlog = 1024;
+// By default the kernel takes some MiB for a client that reads nothing (tcp_wmem), and a thousand
+// of them take what there is for all connections of the machine (tcp_mem; see tcp(7)).
+constexpr int most_unsent = 128 << 10;
 
 struct SocketAddress {
   sockaddr_storage storage{};
@@ -64,9 +67,8 @@ std::uint16_t bound_port(int fd) {
   throw ListenError(text);
 }
 
-void enable(int fd, int level, int option) {
-  const int on = 1;
-  check("setsockopt", ::setsockopt(fd, level, option, &on, sizeof on));
+void set(int fd, int level, int option, int value) {
+  check("setsockopt", ::setsockopt(fd, level, option, &value, sizeof value));
 }
 
 }  // namespace
@@ -77,8 +79,9 @@ Listener listen_on(const Address& address) {
   if (!fd) {
     refuse(address, errno);
   }
-  enable(fd.get(), SOL_SOCKET, SO_REUSEADDR);
-  enable(fd.get(), IPPROTO_TCP, TCP_NODELAY);
+  set(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
+  set(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
+  set(fd.get(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, most_unsent);
   if (::bind(fd.get(), target.get(), target.size) < 0 || ::listen(fd.get(), backlog) < 0) {
     refuse(address, errno);
   }

@@ -3,8 +3,10 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -48,6 +50,21 @@ TEST(Listener, BindsAFreePortAndTellsIt) {
   EXPECT_EQ(listener.address.host, "127.0.0.1");
   EXPECT_NE(listener.address.port, 0);
   EXPECT_TRUE(connect_to(listener.address));
+}
+
+// The window of the client is full soon; the rest would wait in the kernel.
+TEST(Listener, TheKernelKeepsLittleForAClientThatReadsNothing) {
+  const auto listener = listen_on({"127.0.0.1", 0});
+  const auto client = connect_to(listener.address);
+  const UniqueFd accepted(::accept4(listener.fd.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  const std::string much(std::size_t{16} << 20, 'x');
+  ssize_t taken = 0;
+  while ((taken = ::send(accepted.get(), much.data(), much.size(), MSG_DONTWAIT)) > 0) {
+  }
+  int unsent = 0;
+  ASSERT_EQ(::ioctl(accepted.get(), SIOCOUTQNSD, &unsent), 0);
+  EXPECT_GT(unsent, 0);
+  EXPECT_LT(unsent, 1 << 20);
 }
 
 TEST(Listener, ListensOnIPv6) {

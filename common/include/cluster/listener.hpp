@@ -21,8 +21,8 @@ struct Listener {
   Address address;  // with the port that was really bound
 };
 
-// The socket is non-blocking and close-on-exec, with SO_REUSEADDR, TCP_NODELAY (accepted sockets
-// inherit it) and a backlog of 1024. Throws ListenError.
+// The socket is non-blocking and close-on-exec, with SO_REUSEADDR and a backlog of 1024. Accepted
+// sockets inherit TCP_NODELAY and TCP_NOTSENT_LOWAT (128 KiB). Throws ListenError.
 Listener listen_on(const Address& address);
 
 }  // namespace cluster
