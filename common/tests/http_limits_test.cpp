@@ -1,10 +1,12 @@
 // Limits for clients, and clients that stall.
 #include <gtest/gtest.h>
 
+#include <csignal>
 #include <string>
 #include <thread>
 #include <utility>
 
+#include "cluster/event_loop.hpp"
 #include "http_support.hpp"
 
 namespace cluster {
@@ -274,6 +276,32 @@ TEST_F(HttpLimitsTest, AClientThatDoesNotTakeItsAnswerIsCutAndOthersAreServedMea
   EXPECT_EQ(done()[1].path, "/large");
   EXPECT_FALSE(done()[1].sent);
   EXPECT_TRUE(await_closed(CloseReason::cut));
+}
+
+// Nobody is judged by time in which the whole process was stopped.
+TEST(HttpDeadlines, TimeInWhichTheServerWasStoppedDoesNotCount) {
+  EventLoop loop;
+  test::Helper helper(loop, "server");
+  ASSERT_TRUE(loop.wait_until([&] { return helper.messages.size() == 1; }, test::patience));
+  const auto port = helper.messages[0]["port"].get<std::uint16_t>();
+  test::Client idle(port);
+  test::Client half_sent(port);
+  test::Client slow(port, 4'096);
+  EXPECT_EQ(idle.status(get("/")), 200);
+  ASSERT_TRUE(slow.send(get("/large")));
+  ASSERT_TRUE(half_sent.send("GET / HT"));
+  EXPECT_EQ(idle.status(get("/")), 200);
+  EXPECT_TRUE(half_sent.quiet_for(300ms));  // by then the server has looked at all of them
+  helper.process.signal(SIGSTOP);
+  ASSERT_TRUE(test::eventually([&] { return test::is_stopped(helper.process.pid()); }));
+  EXPECT_FALSE(loop.wait_until([&] { return helper.closed; }, 2500ms));
+  helper.process.signal(SIGCONT);
+  EXPECT_TRUE(half_sent.quiet_for(500ms));
+  EXPECT_EQ(half_sent.status("TP/1.1\r\nHost: a\r\n\r\n"), 200);
+  EXPECT_EQ(idle.status(get("/")), 200);
+  const auto answer = slow.read();
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->body.size(), std::size_t{16} << 20);
 }
 
 TEST_F(HttpLimitsTest, ALargeAnswerArrivesWholeAtASlowReader) {

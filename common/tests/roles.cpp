@@ -7,6 +7,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -14,6 +15,8 @@
 
 #include "cluster/channel.hpp"
 #include "cluster/event_loop.hpp"
+#include "cluster/http_server.hpp"
+#include "cluster/listener.hpp"
 #include "cluster/master.hpp"
 #include "cluster/program.hpp"
 #include "cluster/system.hpp"
@@ -176,6 +179,26 @@ void wait_for_a_second(EventLoop& loop, Channel& test) {
   tell("wait");
 }
 
+// Every limit is two seconds.
+void serve_with_short_limits(Channel& test, const std::function<void()>& wait) {
+  const auto listener = listen_on({"127.0.0.1", 0});
+  const Journal journal("", 1);
+  HttpServer::Limits limits;
+  limits.request = limits.idle = limits.write = 2s;
+  HttpServer server(listener.fd.get(), Json::object(), journal, limits);
+  const std::string large(std::size_t{16} << 20, 'x');
+  server.Get("/", [&](const HttpServer::Request&, HttpServer::Response& response) {
+    server.reply(response, 200, {});
+  });
+  server.Get("/large", [&](const HttpServer::Request&, HttpServer::Response& response) {
+    response.set_content(large, "text/plain");
+  });
+  server.start();
+  test.send({{"port", listener.address.port}});
+  test.flush();
+  wait();
+}
+
 }  // namespace
 
 int run_helper_role(const std::string& role) {
@@ -202,6 +225,10 @@ int run_helper_role(const std::string& role) {
   }
   if (role == "timers") {
     wait_for_a_second(loop, test);
+    return 0;
+  }
+  if (role == "server") {
+    serve_with_short_limits(test, [&] { loop.wait_until([&] { return closed; }); });
     return 0;
   }
   test.send({{"started", role}});

@@ -71,6 +71,14 @@ struct Connection {
     since = Clock::now();
   }
 
+  // Time in which the whole process was stopped does not count. `now`: when it went on.
+  void forgive(Clock::duration stopped, Clock::time_point now) {
+    if (since <= now - stopped) {
+      since += stopped;
+    }
+    output.forgive(stopped);
+  }
+
   // A connection is not idle when a request lies in it that was not read yet.
   bool has_input() const {
     char byte = 0;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "cluster/system.hpp"
 #include "http/engine.hpp"
@@ -20,6 +21,8 @@ constexpr milliseconds linger_time{1'000};
 // A connection that was just accepted is not idle: its first request may be on its way.
 constexpr milliseconds first_request_time{100};
 constexpr int events_per_wait = 64;
+// A tick that is later than this tells of a stop.
+constexpr milliseconds shortest_stop{500};
 
 bool connection_waits(int listener) {
   pollfd watched{listener, POLLIN, 0};
@@ -29,6 +32,7 @@ bool connection_waits(int listener) {
 }  // namespace
 
 void HttpServer::Engine::start() {
+  last_tick_ = Clock::now();
   accept_connections(true);
   check("epoll_ctl", armed_ || listener_ < 0 ? 0 : -1);  // errno still comes from arm_listener()
   threads_.start();
@@ -94,10 +98,18 @@ void HttpServer::Engine::tick() {
     }
   }
   const auto now = Clock::now();
+  const auto stopped = stopped_until(now);
   for (const auto& connection : all()) {
     Lock lock(connection->mutex);
+    connection->forgive(stopped, now);
     expire(lock, *connection, now);
   }
+}
+
+// For how long the whole process was stopped since the last tick (Ctrl+Z, a frozen container).
+HttpServer::Engine::Clock::duration HttpServer::Engine::stopped_until(Clock::time_point now) {
+  const auto late = now - std::exchange(last_tick_, now) - tick_period;
+  return late < shortest_stop ? Clock::duration(0) : late;
 }
 
 void HttpServer::Engine::expire(Lock& lock, Connection& connection, Clock::time_point now) {

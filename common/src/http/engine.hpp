@@ -60,6 +60,10 @@ class HttpServer::Engine {
   static constexpr std::uint64_t listener_event = 0;
   static constexpr std::uint64_t end_event = 1;
   static constexpr std::uint64_t first_connection = 2;
+  // A process that was woken for a new connection and then stopped or killed before it accepted
+  // leaves the connection to its siblings, which nobody wakes again: each looks for itself this
+  // often.
+  static constexpr std::chrono::milliseconds tick_period{100};
 
   // Sums of times must not overflow.
   static std::chrono::milliseconds bounded(std::chrono::milliseconds duration) {
@@ -71,6 +75,7 @@ class HttpServer::Engine {
   void work(LeaderThreads::Member& self);
   std::optional<epoll_event> next_event();
   void tick();
+  Clock::duration stopped_until(Clock::time_point now);
 
   // The listener.
   static std::optional<std::pair<std::string, int>> one_address(int listener);
@@ -154,7 +159,8 @@ class HttpServer::Engine {
   std::condition_variable drained_changed_;
   bool cut_ = false;
 
-  LeaderThreads threads_;
+  Clock::time_point last_tick_{};
+  LeaderThreads threads_;  // the last, because its threads use all the others
 };
 
 }  // namespace cluster
