@@ -18,17 +18,9 @@ namespace cluster {
 namespace {
 
 constexpr int events_per_turn = 64;
-// While something has a time limit, the loop waits for no longer than a lap at once. If a lap takes
-// so much longer than it was to take, the process was stopped meanwhile.
+// While something has a time limit, the loop waits for no longer than a lap at once: after it, it
+// knows whether the process was stopped meanwhile.
 constexpr std::chrono::milliseconds lap(250);
-constexpr std::chrono::milliseconds shortest_stop(500);
-
-// A point in time that no clock reaches at the most; `when` at the least.
-Clock::time_point later(Clock::time_point when, std::chrono::nanoseconds span) {
-  span = std::max(span, std::chrono::nanoseconds(0));
-  return span > Clock::time_point::max() - when ? Clock::time_point::max() : when + span;
-}
-
 }  // namespace
 
 EventLoop::EventLoop(Log log)
@@ -91,36 +83,6 @@ void EventLoop::forget(int fd) {
   found->second->forgotten = true;
   forgotten_.push_back(std::move(found->second));
   watches_.erase(found);
-}
-
-EventLoop::TimerId EventLoop::add_timer(Clock::time_point when, Timer timer) {
-  const TimerId id = timer.id;
-  timer_index_[id] = timers_.emplace(when, std::move(timer));
-  return id;
-}
-
-EventLoop::TimerId EventLoop::after(TimeSpan delay, Handler handler) {
-  return add_timer(later(Clock::now(), delay),
-                   {next_timer_++, std::chrono::nanoseconds(0), std::move(handler)});
-}
-
-EventLoop::TimerId EventLoop::every(TimeSpan period, Handler handler) {
-  const std::chrono::nanoseconds span = period;
-  if (span <= std::chrono::nanoseconds(0)) {
-    throw std::invalid_argument("EventLoop::every: the period must be positive");
-  }
-  return add_timer(later(Clock::now(), span), {next_timer_++, span, std::move(handler)});
-}
-
-void EventLoop::cancel(TimerId timer) {
-  if (timer == firing_) {
-    firing_cancelled_ = true;
-  }
-  const auto found = timer_index_.find(timer);
-  if (found != timer_index_.end()) {
-    timers_.erase(found->second);
-    timer_index_.erase(found);
-  }
 }
 
 void EventLoop::on_signal(int signal, SignalHandler handler) {
@@ -188,19 +150,6 @@ void EventLoop::run_end_of_turn() {
   }
 }
 
-// Until the limit or the next timer; none: for ever.
-std::optional<std::chrono::milliseconds> EventLoop::time_to_wait() const {
-  auto until = limit_;
-  if (!timers_.empty()) {
-    until = std::min(until.value_or(Clock::time_point::max()), timers_.begin()->first);
-  }
-  if (!until) {
-    return std::nullopt;
-  }
-  const auto left = std::max(*until - Clock::now(), Clock::duration(0));
-  return std::chrono::ceil<std::chrono::milliseconds>(left);
-}
-
 int EventLoop::wait_for_events(std::span<epoll_event> events) {
   for (;;) {
     const auto wanted = time_to_wait();
@@ -217,22 +166,6 @@ int EventLoop::wait_for_events(std::span<epoll_event> events) {
     if (count != 0 || wanted == wait) {
       return std::max(count, 0);
     }
-  }
-}
-
-// Puts off what has a time limit by the length of a stop. Shorter delays are the machine's.
-void EventLoop::leave_out(std::chrono::nanoseconds stop) {
-  if (stop < shortest_stop) {
-    return;
-  }
-  if (limit_) {
-    limit_ = later(*limit_, stop);
-  }
-  std::multimap<Clock::time_point, Timer> timers;
-  timers.swap(timers_);
-  for (auto& [when, timer] : timers) {
-    const bool periodic = timer.period > std::chrono::nanoseconds(0);
-    add_timer(periodic ? when : later(when, stop), std::move(timer));
   }
 }
 
@@ -301,25 +234,6 @@ void EventLoop::run_suspect(Watch& watch) {
   }
 }
 
-void EventLoop::run_timers() {
-  const auto now = Clock::now();
-  while (!timers_.empty() && timers_.begin()->first <= now) {
-    const auto due = timers_.begin()->first;
-    Timer timer = std::move(timers_.begin()->second);
-    timers_.erase(timers_.begin());
-    timer_index_.erase(timer.id);
-    firing_ = timer.id;
-    firing_cancelled_ = false;
-    timer.handler();
-    firing_ = 0;
-    if (timer.period > std::chrono::nanoseconds(0) && !firing_cancelled_) {
-      const auto missed = (Clock::now() - due) / timer.period;
-      const auto next = later(due + missed * timer.period, timer.period);
-      add_timer(next, std::move(timer));
-    }
-  }
-}
-
 void EventLoop::run_turn() {
   running_ = true;
   ++turn_;
@@ -335,7 +249,7 @@ void EventLoop::run_once(std::optional<TimeSpan> timeout) {
   if (running_) {
     throw std::logic_error("EventLoop: a handler must not run the loop");
   }
-  limit_ = timeout ? std::optional(later(Clock::now(), *timeout)) : std::nullopt;
+  set_limit(timeout);
   run_turn();
 }
 
@@ -344,7 +258,7 @@ bool EventLoop::wait_until(const std::function<bool()>& condition,
   if (running_) {
     throw std::logic_error("EventLoop: a handler must not run the loop");
   }
-  limit_ = timeout ? std::optional(later(Clock::now(), *timeout)) : std::nullopt;
+  set_limit(timeout);
   while (!condition()) {
     const bool over = limit_ && *limit_ <= Clock::now();
     run_turn();

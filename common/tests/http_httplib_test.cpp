@@ -53,6 +53,17 @@ TEST_F(HttplibTest, TheFirstPatternThatMatchesDecides) {
   EXPECT_EQ(client.ask(get("/a/")).value().json()["route"], "pattern");
 }
 
+TEST_F(HttplibTest, AHandlerSeesAllHeadersOfAnHttp10Request) {
+  auto& own = make();
+  own.Get("/seen", [&own](const auto& request, auto& response) {
+    own.reply(response, 200, {{"accepted", request.get_header_value("Accept-Encoding")}});
+  });
+  start();
+  const auto answer = connect().ask("GET /seen HTTP/1.0\r\nAccept-Encoding: gzip\r\n\r\n");
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->json()["accepted"], "gzip");
+}
+
 template <typename Request>
 constexpr bool has_path_params = requires(Request request) {
   request.path_params;

@@ -115,6 +115,7 @@ class EventLoop {
   Watch& watch(int fd);
   void update(Watch& watch);
   void run_turn();
+  void set_limit(std::optional<TimeSpan> timeout);
   std::optional<std::chrono::milliseconds> time_to_wait() const;
   int wait_for_events(std::span<epoll_event> events);
   void leave_out(std::chrono::nanoseconds stop);

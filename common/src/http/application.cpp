@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <exception>
-#include <optional>
 
 #include "http/message.hpp"
 
@@ -12,7 +11,6 @@ namespace cluster {
 namespace {
 
 constexpr std::size_t worth_compressing = 1'024;
-constexpr std::size_t worth_moving = std::size_t{64} << 10;
 constexpr const char* any_path = "[\\s\\S]*";
 
 // The parameters of process_request() depend on the version of cpp-httplib. It is told that the
@@ -27,8 +25,11 @@ bool call_process_request(const Process& process, const Setup& setup) {
   }
 }
 
+// After the handler, which sees what the client has sent. For HTTP/1.0 there are no chunks, and
+// only those are compressed as they come.
 void spare_compression(httplib::Request& request, const httplib::Response& response) {
-  if (response.body.size() < worth_compressing && !response.content_provider_) {
+  const bool small = response.body.size() < worth_compressing && !response.content_provider_;
+  if (small || request.version == "HTTP/1.0") {
     erase_header(request.headers, "Accept-Encoding");
   }
 }
@@ -38,38 +39,6 @@ bool is_form(const httplib::Request& request, const std::string& body) {
   constexpr std::array<std::string_view, 4> methods{"POST", "PUT", "PATCH", "DELETE"};
   return !body.empty() && std::ranges::find(methods, request.method) != methods.end() &&
          request.is_multipart_form_data();
-}
-
-bool says_close(const std::pair<const std::string, std::string>& header) {
-  return same_name(header.first, "Connection") && has_token(header.second, "close");
-}
-
-bool is_header(const std::pair<const std::string, std::string>& header) {
-  return is_token(header.first) && is_text(header.second);
-}
-
-// None: the length is not known before the end. What a handler has set itself is not ours to
-// believe.
-std::optional<std::size_t> take_length(httplib::Response& response, bool has_body,
-                                       bool chunks_allowed) {
-  if (!response.body.empty() || !has_body) {
-    response.content_provider_ = nullptr;  // one of them is enough
-  }
-  if (!has_body) {
-    response.body.clear();
-  }
-  auto& headers = response.headers;
-  erase_header(headers, "Content-Length");
-  const bool by_provider = static_cast<bool>(response.content_provider_);
-  if (by_provider && response.content_length_ == 0) {
-    response.is_chunked_content_provider_ = response.is_chunked_content_provider_ && chunks_allowed;
-    if (!response.is_chunked_content_provider_) {
-      erase_header(headers, "Transfer-Encoding");
-    }
-    return std::nullopt;
-  }
-  erase_header(headers, "Transfer-Encoding");
-  return by_provider ? response.content_length_ : response.body.size();
 }
 
 }  // namespace
@@ -144,9 +113,6 @@ void HttpServer::Application::begin(HttpCall& call, Request& request) const {
   request.remote_port = parsed.remote_port;
   request.local_addr = std::move(parsed.local_addr);
   request.local_port = parsed.local_port;
-  if (request.version == "HTTP/1.0") {
-    erase_header(request.headers, "Accept-Encoding");  // only chunks are compressed as they come
-  }
   request.response_handler = Mark{&call};
   call.running = &request;
 }
@@ -255,71 +221,6 @@ void HttpServer::Application::fill_error(const Request& request, Response& respo
     fail(response, response.status, error.empty() ? reason_phrase(response.status) : error);
   }
   spare_compression(*call_of(request).running, response);
-}
-
-// cpp-httplib believes that each connection is closed, and has just said so.
-void HttpServer::Application::finish_head(HttpCall& call, Response& response) const {
-  auto& headers = response.headers;
-  if (const auto said = std::ranges::find_if(headers, says_close); said != headers.end()) {
-    headers.erase(said);
-  }
-  if (post_routing_handler) {
-    post_routing_handler(*call.running, response);
-  }
-  call.close = call.close || !call.admitted || close_after_answer_ ||
-               std::ranges::any_of(headers, says_close);
-  erase_header(headers, "Connection");
-  erase_header(headers, "Keep-Alive");
-  if (!std::ranges::all_of(headers, is_header)) {
-    headers = {};
-    response.content_provider_ = nullptr;
-    fail(response, 500, "the answer had a header that is no text");
-  }
-  const auto status = response.status;
-  const bool http_1_0 = call.running->version == "HTTP/1.0";
-  const bool has_body = status >= 200 && status != 204 && status != 304;
-  const auto length = take_length(response, has_body, !http_1_0);
-  // A client learns of the end of the body by its length, by chunks, or by the connection's end.
-  call.close = call.close || (!length && !response.is_chunked_content_provider_);
-  call.status = status;
-  call.streams = static_cast<bool>(response.content_provider_);
-  const bool has_date = has_header(headers, "Date");
-
-  const bool taken_over = take_over(call, response);
-  const auto add = [&](const char* name, const std::string& value) {
-    if (taken_over) {
-      append_header(call.header_lines, name, value);
-    } else {
-      headers.emplace(name, value);
-    }
-  };
-  if (has_body && length) {
-    add("Content-Length", std::to_string(*length));
-  }
-  if (!has_date) {
-    add("Date", http_date(std::chrono::system_clock::now()));
-  }
-  if (call.close) {
-    add("Connection", "close");
-  } else if (http_1_0) {
-    add("Connection", "keep-alive");
-  }
-}
-
-// cpp-httplib formats each header by vsnprintf, and copies what the client does not take at once.
-// But a logger sees the answer after this, and a content provider may be compressed. False: so it
-// is left to cpp-httplib.
-bool HttpServer::Application::take_over(HttpCall& call, Response& response) const {
-  if (has_logger || response.content_provider_) {
-    return false;
-  }
-  call.header_lines = header_lines(response.headers);
-  response.headers.clear();
-  if (response.body.size() >= worth_moving && call.running->method != "HEAD") {
-    call.long_body = std::move(response.body);
-    response.body.clear();
-  }
-  return true;
 }
 
 void HttpServer::Application::fail(Response& response, int status, std::string_view error) const {
