@@ -65,6 +65,28 @@ TEST_F(HttplibTest, AHandlerSeesAllHeadersOfAnHttp10Request) {
 }
 
 template <typename Request>
+void expect_hang_up_is_told(Request& request, const test::Client& client) {
+  if constexpr (requires { request.is_connection_closed; }) {
+    EXPECT_FALSE(request.is_connection_closed());
+    client.finish();
+    EXPECT_TRUE(test::eventually([&] { return request.is_connection_closed(); }));
+  }
+}
+
+// Not in all versions of cpp-httplib.
+TEST_F(HttplibTest, AHandlerCanAskWhetherTheClientHasHungUp) {
+  auto& own = make();
+  const auto client = connect();
+  own.Get("/long", [&](const auto& request, auto& response) {
+    expect_hang_up_is_told(request, client);
+    own.reply(response, 200, {});
+  });
+  start();
+  ASSERT_TRUE(client.send(get("/long")));
+  ASSERT_TRUE(await_done(1));
+}
+
+template <typename Request>
 constexpr bool has_path_params = requires(Request request) {
   request.path_params;
 };

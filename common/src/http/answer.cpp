@@ -39,6 +39,10 @@ Connection::Answer HttpServer::Engine::handle(LeaderThreads::Member& self, Conne
                       [this, &connection](std::string_view text, AnswerStream::Piece piece) {
                         return deliver(connection, text, piece);
                       });
+  call.hung_up = [&connection] {
+    const Lock lock(connection.mutex);
+    return connection.hung_up || connection.gone || connection.cut;
+  };
   threads_.begin_handler(self);
   try {
     whole = server_.application_->run(call, stream);

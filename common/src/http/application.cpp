@@ -34,6 +34,14 @@ void spare_compression(httplib::Request& request, const httplib::Response& respo
   }
 }
 
+// In versions that ask the socket, which is not theirs here.
+template <typename Request>
+void tell_of_hang_up(Request& request, const HttpCall& call) {
+  if constexpr (requires { request.is_connection_closed; }) {
+    request.is_connection_closed = call.hung_up;
+  }
+}
+
 // A multipart form, of which cpp-httplib makes files. With other methods it reads no body.
 bool is_form(const httplib::Request& request, const std::string& body) {
   constexpr std::array<std::string_view, 4> methods{"POST", "PUT", "PATCH", "DELETE"};
@@ -129,6 +137,7 @@ httplib::Server::HandlerResponse HttpServer::Application::respond(HttpCall& call
 httplib::Server::HandlerResponse HttpServer::Application::route(HttpCall& call,
                                                                 Response& response) const {
   auto& request = *call.running;
+  tell_of_hang_up(request, call);
   if (!call.admitted) {
     if (server_.hooks.refuse) {
       server_.hooks.refuse(request, response);

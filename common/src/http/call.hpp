@@ -2,6 +2,7 @@
 
 #include <httplib.h>
 
+#include <functional>
 #include <string>
 
 namespace cluster {
@@ -20,6 +21,7 @@ struct HttpCall {
   std::string body;
   bool admitted = true;
   bool close = false;  // the client wants the connection closed; then: the server closes it
+  std::function<bool()> hung_up;  // whether the client sends nothing more, or is gone
 
   // What cpp-httplib has made of it.
   int status = 0;
