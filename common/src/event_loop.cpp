@@ -21,6 +21,7 @@ constexpr int events_per_turn = 64;
 // While something has a time limit, the loop waits for no longer than a lap at once: after it, it
 // knows whether the process was stopped meanwhile.
 constexpr std::chrono::milliseconds lap(250);
+
 }  // namespace
 
 EventLoop::EventLoop(Log log)

@@ -47,6 +47,24 @@ TEST_F(HttpHooksTest, TellsHowLongTheOldestRequestHasBeenAtWork) {
   EXPECT_TRUE(test::eventually([this] { return server->longest_in_flight() == 0ms; }));
 }
 
+TEST_F(HttpHooksTest, TheClientNeedNotWaitForTheHookOfItsLastAnswer) {
+  auto& own = make();
+  const auto usual = own.hooks.done;
+  test::Gate gate_of_the_hook;
+  own.hooks.done = [&](const Exchange& exchange) {
+    gate_of_the_hook.pass();
+    usual(exchange);
+  };
+  start();
+  auto client = connect();
+  EXPECT_EQ(client.status(get("/", "Connection: close\r\n")), 200);
+  EXPECT_TRUE(client.ended());
+  EXPECT_EQ(done().size(), 0U);
+  gate_of_the_hook.open();
+  ASSERT_TRUE(await_done(1));
+  EXPECT_TRUE(done()[0].sent);
+}
+
 TEST_F(HttpHooksTest, AdmitDecidesAboutEachRequestAndARefusalClosesTheConnection) {
   start();
   auto client = connect();

@@ -256,6 +256,10 @@ TEST_F(HttplibTest, ServesFilesOfAMountPoint) {
   const auto page = client.ask(get("/files/page.html"));
   ASSERT_TRUE(page);
   EXPECT_EQ(page->body, "<p>hello");
+  const auto part = client.ask(get("/files/page.html", "Range: bytes=0-0\r\n"));
+  ASSERT_TRUE(part);
+  EXPECT_EQ(part->status, 200) << "ranges are ignored";
+  EXPECT_EQ(part->body, "<p>hello");
   EXPECT_EQ(client.status(get("/files/missing")), 404);
   EXPECT_EQ(client.status(get("/files/../page.html")), 404);
   EXPECT_EQ(client.ask(get("/")).value().json()["path"], "/");

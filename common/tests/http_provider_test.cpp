@@ -104,6 +104,27 @@ TEST_F(HttpProviderTest, WithoutALengthAndWithoutChunksTheEndOfTheConnectionIsTh
   }
 }
 
+// A handler that reads the body itself comes another way.
+TEST_F(HttpProviderTest, WithoutChunksNothingIsCompressedBehindAReaderEither) {
+  auto& own = make();
+  own.Post("/read", [](const auto&, auto& response, const httplib::ContentReader& read) {
+    read([](const char*, std::size_t) { return true; });
+    response.set_chunked_content_provider("text/plain", [](std::size_t, httplib::DataSink& sink) {
+      sink.write("body", 4);
+      sink.done();
+      return true;
+    });
+  });
+  start();
+  auto client = connect();
+  ASSERT_TRUE(
+      client.send("POST /read HTTP/1.0\r\nAccept-Encoding: gzip, br\r\n"
+                  "Content-Length: 1\r\n\r\nx"));
+  const auto head = read_head(client);
+  EXPECT_EQ(head.find("Content-Encoding"), std::string::npos) << head;
+  EXPECT_EQ(client.read_bytes(4), "body");
+}
+
 TEST_F(HttpProviderTest, AnAnswerHasOneLengthAndOneBody) {
   const auto provide = [](std::size_t offset, httplib::DataSink& sink) {
     if (offset == 0) {

@@ -33,7 +33,7 @@ std::pair<std::string_view, std::string_view> first_words(std::string_view input
 // its end, and the client is still there.
 Connection::Answer HttpServer::Engine::handle(LeaderThreads::Member& self, Connection& connection,
                                               bool& whole) {
-  const auto began = connection.since;
+  const auto began = Clock::now();
   auto& call = *connection.call;
   AnswerStream stream(Application::request_line, call,
                       [this, &connection](std::string_view text, AnswerStream::Piece piece) {
@@ -48,6 +48,8 @@ Connection::Answer HttpServer::Engine::handle(LeaderThreads::Member& self, Conne
     whole = server_.application_->run(call, stream);
   } catch (...) {  // what cpp-httplib does not catch: of a logger, or of a handler of errors
     whole = false;
+    call.header_lines.clear();
+    call.long_body.clear();
     if (!stream.started()) {
       Response response;
       server_.application_->fail(response, 500, "a handler of the server failed");
@@ -58,7 +60,7 @@ Connection::Answer HttpServer::Engine::handle(LeaderThreads::Member& self, Conne
     }
   }
   threads_.end_handler(self);
-  whole = stream.finish() && whole &&
+  whole = stream.finish(whole) && whole &&
           (call.long_body.empty() || deliver(connection, std::move(call.long_body)));
   if (call.admitted) {
     --handlers_;
@@ -206,8 +208,9 @@ void HttpServer::Engine::refuse_unread(Connection& connection, int status,
   }
 }
 
-// Only our end is shut. To close a connection with unread input would reset it, and the client
-// might lose the answer. Input is thrown away until the client closes, at most for linger_time.
+// The caller has shut our end. To close a connection with unread input would reset it, and the
+// client might lose the answer. Input is thrown away until the client closes, at most for
+// linger_time.
 void HttpServer::Engine::linger(Connection& connection) {
   enter(connection, Connection::Event::shut);
   connection.input = {};

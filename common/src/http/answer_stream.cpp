@@ -28,21 +28,22 @@ ssize_t AnswerStream::read(char* buffer, std::size_t size) {
 
 ssize_t AnswerStream::write(const char* data, std::size_t size) {
   const std::string_view text(data, size);
-  if (!std::exchange(in_body_, true) && !call_.header_lines.empty()) {
-    constexpr std::string_view line_end = "\r\n";
+  if (!std::exchange(head_begun_, true) && !call_.header_lines.empty()) {
+    const auto status_line = text.substr(0, text.find('\n') + 1);
     pending_.reserve(usual_answer);
-    pending_ = text.substr(0, text.find(line_end) + line_end.size());  // the status line
-    pending_.append(call_.header_lines).append(line_end);
+    pending_.append(status_line).append(call_.header_lines);
+    pending_.append(text.substr(status_line.size()));
   } else if (!call_.streams && size <= worth_copying) {
     pending_ += text;
-  } else if (!deliver(text, call_.streams ? Piece::of_stream : Piece::whole)) {
+  } else if (!deliver(text, call_.streams ? Piece::of_stream : Piece::usual)) {
     return -1;
   }
   return static_cast<ssize_t>(size);
 }
 
-bool AnswerStream::finish() {
-  return deliver({}, call_.close && call_.long_body.empty() ? Piece::last : Piece::whole);
+bool AnswerStream::finish(bool whole) {
+  const bool last = whole && call_.close && call_.long_body.empty();
+  return deliver({}, last ? Piece::last : Piece::usual);
 }
 
 bool AnswerStream::deliver(std::string_view text, Piece piece) {

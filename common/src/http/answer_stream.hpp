@@ -2,6 +2,7 @@
 
 #include <httplib.h>
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -11,14 +12,15 @@
 namespace cluster {
 
 // What cpp-httplib takes for the connection: it reads a request that is whole, and writes its
-// answer to whoever delivers it. An answer of one piece is delivered at the end, by finish(), so
-// that it leaves by one system call; what a content provider writes is delivered at once. It lives
-// in the thread that answers, for one request.
+// answer to whoever delivers it. The header lines of the call, if it has any, are put behind the
+// status line. An answer of one piece is delivered at the end, by finish(), so that it leaves by
+// one system call; what a content provider writes is delivered at once. It lives in the thread that
+// answers, for one request.
 class AnswerStream final : public httplib::Stream {
  public:
   enum class Piece : std::uint8_t {
-    of_stream,  // more may come; the handler may wait while too much has not left yet
-    whole,      // or a part of what is written as a whole
+    of_stream,  // of a content provider, which waits while too much has not left yet
+    usual,      // of any other answer
     last,       // nothing follows, and then the connection is shut
   };
   // False: the client is gone.
@@ -27,8 +29,8 @@ class AnswerStream final : public httplib::Stream {
   AnswerStream(std::string_view head, const HttpCall& call, Deliver deliver)
       : head_(head), call_(call), deliver_(std::move(deliver)) {}
 
-  // Delivers the rest; false: the client is gone.
-  bool finish();
+  // Delivers the rest; false: the client is gone. `whole`: the answer was written to its end.
+  bool finish(bool whole);
   bool started() const { return started_ || !pending_.empty(); }
 
   ssize_t read(char* buffer, std::size_t size) override;
@@ -57,7 +59,7 @@ class AnswerStream final : public httplib::Stream {
   std::size_t body_read_ = 0;
   const Deliver deliver_;
   std::string pending_;
-  bool in_body_ = false;
+  bool head_begun_ = false;
   bool started_ = false;
   bool gone_ = false;
 };

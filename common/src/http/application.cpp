@@ -25,8 +25,8 @@ bool call_process_request(const Process& process, const Setup& setup) {
   }
 }
 
-// After the handler, which sees what the client has sent. For HTTP/1.0 there are no chunks, and
-// only those are compressed as they come.
+// After the handler, which sees what the client has sent. HTTP/1.0 gets nothing compressed: it
+// knows no chunks, and cpp-httplib calls a body compressed whose chunks alone would be.
 void spare_compression(httplib::Request& request, const httplib::Response& response) {
   const bool small = response.body.size() < worth_compressing && !response.content_provider_;
   if (small || request.version == "HTTP/1.0") {
@@ -161,6 +161,8 @@ httplib::Server::HandlerResponse HttpServer::Application::route(HttpCall& call,
     return HandlerResponse::Unhandled;
   }
   if (may_be_file) {
+    // Without ranges: cpp-httplib 0.11 answers them with 206 and the whole file.
+    erase_header(request.headers, "Range");
     return HandlerResponse::Unhandled;
   }
   if (!found.found()) {
@@ -187,6 +189,15 @@ void HttpServer::Application::serve(HttpCall& call, Response& response) const {
   spare_compression(*call.running, response);
 }
 
+HttpServer::HandlerWithContentReader HttpServer::Application::finished(
+    HandlerWithContentReader handler) {
+  return [handler = std::move(handler)](const Request& request, Response& response,
+                                        const httplib::ContentReader& reader) {
+    handler(request, response, reader);
+    spare_compression(*call_of(request).running, response);
+  };
+}
+
 void HttpServer::Application::refuse_route(HttpCall& call, Response& response) const {
   const auto methods = routes_.methods(*call.running);
   if (methods.empty()) {
@@ -207,6 +218,7 @@ void HttpServer::Application::take_exception(const Request& request, Response& r
                                              const std::exception_ptr& exception) const {
   if (exception_handler) {
     exception_handler(request, response, exception);
+    spare_compression(*call_of(request).running, response);
     return;
   }
   try {

@@ -30,6 +30,9 @@ class HttpServer::Application {
   // The bytes that run() reads from the stream before it has set the request.
   static constexpr std::string_view request_line = "GET / HTTP/1.1\r\n\r\n";
 
+  // A handler that reads the body itself, with what is to be done after each handler.
+  static HandlerWithContentReader finished(HandlerWithContentReader handler);
+
   void fail(Response& response, int status, std::string_view error) const;
 
   void add(const std::string& method, const std::string& pattern, Handler handler) {

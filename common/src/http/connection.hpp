@@ -73,10 +73,13 @@ struct Connection {
 
   // Time in which the whole process was stopped does not count. `now`: when it went on.
   void forgive(Clock::duration stopped, Clock::time_point now) {
+    if (stopped == Clock::duration(0)) {
+      return;
+    }
     if (since <= now - stopped) {
       since += stopped;
     }
-    output.forgive(stopped);
+    output.forgive(stopped, now);
   }
 
   // A connection is not idle when a request lies in it that was not read yet.

@@ -21,6 +21,7 @@ using State = Connection::State;
 constexpr std::size_t read_size = std::size_t{16} << 10;
 constexpr int reads_per_event = 8;
 constexpr unsigned most_empty_lines = 100;
+
 // The body is whole and decoded, and the client has been told to go on.
 void adapt_headers(HttpCall& call, const HttpPeer& peer) {
   auto& request = call.request;

@@ -39,8 +39,12 @@ class Output {
   // How long the client has taken nothing, although there was something; to be called now and then.
   // Bytes count as taken when the client's system has acknowledged them.
   Clock::duration stuck_for(int fd, Clock::time_point now);
-  // So much of that time the whole process was stopped.
-  void forgive(Clock::duration stopped) { since_ += stopped; }
+  // So much of that time, until `now`, the whole process was stopped.
+  void forgive(Clock::duration stopped, Clock::time_point now) {
+    if (since_ <= now - stopped) {
+      since_ += stopped;
+    }
+  }
 
  private:
   Result send_first(int fd, std::string_view& text, int flags = 0);

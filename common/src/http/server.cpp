@@ -44,7 +44,7 @@ HttpServer& HttpServer::Post(const std::string& pattern, Handler handler) {
 
 HttpServer& HttpServer::Post(const std::string& pattern, HandlerWithContentReader handler) {
   application_->add("POST", pattern, nullptr);
-  Server::Post(pattern, std::move(handler));
+  Server::Post(pattern, Application::finished(std::move(handler)));
   return *this;
 }
 
@@ -55,7 +55,7 @@ HttpServer& HttpServer::Put(const std::string& pattern, Handler handler) {
 
 HttpServer& HttpServer::Put(const std::string& pattern, HandlerWithContentReader handler) {
   application_->add("PUT", pattern, nullptr);
-  Server::Put(pattern, std::move(handler));
+  Server::Put(pattern, Application::finished(std::move(handler)));
   return *this;
 }
 
@@ -66,7 +66,7 @@ HttpServer& HttpServer::Patch(const std::string& pattern, Handler handler) {
 
 HttpServer& HttpServer::Patch(const std::string& pattern, HandlerWithContentReader handler) {
   application_->add("PATCH", pattern, nullptr);
-  Server::Patch(pattern, std::move(handler));
+  Server::Patch(pattern, Application::finished(std::move(handler)));
   return *this;
 }
 
@@ -77,7 +77,7 @@ HttpServer& HttpServer::Delete(const std::string& pattern, Handler handler) {
 
 HttpServer& HttpServer::Delete(const std::string& pattern, HandlerWithContentReader handler) {
   application_->add("DELETE", pattern, nullptr);
-  Server::Delete(pattern, std::move(handler));
+  Server::Delete(pattern, Application::finished(std::move(handler)));
   return *this;
 }
 

@@ -52,7 +52,7 @@ def expect_judged_healthy(cluster: Cluster, before: dict[int, int], slot: int, w
     patience = count * every * 1.1
 
     def judged() -> bool:
-        came = [moment for moment in moments(cluster, slot) if moment >= began]
+        came = [moment for moment in moments(cluster, slot) if began <= moment <= time.monotonic()]
         if len(came) < count and overdue(began, patience):
             cluster.refuse_late(patience, began, f"heartbeat {len(came) + 1} of worker {slot}")
         return len(came) >= count and time.monotonic() > came[count - 1] + every / 4
@@ -172,7 +172,7 @@ def hold_old_worker(cluster: Cluster, slot: int) -> Connection:
 def expect_successor_left_alone(cluster: Cluster, workers: dict[int, int], slot: int) -> None:
     """The successor is not judged by the heartbeats of the old process, which still come.
 
-    Of three heartbeats in the slot one at least is the old process's.
+    If both go on, of three heartbeats in the slot one at least is the old process's.
     """
     expect_judged_healthy(cluster, workers, slot, "all are healthy again", 3,
                           likely="the heartbeats of the process that was replaced are taken for "

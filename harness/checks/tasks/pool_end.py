@@ -25,7 +25,7 @@ class PoolEndChecks:
                     "those at work and those that wait are finished, and each is logged; then "
                     "exit 0",
            likely="the master ends at once, or new tasks are still accepted, or waiting tasks are "
-                  "forgotten",
+                  "forgotten, or the end takes the whole timeout although nothing is left to do",
            hint="close the pool first; end the workers when nothing waits or is at work any more",
            seconds=0.5)
     def test_sigterm_finishes_what_was_accepted(self, fixture: Fixture) -> None:
@@ -94,9 +94,10 @@ def expect_finished(cluster: Cluster, fixture: Fixture, names: Sequence[str], si
 
     `explained`: the check itself knows a likelier cause of another exit code.
     """
+    since = time.monotonic()
     if cluster.wait_exit(within * 1.5 + 3) == 1:
         expect_logged(cluster, names, signalled)  # forgotten tasks are the cause of the exit code
-    cluster.expect_exit(0, time.monotonic(), within, explained=explained)
+    cluster.expect_exit(0, since, within, explained=explained)
     expect_logged(cluster, names, signalled)
     cluster.expect_nothing_left(signalled, fixture.figure("SHUTDOWN_TIMEOUT_MS"))
 
