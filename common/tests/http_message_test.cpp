@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
 #include <string>
 
 namespace cluster {
@@ -57,8 +58,11 @@ TEST(ParseRequest, FindsHeadersInUpperAndLowerCase) {
   const auto request =
       parse("GET / HTTP/1.1", "Host: here\r\nX-A:  \t b c \t\r\nx-a:d\r\nEmpty:\r\n").value();
   EXPECT_EQ(request.get_header_value("host"), "here");
-  EXPECT_EQ(request.get_header_value("X-a"), "b c");
-  EXPECT_EQ(request.get_header_value("X-a", 1), "d");
+  std::set<std::string> both;
+  for (auto [one, end] = request.headers.equal_range("X-a"); one != end; ++one) {
+    both.insert(one->second);
+  }
+  EXPECT_EQ(both, (std::set<std::string>{"b c", "d"}));
   EXPECT_TRUE(request.has_header("empty"));
   EXPECT_EQ(request.headers.size(), 4U);
 }

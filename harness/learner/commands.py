@@ -91,6 +91,8 @@ def diff(number: int, force: bool) -> int:
     files = [str(file.relative_to(ROOT)) for file in (starter, solution)]
     colour = "never" if os.environ.get("NO_COLOR") else "auto"
     done = subprocess.run(["diff", "-u", f"--color={colour}", *files], cwd=ROOT)
+    if done.returncode == 0:
+        print(f"{files[0]} is the same as {files[1]}")
     return 0 if done.returncode < 2 else done.returncode
 
 
