@@ -283,3 +283,14 @@ def test_yes_is_remembered() -> None:
     code, output = at_a_terminal("", "diff", "1")
     assert code == 0 and "[y/N]" not in output and "+++ solutions/ex1" in output
     assert learner("diff", "2")[0] == 1, "another exercise is another question"
+
+
+def test_no_difference_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                               capsys: pytest.CaptureFixture[str]) -> None:
+    for tree in ("exercises", "solutions"):
+        folder = tmp_path / tree / "ex1_toy"
+        folder.mkdir(parents=True)
+        (folder / "main.cpp").write_text("int main() {}\n")
+    monkeypatch.setattr(commands, "ROOT", tmp_path)
+    assert commands.diff(1, force=True) == 0
+    assert "is the same as solutions/ex1_toy/main.cpp" in capsys.readouterr().out
