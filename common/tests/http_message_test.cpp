@@ -94,7 +94,6 @@ httplib::Response response(int status, const std::string& body) {
 
 TEST(FormatLastResponse, WritesHeadAndBodyAndSaysThatItIsTheLast) {
   auto answer = response(503, "{}");
-  answer.set_header("Retry-After", "1");
   answer.set_header("Connection", "upgrade");
   answer.set_header("Content-Length", "7");
   const auto text = format_last_response(answer);
@@ -102,7 +101,7 @@ TEST(FormatLastResponse, WritesHeadAndBodyAndSaysThatItIsTheLast) {
   ASSERT_NE(date, std::string::npos);
   EXPECT_EQ(text.substr(0, date),
             "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
-            "Retry-After: 1\r\nConnection: close\r\nContent-Length: 2\r\n");
+            "Connection: close\r\nContent-Length: 2\r\n");
   EXPECT_TRUE(text.ends_with(" GMT\r\n\r\n{}")) << text;
 }
 
