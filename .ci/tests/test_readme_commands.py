@@ -39,8 +39,8 @@ SEEN_BY_HAND = {
     "ex1": [
         r'200 OK', r'ex1\b.*\n.*ex1\b.*\n.*ex1\b', r'503 Service Unavailable', r'"delayMs":',
     ],
-    "ex2": [  # four processes: for a moment an old worker is gone, and no other successor there
-        r'"version":"1\.0\.0"', r'(ex2\b.*\n.*){4}', r'"version":"1\.0\.0"', r'"version":"1\.1\.0"',
+    "ex2": [
+        r'"version":"1\.0\.0"', r'(ex2\b.*\n.*){5}', r'"version":"1\.0\.0"', r'"version":"1\.1\.0"',
     ],
     "ex3": [
         r'"errors":0', r'"uptime":[01]\.', r'\d+ is gone', r'reason=errors', r'reason=silent',

@@ -25,7 +25,7 @@ class PoolEndChecks:
                     "those at work and those that wait are finished, and each is logged; then "
                     "exit 0",
            likely="the master ends at once, or new tasks are still accepted, or waiting tasks are "
-                  "forgotten, or the end takes the whole timeout although nothing is left to do",
+                  "forgotten, or until the timeout the end waits for something that never comes",
            hint="close the pool first; end the workers when nothing waits or is at work any more",
            seconds=0.5)
     def test_sigterm_finishes_what_was_accepted(self, fixture: Fixture) -> None:

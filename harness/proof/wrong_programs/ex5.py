@@ -91,7 +91,7 @@ WRONG = (
     Wrong("whole-timeout", "the end takes the whole timeout although every task is finished", 4,
           (("  master.wait_until([&] { return pool.finished() || master.forced(); }, timeout);\n",
             "  master.wait_until([&] { return master.forced(); }, timeout);\n"),),
-          "timeout"),
+          "until the timeout"),
     Wrong("accepts-during-the-end", "new tasks are accepted after SIGTERM", 4,
           (("  pool.close();\n", ""),), "still accepted"),
     Wrong("nobody-replaced-during-the-end",
