@@ -1,7 +1,6 @@
 // One worker that serves /fast and, for clients that do not read, /big.
 // Usage: PORT=0 cluster-bench-http
 #include <chrono>
-#include <csignal>
 #include <cstddef>
 #include <string>
 
@@ -25,16 +24,11 @@ int work() {
   server.Get("/big", [&](const HttpServer::Request&, HttpServer::Response& response) {
     response.set_content(text, "text/plain");
   });
-  bool told_to_leave = false;
-  worker.on_signal({SIGTERM}, [&](int) { told_to_leave = true; });
+  worker.end_by_signal();
   server.start();
   worker.ready();
-  worker.wait_until([&] { return told_to_leave; });
-  server.begin_drain();
-  worker.close_listener();
-  worker.wait_until([&] { return server.drained(); });
-  const auto cut = server.cut();
-  return cut.requests + cut.half_sent == 0 ? 0 : 1;
+  worker.wait_until([&] { return worker.ending(); });
+  return cluster::end_worker(worker, server);
 }
 
 int run() {

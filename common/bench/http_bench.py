@@ -88,9 +88,11 @@ def run(program: Path, rounds: int, seconds: float, tell: Callable[[str], None])
     report.add(Report(measurements_of(results), figures, notes))
 
     fresh = f"fresh connections, {CONNECTIONS} at once"
-    recipes = [exercise(program), *nodes, gunicorn("sync", template), nginx(body)]
+    lingering = nginx(body, lingering=True)
+    recipes = [exercise(program), *nodes, gunicorn("sync", template), nginx(body), lingering]
     results, notes = measure(fresh, recipes, True, rounds, seconds, tell)
-    figures = judge(results, "node cluster, rr", "fresh", (1.6, 0.95, 0.3, 1.3))
+    # Ours lingers, so its processor time is compared with an nginx that does the same.
+    figures = judge(results, "node cluster, rr", "fresh", (1.6, 0.95, 0.3, 1.3), lingering.name)
     report.add(Report(measurements_of(results), figures, notes))
     report.notes.append(f"every server answers {len(body.encode())} bytes of JSON with 2 workers; "
                         "wrk has 1 thread; CPU is user and system time of master and workers; "
@@ -102,14 +104,14 @@ def measurements_of(results: Results) -> list[Measurement]:
     return [rate for rate, _ in results.values()] + [cost for _, cost in results.values()]
 
 
-def judge(results: Results, rival: str, kind: str,
-          bounds: tuple[float, float, float, float]) -> list[Figure]:
-    (ours, our_cost), (theirs, their_cost), (web, web_cost) = (
-        results[name] for name in ("exercise 1", rival, "nginx")
+def judge(results: Results, rival: str, kind: str, bounds: tuple[float, float, float, float],
+          frugal: str = "nginx") -> list[Figure]:
+    (ours, our_cost), (theirs, their_cost), (web, _), (_, web_cost) = (
+        results[name] for name in ("exercise 1", rival, "nginx", frugal)
     )
     return [
         ratio(f"{kind}: throughput against {rival}", ours, theirs, "≥", bounds[0]),
         ratio(f"{kind}: throughput against nginx", ours, web, "≥", bounds[1]),
         ratio(f"{kind}: CPU a request against {rival}", our_cost, their_cost, "≤", bounds[2]),
-        ratio(f"{kind}: CPU a request against nginx", our_cost, web_cost, "≤", bounds[3]),
+        ratio(f"{kind}: CPU a request against {frugal}", our_cost, web_cost, "≤", bounds[3]),
     ]

@@ -68,9 +68,13 @@ def gunicorn(worker_class: str, template: dict[str, Any], workers: int = 2) -> R
     return Recipe(f"gunicorn, {worker_class}", [*command, "gunicorn_peer:app"], environment)
 
 
-def nginx(body: str, workers: int = 2) -> Recipe:
-    return Recipe("nginx", ["nginx", "-p", "@FOLDER@", "-c", "nginx.conf", "-e", "stderr"],
-                  {"BODY": body, "WORKERS": str(workers)})
+def nginx(body: str, workers: int = 2, *, lingering: bool = False) -> Recipe:
+    """With `lingering` it waits for the client's end, so that a byte that comes after the request
+    does not cost the client its answer."""
+    return Recipe("nginx, lingering" if lingering else "nginx",
+                  ["nginx", "-p", "@FOLDER@", "-c", "nginx.conf", "-e", "stderr"],
+                  {"BODY": body, "WORKERS": str(workers),
+                   "LINGERING": "always" if lingering else "on"})
 
 
 def free_port() -> int:
@@ -87,8 +91,9 @@ def running(recipe: Recipe, folder: Path) -> Iterator[Server]:
     port = free_port()
     filled = {"@PORT@": str(port), "@FOLDER@": str(folder),
               "@BODY@": recipe.environment.get("BODY", ""),
-              "@WORKERS@": recipe.environment.get("WORKERS", "")}
-    if recipe.name == "nginx":
+              "@WORKERS@": recipe.environment.get("WORKERS", ""),
+              "@LINGERING@": recipe.environment.get("LINGERING", "")}
+    if recipe.name.startswith("nginx"):
         (folder / "nginx.conf").write_text(fill((PEERS / "nginx.conf.in").read_text(), filled))
     environment = {**os.environ, "PORT": str(port), **recipe.environment}
     log = folder / "output"

@@ -1,5 +1,7 @@
 #include "cluster/json.hpp"
 
+#include <cmath>
+
 template class nlohmann::basic_json<>;
 #if NLOHMANN_JSON_VERSION_MAJOR == 3 && NLOHMANN_JSON_VERSION_MINOR <= 11
 template nlohmann::json nlohmann::json::parse(const std::string&, nlohmann::json::parser_callback_t,
@@ -39,6 +41,18 @@ bool is_too_deep_or_has_nul(std::string_view text) {
 Json parse_json(std::string_view text) {
   return is_too_deep_or_has_nul(text) ? Json(Json::value_t::discarded)
                                       : Json::parse(text.begin(), text.end(), nullptr, false);
+}
+
+std::optional<std::uint64_t> whole_number(const Json& value) {
+  if (value.is_number_float()) {
+    const auto number = value.get<double>();
+    const bool exact = number >= 0 && number < 0x1p53 && number == std::floor(number);
+    return exact ? std::optional(static_cast<std::uint64_t>(number)) : std::nullopt;
+  }
+  const bool negative =
+      value.is_number_integer() && !value.is_number_unsigned() && value.get<std::int64_t>() < 0;
+  return value.is_number_integer() && !negative ? std::optional(value.get<std::uint64_t>())
+                                                : std::nullopt;
 }
 
 std::string to_text(const Json& value) {

@@ -152,6 +152,10 @@ void Worker::on_signal(std::initializer_list<int> signals,
   }
 }
 
+void Worker::end_by_signal() {
+  on_signal({SIGTERM}, [this](int) { ending_ = true; });
+}
+
 bool Worker::wait_until(const std::function<bool()>& condition, std::optional<TimeSpan> timeout) {
   return loop_.wait_until(condition, timeout);
 }

@@ -48,6 +48,26 @@ TEST_F(HttpServerTest, ABodyIsAnObjectThatMayBeEmpty) {
   }
 }
 
+TEST_F(HttpServerTest, AnErrorIsAnObjectToo) {
+  const HttpServer named(listener.fd.get(), {{"worker", "one"}}, journal, limits);
+  HttpServer::Response response;
+  named.fail(response, 404, "there is no \"x\"");
+  EXPECT_EQ(response.status, 404);
+  EXPECT_EQ(Json::parse(response.body), (Json{{"worker", "one"}, {"error", "there is no \"x\""}}));
+}
+
+template <typename Handler>
+constexpr bool can_be_a_handler = requires(HttpServer& server, Handler handler) {
+  server.Get("/", handler);
+};
+constexpr auto by_reference = [](const HttpServer::Request&, HttpServer::Response&) {};
+constexpr auto by_any_reference = [](const auto&, auto& response) { response.status = 200; };
+constexpr auto by_value = [](const HttpServer::Request&, HttpServer::Response) {};
+static_assert(can_be_a_handler<decltype(by_reference)>);
+static_assert(can_be_a_handler<decltype(by_any_reference)>);
+static_assert(can_be_a_handler<HttpServer::Handler>);
+static_assert(!can_be_a_handler<decltype(by_value)>);
+
 TEST_F(HttpServerTest, KeepsAConnectionForManyRequests) {
   start();
   auto client = connect();

@@ -38,5 +38,24 @@ TEST(Json, WhatIsNoJsonIsDiscarded) {
   }
 }
 
+TEST(Json, AWholeNumberMayBeWrittenInManyWays) {
+  for (const auto* text : {"40", "40.0", "4e1", "400e-1"}) {
+    EXPECT_EQ(whole_number(parse_json(text)), 40U) << text;
+  }
+  EXPECT_EQ(whole_number(parse_json("0")), 0U);
+  EXPECT_EQ(whole_number(parse_json("-0")), 0U);
+  EXPECT_EQ(whole_number(parse_json("9007199254740991.0")), 9'007'199'254'740'991U);
+  EXPECT_EQ(whole_number(parse_json("9007199254740993")), 9'007'199'254'740'993U);
+  EXPECT_EQ(whole_number(parse_json("18446744073709551615")), 18'446'744'073'709'551'615U);
+}
+
+TEST(Json, WhatIsNoWholeNumberFrom0IsNone) {
+  for (const auto* text :
+       {"40.5", "-1", "-1.0", "\"40\"", "true", "null", "[40]", "{}", "9007199254740993.0",
+        "9007199254740992e0", "1e19", "18446744073709551616", "1e400"}) {
+    EXPECT_FALSE(whole_number(parse_json(text))) << text;
+  }
+}
+
 }  // namespace
 }  // namespace cluster

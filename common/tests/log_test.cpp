@@ -86,6 +86,14 @@ TEST(Log, JoinsPartsAndShowsDurationsInWholeMilliseconds) {
   EXPECT_TRUE(lines[0].ends_with("] slot 3 took 1 ms of 2000 ms, 7/-1\n")) << lines[0];
 }
 
+TEST(Log, ShowsNumbersWithAFraction) {
+  Writes writes;
+  Log("master")(0.1, ' ', 2.5F, ' ', 1e300, ' ', -3.0);
+  const auto lines = writes.take();
+  ASSERT_EQ(lines.size(), 1U);
+  EXPECT_TRUE(lines[0].ends_with("] 0.1 2.5 1e+300 -3\n")) << lines[0];
+}
+
 TEST(Log, LinesOfManyThreadsStayWhole) {
   constexpr int threads = 4;
   constexpr int each = 50;

@@ -133,11 +133,29 @@ int lead(Channel& test) {
   return 0;
 }
 
+// A worker that serves until SIGTERM, and gives a half-sent request 300 ms.
+int serve() {
+  Worker worker("");
+  HttpServer::Limits limits;
+  limits.request = 300ms;
+  HttpServer server(worker, limits);
+  server.Get("/", [&](const HttpServer::Request&, HttpServer::Response& response) {
+    server.reply(response, 200, {});
+  });
+  server.Get("/wait", [&](const HttpServer::Request&, HttpServer::Response&) { server.pause(1h); });
+  worker.end_by_signal();
+  server.start();
+  worker.ready();
+  worker.wait_until([&] { return worker.ending(); });
+  return end_worker(worker, server);
+}
+
 }  // namespace
 
 int run_worker_role() {
   const auto role = variable("TEST_ROLE");
   if (role == "crash") return 3;
+  if (role == "serve") return serve();
   if (role == "mute") {
     Worker worker("");
     worker.wait_until(never);

@@ -86,7 +86,9 @@ class EventLoop {
 
   // Runs the loop until the condition holds or the timeout is over; returns whether it holds. The
   // condition is evaluated before the first turn and after each turn. If it holds at once, no turn
-  // runs. A handler must not call this function (std::logic_error).
+  // runs. So a condition that changes by no event of the loop (in another thread, by the clock) is
+  // not seen before the next event: post() or after() wakes the loop. A handler must not call this
+  // function (std::logic_error).
   bool wait_until(const std::function<bool()>& condition,
                   std::optional<TimeSpan> timeout = std::nullopt);
 

@@ -19,6 +19,13 @@ namespace cluster {
 
 class Worker;
 
+// Converts to a response, but not to a reference to one.
+struct ResponseByValue {
+  operator httplib::Response() const;  // NOLINT(*-explicit-*): that is what it is for
+};
+template <typename Function>
+concept WritesIntoACopy = std::invocable<Function&, const httplib::Request&, ResponseByValue>;
+
 // cpp-httplib's Server on a listening socket that several processes may share. Routes, patterns,
 // handlers, forms, content providers and the set_… functions are as cpp-httplib documents them.
 // What it does with sockets and threads does not fit a cluster, so this class does that part
@@ -118,6 +125,8 @@ class HttpServer : public httplib::Server {
 
   // cpp-httplib's. The first pattern that matches the path decides; a path that only patterns of
   // other methods match is answered with 405 and `Allow`.
+  // A handler takes its response by reference. One that takes it by value, and so would write into
+  // a copy, does not compile.
   HttpServer& Get(const std::string& pattern, Handler handler);
   HttpServer& Post(const std::string& pattern, Handler handler);
   HttpServer& Post(const std::string& pattern, HandlerWithContentReader handler);
@@ -128,6 +137,18 @@ class HttpServer : public httplib::Server {
   HttpServer& Delete(const std::string& pattern, Handler handler);
   HttpServer& Delete(const std::string& pattern, HandlerWithContentReader handler);
   HttpServer& Options(const std::string& pattern, Handler handler);
+  template <WritesIntoACopy Function>
+  HttpServer& Get(const std::string& pattern, Function handler) = delete;
+  template <WritesIntoACopy Function>
+  HttpServer& Post(const std::string& pattern, Function handler) = delete;
+  template <WritesIntoACopy Function>
+  HttpServer& Put(const std::string& pattern, Function handler) = delete;
+  template <WritesIntoACopy Function>
+  HttpServer& Patch(const std::string& pattern, Function handler) = delete;
+  template <WritesIntoACopy Function>
+  HttpServer& Delete(const std::string& pattern, Function handler) = delete;
+  template <WritesIntoACopy Function>
+  HttpServer& Options(const std::string& pattern, Function handler) = delete;
 
   HttpServer& set_error_handler(HandlerWithResponse handler);
   template <typename Function>
@@ -151,6 +172,8 @@ class HttpServer : public httplib::Server {
   // Answers with a JSON object and adds `identity` to it; the two must have no key in common. {} is
   // the empty object. Throws std::invalid_argument when the body is no object.
   void reply(Response& response, int status, const Json& body) const;
+  // The same with {"error": text}. The text says what is wrong, and what is allowed.
+  void fail(Response& response, int status, const std::string& text) const;
 
   void start();
 
@@ -236,5 +259,12 @@ class HttpServer : public httplib::Server {
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<Application> application_;
 };
+
+// The usual end of a worker that serves. Drains the server, as begin_drain() does, and closes the
+// worker's copy of the listening socket; waits in the worker's loop until no connection is left.
+// Returns the worker's exit code: 1 if a request or a half-sent one was cut, else 0. There is no
+// limit: the master kills a worker that takes too long. Only the thread of the worker's main line
+// may call it.
+int end_worker(Worker& worker, HttpServer& server);
 
 }  // namespace cluster

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -30,6 +32,11 @@ inline constexpr int max_json_depth = 100;
 // text is not JSON, or is nested deeper than max_json_depth, the result is *discarded*
 // (is_discarded(), and neither an object nor anything else). Does not throw. Any thread.
 Json parse_json(std::string_view text);
+
+// The whole number from 0 that a value is: 40, 40.0 and 4e1 are 40. Nothing if it is none, as 40.5,
+// -1, "40" and true. From 2^53 on only digits count, since a fraction or an exponent makes a
+// double, which does not tell these numbers apart. Any thread.
+std::optional<std::uint64_t> whole_number(const Json& value);
 
 // The text of a value, on one line. Bytes that are not UTF-8 become U+FFFD, so no input makes it
 // throw. Any thread.

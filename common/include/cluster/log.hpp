@@ -1,5 +1,7 @@
 #pragma once
 
+#include <array>
+#include <charconv>
 #include <chrono>
 #include <concepts>
 #include <string>
@@ -19,7 +21,7 @@ class Log {
  public:
   explicit Log(std::string name) : name_(std::move(name)) {}
 
-  // Writes one line of strings, characters, whole numbers and durations (as whole milliseconds).
+  // Writes one line of strings, characters, numbers and durations (as whole milliseconds).
   template <typename... Parts>
   void operator()(const Parts&... parts) const {
     std::string text;
@@ -31,6 +33,10 @@ class Log {
   static void append(std::string& text, std::string_view part) { text += part; }
   static void append(std::string& text, char part) { text += part; }
   static void append(std::string& text, std::integral auto part) { text += std::to_string(part); }
+  static void append(std::string& text, std::floating_point auto part) {
+    std::array<char, 32> digits{};
+    text.append(digits.data(), std::to_chars(digits.begin(), digits.end(), double{part}).ptr);
+  }
   template <typename Rep, typename Period>
   static void append(std::string& text, std::chrono::duration<Rep, Period> part) {
     text +=

@@ -78,9 +78,11 @@ class Master {
   bool all_ready() const;  // every slot has a current process that is ready
   // Starts one more process. It becomes the current one if the slot has none. 0: the start failed.
   pid_t start(int slot, const Variables& variables);
-  void promote(pid_t pid);                  // makes it the current one; the former one leaves
-  void retire(pid_t pid);                   // it is to end: it leaves
-  void stop_replacing();                    // from now on only start() starts workers
+  // Makes it the current one. The former one is now `leaving`, and will not be replaced; that is
+  // all: it goes on serving until kill() sends it SIGTERM.
+  void promote(pid_t pid);
+  void retire(pid_t pid);  // marks it as `leaving`, as promote() does with the former one
+  void stop_replacing();   // from now on only start() starts workers
   std::vector<WorkerInfo> workers() const;  // all that live, by slot and age
   std::optional<WorkerInfo> find(pid_t pid) const;
   pid_t current(int slot) const;  // 0 when the slot has none now

@@ -2,6 +2,8 @@
 
 #include <functional>
 
+#include "cluster/worker.hpp"
+
 namespace cluster {
 
 // The frame of a program's main(). It opens standard descriptors that are closed on /dev/null,
@@ -11,5 +13,20 @@ namespace cluster {
 // other exception it has time, role and pid, like a line of the log. The main thread calls it,
 // once.
 int run_program(int argc, char** argv, const std::function<int()>& body);
+
+// The same for a cluster: calls `master` or, in a worker, `worker`. Settings is a struct that reads
+// the environment when it is made. Its member `journal` is settings::journal().
+template <typename Settings>
+int run_cluster(int argc, char** argv, int (&master)(const Settings&),
+                int (&worker)(Worker&, const Settings&)) {
+  return run_program(argc, argv, [&] {
+    const Settings settings;
+    if (!Worker::is_one()) {
+      return master(settings);
+    }
+    Worker self(settings.journal);
+    return worker(self, settings);
+  });
+}
 
 }  // namespace cluster

@@ -62,6 +62,11 @@ class Worker {
   bool wait_until(const std::function<bool()>& condition,  // as EventLoop's
                   std::optional<TimeSpan> timeout = std::nullopt);
 
+  // The usual end. After end_by_signal() SIGTERM turns ending() true. For a worker with a server
+  // end_worker() does the rest.
+  void end_by_signal();
+  bool ending() const { return ending_; }
+
  private:
   void handle_message(const Json& message, std::size_t bytes);
   void send_now(const Json& message);
@@ -73,6 +78,7 @@ class Worker {
   UniqueFd listener_;
   std::optional<Channel> channel_;
   std::map<std::string, MessageHandler> message_handlers_;
+  bool ending_ = false;
   std::thread::id thread_;
   std::mutex outbox_mutex_;
   std::vector<Json> outbox_;  // messages of other threads; guarded by outbox_mutex_

@@ -149,6 +149,10 @@ void HttpServer::reply(Response& response, int status, const Json& body) const {
   response.set_content(text, "application/json");
 }
 
+void HttpServer::fail(Response& response, int status, const std::string& text) const {
+  reply(response, status, {{"error", text}});
+}
+
 void HttpServer::start() {
   engine_->start();
 }
@@ -197,6 +201,15 @@ bool HttpServer::drain(std::chrono::steady_clock::time_point deadline,
                        std::chrono::milliseconds idle_grace) {
   engine_->begin_drain(idle_grace);
   return engine_->wait_drained(deadline);
+}
+
+int end_worker(Worker& worker, HttpServer& server) {
+  worker.log("draining");
+  server.begin_drain();
+  worker.close_listener();
+  worker.wait_until([&] { return server.drained(); });
+  const auto cut = server.cut();
+  return cut.requests + cut.half_sent == 0 ? 0 : 1;
 }
 
 }  // namespace cluster
