@@ -18,19 +18,17 @@ using cluster::HttpServer;
 using cluster::Master;
 using cluster::Worker;
 using std::chrono::milliseconds;
+using namespace std::chrono_literals;
 
 struct Settings {
   cluster::Address address = cluster::settings::address();
   std::string journal = cluster::settings::journal();
   int workers = cluster::settings::workers(4);
-  milliseconds startup = cluster::settings::delay("STARTUP_MS", milliseconds(500));
-  milliseconds ready_timeout =
-      cluster::settings::duration("READY_TIMEOUT_MS", milliseconds(30'000));
-  milliseconds drain_timeout =
-      cluster::settings::duration("DRAIN_TIMEOUT_MS", milliseconds(10'000));
-  milliseconds work = cluster::settings::delay("WORK_MS", milliseconds(0));
-  milliseconds shutdown_timeout =
-      cluster::settings::duration("SHUTDOWN_TIMEOUT_MS", milliseconds(10'000));
+  milliseconds startup = cluster::settings::delay("STARTUP_MS", 500ms);
+  milliseconds ready_timeout = cluster::settings::duration("READY_TIMEOUT_MS", 30s);
+  milliseconds drain_timeout = cluster::settings::duration("DRAIN_TIMEOUT_MS", 10s);
+  milliseconds work = cluster::settings::delay("WORK_MS", 0ms);
+  milliseconds shutdown_timeout = cluster::settings::duration("SHUTDOWN_TIMEOUT_MS", 10s);
 };
 
 // Environment variable in which the master hands a worker the version to serve.
@@ -87,26 +85,21 @@ void add_routes(HttpServer& server, const Settings& settings) {
   // END STEP 2
 }
 
-// Runs a worker, and returns its exit code. `told_to_leave` becomes true when SIGTERM comes.
-int serve(Worker& worker, HttpServer& server, const bool& told_to_leave, milliseconds startup) {
+// Runs a worker, and returns its exit code. worker.ending() becomes true when SIGTERM comes.
+int serve(Worker& worker, HttpServer& server, milliseconds startup) {
   // STEP 3: the life of a worker
   // Initialise for `startup`; SIGTERM ends this early. Then serve, and only then tell the master
-  // that this worker is ready. When told to leave, drain with the library's begin_drain(). It takes
-  // no new connection and finishes the requests in flight. It says `Connection: close` with each
-  // further answer, and closes only connections that are idle for longer than a second. The exit
-  // code is 1 if the drain has cut a connection.
-  if (worker.wait_until([&] { return told_to_leave; }, startup)) {
+  // that this worker is ready. When told to leave, end with the library's end_worker(). It takes no
+  // new connection and finishes the requests in flight. It says `Connection: close` with each
+  // further answer, and closes only connections that are idle for longer than a second. It returns
+  // the exit code.
+  if (worker.wait_until([&] { return worker.ending(); }, startup)) {
     return 0;
   }
   server.start();
   worker.ready();
-  worker.wait_until([&] { return told_to_leave; });
-  worker.log("draining");
-  server.begin_drain();
-  worker.close_listener();
-  worker.wait_until([&] { return server.drained(); });
-  const auto cut = server.cut();
-  return cut.requests + cut.half_sent == 0 ? 0 : 1;
+  worker.wait_until([&] { return worker.ending(); });
+  return cluster::end_worker(worker, server);
   // END STEP 3
 }
 
@@ -211,9 +204,8 @@ void serve_and_restart(Master& master, bool& restart_wanted, Version version,
 int run_worker(Worker& worker, const Settings& settings) {
   HttpServer server(worker);
   add_routes(server, settings);
-  bool told_to_leave = false;
-  worker.on_signal({SIGTERM}, [&](int) { told_to_leave = true; });
-  return serve(worker, server, told_to_leave, settings.startup);
+  worker.end_by_signal();
+  return serve(worker, server, settings.startup);
 }
 
 int run_master(const Settings& settings) {
@@ -241,12 +233,5 @@ int run_master(const Settings& settings) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return cluster::run_program(argc, argv, [] {
-    const Settings settings;
-    if (Worker::is_one()) {
-      Worker worker(settings.journal);
-      return run_worker(worker, settings);
-    }
-    return run_master(settings);
-  });
+  return cluster::run_cluster(argc, argv, run_master, run_worker);
 }
