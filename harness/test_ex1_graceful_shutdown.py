@@ -5,7 +5,7 @@ from signal import SIGINT, SIGSTOP, SIGTERM
 
 from harness.checks import connections, process_end, replacement
 from harness.checks.common_ground.all_checks import AllChecks
-from harness.checks.drain import drain, forced_end, turned_away
+from harness.checks.drain import drain, forced_end, health_endpoint, turned_away
 from harness.checks.workers import expect_children
 from harness.cluster.fixture import Fixture
 from harness.judging.exercise import Exercise, check
@@ -51,6 +51,16 @@ class TestItem1Start:
         slow, usual = fixture.figure("SLOW_MS"), fixture.figure("DEFAULT_MS")
         drain.expect_answers_in_time(fixture.start(), {"/slow": slow, "/": usual, "/fast": 0.0})
 
+    @check(expected="/health answers 200 with `status` \"ok\", `activeRequests` and `connections`; "
+                    "with two more requests in flight on the worker `activeRequests` is two more",
+           likely="/health is not answered, or nobody counts the requests in flight, or the count "
+                  "is not asked for when /health is answered",
+           hint="count a request when its last byte was read, until its answer was sent, and let "
+                "/health tell the count", seconds=0.3)
+    def test_health_counts_requests(self, fixture: Fixture) -> None:
+        """`/health` tells how many requests are in flight"""
+        health_endpoint.expect_counts_in_flight(fixture.start(), 2)
+
     @check(expected="within 1 s a new process answers in the slot of the killed one; the other "
                     "worker serves meanwhile",
            likely="the master does not notice that a child has died, or starts no successor, or "
@@ -77,6 +87,16 @@ class TestItem2NewRequests:
     def test_new_connections_get_503(self, fixture: Fixture) -> None:
         """New connections get 503 with `Connection: close` and `Retry-After` within 100 ms"""
         turned_away.expect_on_new_connections(drain.begin_busy(fixture.start(), [1, 2]))
+
+    @check(expected="503 with `status` \"draining\", `activeRequests` and `connections` for GET "
+                    "/health during the drain",
+           likely="the 503 for /health is that of all other paths, or /health is served during "
+                  "the drain",
+           hint="when you turn a request for /health away, say in the body that the worker drains",
+           seconds=1.5)
+    def test_health_says_draining(self, fixture: Fixture) -> None:
+        """`/health` says that the worker drains"""
+        health_endpoint.expect_says_draining(drain.begin_busy(fixture.start(), [1]))
 
     @check(expected="503 with Connection: close and Retry-After on connections that were open "
                     "before the signal, never a 200",

@@ -1,0 +1,55 @@
+"""What /health tells of the requests in flight and of the drain."""
+from __future__ import annotations
+
+import time
+
+from harness.checks.drain.drain import Drain, any_ended, expect_held_to_the_end, hold, straddles
+from harness.clients import worker_slots
+from harness.clients.exchange import Answer
+from harness.cluster.cluster import Cluster
+from harness.judging.verdict import CheckFailed
+
+DRAINING = 4
+"""Requests for /health that are made during the drain, so that both workers are asked."""
+
+
+def expect_counts_in_flight(cluster: Cluster, requests: int) -> None:
+    """With so many requests in flight on a worker, its /health counts so many more than without.
+
+    Whether the request for /health counts itself is up to the program.
+    """
+    connection = worker_slots.connections_to(cluster, 1, [1])[1][0]
+    idle = active_requests(connection.get("/health", patience=3))
+    held = hold(cluster, requests, [1])
+    busy = active_requests(connection.get("/health", patience=3))
+    if busy - idle != requests and not any_ended(held):
+        raise CheckFailed(f"/health of worker 1 tells activeRequests={idle} without a request in "
+                          f"flight, and {busy} with {requests} of them",
+                          expected=f"{requests} more")
+
+
+def active_requests(answer: Answer) -> int:
+    expect_fields(answer, 200, "ok")
+    return int(answer.json["activeRequests"])
+
+
+def expect_says_draining(draining: Drain) -> None:
+    """New requests for /health during the drain get 503 with `status` "draining"."""
+    cluster, judged = draining.cluster, 0
+    while judged < DRAINING and not any_ended(draining.held):
+        answer = cluster.client.get("/health", patience=3)
+        straddling = straddles(cluster, answer.started, draining.signalled)
+        if answer.status == 503 or not (straddling or any_ended(draining.held)):
+            expect_fields(answer, 503, "draining")
+            judged += 1
+        time.sleep(0.03)
+    expect_held_to_the_end(draining.held, judged > 0)
+
+
+def expect_fields(answer: Answer, status: int, word: str) -> None:
+    counts = [answer.json.get(name) for name in ("activeRequests", "connections")]
+    if (answer.status != status or answer.json.get("status") != word
+            or any(type(count) is not int for count in counts)):
+        raise CheckFailed(f"{answer}, body {answer.body[:200]!r}",
+                          expected=f'{status} with `status` "{word}", and with `activeRequests` '
+                                   "and `connections` as whole numbers")
