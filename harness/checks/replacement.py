@@ -75,6 +75,14 @@ def expect_one_worker_leaves(cluster: Cluster, slot: int) -> None:
     expect_replaced(cluster, slot, old, since=time.monotonic(), within=2.0)
 
 
+def why_not_by_others(answer: Answer, old: int) -> dict[str, str]:
+    if answer.status == 200 and answer.pid == old:
+        return {"likely": "the worker goes on accepting while it finishes its requests, so that it "
+                          "takes new connections until it ends",
+                "hint": "first stop accepting; then finish the requests that have come"}
+    return {}
+
+
 def expect_others_serve(cluster: Cluster, asked: list[Answer], slot: int, old: int,
                         signalled: float) -> None:
     """No fresh connection reaches the worker that was sent SIGTERM, and nobody gets a 503.
@@ -98,4 +106,4 @@ def expect_others_serve(cluster: Cluster, asked: list[Answer], slot: int, old: i
             continue
         if answer.status == 503 or (index and (answer.status != 200 or answer.pid == old)):
             raise CheckFailed(f"{answer} (pid {answer.pid}), {after:.2f} s after SIGTERM to "
-                              f"worker {slot} (pid {old})")
+                              f"worker {slot} (pid {old})", **why_not_by_others(answer, old))

@@ -5,15 +5,13 @@ from harness.proof.wrong_program import Wrong
 
 WRONG = (
     Wrong("nobody-is-replaced", "replacing is switched off when the cluster is ready", 1,
-          (("  master.announce_ready();\n  return true;",
-            "  master.announce_ready();\n  master.stop_replacing();\n  return true;"),),
+          (("  if (!noted.stopping()) master.announce_ready();\n",
+            "  if (!noted.stopping()) master.announce_ready();\n  master.stop_replacing();\n"),),
           "starts no successor"),
     Wrong("a-crash-ends-the-cluster", "the death of one worker is taken for the wish to end", 1,
-          (("    if (!noted.stops.empty()) {\n      noted.deaths",
-            "    if (noted.stops.empty()) {\n"
-            "      noted.stops.push_back(SIGTERM);\n"
-            "    } else {\n"
-            "      noted.deaths"),), "one death"),
+          (("    if (noted.stopping() && early",
+            "    if (!noted.stopping()) noted.stops.push_back(SIGTERM);\n"
+            "    if (noted.stopping() && early"),), "one death"),
     Wrong("serves-on-while-draining", "new requests are still served after the signal", 2,
           (("  ++(draining_ ? refused_ : count_);\n  return !draining_;",
             "  ++count_;\n  return true;"),), "was served"),
@@ -28,7 +26,6 @@ WRONG = (
             "    const std::lock_guard lock(mutex_);\n"
             "    opened_ += draining_ ? 1 : 0;\n"
             "  }\n"
-            "\n"
             "  bool draining() const {"),
            ("  int refused_ = 0;\n", "  int refused_ = 0;\n  int opened_ = 0;\n"),
            ("  server.hooks.admit = ",
@@ -52,7 +49,7 @@ WRONG = (
           (('    response.set_header("Retry-After", "5");\n', ""),), "header"),
     Wrong("slow-refusal", "the 503 waits as if it were work", 2,
           (('    response.set_header("Retry-After", "5");\n',
-            "    server.pause(milliseconds(400));\n"
+            "    server.pause(400ms);\n"
             '    response.set_header("Retry-After", "5");\n'),), "as if it were work"),
     Wrong("idle-connections-hold-it-up",
           "the drain waits until every connection is closed, idle ones too", 2,
@@ -70,21 +67,20 @@ WRONG = (
           (("    worker.wait_until([&] { return orders.finish || orders.cut; });\n", ""),),
           "nothing left to do"),
     Wrong("nobody-lets-go", "the master does not tell the workers that all have drained", 3,
-          (('  master.broadcast({{"type", in_time ? "finish" : "cut"}});\n',
-            '  if (!in_time) {\n    master.broadcast({{"type", "cut"}});\n  }\n'),),
+          (('  master.broadcast({{"type", drained ? "finish" : "cut"}});\n',
+            '  if (!drained) {\n    master.broadcast({{"type", "cut"}});\n  }\n'),),
           "let the workers go",
           also={number: "everybody waits for the timeout there, too" for number in (2, 4, 5)}),
     Wrong("ends-before-the-answers", "the worker leaves at once, with requests in flight", 3,
-          (("  worker.wait_until(\n"
-            "      [&] { return orders.cut || (in_flight.count() == 0 && "
-            "server.activity().half_sent == 0); });\n",
-            ""),), "end at the signal",
+          (("  worker.wait_until([&] { return quiet() || orders.cut; });\n", ""),
+           ("  const auto quiet = [&]", "  [[maybe_unused]] const auto quiet = [&]")),
+          "end at the signal",
           also={2: "no worker is left to answer 503 while the requests that were in flight "
                    "would still have been worked on"}),
     Wrong("exit-before-the-answer-is-written",
           "a request counts as finished when its work is done, not when its answer is sent", 3,
-          (("constexpr milliseconds kill_grace{100};\n",
-            "constexpr milliseconds kill_grace{100};\nstd::atomic<int> at_work{0};\n"),
+          (("constexpr milliseconds kill_grace = 100ms;\n",
+            "constexpr milliseconds kill_grace = 100ms;\nstd::atomic<int> at_work{0};\n"),
            ("#include <algorithm>\n",
             "#include <algorithm>\n#include <atomic>\n#include <thread>\n"),
            ("      server.pause(delay);\n",
@@ -93,24 +89,25 @@ WRONG = (
             "      --at_work;\n"
             "      std::this_thread::sleep_for(delay / 5);  // the answer is put together\n"),
            ("  server.close_after_answer();\n",
-            "  server.close_after_answer();\n  worker.loop().every(milliseconds(10), [] {});\n"),
-           ("orders.cut || (in_flight.count() == 0 &&", "orders.cut || (at_work == 0 &&")),
+            "  server.close_after_answer();\n  worker.loop().every(10ms, [] {});\n"),
+           ("return in_flight.count() == 0 &&", "return at_work == 0 &&")),
           "before its answer was written",
           also={2: "the requests that show that the drain goes on lose their answers"}),
     Wrong("exit-code-1-after-a-good-end",
           "requests that were finished are taken for requests that were lost", 3,
-          (("cut == 0 && lost == 0;", "cut == 0 && lost == 0 && finished == 0;"),), "normal end",
+          (("noted.lost == 0;", "noted.lost == 0 && noted.finished == 0;"),), "normal end",
           also={5: "the end of a drain of both workers, in which nothing was cut, has exit code "
                    "1"}),
     Wrong("no-deadline", "the wait for the drain has no timeout", 4,
-          (("noted.stops.size() > 1; }, timeout);", "noted.stops.size() > 1; });"),), "no timer"),
+          (("noted.forced(); }, timeout);",
+            "noted.forced(); });\n  static_cast<void>(timeout);"),), "no timer"),
     Wrong("exit-code-0-after-force", "a forced end is called graceful", 4,
-          (("const bool graceful = in_time && !killed && cut == 0 && lost == 0;",
-            "const bool graceful = in_time || cut >= 0 || killed || lost > 0;"),),
+          (("const bool graceful = drained && gone && noted.cut == 0 && noted.lost == 0;",
+            "const bool graceful = drained || gone || noted.cut >= 0;"),),
           "exit code does not tell"),
     Wrong("half-sent-is-idle",
           "a half-sent request is cut at once, as if the connection were idle", 4,
-          (("(in_flight.count() == 0 && server.activity().half_sent == 0)",
+          (("in_flight.count() == 0 && server.activity().half_sent == 0",
             "in_flight.count() == 0"),), "counts as idle"),
     Wrong("second-signal-ignored", "a second signal during the end is not heeded", 5,
           (("    noted.stops.push_back(signal);\n",
@@ -118,25 +115,26 @@ WRONG = (
           "signal is ignored"),
     Wrong("second-signal-restarts-the-deadline",
           "each further signal starts the drain and its time anew", 5,
-          (("  master.wait_until([&] { return all_drained() || noted.stops.size() > 1; }, "
+          (("  master.wait_until([&] { return all_drained(master, noted) || noted.forced(); }, "
             "timeout);",
             "  for (std::size_t seen = 0; seen != noted.stops.size();) {\n"
             "    seen = noted.stops.size();\n"
-            "    master.wait_until([&] { return all_drained() || noted.stops.size() > seen; }, "
+            "    master.wait_until(\n"
+            "        [&] { return all_drained(master, noted) || noted.stops.size() > seen; }, "
             "timeout);\n"
             "  }"),), "anew"),
     Wrong("shutdown-of-the-shared-socket",
           "a worker that leaves calls shutdown() on the listening socket, as cpp-httplib's "
           "stop() does", 5,
-          (("  server.begin_drain(milliseconds(100));\n",
-            "  server.begin_drain(milliseconds(100));\n"
+          (("  server.begin_drain();\n",
+            "  server.begin_drain();\n"
             "  ::shutdown(worker.listener(), SHUT_RDWR);\n"),
            ("#include <cluster/cluster.hpp>\n",
             "#include <cluster/cluster.hpp>\n#include <sys/socket.h>\n")), "shutdown()"),
     Wrong("orphans", "workers go on when their master is gone", 5,
           (("  worker.ready();\n",
             "  ::prctl(PR_SET_PDEATHSIG, 0);\n  lives_on = true;\n  worker.ready();\n"),
-           ("namespace {\n\nusing cluster::HttpServer;",
+           ("namespace {\n\nusing cluster::Clock;",
             "// So the library's end at the end of the channel is none.\n"
             "static bool lives_on = false;\n"
             'extern "C" void _Exit(int code) noexcept {\n'
@@ -148,15 +146,15 @@ WRONG = (
             "\n"
             "namespace {\n"
             "\n"
-            "using cluster::HttpServer;"),
+            "using cluster::Clock;"),
            ("#include <cluster/cluster.hpp>\n",
             "#include <cluster/cluster.hpp>\n#include <sys/prctl.h>\n#include <unistd.h>\n")),
           "orphans"),
     Wrong("workers-die-of-ctrl-c",
           "SIGINT, which a terminal sends to the whole group, ends the workers", 5,
-          (("  worker.on_signal({SIGTERM}, [&](int) { orders.leave = true; });",
-            "  worker.on_signal({SIGTERM}, [&](int) { orders.leave = true; });\n"
-            "  worker.on_signal({SIGINT}, [](int) { std::_Exit(0); });"),
+          (("  worker.end_by_signal();\n",
+            "  worker.end_by_signal();\n"
+            "  worker.on_signal({SIGINT}, [](int) { std::_Exit(0); });\n"),
            ("#include <cluster/cluster.hpp>\n",
             "#include <cluster/cluster.hpp>\n\n#include <cstdlib>\n")), "SIGINT"),
     Wrong("replaced-during-shutdown", "workers that have drained are replaced", 5,
@@ -168,6 +166,23 @@ WRONG = (
           also={5: "a stopped worker is not killed there, either"}),
     Wrong("one-worker-drains-with-503",
           "a worker that was sent SIGTERM alone turns requests away, though the others serve", 5,
-          (("  if (worker.wait_until([&] { return orders.drain; }, milliseconds(50))) {",
-            "  if (worker.wait_until([] { return true; })) {"),), "whole cluster"),
+          (("    return leave(worker, server);\n", ""),
+           ("int leave(Worker& worker", "[[maybe_unused]] int leave(Worker& worker")),
+          "whole cluster"),
+    Wrong("one-worker-leaves-at-once",
+          "a worker that was sent SIGTERM alone does not wait for its requests", 5,
+          (("  worker.wait_until([&] { return server.drained(); });\n", ""),),
+          "dies with its request"),
+    Wrong("one-worker-serves-on",
+          "a worker that was sent SIGTERM alone goes on accepting until it is idle", 5,
+          (("  server.begin_drain();\n  worker.close_listener();\n"
+            "  worker.wait_until([&] { return server.drained(); });\n",
+            "  server.close_after_answer();\n"
+            "  worker.wait_until([&] { return server.activity().connections == 0; });\n"),),
+          "takes new connections"),
+    Wrong("health-counts-nothing", "/health tells that no request is in flight, whatever is", 1,
+          (("in_flight.count() - 1, server", "0, server"),), "nobody counts"),
+    Wrong("health-does-not-drain", "the 503 for /health is that of all other paths", 2,
+          (('    if (request.path == "/health") {',
+            '    if (request.path == "/heath") {'),), "all other paths"),
 )

@@ -120,12 +120,15 @@ WRONG = (
           "the master waits for a successor that has died, until READY_TIMEOUT_MS", 5,
           ((READY_WAIT, READY_WAIT.replace(" || !master.find(pid)", "")),), "died"),
     Wrong("ends-with-requests-in-flight", "the old worker leaves at once", 5,
-          (("  worker.wait_until([&] { return server.drained(); });\n", ""),), "in flight",
+          (("  return cluster::end_worker(worker, server);\n",
+            "  server.begin_drain();\n  return 0;\n"),), "in flight",
           also={3: "old workers do not finish their requests either when nobody asks during the "
                    "restart"}),
     Wrong("kept-alive-connections-cut",
           "connections that are idle for a moment are closed unasked", 5,
-          (("  server.begin_drain();", "  server.begin_drain(milliseconds(0));"),), "connections"),
+          (("  return cluster::end_worker(worker, server);\n",
+            "  server.begin_drain(0ms);\n  return cluster::end_worker(worker, server);\n"),),
+          "connections"),
     Wrong("sigterm-waits-for-the-restart", "SIGTERM is heeded only when the restart is over", 5,
           ((READY_WAIT, READY_WAIT.replace(" || master.ending()", "")),
            ("  if (master.ending()) {\n"
