@@ -2,7 +2,7 @@
 //
 // The master takes tasks over HTTP and keeps them in a queue. Each worker computes one task at a
 // time. An accepted task is never lost, whichever worker dies. When the queue is full, the master
-// says so (backpressure). First look at run_master() and run_worker() at the end of this file: each
+// says so (backpressure). First look at run_worker() and run_master() at the end of this file: each
 // is the main line of its process. The steps are numbered in the order in which to take them.
 #include <cluster/cluster.hpp>
 
@@ -10,19 +10,17 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
-#include <csignal>
+#include <atomic>
 #include <cstdint>
 #include <deque>
-#include <memory>
+#include <functional>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <stdexcept>
 #include <string>
-#include <string_view>
 #include <unordered_map>
 #include <utility>
-#include <variant>
 #include <vector>
 
 namespace {
@@ -33,6 +31,7 @@ using cluster::Json;
 using cluster::Master;
 using cluster::Worker;
 using std::chrono::milliseconds;
+using namespace std::chrono_literals;
 
 struct Settings {
   cluster::Address address = cluster::settings::address();
@@ -41,375 +40,354 @@ struct Settings {
   int max_queue = cluster::settings::count("MAX_QUEUE", 20);
   int max_attempts = cluster::settings::count("MAX_ATTEMPTS", 3);
   int result_limit = cluster::settings::count("RESULT_LIMIT", 10'000);
-  milliseconds shutdown_timeout =
-      cluster::settings::duration("SHUTDOWN_TIMEOUT_MS", milliseconds(10'000));
+  milliseconds shutdown_timeout = cluster::settings::duration("SHUTDOWN_TIMEOUT_MS", 10s);
 };
 
+// ----- the computations
+
+std::uint64_t fibonacci(std::uint64_t n) {
+  return n < 2 ? n : fibonacci(n - 1) + fibonacci(n - 2);
+}
+
+bool is_prime(std::uint64_t n) {
+  if (n < 4 || n % 2 == 0 || n % 3 == 0) return n == 2 || n == 3;
+  // After 2 and 3, only divisors of the form 6k - 1 and 6k + 1 are left to try.
+  for (std::uint64_t d = 5; d <= n / d; d += 6) {
+    if (n % d == 0 || n % (d + 2) == 0) return false;
+  }
+  return true;
+}
+
 // The SHA-256 of a text in lower-case hex digits.
-std::string sha256(std::string_view text) {
-  static const std::unique_ptr<EVP_MD, decltype(&::EVP_MD_free)> algorithm(
-      ::EVP_MD_fetch(nullptr, "SHA256", nullptr), &::EVP_MD_free);
+std::string sha256(const std::string& text) {
   std::array<unsigned char, 32> digest{};
-  if (::EVP_Digest(text.data(), text.size(), digest.data(), nullptr, algorithm.get(), nullptr) !=
-      1) {
+  if (::EVP_Digest(text.data(), text.size(), digest.data(), nullptr, ::EVP_sha256(), nullptr) ==
+      0) {
     throw std::runtime_error("OpenSSL cannot hash");
   }
   std::string hex;
   for (const unsigned byte : digest) {
-    hex += "0123456789abcdef"[byte >> 4U];
-    hex += "0123456789abcdef"[byte & 0x0fU];
+    hex += {"0123456789abcdef"[byte >> 4U], "0123456789abcdef"[byte & 0x0fU]};
   }
   return hex;
 }
 
-// ----- computations
-
-// STEP 1: the three computations
-// - fibonacci(): By plain recursion, with fibonacci(0) = 0 and fibonacci(1) = 1. Results exceed 32
-//   bits.
-// - is_prime(): By trial division, for every n up to 2^63-1. d * d must fit its type: a signed type
-//   of 64 bits does not hold it for the largest n.
-// - hash_chain(): n hashes in all. The first is that of "start", each further one is that of the
-//   previous one's hex digits.
-// TODO: three functions that compute.
-std::uint64_t fibonacci(std::uint64_t n) {
-  return n;
-}
-
-bool is_prime(std::uint64_t n) {
-  return n == 0;
-}
-
-std::string hash_chain(std::uint64_t n) {
-  return sha256(std::to_string(n));
-}
-// END STEP 1
-
 Json compute(const std::string& type, std::uint64_t n) {
-  if (type == "fibonacci") {
-    return fibonacci(n);
-  }
-  if (type == "prime") {
-    return is_prime(n);
-  }
-  return hash_chain(n);
+  if (type == "fibonacci") return fibonacci(n);
+  if (type == "prime") return is_prime(n);
+  std::string text = "start";
+  for (std::uint64_t i = 0; i < n; ++i) text = sha256(text);
+  return text;
 }
 
-// ----- orders
-
-// A task as a client orders it.
-struct Order {
-  std::string type;
-  std::uint64_t n = 0;
-};
-
-// Reads the body of POST /task. Throws std::invalid_argument with a text that names the mistake and
-// the allowed values.
-Order read_order(const std::string& body) {
-  // STEP 2: read an order
-  // The body must be a JSON object with `type` and `n`. `type` is one of the three computations.
-  // `n` is a whole number in the type's range: fibonacci 0…50, prime 0…2^63-1, hash 1…10,000,000.
-  // 40.0 is the whole number 40; 40.5, "40" and true are no whole numbers.
-  // TODO: parse, look, refuse.
-  throw std::invalid_argument("STEP 2 is still to do: no order is read, neither " + body);
-  // END STEP 2
-}
-
-// ----- the pool
-
-enum class Status { queued, processing, completed, failed };
-NLOHMANN_JSON_SERIALIZE_ENUM(Status, {{Status::queued, "queued"},
-                                      {Status::processing, "processing"},
-                                      {Status::completed, "completed"},
-                                      {Status::failed, "failed"}})
+// ----- tasks
 
 // The check takes Json's noexcept move for one that throws.
 // NOLINTNEXTLINE(bugprone-exception-escape)
 struct Task {
-  std::string id;
-  Order order;
-  Status status = Status::queued;
-  Json result;
-  std::string error;
-  int slot = 0;  // of the worker that has the task or has finished it
+  std::string type;
+  std::uint64_t n = 0;
+  std::string id = cluster::new_uuid();
+  std::string status = "queued";  // then "processing", and "completed" or "failed"
+  Json outcome = nullptr;         // {"result": …} or {"error": …}
+  int slot = 0;                   // of the worker that has it or has completed it; 0: none
   int attempts = 0;
-  double queued_at = 0;
-  double started_at = 0;
+  double queued_at = cluster::unix_ms();
+  double started_at = 0;  // of the last attempt
   double finished_at = 0;
-
-  bool over() const { return status == Status::completed || status == Status::failed; }
 };
 
-// All tasks, and the workers that have them. The threads of the HTTP server and the master's loop
-// use the pool at the same time. One mutex guards everything. Nothing is sent or computed while it
-// is held.
-class Pool {
- public:
-  Pool(Master& master, const Settings& settings)
-      : master_(master), settings_(settings), seats_(static_cast<std::size_t>(settings.workers)) {}
-
-  // For the HTTP server's threads.
-  enum class Refusal { full, closed };
-  std::variant<Task, Refusal> submit(const Order& order);
-  std::optional<Task> find(const std::string& id) const;
-  Json stats() const;
-
-  // For the master's loop.
-  void take_idle(int slot, pid_t pid);  // the worker waits for its first task
-  void take_result(int slot, const std::string& id, const Json& result);
-  void take_leaving(int slot);  // the worker finishes its task and gets no other
-  void take_death(int slot);
-  void close();           // no task is accepted any more
-  bool finished() const;  // no task waits, and none is being processed
-  int failed() const;
-
- private:
-  // The worker process in a slot. If there is none now, pid is 0.
-  struct Seat {
-    pid_t pid = 0;
-    std::string task;   // empty if the worker is free
-    bool sent = false;  // the task was sent to the worker
-    int completed = 0;
-  };
-
-  void assign();
-  void send_task(std::size_t index, pid_t pid, const Json& message);
-  void finish(Task& task, Status status);
-  std::size_t busy() const {
-    return static_cast<std::size_t>(std::count_if(
-        seats_.begin(), seats_.end(), [](const Seat& seat) { return !seat.task.empty(); }));
+// Reads the body of POST /task. Nothing if it was refused with 400.
+std::optional<Task> read_task(const HttpServer& server, const std::string& text,
+                              HttpServer::Response& response) {
+  static const std::map<std::string, std::pair<std::uint64_t, std::uint64_t>> ranges{
+      {"fibonacci", {0, 50}},
+      {"prime", {0, (std::uint64_t{1} << 63U) - 1}},
+      {"hash", {1, 10'000'000}}};
+  const Json body = cluster::parse_json(text);
+  const Json type = body.is_object() ? body.value("type", Json()) : Json();
+  const auto range = type.is_string() ? ranges.find(type) : ranges.end();
+  if (range == ranges.end()) {
+    server.fail(response, 400,
+                R"(the body must be a JSON object like {"type":"fibonacci","n":40}; )"
+                "`type` is fibonacci, prime or hash");
+    return std::nullopt;
   }
-  Seat& seat(int slot) { return seats_.at(static_cast<std::size_t>(slot - 1)); }
+  const auto [least, most] = range->second;
+  const auto n = cluster::whole_number(body.value("n", Json()));
+  if (!n || *n < least || *n > most) {
+    server.fail(
+        response, 400,
+        "`n` must be a whole number from " + std::to_string(least) + " to " + std::to_string(most));
+    return std::nullopt;
+  }
+  return Task{range->first, *n};
+}
 
-  Master& master_;
+// A task as GET /task/<id> shows it.
+Json describe(const Task& task) {
+  Json shown{{"taskId", task.id},     {"type", task.type},         {"n", task.n},
+             {"status", task.status}, {"attempts", task.attempts}, {"queuedAt", task.queued_at}};
+  if (task.slot != 0) shown["worker"] = task.slot;
+  if (task.attempts > 0) shown["startedAt"] = task.started_at;
+  if (task.finished_at == 0) return shown;
+  shown["finishedAt"] = task.finished_at;
+  shown["durationMs"] = task.finished_at - task.started_at;
+  shown.update(task.outcome);
+  return shown;
+}
+
+// ----- the bookkeeping: it knows no master and no HTTP
+
+// The worker process in a slot.
+struct Seat {
+  pid_t pid = 0;     // 0: there is none now
+  std::string task;  // empty: it has none
+  int completed = 0;
+  bool free() const { return pid != 0 && task.empty(); }
+  bool busy() const { return !task.empty(); }
+};
+
+struct Counts {
+  int submitted = 0;
+  int completed = 0;
+  int failed = 0;
+  int rejected = 0;
+  int requeued = 0;
+};
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Counts, submitted, completed, failed, rejected, requeued)
+
+// All tasks, and which worker has which. Any thread may call it: one mutex guards everything.
+class Pool {
+  using Lock = std::lock_guard<std::mutex>;
+
   const Settings& settings_;
   mutable std::mutex mutex_;
   // By id: the tasks that wait, those being processed, and the last finished ones.
   std::unordered_map<std::string, Task> tasks_;
-  std::deque<std::string> waiting_;  // the next one first
-  std::deque<std::string> over_;     // the oldest first
-  std::vector<Seat> seats_;
-  bool closed_ = false;
-  int submitted_ = 0;
-  int completed_ = 0;
-  int failed_ = 0;
-  int rejected_ = 0;
-  int requeued_ = 0;
+  std::deque<std::string> waiting_;   // the next one first
+  std::deque<std::string> finished_;  // the oldest first
+  std::vector<Seat> seats_;           // of slot 1, 2 …
+  Counts counts_;
+
+  Seat& seat(int slot) { return seats_.at(static_cast<std::size_t>(slot - 1)); }
+  int count(bool (Seat::*is)() const) const {
+    return static_cast<int>(std::count_if(seats_.begin(), seats_.end(), std::mem_fn(is)));
+  }
+
+ public:
+  explicit Pool(const Settings& settings)
+      : settings_(settings), seats_(static_cast<std::size_t>(settings.workers)) {}
+
+  std::atomic<bool> closed{false};  // no task is accepted any more
+
+  // STEP 1: accept a task
+  // Refuse a task when the pool is closed, or full: then return false. `max_queue` tasks may wait,
+  // and one more for each free worker, which will take it at once. What a full pool refuses counts
+  // as rejected. Else store the task, put it at the back of the queue, and count it. The look at
+  // the queue and the push must be one step: no other task may come in between.
+  // Brings: nothing yet; but POST 21 tasks: 20 get 202, the last one 429. Look at GET /stats.
+  // TODO: look, store, push, count.
+  bool submit(const Task& task) {
+    const Lock lock(mutex_);
+    static_cast<void>(task);
+    return false;
+  }
+  // END STEP 1
+
+  // The slot has a new worker, which waits for its first task.
+  void seat_worker(int slot, pid_t pid) {
+    const Lock lock(mutex_);
+    seat(slot).pid = pid;
+  }
+
+  // STEP 2: hand a task out
+  // If a task waits and a worker is free, give the worker the next task, and return it: the caller
+  // sends it. Note it in the seat and in the task (status, slot, started_at). This is an attempt.
+  // Brings: nothing yet: step 5 calls it.
+  // TODO: look, take, note.
+  std::optional<Task> hand_out() { return std::nullopt; }
+  // END STEP 2
+
+  // STEP 3: take a result
+  // - complete(): Note the result, as {"result": …}. The worker is free again. Drop the result of a
+  //   task that the worker does not have.
+  // - finish(): The task is over. Note status, outcome and time. Of the finished tasks keep the
+  // last
+  //   `result_limit`: memory stays bounded.
+  // Brings: nothing yet: step 6 calls it.
+  // TODO: note, free the seat, keep the last ones.
+  void complete(int slot, const std::string& id, const Json& result) {
+    const Lock lock(mutex_);
+    static_cast<void>(result);
+    if (seat(slot).task == id) seat(slot).task.clear();
+  }
+
+  void finish(Task& task, const std::string& status, const Json& outcome) {
+    static_cast<void>(task);
+    static_cast<void>(status);
+    static_cast<void>(outcome);
+  }
+  // END STEP 3
+
+  // STEP 4: take a death
+  // The seat is empty now. If the worker had a task, that goes back to the *front* of the queue,
+  // even if the queue is full, and counts as requeued. But after `max_attempts` attempts it has
+  // failed, and counts as that; the outcome is {"error": …} with the reason.
+  // Brings: nothing yet: step 6 calls it, too.
+  // TODO: empty the seat, put the task back, or give it up.
+  void lose_worker(int slot) {
+    const Lock lock(mutex_);
+    seat(slot) = Seat{};
+  }
+  // END STEP 4
+
+  std::optional<Task> find(const std::string& id) const {
+    const Lock lock(mutex_);
+    const auto found = tasks_.find(id);
+    return found != tasks_.end() ? std::optional(found->second) : std::nullopt;
+  }
+
+  int failed() const {
+    const Lock lock(mutex_);
+    return counts_.failed;
+  }
+
+  bool idle() const {  // no task waits, and none is being processed
+    const Lock lock(mutex_);
+    return waiting_.empty() && count(&Seat::busy) == 0;
+  }
+
+  Json stats() const {
+    const Lock lock(mutex_);
+    Json seats = Json::array();
+    for (const auto& seat : seats_) {
+      seats.push_back(
+          {{"worker", seats.size() + 1}, {"busy", seat.busy()}, {"completed", seat.completed}});
+      if (seat.pid != 0) seats.back()["pid"] = seat.pid;
+      if (seat.busy()) seats.back()["taskId"] = seat.task;
+    }
+    const Json workers{
+        {"total", seats_.size()}, {"available", count(&Seat::free)}, {"busy", count(&Seat::busy)}};
+    const Json queue{{"size", waiting_.size()}, {"max", settings_.max_queue}};
+    return {{"workers", workers}, {"queue", queue}, {"tasks", counts_}, {"perWorker", seats}};
+  }
 };
 
-// STEP 3: accept and hand out
-// - submit(): Refuse when the pool is closed, or when `max_queue` tasks wait already. Otherwise
-//   store the task, put it at the back of the queue, and hand out. The look at the queue and the
-//   push must be one step: no other order may come in between.
-// - assign(): As long as a task waits and a seat is free, give the seat the next task. Note this in
-//   the seat and in the task (status, slot, attempts, started_at) *before* the task is sent. Only
-//   the loop's thread may send, so the message goes by way of master_.loop().post().
-// - send_task(): Note in the seat that the task was sent. A task that was never sent has had no
-//   attempt.
-// TODO: look, store, push, hand out.
-inline std::variant<Task, Pool::Refusal> Pool::submit(const Order& order) {
-  static_cast<void>(order);
-  assign();
-  return closed_ ? Refusal::closed : Refusal::full;
-}
+// ----- the dispatcher
 
-inline void Pool::assign() {
-  static_cast<void>(master_);
-}
-
-inline void Pool::send_task(std::size_t index, pid_t pid, const Json& message) {
-  static_cast<void>(index);
-  static_cast<void>(pid);
-  static_cast<void>(message);
-}
-// END STEP 3
-
-// STEP 4: take what workers say
-// - take_idle(): The slot has a worker that is free. Hand out.
-// - take_leaving(): The seat counts as empty from now on, so that nothing more is handed out to its
-//   worker. The worker's last task may still come back, as a result or by the worker's death.
-// - take_result(): The task is completed, unless the seat has another one. The worker is free
-//   again. Hand out.
-// - finish(): Note status and time, and count. Of the finished tasks keep the last `result_limit`.
-// TODO: seat the worker; complete the task; keep the last ones.
-inline void Pool::take_idle(int slot, pid_t pid) {
-  seat(slot).pid = pid;
-}
-
-inline void Pool::take_leaving(int slot) {
-  seat(slot).pid = 0;
-}
-
-inline void Pool::take_result(int slot, const std::string& id, const Json& result) {
-  static_cast<void>(slot);
-  static_cast<void>(id);
-  static_cast<void>(result);
-}
-
-inline void Pool::finish(Task& task, Status status) {
-  task.status = status;
-}
-// END STEP 4
-
-inline std::optional<Task> Pool::find(const std::string& id) const {
-  const std::lock_guard lock(mutex_);
-  const auto found = tasks_.find(id);
-  return found != tasks_.end() ? std::optional(found->second) : std::nullopt;
-}
-
-inline void Pool::close() {
-  const std::lock_guard lock(mutex_);
-  closed_ = true;
-}
-
-inline bool Pool::finished() const {
-  const std::lock_guard lock(mutex_);
-  return waiting_.empty() && busy() == 0;
-}
-
-inline int Pool::failed() const {
-  const std::lock_guard lock(mutex_);
-  return failed_;
-}
-
-// ----- HTTP
-
-// A task as GET /task/<id> shows it.
-Json describe(const Task& task) {
-  // STEP 5: show a task
-  // Show taskId, type, n, status, result, error, worker, attempts, queuedAt, startedAt, finishedAt
-  // and durationMs (counted from startedAt). Leave out values that are not known yet. Leave out
-  // `worker` unless a worker has the task or has completed it.
-  // TODO: what is known.
-  static_cast<void>(task);
-  return Json::object();
+// Gives tasks that wait to workers that are free. Only the master's loop may send, so only it may
+// call this.
+void dispatch(Master& master, Pool& pool) {
+  // STEP 5: send the tasks
+  // Hand out as long as there is something to hand out, and send each task to the worker in its
+  // slot. A worker may have died without anybody having noticed: then its death will bring the task
+  // back.
+  // Brings: nothing yet: no worker has said that it is free.
+  // TODO: hand out, send.
+  static_cast<void>(master);
+  static_cast<void>(pool);
   // END STEP 5
 }
 
-void add_routes(HttpServer& server, Pool& pool) {
-  // STEP 6: answer requests
-  // - POST /task: Read the order and submit it. If it cannot be read, answer 400 with the reason.
-  //   An accepted task gets 202 with `Location: /task/<id>`, taskId and status. When the queue is
-  //   full, answer 429 with Retry-After; when the pool is closed, 503 with Retry-After.
-  // - GET /task/<id>: The task, or 404.
-  // - GET /stats: The statistics.
-  // - GET /: How to use the pool.
-  // TODO: server.Post() for /task, server.Get() for /task/.*, /stats and /.
-  static_cast<void>(server);
+void set_handlers(Master& master, Pool& pool) {
+  // STEP 6: hear the workers
+  // Tell the pool that a worker is `idle`, has a `result`, or has died. Each time there may be
+  // something to dispatch. During the end, log each task that is finished.
+  // Brings: nothing yet: no worker says anything before step 7.
+  // TODO: on_message() for both, on_death().
   static_cast<void>(pool);
-  static_cast<void>(read_order);
-  static_cast<void>(describe);
+  master.log("STEP 6 is still to do: nobody hears the workers");
   // END STEP 6
+}
+
+int run_worker(Worker& worker, const Settings& /*settings*/) {
+  worker.end_by_signal();
+  // STEP 7: the life of a worker
+  // Say that this worker is `idle`, and then that it is ready. A `task` has id, kind and n. Answer
+  // it with a `result` that has id and result. The handler only notes the task; the main line
+  // computes. When told to leave, first finish the task that has come.
+  // Brings: items 1, 2, 3 and 5, and item 4 but for the end.
+  // TODO: be idle, be ready, compute, answer.
+  static_cast<void>(compute);
+  worker.log("STEP 7 is still to do: this worker computes nothing");
+  worker.ready();
+  worker.wait_until([&] { return worker.ending(); });
+  return 0;
+  // END STEP 7
 }
 
 // ----- the master
 
-// Starts the workers and serves. Returns false if somebody asked for the end meanwhile.
-bool start_cluster(Master& master, Pool& pool, HttpServer& server,
-                   const cluster::Address& address) {
-  // STEP 7: start the cluster
-  // Tell the pool of each worker's messages ("idle", "leaving", "result") and of its death. Answer
-  // "leaving" with "leave". The "leave" must come after every task that was handed out to this
-  // worker before, so that the worker knows that no further task comes. Start the workers, and wait
-  // until all are ready, or until somebody asks for the end. When all are ready, serve, and
-  // announce that the cluster is ready.
-  // TODO: listen to the workers, start, wait, serve, announce.
-  static_cast<void>(pool);
-  static_cast<void>(server);
-  static_cast<void>(address);
-  master.log("STEP 7 is still to do: no worker was started");
-  return false;
-  // END STEP 7
+void add_routes(HttpServer& server, Master& master, Pool& pool) {
+  server.Post("/task", [&](const auto& request, auto& response) {
+    const auto task = read_task(server, request.body, response);
+    if (!task) return;
+    if (pool.submit(*task)) {
+      response.set_header("Location", "/task/" + task->id);
+      server.reply(response, 202, {{"taskId", task->id}, {"status", task->status}});
+      master.loop().post([&] { dispatch(master, pool); });
+      return;
+    }
+    response.set_header("Retry-After", "1");
+    pool.closed ? server.fail(response, 503, "shutting down: no new tasks")
+                : server.fail(response, 429, "the queue is full: try again later");
+  });
+  server.Get(R"(/task/([\s\S]*))", [&](const auto& request, auto& response) {
+    const auto task = pool.find(request.matches[1]);
+    task ? server.reply(response, 200, describe(*task))
+         : server.fail(response, 404, "there is no such task, or it was finished long ago");
+  });
+  server.Get("/stats",
+             [&](const auto&, auto& response) { server.reply(response, 200, pool.stats()); });
+  server.Get("/", [&](const auto&, auto& response) {
+    server.reply(
+        response, 200,
+        {{"use", R"(POST /task {"type":"fibonacci","n":40}, GET /task/<id>, GET /stats)"}});
+  });
 }
-
-// ----- the worker
-
-// Takes tasks and computes them until the worker is told to leave.
-void work(Worker& worker, const bool& told_to_leave) {
-  // STEP 8: the life of a worker
-  // Say that this worker is idle, and then that it is ready. A "task" has id, kind and n. Answer it
-  // with a "result" that has id and result. The handlers only note the messages; the main line
-  // computes. When told to leave, say that this worker is leaving. A task may still be on its way,
-  // so finish every task that comes until the master has said "leave".
-  // TODO: say what you are, take tasks, answer.
-  static_cast<void>(compute);
-  worker.wait_until([&] { return told_to_leave; });
-  // END STEP 8
-}
-
-// ----- more of the pool: statistics, and the death of a worker
-
-inline Json Pool::stats() const {
-  // STEP 9: statistics
-  // Return `workers` (total, available, busy), `queue` (size, max), `tasks` (submitted, completed,
-  // failed, rejected, requeued), and `perWorker` with an object for each slot: worker, pid, busy,
-  // taskId, completed. Leave out a pid or taskId that does not exist now. `total` counts slots.
-  // `rejected` counts orders that a full queue has refused.
-  // TODO: count, list.
-  for (const auto& count : {submitted_, completed_, rejected_, requeued_, settings_.max_queue}) {
-    static_cast<void>(count);
-  }
-  return Json::object();
-  // END STEP 9
-}
-
-// STEP 10: take a worker's death
-// The seat is empty now. If it had a task that had been sent, that was an attempt. The task goes
-// back to the *front* of the queue, even if the queue is full. After `max_attempts` attempts the
-// task has failed, and `error` says why.
-// TODO: to the front of the queue, or failed.
-inline void Pool::take_death(int slot) {
-  seat(slot).pid = 0;
-}
-// END STEP 10
-
-// ----- the end
 
 // Ends the cluster. Returns true if nothing was lost.
 bool end_cluster(Master& master, Pool& pool, HttpServer& server, cluster::Listener& listener,
                  milliseconds timeout) {
-  // STEP 11: the end
-  // Close the pool. Wait until the pool has finished, the timeout is over, or a second signal
-  // forces the end. Then let the server finish its answers (half-sent requests are cut after 5 s),
-  // close the listening socket, and end the workers. All of this must fit into the timeout. A task
-  // is lost if it is not finished, or if it has failed during the end. A request is lost if it was
-  // cut, even when it was only half-sent.
+  // STEP 8: the end
+  // Close the pool. Wait until it is idle, the timeout is over, or a second signal forces the end.
+  // Then let the server finish its answers (half-sent requests are cut after 5 s), close the
+  // listening socket, and end the workers. All of this must fit into the timeout. A task is lost if
+  // it is not finished, or if it has failed during the end. A request is lost if it was cut, even
+  // when it was only half-sent.
+  // Brings: item 4.
   // TODO: close, wait, drain, end.
   static_cast<void>(pool);
   static_cast<void>(server);
   static_cast<void>(listener);
+  master.log("STEP 8 is still to do: tasks that wait are forgotten");
   return master.end_workers(timeout);
-  // END STEP 11
+  // END STEP 8
 }
 
 int run_master(const Settings& settings) {
   cluster::Listener listener = cluster::listen_on(settings.address);
   Master master(settings.workers, std::nullopt, settings.journal);  // the workers do not listen
-  Pool pool(master, settings);
+  Pool pool(settings);
   HttpServer server(listener.fd.get(), Json::object(), master.journal(), {});
-  add_routes(server, pool);
-  // Wakes the main line when the drain is over.
-  server.hooks.quiet = [&] { master.loop().post([] {}); };
+  add_routes(server, master, pool);
+  server.hooks.quiet = [&] { master.loop().post([] {}); };  // wakes end_cluster()
+  set_handlers(master, pool);
   master.end_by_signal(Master::Meanwhile::replace);
-  if (start_cluster(master, pool, server, listener.address)) {
-    master.wait_until([&] { return master.ending(); });
-  }
-  return end_cluster(master, pool, server, listener, settings.shutdown_timeout) ? 0 : 1;
-}
 
-int run_worker(const Settings& settings) {
-  Worker worker(settings.journal);
-  bool told_to_leave = false;
-  worker.on_signal({SIGTERM}, [&](int) { told_to_leave = true; });
-  work(worker, told_to_leave);
-  return 0;
+  master.start_workers();
+  master.wait_until([&] { return master.all_ready() || master.ending(); });
+  if (!master.ending()) {
+    server.start();
+    master.announce_ready(listener.address);
+  }
+  master.wait_until([&] { return master.ending(); });
+  return end_cluster(master, pool, server, listener, settings.shutdown_timeout) ? 0 : 1;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  return cluster::run_program(argc, argv, [] {
-    const Settings settings;
-    return Worker::is_one() ? run_worker(settings) : run_master(settings);
-  });
+  return cluster::run_cluster(argc, argv, run_master, run_worker);
 }

@@ -63,6 +63,19 @@ class QueueLimitChecks:
             names = expect_accepted_of_many(cluster, 60, QUEUE)
             held_workers.finish(cluster, [*at_work, *names])
 
+    @check(expected="with MAX_QUEUE=1 and four free workers, five tasks that come at the same moment "
+                    "are all accepted: four are begun, and one waits; ten times",
+           likely="a task that a free worker will take at once counts as one that waits, so that "
+                  "it takes the place of another",
+           hint="what a free worker will take does not wait: leave room for it", seconds=0.5)
+    def test_free_workers_make_room(self, fixture: Fixture) -> None:
+        """A task that a free worker takes takes no place in the queue"""
+        cluster = fixture.start({"MAX_QUEUE": 1})
+        for _ in range(10):
+            pool_stats.expect_numbers(cluster, "workers", "without a task", available=WORKERS)
+            answers = tasks.post_at_once(cluster, WORKERS + 1, "fibonacci", 20)
+            tasks.await_completed(cluster, [tasks.accepted(answer) for answer in answers])
+
     @check(expected="with a full queue, the task of a killed worker still goes back to it; all 24 "
                     "are completed, none is lost",
            likely="the requeue is refused by the limit, and the task is lost",
