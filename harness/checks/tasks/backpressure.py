@@ -63,8 +63,8 @@ class QueueLimitChecks:
             names = expect_accepted_of_many(cluster, 60, QUEUE)
             held_workers.finish(cluster, [*at_work, *names])
 
-    @check(expected="with MAX_QUEUE=1 and four free workers, five tasks that come at the same moment "
-                    "are all accepted: four are begun, and one waits; ten times",
+    @check(expected="with MAX_QUEUE=1 and four free workers, five tasks that come at the same "
+                    "moment are all accepted: four are begun, and one waits; ten times",
            likely="a task that a free worker will take at once counts as one that waits, so that "
                   "it takes the place of another",
            hint="what a free worker will take does not wait: leave room for it", seconds=0.5)
