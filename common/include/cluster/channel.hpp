@@ -1,5 +1,18 @@
 #pragma once
 
+// Example:
+//
+//   cluster::EventLoop loop;
+//   auto [here, there] = cluster::Channel::make_pair();  // `there` goes to the other process
+//   cluster::Channel channel(
+//       loop, std::move(here), "channel to worker 2",
+//       [](const cluster::Json& message, std::size_t) { std::cout << message << std::endl; },
+//       [](const std::string& reason) { std::cout << "closed: " << reason << std::endl; });
+//   if (channel.send({{"type", "ping"}}) == cluster::Channel::Sent::full) {
+//     std::cout << "the other process does not read" << std::endl;
+//   }
+//   loop.run_once();  // the message leaves, and what has come is handled
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>

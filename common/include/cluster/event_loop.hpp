@@ -1,5 +1,19 @@
 #pragma once
 
+// Example:
+//
+//   cluster::EventLoop loop;
+//   int ticks = 0;
+//   bool told_to_end = false;
+//   loop.on_signal(SIGTERM, [&](int) { told_to_end = true; });
+//   const auto timer = loop.every(std::chrono::seconds(1), [&] { ++ticks; });
+//   std::thread helper([&] { loop.post([&] { ++ticks; }); });  // wakes the loop
+//   if (!loop.wait_until([&] { return told_to_end || ticks == 5; }, std::chrono::seconds(10))) {
+//     std::cout << "ten seconds are over" << std::endl;
+//   }
+//   loop.cancel(timer);
+//   helper.join();
+
 #include <chrono>
 #include <csignal>
 #include <cstdint>

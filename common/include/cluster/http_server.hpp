@@ -1,5 +1,19 @@
 #pragma once
 
+// Example:
+//
+//   cluster::Worker worker("");
+//   cluster::HttpServer server(worker);
+//   server.Get("/hello", [&](const auto& request, auto& response) {
+//     if (!request.has_param("name")) return server.fail(response, 400, "`name` is missing");
+//     server.reply(response, 200, {{"hello", request.get_param_value("name")}});
+//   });
+//   worker.end_by_signal();
+//   server.start();
+//   worker.ready();
+//   worker.wait_until([&] { return worker.ending(); });
+//   const int exit_code = cluster::end_worker(worker, server);
+
 #include <httplib.h>
 
 #include <chrono>

@@ -1,5 +1,10 @@
 #pragma once
 
+// Example:
+//
+//   const cluster::Journal journal("/tmp/journal", 2);  // of worker 2
+//   if (journal) journal.write("promoted", {{"peer", 3}});
+
 #include <atomic>
 #include <cstdint>
 #include <memory>

@@ -1,5 +1,14 @@
 #pragma once
 
+// Example:
+//
+//   const cluster::Json message = cluster::parse_json(R"({"type": "task", "n": 4e1})");
+//   if (message.is_object() && message.value("type", "") == "task") {
+//     const auto n = cluster::whole_number(message.value("n", cluster::Json()));
+//     const cluster::Json answer{{"type", "result"}, {"n", n.value_or(0)}};
+//     std::cout << cluster::to_text(answer) << std::endl;
+//   }
+
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>

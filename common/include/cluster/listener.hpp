@@ -1,5 +1,11 @@
 #pragma once
 
+// Example:
+//
+//   cluster::Listener listener = cluster::listen_on({"127.0.0.1", 0});  // port 0: any free one
+//   std::cout << "listening on " << listener.address.text() << std::endl;
+//   listener.fd.reset();  // closes this process's copy
+
 #include <stdexcept>
 
 #include "cluster/settings.hpp"

@@ -1,5 +1,11 @@
 #pragma once
 
+// Example:
+//
+//   const cluster::Log log("worker2");
+//   log("drained in ", std::chrono::milliseconds(12), ", ", 3, " requests, load ", 0.7);
+//   cluster::print_line("a bare line, without time, role and pid");
+
 #include <array>
 #include <charconv>
 #include <chrono>

@@ -1,5 +1,19 @@
 #pragma once
 
+// Example:
+//
+//   cluster::Master master(2, cluster::listen_on({"127.0.0.1", 8000}), "");
+//   master.end_by_signal();
+//   master.on_message("pong", [&](const cluster::Master::WorkerInfo& from, const cluster::Json&) {
+//     master.log("worker ", from.slot, " has answered");
+//   });
+//   master.start_workers();
+//   master.wait_until([&] { return master.all_ready() || master.ending(); });
+//   if (!master.ending()) master.announce_ready();
+//   master.broadcast({{"type", "ping"}});
+//   master.wait_until([&] { return master.ending(); });
+//   const bool graceful = master.end_workers(std::chrono::seconds(10));
+
 #include <sys/types.h>
 
 #include <chrono>

@@ -1,5 +1,12 @@
 #pragma once
 
+// Example:
+//
+//   auto child = cluster::Process::spawn("/usr/bin/env", {"COLOUR=green"}, {});
+//   child.signal(SIGTERM);
+//   while (!child.try_reap()) std::this_thread::yield();
+//   std::cout << cluster::resident_bytes(::getpid()) << " bytes of memory" << std::endl;
+
 #include <sys/types.h>
 
 #include <cstddef>

@@ -1,5 +1,20 @@
 #pragma once
 
+// Example:
+//
+//   struct Settings {
+//     std::string journal = cluster::settings::journal();
+//     int workers = cluster::settings::workers(4);
+//   };
+//   int run_master(const Settings& settings) {
+//     cluster::Master master(settings.workers, std::nullopt, settings.journal);
+//     return master.end_workers(std::chrono::seconds(1)) ? 0 : 1;
+//   }
+//   int run_worker(cluster::Worker& worker, const Settings&) { return worker.number(); }
+//   int main(int argc, char** argv) {
+//     return cluster::run_cluster(argc, argv, run_master, run_worker);
+//   }
+
 #include <functional>
 
 #include "cluster/worker.hpp"

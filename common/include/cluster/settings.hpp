@@ -1,5 +1,15 @@
 #pragma once
 
+// Example:
+//
+//   struct Settings {
+//     cluster::Address address = cluster::settings::address();
+//     int workers = cluster::settings::workers(4);
+//     std::chrono::milliseconds timeout =
+//         cluster::settings::duration("TIMEOUT_MS", std::chrono::seconds(10));
+//   };
+//   const Settings settings;  // WORKERS=0: throws a SettingError that says what is allowed
+
 #include <chrono>
 #include <cstdint>
 #include <stdexcept>

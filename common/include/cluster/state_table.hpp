@@ -1,5 +1,15 @@
 #pragma once
 
+// Example:
+//
+//   enum class Door : std::uint8_t { open, closed };
+//   enum class Act : std::uint8_t { shut, pull };
+//   constexpr cluster::StateTable<Door, 2, Act, 2> doors{
+//       "door", {"shut", "pull"},
+//       {{Door::open, "open", Door::closed, cluster::impossible},
+//        {Door::closed, "closed", cluster::impossible, Door::open}}};
+//   const Door next = doors.after(Door::open, Act::shut);  // `pull` would throw
+
 #include <array>
 #include <concepts>
 #include <cstddef>
@@ -13,14 +23,6 @@ namespace cluster {
 // A state machine as a table: a row for each state, a column for each event, and in each place the
 // next state or `impossible`. The table stands beside the enum of the states, and the code changes
 // its state only by after(). A table is a constant: it has no owner, and any thread may read it.
-//
-//   enum class Door : std::uint8_t { open, closed };
-//   enum class Act : std::uint8_t { shut, pull };
-//   constexpr StateTable<Door, 2, Act, 2> doors{
-//       "door", {"shut", "pull"},
-//       {{Door::open, "open", Door::closed, impossible},
-//        {Door::closed, "closed", impossible, Door::open}}};
-//
 // A table that lacks a row or an entry does not compile.
 inline constexpr std::nullopt_t impossible = std::nullopt;
 

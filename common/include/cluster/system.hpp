@@ -1,5 +1,10 @@
 #pragma once
 
+// Example:
+//
+//   cluster::raise_open_file_limit();
+//   const int copy = cluster::check("dup", ::dup(STDOUT_FILENO));  // throws if the call fails
+
 #include <cerrno>
 #include <string>
 #include <system_error>

@@ -1,5 +1,11 @@
 #pragma once
 
+// Example:
+//
+//   void wait_for(cluster::TimeSpan span);  // takes any duration
+//   wait_for(std::chrono::hours(1));
+//   wait_for(std::chrono::milliseconds::max());  // 292 years: clamped, so nothing overflows
+
 #include <chrono>
 
 namespace cluster {

@@ -1,5 +1,11 @@
 #pragma once
 
+// Example:
+//
+//   cluster::UniqueFd file(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+//   if (file) std::cout << "descriptor " << file.get() << std::endl;
+//   const cluster::UniqueFd other = std::move(file);  // closes it at the end
+
 #include <unistd.h>
 
 #include <utility>

@@ -1,5 +1,10 @@
 #pragma once
 
+// Example:
+//
+//   const double began = cluster::unix_ms();
+//   std::cout << "took " << cluster::unix_ms() - began << " ms" << std::endl;
+
 namespace cluster {
 
 // Unix time in milliseconds, with fraction. Within a process it never goes back, not even when

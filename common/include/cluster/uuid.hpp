@@ -1,5 +1,9 @@
 #pragma once
 
+// Example:
+//
+//   const std::string id = cluster::new_uuid();  // "0b0d1c2e-…", lower case
+
 #include <string>
 
 namespace cluster {

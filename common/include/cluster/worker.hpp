@@ -1,5 +1,14 @@
 #pragma once
 
+// Example:
+//
+//   cluster::Worker worker("");
+//   worker.on_message("ping", [&](const cluster::Json&) { worker.send({{"type", "pong"}}); });
+//   worker.end_by_signal();
+//   worker.log("worker ", worker.number(), " begins");
+//   worker.ready();
+//   worker.wait_until([&] { return worker.ending(); });
+
 #include <chrono>
 #include <functional>
 #include <initializer_list>
