@@ -11,9 +11,15 @@ folder = $(notdir $(firstword $(wildcard exercises/ex$1_*)))
 # Stops a recipe with a sentence when exercise $1 does not exist.
 need = test -n '$(call folder,$1)' || \
   { echo 'exercise $1 is not there yet: no folder exercises/ex$1_*' >&2; exit 1; }
-build = .ci/build dev $1 || { echo >&2; \
+# SANITIZE=address or thread: the program with that sanitizer, in a folder of its own.
+tree := $(if $(SANITIZE),$(patsubst thread,tsan,$(patsubst address,asan,$(SANITIZE))),dev)
+bin := build/$(if $(SANITIZE),$(tree)/)bin
+build = case '$(SANITIZE)' in ''|address|thread) ;; \
+  *) echo "SANITIZE is address or thread, not '$(SANITIZE)'" >&2; exit 2 ;; esac; \
+  .ci/build $(tree) $1 || { echo >&2; \
   echo 'error: $1 was not built: the first error above is the one to mend' >&2; exit 1; }
-grade = .ci/python -m pytest harness/test_$(call folder,$1).py $2 $(ARGS)
+grade = .ci/python -m pytest harness/test_$(call folder,$1).py \
+  $(if $(SANITIZE),--program $(bin)/ex$1$(if $2,-solution),$2) $(ARGS)
 learner = .ci/python -m harness.learner.commands
 packages = .ci/packages
 
@@ -32,6 +38,7 @@ help:
 	@echo 'make ex1             build the starter of exercise 1 (there are: $(present:%=ex%))'
 	@echo 'make ex1-run         build it and run it (settings: make ex1-run PORT=9000 WORKERS=4)'
 	@echo 'make ex1-grade       build it and grade it (the full waiting times: ARGS=--real-time)'
+	@echo '                     (these three with a sanitizer: SANITIZE=address, SANITIZE=thread)'
 	@echo 'make ex1-hint        the next hint for what failed last'
 	@echo 'make ex1-watch       build it and grade it whenever you save; Ctrl+C ends it'
 	@echo 'make ex1-play        build it and run it, with a live picture in the browser and buttons'
@@ -55,14 +62,14 @@ $(starters): ex%:
 	@$(call need,$*)
 	@$(packages) learner
 	@$(call build,$@)
-	@echo 'built: build/bin/$@   run it: make $@-run   grade it: make $@-grade'
+	@echo 'built: $(bin)/$@   run it: make $@-run   grade it: make $@-grade'
 	@echo 'next:  exercises/$(call folder,$*)/README.md, then the steps in main.cpp beside it'
 
 $(runs): ex%-run:
 	@$(call need,$*)
 	@$(packages) learner
 	@$(call build,ex$*)
-	@exec build/bin/ex$*
+	@exec $(bin)/ex$*
 
 $(grades): ex%-grade:
 	@$(call need,$*)
