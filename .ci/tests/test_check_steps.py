@@ -62,9 +62,24 @@ def test_an_honest_pair_passes(tmp_path: Path) -> None:
     assert done.stdout == "ex1_x: 2 steps, nothing else differs\n1 passed, 0 failed\n"
 
 
+def lines(count: int) -> str:
+    return "  work();\n" * count
+
+
 @pytest.mark.parametrize(
     ("starter", "solution", "place", "reason"),
     [
+        pytest.param(
+            STARTER, SOLUTION.replace("  stop_accepting();\n", lines(26)),
+            "solutions/ex1_x/main.cpp:4", "26 lines of code; a step has at most 25",
+            id="a long step",
+        ),
+        pytest.param(
+            STARTER.replace("int main", lines(240) + "int main"),
+            SOLUTION.replace("int main", lines(240) + "int main"),
+            "solutions/ex1_x/main.cpp:1", "245 lines of code; at most 240", id="a long solution",
+        ),
+
         pytest.param(
             STARTER.replace("int main()", "int main(int)"), SOLUTION,
             "exercises/ex1_x/main.cpp:3", "differs outside the steps", id="another line outside",
@@ -145,6 +160,27 @@ def test_a_missing_file_is_refused(tmp_path: Path, folder: str, file: str) -> No
     done = run(tmp_path)
     assert done.returncode == 1
     assert f"{folder}/ex1_x/{file}:1: this file is missing" in done.stderr
+
+
+def test_a_learner_writes_only_so_many_lines(tmp_path: Path) -> None:
+    def with_steps(text: str, body: str) -> str:
+        return text + "".join(f"// STEP {number}: more\n// That is wanted.\n{body}"
+                              f"// END STEP {number}\n" for number in range(3, 8))
+
+    done = check(tmp_path, with_steps(STARTER, "// TODO\n"), with_steps(SOLUTION, lines(22)))
+    assert done.returncode == 1
+    assert "a learner writes 112 lines of code; at most 110 are allowed" in done.stderr
+
+
+def test_a_readme_comes_to_the_point(tmp_path: Path) -> None:
+    check(tmp_path)
+    readme = tmp_path / "exercises/ex1_x/README.md"
+    readme.write_text("word " * 400 + "\n## Requirements\n" + "word " * 400)
+    assert run(tmp_path).returncode == 0
+    readme.write_text("word " * 401 + "\n## Requirements\n")
+    done = run(tmp_path)
+    assert done.returncode == 1
+    assert "401 words before the requirements; at most 400" in done.stderr
 
 
 def test_a_root_without_exercises_is_refused(tmp_path: Path) -> None:
