@@ -56,6 +56,7 @@ bool start_cluster(Master& master, const Version& version) {
   // Start a worker of this version in each slot. Wait until all are ready, or until somebody asks
   // for the end. When all are ready, announce that the cluster is ready. From then on the library
   // replaces a worker that dies by one of its slot's version.
+  // Brings: nothing yet, but the log says that four workers were started.
   // TODO: start, wait, announce.
   static_cast<void>(version);
   master.log("STEP 1 is still to do: no worker was started");
@@ -68,6 +69,7 @@ void add_routes(HttpServer& server, const Settings& settings) {
   // GET / answers 200 after WORK_MS. The answer has the `version` that the master has handed down,
   // the worker's `uptime` in seconds, and a `timestamp`. server.reply() adds the worker's number
   // and pid.
+  // Brings: nothing yet: step 3 lets the worker serve.
   // TODO: server.Get() for the one path.
   static_cast<void>(server);
   static_cast<void>(settings);
@@ -83,8 +85,10 @@ int serve(Worker& worker, HttpServer& server, milliseconds startup) {
   // new connection and finishes the requests in flight. It says `Connection: close` with each
   // further answer, and closes only connections that are idle for longer than a second. It returns
   // the exit code.
+  // Brings: item 1.
   // TODO: initialise, serve, be ready, wait, drain.
   static_cast<void>(startup);
+  worker.log("STEP 3 is still to do: this worker never says that it is ready");
   server.start();
   worker.wait_until([&] { return worker.ending(); });
   return 0;
@@ -98,6 +102,7 @@ pid_t start_successor(Master& master, int slot, const Version& version, millisec
   // Start one more worker in the slot, of the new version. Wait until it says that it is ready. It
   // may die before that, or exceed the timeout: then kill it, wait until it is gone, and give up.
   // Also give up when somebody asks for the end.
+  // Brings: nothing yet: step 6 calls it.
   // TODO: start, wait, and give up if it is not ready.
   static_cast<void>(version);
   static_cast<void>(timeout);
@@ -113,8 +118,9 @@ void hand_over(Master& master, pid_t successor, int slot, milliseconds timeout) 
   // was starting, and have been replaced. Then make the successor the slot's worker: from now on it
   // is the one that is replaced when it dies. Tell the former worker to drain (SIGTERM), and wait
   // until it is gone. Kill it if it takes longer than the timeout.
+  // Brings: nothing yet: step 6 calls it, too.
   // TODO: promote the successor, tell the former, wait, kill.
-  static_cast<void>(master);
+  master.log("STEP 5 is still to do: the former worker stays");
   static_cast<void>(successor);
   static_cast<void>(slot);
   static_cast<void>(timeout);
@@ -129,6 +135,7 @@ bool rolling_restart(Master& master, const Version& version, const Settings& set
   // there are never too few workers. Wait no longer than for a successor. Give up when a successor
   // fails, or when somebody asks for the end of the cluster. Then the remaining slots keep their
   // workers.
+  // Brings: nothing yet: step 7 calls it.
   // TODO: for each slot start_successor() and hand_over().
   static_cast<void>(version);
   static_cast<void>(settings);
@@ -148,11 +155,13 @@ void serve_and_restart(Master& master, bool& restart_wanted, Version version,
   // the restart is abandoned, the version stays as it was, and the next restart tries the same next
   // version again. Log how the restart went and how long it took. `restart_wanted` stays set until
   // the restart is over: as long as it is set, run_master() ignores each further SIGUSR2.
+  // Brings: items 2 to 5.
   // TODO: wait, restart, judge, again.
-  static_cast<void>(restart_wanted);
   static_cast<void>(version);
   static_cast<void>(settings);
   static_cast<void>(rolling_restart);
+  master.wait_until([&] { return restart_wanted || master.ending(); });
+  if (restart_wanted) master.log("STEP 7 is still to do: nobody restarts the workers");
   master.wait_until([&] { return master.ending(); });
   // END STEP 7
 }

@@ -13,6 +13,7 @@ from harness.clients.http_client import Client
 from harness.cluster.program import Program
 from harness.cluster.run import Run
 from harness.cluster.running_program import RunningProgram
+from harness.cluster.unfinished import step_to_do
 from harness.judging.events import EventLog
 from harness.judging.exercise import Exercise
 from harness.judging.time_bounds import ABSURD, await_true, expect_within, refuse_late
@@ -23,6 +24,7 @@ from harness.system.files import text_of
 READY = re.compile(r"^ready url=(http://(\[[0-9a-fA-F:.%]+\]|[^:/\s]+):(\d+)) "
                    r"workers=(\d+) pid=(\d+)$")
 QUIET_SECONDS = 6.0
+UNFINISHED_QUIET_SECONDS = 1.5
 START_SECONDS = 30.0
 MOST_START_SECONDS = 90.0
 """The longest start on a machine that is behind."""
@@ -93,13 +95,17 @@ class Cluster(RunningProgram):
                 quiet_since, used = now, total
             if code is not None or self._started_too_long(now):
                 return code
-            quiet = now - quiet_since
-            if quiet > QUIET_SECONDS and (
-                    quiet > QUIET_SECONDS + self.meter.allowance(quiet_since, now)):
+            quiet, enough = now - quiet_since, self._quiet_enough()
+            if quiet > enough and quiet > enough + self.meter.allowance(quiet_since, now):
                 return code
             with self.written.came:
                 self.written.came.wait(0.05)
         return None
+
+    def _quiet_enough(self) -> float:
+        """A starter that says that a step is still to do has no other reason to be quiet."""
+        unfinished = step_to_do(line.text for line in self.lines)
+        return UNFINISHED_QUIET_SECONDS if unfinished else QUIET_SECONDS
 
     def _started_too_long(self, now: float) -> bool:
         took = now - self.started

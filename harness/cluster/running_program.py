@@ -10,10 +10,12 @@ from harness.cluster.output import Output
 from harness.cluster.program import Program
 from harness.cluster.run import Run
 from harness.cluster.supervised_program import SupervisedProgram
+from harness.cluster.unfinished import step_to_do
 from harness.cluster.watcher import Watcher
 from harness.judging.delay_meter import DelayMeter
 from harness.judging.events import EventLog, Line, shortened
 from harness.judging.exercise import Exercise
+from harness.judging.verdict import CheckFailed
 from harness.system import processes
 from harness.system.files import remove
 
@@ -83,6 +85,12 @@ class RunningProgram:
 
     def output(self, *, error: bool = False) -> list[str]:
         return [line.text for line in self.whole_lines() if line.error == error]
+
+    def refuse_unfinished(self, since: float, what: str) -> None:
+        """Do not wait on for what a starter has said, since that moment, that it cannot do yet."""
+        step = step_to_do(line.text for line in self.lines if line.t >= since and not line.error)
+        if step:
+            raise CheckFailed(f"{what}, and the program says: {step}")
 
     def whole_lines(self) -> list[Line]:
         """The lines so far; all of them if the program has ended."""

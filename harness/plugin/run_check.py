@@ -2,13 +2,13 @@
 keeps what happened."""
 from __future__ import annotations
 
-import re
 import time
 import traceback
 from typing import Callable
 
 from harness.cluster.fixture import Fixture
 from harness.cluster.run import Run
+from harness.cluster.unfinished import step_to_do
 from harness.judging.checklist import declaration_of, sentence
 from harness.judging.evidence import Evidence
 from harness.judging.verdict import (
@@ -20,8 +20,6 @@ from harness.telling import cause
 from harness.telling.last_lines import last_lines
 from harness.telling.story import lines
 from harness.telling.trace_folder import Trace
-
-STILL_TO_DO = re.compile(r"STEP \d+ is still to do")
 
 
 def blocked(run: Run, needed: dict[str, str]) -> tuple[str, str] | None:
@@ -113,8 +111,8 @@ def still_to_do(evidence: list[Evidence], seen: str) -> str:
     """The message of a starter that has come to a step which is still to do, in its log or in an
     answer."""
     told = [seen, *(line.text for cluster in evidence for line in cluster.lines if not line.error)]
-    said = (STILL_TO_DO.search(line) for line in told)
-    return next((f"{found.group()}, as the program says itself" for found in said if found), "")
+    step = step_to_do(told)
+    return f"{step}, as the program says itself" if step else ""
 
 
 def keep(trace: Trace, fixture: Fixture) -> list[str]:

@@ -56,6 +56,7 @@ bool start_cluster(Master& master, const Version& version) {
   // Start a worker of this version in each slot. Wait until all are ready, or until somebody asks
   // for the end. When all are ready, announce that the cluster is ready. From then on the library
   // replaces a worker that dies by one of its slot's version.
+  // Brings: nothing yet, but the log says that four workers were started.
   master.start_workers(version.variables());
   master.wait_until([&] { return master.all_ready() || master.ending(); });
   if (master.ending()) {
@@ -71,6 +72,7 @@ void add_routes(HttpServer& server, const Settings& settings) {
   // GET / answers 200 after WORK_MS. The answer has the `version` that the master has handed down,
   // the worker's `uptime` in seconds, and a `timestamp`. server.reply() adds the worker's number
   // and pid.
+  // Brings: nothing yet: step 3 lets the worker serve.
   const char* const handed_down = std::getenv(version_variable);
   const std::string version = handed_down != nullptr ? handed_down : "unknown";
   const auto started = Clock::now();
@@ -93,6 +95,7 @@ int serve(Worker& worker, HttpServer& server, milliseconds startup) {
   // new connection and finishes the requests in flight. It says `Connection: close` with each
   // further answer, and closes only connections that are idle for longer than a second. It returns
   // the exit code.
+  // Brings: item 1.
   if (worker.wait_until([&] { return worker.ending(); }, startup)) {
     return 0;
   }
@@ -110,6 +113,7 @@ pid_t start_successor(Master& master, int slot, const Version& version, millisec
   // Start one more worker in the slot, of the new version. Wait until it says that it is ready. It
   // may die before that, or exceed the timeout: then kill it, wait until it is gone, and give up.
   // Also give up when somebody asks for the end.
+  // Brings: nothing yet: step 6 calls it.
   const pid_t pid = master.start(slot, version.variables());
   const auto ready = [&] {
     const auto successor = master.find(pid);
@@ -136,6 +140,7 @@ void hand_over(Master& master, pid_t successor, int slot, milliseconds timeout) 
   // was starting, and have been replaced. Then make the successor the slot's worker: from now on it
   // is the one that is replaced when it dies. Tell the former worker to drain (SIGTERM), and wait
   // until it is gone. Kill it if it takes longer than the timeout.
+  // Brings: nothing yet: step 6 calls it, too.
   const pid_t former = master.current(slot);
   master.promote(successor);
   master.kill(former, SIGTERM);
@@ -156,6 +161,7 @@ bool rolling_restart(Master& master, const Version& version, const Settings& set
   // there are never too few workers. Wait no longer than for a successor. Give up when a successor
   // fails, or when somebody asks for the end of the cluster. Then the remaining slots keep their
   // workers.
+  // Brings: nothing yet: step 7 calls it.
   for (int slot = 1; slot <= master.slots(); ++slot) {
     master.wait_until([&] { return master.all_ready() || master.ending(); },
                       settings.ready_timeout);
@@ -181,6 +187,7 @@ void serve_and_restart(Master& master, bool& restart_wanted, Version version,
   // the restart is abandoned, the version stays as it was, and the next restart tries the same next
   // version again. Log how the restart went and how long it took. `restart_wanted` stays set until
   // the restart is over: as long as it is set, run_master() ignores each further SIGUSR2.
+  // Brings: items 2 to 5.
   for (;;) {
     master.wait_until([&] { return restart_wanted || master.ending(); });
     if (master.ending()) {

@@ -23,6 +23,8 @@ DRAIN_SLACK = 4.0
 """Seconds that an old worker may take to leave when it has nothing to do."""
 QUIET_WITHIN = 3.0
 """Seconds after which a master is signalled although it is busy."""
+LOOK = 0.5
+"""Seconds between two looks at what a starter says of its steps."""
 QUIET_FOR = 0.05
 """Seconds without a sign of work after which a master has nothing to do. It may look a little later
 at what has ended."""
@@ -151,7 +153,12 @@ def await_replaced(restart: Restart, more: float = 0.0) -> float:
     cluster, since, old = restart.cluster, restart.signalled, restart.old
     bound = longest(cluster) + more
     patience = overdue_at(since, bound) - time.monotonic()
-    left = cluster.watcher.wait_gone(list(old.values()), patience)
+    end = time.monotonic() + patience
+    while True:
+        left = cluster.watcher.wait_gone(list(old.values()), min(LOOK, end - time.monotonic()))
+        if not left or time.monotonic() >= end:
+            break
+        cluster.refuse_unfinished(since, "after SIGUSR2 the old workers are still there")
     if left:
         slots = [slot for slot, pid in old.items() if pid in left]
         cluster.refuse_late(bound, since, f"after SIGUSR2 the old workers {slots} are still there, "
