@@ -21,7 +21,7 @@ from harness.telling.last_lines import last_lines
 from harness.telling.story import lines
 from harness.telling.trace_folder import Trace
 
-STILL_TO_DO = re.compile(r"STEP \d+ is still to do")
+STILL_TO_DO = re.compile(r"STEP (\d+) is still to do")
 
 
 def blocked(run: Run, needed: dict[str, str]) -> tuple[str, str] | None:
@@ -111,10 +111,11 @@ def explain(fixture: Fixture, record: Record) -> None:
 
 def still_to_do(evidence: list[Evidence], seen: str) -> str:
     """The message of a starter that has come to a step which is still to do, in its log or in an
-    answer."""
+    answer. The first step comes first, whichever message did."""
     told = [seen, *(line.text for cluster in evidence for line in cluster.lines if not line.error)]
-    said = (STILL_TO_DO.search(line) for line in told)
-    return next((f"{found.group()}, as the program says itself" for found in said if found), "")
+    said = [found for found in map(STILL_TO_DO.search, told) if found]
+    first = min(said, key=lambda found: int(found[1][:9]), default=None)
+    return f"{first[0]}, as the program says itself" if first else ""
 
 
 def keep(trace: Trace, fixture: Fixture) -> list[str]:
