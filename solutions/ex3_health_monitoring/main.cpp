@@ -47,9 +47,10 @@ struct Settings {
   milliseconds shutdown_timeout = cluster::settings::duration("SHUTDOWN_TIMEOUT_MS", 10s);
 
   Settings() {
-    if (timeout <= interval)
+    if (timeout <= interval) {
       throw cluster::SettingError("HEARTBEAT_TIMEOUT_MS", std::to_string(timeout.count()),
                                   "more than HEARTBEAT_INTERVAL_MS");
+    }
   }
 };
 
@@ -91,14 +92,13 @@ class Counters {
   // The vitals, for /health and for the heartbeat.
   Json vitals() const {
     const std::lock_guard lock(mutex_);
-    const auto recent_errors =
-        static_cast<double>(std::count(recent_.begin(), recent_.end(), true));
+    const auto failed = static_cast<double>(std::count(recent_.begin(), recent_.end(), true));
     const auto recent = static_cast<double>(std::max<std::size_t>(1, recent_.size()));
     return {{"uptime", Seconds(Clock::now() - started_).count()},
             {"memoryBytes", cluster::resident_bytes(::getpid())},
             {"requests", requests_},
             {"errors", errors_},
-            {"errorRate", 100 * recent_errors / recent}};  // per cent of the recent requests
+            {"errorRate", 100 * failed / recent}};  // per cent of the recent requests
   }
 
  private:
@@ -259,8 +259,8 @@ void hand_over(Master& master, Noted& noted, int slot, const Treatment& treatmen
 void treat(Master& master, Noted& noted, int slot, const Settings& settings) {
   // STEP 7: treat the sick
   // Never wait here: the other slots want to be looked at, too.
-  // - The slot has no treatment: judge its worker. If it is sick, log `reason=…` with the figures,
-  //   start a successor, and note the treatment.
+  // - The slot has no treatment: judge its worker. If it is sick, log `reason=…` with the figures
+  //   and with `longestMs`, start a successor, and note the treatment.
   // - The slot has another worker than the sick one: that has died, and the library has replaced
   //   it. The treatment is over. Let the successor go, by SIGTERM if it serves already.
   // - The successor is ready: the treatment is over. Hand the slot over.
@@ -274,7 +274,8 @@ void treat(Master& master, Noted& noted, int slot, const Settings& settings) {
     const auto reason = current ? diagnose(*current, noted, settings) : "";
     if (reason.empty()) return;
     master.log("worker ", slot, " (pid ", current->pid, ") is unhealthy: reason=", reason, ' ',
-               figures(last_heartbeat(*current, noted)));
+               figures(last_heartbeat(*current, noted)),
+               " longestMs=", last_heartbeat(*current, noted).number("longestMs"));
     noted.treatments[slot] = {current->pid, master.start(slot, {}), noted.now, reason};
     return;
   }
@@ -299,13 +300,12 @@ void report(const Master& master, Noted& noted, const Settings& settings) {
     const auto nobody = Master::WorkerInfo{.slot = slot, .started = Clock::now()};
     const auto worker = master.find(master.current(slot)).value_or(nobody);
     const auto last = last_heartbeat(worker, noted);
-    const auto& reason = noted.last_restart[slot];
     const bool sick = !diagnose(worker, noted, settings).empty();
     const std::string status = sick ? "unhealthy" : last.vitals.empty() ? "starting" : "healthy";
     healthy += status == "healthy" ? 1 : 0;
     lines << "\nworker=" << slot << " pid=" << worker.pid << " status=" << status << ' '
           << figures(last) << " restarts=" << noted.restarts[slot]
-          << " lastRestart=" << (reason.empty() ? "none" : reason);
+          << " lastRestart=" << noted.last_restart.try_emplace(slot, "none").first->second;
   }
   cluster::print_line("health report workers=" + std::to_string(master.slots()) +
                       " healthy=" + std::to_string(healthy) + lines.str());
