@@ -22,10 +22,10 @@ class StoppedGroupChecks:
            likely="the time in which the master itself was stopped counts as the workers' silence: "
                   "they are judged at once, before their next heartbeats are read",
            hint="a wait that took much longer than planned was interrupted: leave that time out",
-           seconds=3)
+           seconds=4)
     def test_stopped_group_is_not_judged(self, fixture: Fixture) -> None:
         """A whole group that was stopped replaces nobody when it goes on"""
-        timeout = fixture.pace(1.0, 10.0)
+        timeout = fixture.pace(1.5, 10.0)
         cluster = fixture.start({"HEARTBEAT_TIMEOUT_MS": int(timeout * 1000)})
         before = dict(worker_slots.find_workers(cluster))
         stop_group_for(cluster, timeout * 1.3)

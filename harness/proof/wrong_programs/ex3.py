@@ -69,15 +69,20 @@ WRONG = (
                    "is then only asked to go"}),
     Wrong("kill-before-the-successor",
           "the sick worker is ended before its successor is started", 5,
-          (("    noted.treatments[slot] = {current->pid,",
+          (("    noted.treatments[slot] = {current->pid, master.start(slot, {}), noted.now, "
+            "reason};\n",
             "    master.retire(current->pid);\n"
             "    master.kill(current->pid, SIGKILL);\n"
             "    master.wait_until([&] { return !master.find(current->pid); });\n"
-            "    noted.treatments[slot] = {current->pid,"),),
+            "    master.start(slot, {});\n"
+            "    ++noted.restarts[slot];\n"
+            "    noted.last_restart[slot] = reason;\n"),),
           "ended before its successor"),
-    Wrong("healthy-ones-too", "workers are replaced while another one is", 5,
+    Wrong("healthy-ones-too", "workers that come after a sick one are replaced with it", 5,
           (("    if (reason.empty()) return;",
-            "    if (!current || (reason.empty() && noted.treatments.empty())) return;"),),
+            "    const auto& all = noted.treatments;\n"
+            "    const bool after_a_sick_one = !all.empty() && all.begin()->first < slot;\n"
+            "    if (!current || (reason.empty() && !after_a_sick_one)) return;"),),
           "healthy worker"),
     Wrong("waits-for-the-successor",
           "the master waits until the successor is ready, and looks at no other worker meanwhile",
