@@ -8,6 +8,8 @@ from harness.checks import connections
 from harness.checks.common_ground.all_checks import AllChecks
 from harness.checks.common_ground.http import expect_error
 from harness.checks.health import health, health_report, heartbeats, vitals
+from harness.checks.health.hanging_successor import HangingSuccessorChecks
+from harness.checks.health.stopped_group import StoppedGroupChecks
 from harness.clients import worker_slots
 from harness.clients.load import Load
 from harness.cluster.fixture import Fixture
@@ -17,8 +19,8 @@ EXERCISE = Exercise(
     number=3, name="health monitoring with heartbeats", folder="exercises/ex3_health_monitoring",
     probe="/health", endpoints="GET /|GET /health|GET /error|GET /leak",
     start_first="open exercises/ex3_health_monitoring/main.cpp at the first step that is still to "
-                "do: start the workers (step 1), and let GET /health answer 200 with its numbers "
-                "(step 2). Nothing else can be tried before that works.",
+                "do: start the workers (step 1), and let them send heartbeats (step 3). Nothing "
+                "else can be tried before that works.",
     scaled={"HEARTBEAT_INTERVAL_MS": 400, "HEARTBEAT_TIMEOUT_MS": 5000, "REPORT_INTERVAL_MS": 700,
             "SHUTDOWN_TIMEOUT_MS": 5000},
     real={"HEARTBEAT_INTERVAL_MS": 3000, "HEARTBEAT_TIMEOUT_MS": 10000,
@@ -66,7 +68,7 @@ class TestItem1Heartbeats:
         heartbeats.expect_interval_kept(cluster, began)
 
 
-class TestItem2Silence:
+class TestItem2Silence(StoppedGroupChecks):
     """Silence is noticed"""
 
     item = 2
@@ -181,8 +183,7 @@ class TestItem4Errors:
         before = dict(worker_slots.find_workers(cluster))
         half = health.hold_old_worker(cluster, 3)
         failed = vitals.ask(connections.to_one(cluster, 3), "/error", 30, 500)
-        within = health.bound(cluster)
-        new = health.await_successor(cluster, 3, before[3], failed, within, "errors")
+        new = health.await_successor(cluster, 3, before[3], failed, health.bound(cluster), "errors")
         health.expect_successor_left_alone(cluster, {**before, 3: new}, 3)
         half.more(b"\r\n")
         health.expect_gone(cluster, before[3], failed, "errors")
@@ -213,7 +214,7 @@ class TestItem4Errors:
         health.expect_judged_healthy(cluster, before, 2, "worker 2 has 15 % errors")
 
 
-class TestItem5Replacement:
+class TestItem5Replacement(HangingSuccessorChecks):
     """Unhealthy workers are replaced by themselves"""
 
     item = 5
@@ -266,8 +267,7 @@ class TestItem5Replacement:
         killed = cluster.signal_worker(3, SIGKILL)
         for slot, since, more, why in ((1, failed, 0.0, "errors"), (3, killed, 1.0, "crash")):
             within = health.bound(cluster) + more
-            old = workers[slot]
-            workers[slot] = health.await_successor(cluster, slot, old, since, within, why)
+            workers[slot] = health.await_successor(cluster, slot, workers[slot], since, within, why)
         health_report.expect_restarts(cluster, workers, {1: "errors", 3: "crash"})
 
     @check(expected="ten seconds of load on fresh and kept-alive connections: no worker is "
@@ -292,8 +292,9 @@ class TestCommonGround(AllChecks):
     needs = GATE
     own_refused = (("HEARTBEAT_INTERVAL_MS", "0"), ("ERROR_RATE_LIMIT", "101"),
                    ("MEMORY_LIMIT_MB", "1000001"), ("LEAK_MB", ""))
+    own_clashes = (("HEARTBEAT_TIMEOUT_MS", "2000", {"HEARTBEAT_INTERVAL_MS": 2000}),
+                   ("HEARTBEAT_TIMEOUT_MS", "1999", {"HEARTBEAT_INTERVAL_MS": 2000}))
     own_edges: tuple[dict[str, int], ...] = (
-        {"ERROR_RATE_LIMIT": 100, "ERROR_RATE_MIN_REQUESTS": 1_000_000,
-         "MEMORY_LIMIT_MB": 1_000_000},
-        {"HEARTBEAT_INTERVAL_MS": 3_600_000, "HEARTBEAT_TIMEOUT_MS": 3_600_000,
+        {"ERROR_RATE_LIMIT": 100, "ERROR_RATE_MIN_REQUESTS": 1000000, "MEMORY_LIMIT_MB": 1000000},
+        {"HEARTBEAT_INTERVAL_MS": 3_599_999, "HEARTBEAT_TIMEOUT_MS": 3_600_000,
          "REPORT_INTERVAL_MS": 3_600_000})

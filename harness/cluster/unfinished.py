@@ -4,10 +4,12 @@ from __future__ import annotations
 import re
 from typing import Iterable
 
-STILL_TO_DO = re.compile(r"STEP \d+ is still to do")
+STILL_TO_DO = re.compile(r"STEP (\d+) is still to do")
 
 
 def step_to_do(texts: Iterable[str]) -> str:
-    """The first such message; empty without one."""
-    said = (STILL_TO_DO.search(text) for text in texts)
-    return next((found.group() for found in said if found), "")
+    """The message of the first step that is still to do, whichever message came first; empty
+    without one."""
+    said = [found for found in map(STILL_TO_DO.search, texts) if found]
+    first = min(said, key=lambda found: int(found[1][:9]), default=None)
+    return first[0] if first else ""

@@ -33,6 +33,8 @@ class StartChecks:
 
     own_refused: tuple[tuple[str, str], ...] = ()
     """Further settings to refuse, of the exercise itself."""
+    own_clashes: tuple[tuple[str, str, dict[str, int]], ...] = ()
+    """Settings to refuse because of others: name, value, and the others."""
     own_edges: tuple[dict[str, int], ...] = ()
     """Settings at the edge of what is allowed."""
 
@@ -44,11 +46,13 @@ class StartChecks:
                 "allowed", seconds=1.5)
     def test_bad_settings_are_refused(self, fixture: Fixture) -> None:
         """Settings that are not allowed are refused with one line and exit code 2"""
-        wanted = (*REFUSED, *self.own_refused)
-        clusters = [fixture.start({name: value}, wait=False) for name, value in wanted]
-        for cluster, (name, value) in zip(clusters, wanted):
+        alone = ((name, value, dict[str, int]()) for name, value in (*REFUSED, *self.own_refused))
+        wanted = [*alone, *self.own_clashes]
+        clusters = [fixture.start({**others, name: value}, wait=False)
+                    for name, value, others in wanted]
+        for cluster, (name, value, others) in zip(clusters, wanted):
             code = cluster.wait_started()
-            setting = f"{name}={value!r}"
+            setting = " ".join([f"{name}={value!r}", *(f"{one}={others[one]}" for one in others)])
             if code is None:
                 raise CheckFailed(f"with {setting} the program goes on running" + cluster.said())
             lines = [line for line in cluster.output(error=True) if line.strip()]

@@ -6,7 +6,7 @@ from signal import SIGCONT, SIGSTOP
 from typing import Callable
 
 from harness.checks import connections
-from harness.checks.health import vitals
+from harness.checks.health import heartbeats, vitals
 from harness.checks.health.heartbeats import interval, moments, ready_at
 from harness.checks.process_end import expect_processes_gone
 from harness.checks.replacement import expect_replaced
@@ -54,7 +54,9 @@ def expect_judged_healthy(cluster: Cluster, before: dict[int, int], slot: int, w
     def judged() -> bool:
         came = [moment for moment in moments(cluster, slot) if began <= moment <= time.monotonic()]
         if len(came) < count and overdue(began, patience):
-            cluster.refuse_late(patience, began, f"heartbeat {len(came) + 1} of worker {slot}")
+            heartbeats.refuse_missing(cluster, slot, patience, began,
+                                      f"heartbeat {len(came) + 1} of worker {slot}",
+                                      moments(cluster, slot))
         return len(came) >= count and time.monotonic() > came[count - 1] + every / 4
 
     expect_same(cluster, before, judged, why, **said)

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import time
 from signal import SIGSTOP
+from typing import NoReturn
 
 from harness.checks.settings import seconds
 from harness.cluster.cluster import Cluster
@@ -14,6 +15,8 @@ FIRST_WITHIN = 0.5
 """The contract's: seconds from a worker's `ready` to its first heartbeat."""
 LEAST = 3
 """Heartbeats of each worker that are needed to judge the interval."""
+CLOCK_MARGIN = 1.0
+"""Seconds by which a stamp may lie outside the cluster's life. Another clock is off by more."""
 
 
 def interval(cluster: Cluster) -> float:
@@ -49,7 +52,31 @@ def stop_worker(cluster: Cluster, slot: int) -> float:
     await_heartbeats(cluster, slot, 1, 3)
     cluster.signal_worker(slot, SIGSTOP)
     time.sleep(0.05)  # by then the master has noted what was sent just before
-    return moments(cluster, slot)[-1]
+    found = moments(cluster, slot)
+    expect_own_clock(cluster, slot, found, f"the last heartbeat of worker {slot}")
+    return found[-1]
+
+
+def expect_own_clock(cluster: Cluster, slot: int, found: list[float], what: str) -> None:
+    """The moments in the journal lie within the cluster's life. `what` cannot be found else."""
+    begin, end = cluster.started - CLOCK_MARGIN, time.monotonic() + CLOCK_MARGIN
+    others = [moment for moment in found if not begin <= moment <= end]
+    if others:
+        raise CheckFailed(f"{what}: the master's journal has heartbeats of worker {slot}, but the "
+                          f"last one bears t={others[-1]:.3f}, and CLOCK_MONOTONIC was between "
+                          f"{begin + CLOCK_MARGIN:.3f} and {end - CLOCK_MARGIN:.3f}",
+                          expected="`t` in the journal is CLOCK_MONOTONIC in seconds",
+                          likely="the journal is stamped by another clock than CLOCK_MONOTONIC, so "
+                                 "its heartbeats seem to come at another time",
+                          hint="clock_gettime(CLOCK_MONOTONIC), steady_clock in C++, "
+                               "time.monotonic() in Python")
+
+
+def refuse_missing(cluster: Cluster, slot: int, bound: float, start: float, what: str,
+                   found: list[float]) -> NoReturn:
+    """A heartbeat has still not come, or those that were `found` are by another clock."""
+    expect_own_clock(cluster, slot, found, what)
+    cluster.refuse_late(bound, start, what)
 
 
 def expect_first_at_once(cluster: Cluster, slot: int, pid: int) -> None:
@@ -65,8 +92,9 @@ def expect_interval_kept(cluster: Cluster, since: float) -> None:
     for slot in range(1, cluster.workers + 1):
         judged = [moment for moment in moments(cluster, slot) if moment >= since]
         if len(judged) < LEAST:
-            cluster.refuse_late(every * 1.1, since + every,
-                                f"three heartbeats of worker {slot} (there were {len(judged)})")
+            refuse_missing(cluster, slot, every * 1.1, since + every,
+                           f"three heartbeats of worker {slot} (there were {len(judged)})",
+                           moments(cluster, slot))
         expect_spacing(cluster, slot, judged, every)
 
 

@@ -14,22 +14,28 @@ WRONG = (
     Wrong("heartbeats-too-slow", "each wait is half as long again as the interval", 1,
           (("every(interval, send)", "every(interval * 3 / 2, send)"),), "too rarely"),
     Wrong("silence-is-not-judged", "a worker that says nothing is never replaced", 2,
-          (('    return "silent";', '    return "";'),), "nobody looks"),
+          (('return "silent";', 'return "";'),), "nobody looks"),
     Wrong("impatient", "silence is judged after half of the timeout", 2,
-          (("heartbeat.at > settings.timeout", "heartbeat.at > settings.timeout / 2"),),
+          (("heartbeat.at > settings.timeout)", "heartbeat.at > settings.timeout / 2)"),),
           "too early"),
     Wrong("sigterm-to-a-frozen-worker", "a stuck worker is asked to leave, which it cannot hear", 2,
           (("stuck ? SIGKILL : SIGTERM", "SIGTERM"),
-           ('  const bool stuck = former && diagnose(*former, noted, settings) == "silent";\n',
-            "")), "SIGTERM"),
+           ('  const bool stuck = diagnose(*sick, noted, settings) == "silent";\n', "")),
+          "SIGTERM"),
+    Wrong("judges-at-once-after-a-stop",
+          "a whole group that was stopped and goes on is judged before its heartbeats are read", 2,
+          (("    if (round > pause + 100ms) leave_out(round - pause, master, noted);\n",
+            "    static_cast<void>(leave_out);\n"),
+           ("    master.wait_until([&] { return noted.news || master.ending(); }, pause);\n",
+            "    master.loop().run_once(pause);\n")), "master itself was stopped"),
     Wrong("memory-is-not-judged", "a worker over the memory limit is left alone", 3,
-          (("  if (settled && heartbeat.memory_mb() > settings.memory_limit) {",
-            "  if (settled && heartbeat.memory_mb() < 0) {"),), "memory"),
+          (('heartbeat.number("memoryBytes") > settings.memory_limit * mebibyte',
+            'heartbeat.number("memoryBytes") < 0'),), "memory"),
     Wrong("memory-of-the-master", "the resident set of the parent is told", 3,
           (("cluster::resident_bytes(::getpid())", "cluster::resident_bytes(::getppid())"),),
           "memory"),
-    Wrong("memory-limit-in-kib", "bytes are divided by 1,024 only once", 3,
-          (('number("memoryBytes") / mebibyte', 'number("memoryBytes") / 1024'),), "MiB",
+    Wrong("memory-limit-in-kib", "the limit is multiplied by 1,024 only once", 3,
+          (("settings.memory_limit * mebibyte", "settings.memory_limit * 1024"),), "MiB",
           also={number: "workers of the usual size are over the limit, and are replaced again and "
                         "again" for number in (1, 2, 4, 5)}),
     Wrong("peak-memory",
@@ -54,7 +60,7 @@ WRONG = (
     Wrong("heartbeat-of-the-replaced-one",
           "a heartbeat counts for the slot: the one who was replaced goes on being judged in "
           "its successor's name", 4,
-          (("  if (from.leaving) {\n    return;\n  }\n  noted.heartbeats[from.pid]",
+          (("  if (from.leaving) return;\n  noted.heartbeats[from.pid]",
             "  noted.heartbeats[from.slot]"),
            ("noted.heartbeats.find(worker.pid)", "noted.heartbeats.find(worker.slot)"),
            ("noted.heartbeats.erase(death.worker.pid);",
@@ -63,16 +69,38 @@ WRONG = (
                    "is then only asked to go"}),
     Wrong("kill-before-the-successor",
           "the sick worker is ended before its successor is started", 5,
-          (("    patient.successor = master.start(patient.worker.slot, {});",
-            "    master.retire(patient.worker.pid);\n"
-            "    master.kill(patient.worker.pid, SIGKILL);\n"
-            "    master.wait_until([&] { return !master.find(patient.worker.pid); });\n"
-            "    patient.successor = master.start(patient.worker.slot, {});"),),
+          (("    noted.treatments[slot] = {current->pid, master.start(slot, {}), noted.now, "
+            "reason};\n",
+            "    master.retire(current->pid);\n"
+            "    master.kill(current->pid, SIGKILL);\n"
+            "    master.wait_until([&] { return !master.find(current->pid); });\n"
+            "    master.start(slot, {});\n"
+            "    ++noted.restarts[slot];\n"
+            "    noted.last_restart[slot] = reason;\n"),),
           "ended before its successor"),
     Wrong("healthy-ones-too", "workers that come after a sick one are replaced with it", 5,
-          (("      if (!reason.empty()) {\n        const auto last",
-            "      if (worker && (!reason.empty() || !sick.empty())) {\n        const auto last"),),
+          (("    if (reason.empty()) return;",
+            "    const auto& all = noted.treatments;\n"
+            "    const bool after_a_sick_one = !all.empty() && all.begin()->first < slot;\n"
+            "    if (!current || (reason.empty() && !after_a_sick_one)) return;"),),
           "healthy worker"),
+    Wrong("waits-for-the-successor",
+          "the master waits until the successor is ready, and looks at no other worker meanwhile",
+          5,
+          (("{current->pid, master.start(slot, {}), noted.now, reason};\n",
+            "{current->pid, master.start(slot, {}), noted.now, reason};\n"
+            "    const pid_t started = noted.treatments[slot].successor;\n"
+            "    const auto settled = [&] {\n"
+            "      const auto one = master.find(started);\n"
+            "      return !one || one->ready || master.ending();\n"
+            "    };\n"
+            "    master.wait_until(settled, settings.timeout);\n"),),
+          "waits for one successor"),
+    Wrong("successor-is-not-awaited",
+          "the slot is handed over to a successor that was started, ready or not", 5,
+          (("  const bool ready = successor && successor->ready;",
+            "  const bool ready = successor.has_value();"),),
+          "before its successor"),
     Wrong("restarts-not-counted", "the report says 0 restarts for ever", 5,
-          (('" restarts=" << history.restarts', '" restarts=" << 0'),), "count"),
+          (('" restarts=" << noted.restarts[slot]', '" restarts=" << 0'),), "count"),
 )

@@ -1,0 +1,113 @@
+"""A successor that hangs before it is ready, and the workers beside it."""
+from __future__ import annotations
+
+import time
+from functools import partial
+from pathlib import Path
+from signal import SIGSTOP
+
+from harness.checks import connections
+from harness.checks.health import health, vitals
+from harness.checks.health.heartbeats import ready_at
+from harness.checks.restart import newcomers, program_on_disk
+from harness.clients import worker_slots
+from harness.cluster.cluster import CHILD_AGE, Cluster
+from harness.cluster.fixture import Fixture
+from harness.judging.exercise import check
+from harness.judging.journal import read_journal
+from harness.judging.time_bounds import await_true, overdue
+from harness.judging.verdict import CheckFailed
+from harness.system import processes
+
+HANGS = "#!/bin/sh\nexec sleep 600\n"
+"""A program that never becomes ready."""
+LEAVES_WITHIN = 1.5
+"""Seconds for a worker that was asked to go: its idle connections are closed after one."""
+
+
+class HangingSuccessorChecks:
+    """Mixed into exercise 3's class for replacements."""
+
+    @check(expected="while the successor of one sick worker hangs, another sick worker is replaced "
+                    "within an interval + 500 ms; the first one stays",
+           likely="the master waits for one successor before it looks at the other workers",
+           hint="note which successor is starting, and look at it again in the next round; wait "
+                "for nobody", seconds=3, needs=("test_thirty_errors_are_too_many",))
+    def test_hanging_successor_holds_up_nobody(self, fixture: Fixture) -> None:
+        """A successor that hangs holds up no other slot"""
+        program, file = program_on_disk.copy_if_native(fixture)
+        cluster = fixture.start(program=program)
+        before = dict(worker_slots.find_workers(cluster))
+        hangs = hang_successor(cluster, 1, file)
+        failed = vitals.ask(connections.to_one(cluster, 2), "/error", 30, 500)
+        within = health.bound(cluster)
+        health.await_successor(cluster, 2, before[2], failed, within, "errors")
+        if hangs:
+            expect_old_one_stays(cluster, before[1], 1)
+
+
+def hang_successor(cluster: Cluster, slot: int, file: Path | None) -> bool:
+    """Make the slot's worker sick, and its successor hang; returns whether it surely hangs.
+
+    `file`: the program's file, if another one can be put in its place. A program that starts its
+    workers from there gets one that hangs. Any other successor is stopped, if it is not ready
+    before a new process may be stopped at all. So not every program's successor can be made to
+    hang. Nobody is blamed for that, nor for a start that fails because of the other file.
+    """
+    known = spawned(cluster, slot)
+    lying_there = file.read_bytes() if file else b""
+    put(file, HANGS.encode())
+    failed = vitals.ask(connections.to_one(cluster, slot), "/error", 30, 500)
+    successor = await_spawn(cluster, slot, known, failed)
+    time.sleep(CHILD_AGE)
+    put(file, lying_there)
+    if successor is None:
+        return False
+    if processes.image(successor) not in ("", processes.image(cluster.pid)) and file:
+        return True
+    if ready_at(cluster, successor) is None and processes.alive(successor):
+        newcomers.send(cluster, successor, SIGSTOP)
+        await_true(partial(processes.stopped, successor), 5, "the successor did not stop")
+    return False
+
+
+def put(file: Path | None, content: bytes) -> None:
+    """Put a program in that place, as an installation does."""
+    if file is not None:
+        fresh = file.with_suffix(".new")
+        fresh.write_bytes(content)
+        fresh.chmod(0o755)
+        fresh.rename(file)
+
+
+def spawned(cluster: Cluster, slot: int) -> list[int]:
+    """The processes that the master has started in the slot, as its journal tells."""
+    return [int(entry["child"]) for entry in read_journal(cluster.journal)
+            if entry.get("role") == "master" and entry.get("event") == "spawn"
+            and entry.get("peer") == slot and isinstance(entry.get("child"), int)]
+
+
+def await_spawn(cluster: Cluster, slot: int, known: list[int], since: float) -> int | None:
+    """The next process that the master starts in the slot, if one comes. Its spawn is over then."""
+    while not overdue(since, health.bound(cluster)):
+        new = [pid for pid in spawned(cluster, slot) if pid not in known]
+        if new:
+            return new[0]
+        time.sleep(0.002)
+    return None
+
+
+def expect_old_one_stays(cluster: Cluster, old: int, slot: int) -> None:
+    """A sick worker of whose successors none is ready is still there, and has not begun to leave.
+
+    A master may give a successor up at any time, and try another one.
+    """
+    gone = not cluster.watcher.wait_gone([old], LEAVES_WITHIN)
+    others = [pid for pid in spawned(cluster, slot) if pid != old]
+    if gone and all(ready_at(cluster, pid) is None for pid in others):
+        raise CheckFailed(f"worker {slot} (pid {old}) has ended, although its successor is not "
+                          "ready", expected="the successor first",
+                          likely="the old worker is ended before its successor is ready: at once, "
+                                 "or after a fixed time",
+                          hint="hand the slot over only when the successor has said that it is "
+                               "ready")
