@@ -198,7 +198,7 @@ Json serve_request(Office& office, const Json& request) {
 // Asks the cluster by way of the master. Returns `answers` (those of step 3, by slot) and `missing`
 // (the slots without an answer). Returns nothing if nobody has answered: then the response says so.
 std::optional<Json> ask(Office& office, const Json& request, Response& response) {
-  const auto found = office.calls.call(request, office.settings.caller_timeout);
+  auto found = office.calls.call(request, office.settings.caller_timeout);
   // STEP 4: say why there is no answer
   // If the master has found somebody who answers, that is all. Else fail(): with 504 if the master
   // did not answer in time either. The master's `why` tells the other cases: "late" is 504, "full"
@@ -339,7 +339,7 @@ class Router {
   // slot): "send" to the slot `to`, everything else to every slot, the caller's too. Note whose
   // reply is awaited. A slot that cannot be reached is missing at once: "full" if its process does
   // not read, "none" if it has no process.
-  // The grade does not move yet: look for "request" and "reply" in the journal (JOURNAL=/tmp/ipc).
+  // The grade does not move yet: look for "request" and "reply" in the journal instead.
   void pass_on(Pending& pending, const Json& call) {
     Json request = call;
     request["type"] = "request";
@@ -386,7 +386,7 @@ class Router {
   // STEP 7: deadlines
   // The time of a call is over. Who is still awaited is missing: "late". The caller gets the
   // answers that have come.
-  // The grade does not move yet: look at `/stats` while a worker is stopped (kill -STOP).
+  // The grade does not move yet, but checks of item 4 do: item 4 needs step 8, too.
   void expire(const std::string& id) {
     auto& pending = pending_.at(id);
     for (const auto& [pid, slot] : pending.awaited) {
