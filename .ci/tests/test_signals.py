@@ -83,6 +83,8 @@ def test_a_call_in_flight_is_answered_when_the_whole_cluster_was_stopped(tmp_pat
         with urlopen(cluster.url + "/send/2", timeout=PATIENCE) as answer:
             receiver = json.load(answer)["reply"]["pid"]
         os.kill(receiver, signal.SIGSTOP)
+        state = Path(f"/proc/{receiver}/stat")
+        eventually(lambda: ") T " in state.read_text(), "worker 2 does not stop")
         statuses: list[int] = []
 
         def send() -> None:
