@@ -25,9 +25,9 @@ EXERCISE = Exercise(
     number=4,
     name="advanced IPC",
     folder="exercises/ex4_advanced_ipc",
-    start_first="in exercises/ex4_advanced_ipc/main.cpp do what is still to do of step 1 (start "
-                "the workers) and of steps 3, 4, 5 and 7, until GET /stats answers with all "
-                "workers. Nothing else can be tried before that works.",
+    start_first="open exercises/ex4_advanced_ipc/main.cpp at the first step that is still to do. "
+                "With steps 1 to 6 GET /stats answers with all workers. Nothing else can be tried "
+                "before that works.",
     endpoints="GET /|GET /stats|GET /broadcast|GET /messages",
     scaled={"REQUEST_TIMEOUT_MS": 1500, "SHUTDOWN_TIMEOUT_MS": 5000},
     real={"REQUEST_TIMEOUT_MS": 5000, "SHUTDOWN_TIMEOUT_MS": 10000},

@@ -1,12 +1,15 @@
 """Signals that come to all processes of a cluster, as from a terminal or by pkill."""
 
+import json
 import os
 import signal
 import threading
+import time
+from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-from running import EXERCISES, PATIENCE, Running, running
+from running import EXERCISES, PATIENCE, Running, eventually, running
 
 
 def assert_unharmed(cluster: Running) -> None:
@@ -70,3 +73,31 @@ def test_a_rolling_restart_asked_of_all_processes_replaces_each_once() -> None:
             cluster.await_replacement(of=one)
         os.kill(cluster.process.pid, signal.SIGTERM)
         assert cluster.process.wait(PATIENCE) == 0
+
+
+def test_a_call_in_flight_is_answered_when_the_whole_cluster_was_stopped(tmp_path: Path) -> None:
+    """Ctrl+Z for longer than the deadline: nobody is judged by time in which nobody could act."""
+    journal = tmp_path / "journal"
+    with running("ex4", {"REQUEST_TIMEOUT_MS": "2000", "JOURNAL": str(journal)}) as cluster:
+        with urlopen(cluster.url + "/send/2", timeout=PATIENCE) as answer:
+            receiver = json.load(answer)["reply"]["pid"]
+        os.kill(receiver, signal.SIGSTOP)
+        state = Path(f"/proc/{receiver}/stat")
+        eventually(lambda: ") T " in state.read_text(), "worker 2 does not stop")
+        statuses: list[int] = []
+
+        def send() -> None:
+            with urlopen(cluster.url + "/send/2", timeout=PATIENCE) as answer:
+                statuses.append(answer.status)
+
+        client = threading.Thread(target=send)
+        client.start()
+        passed_on = '"event":"send","id":'
+        eventually(lambda: len([line for line in journal.read_text().splitlines()
+                                if passed_on in line and '"type":"request"' in line]) == 2,
+                   "the master does not pass the second call on")
+        cluster.signal_all(signal.SIGSTOP)
+        time.sleep(2.5)
+        cluster.signal_all(signal.SIGCONT)
+        client.join()
+        assert statuses == [200]

@@ -2,7 +2,7 @@
 //
 // Workers talk to one another by way of the master. A request that crosses processes has an id of
 // its own (a correlation id) and a deadline. Its answer goes back to exactly the caller that waits
-// for it. First look at run_master() and run_worker() at the end of this file: each is the main
+// for it. First look at run_worker() and run_master() at the end of this file: each is the main
 // line of its process. The steps are numbered in the order in which to take them.
 #include <cluster/cluster.hpp>
 
@@ -12,15 +12,12 @@
 #include <atomic>
 #include <charconv>
 #include <condition_variable>
-#include <csignal>
+#include <cstdint>
 #include <deque>
-#include <exception>
 #include <map>
-#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
-#include <vector>
 
 namespace {
 
@@ -30,18 +27,17 @@ using cluster::Json;
 using cluster::Master;
 using cluster::Worker;
 using std::chrono::milliseconds;
-
-constexpr std::size_t longest_message = 1'024;  // bytes, after decoding
+using namespace std::chrono_literals;
+using Request = HttpServer::Request;
+using Response = HttpServer::Response;
 
 struct Settings {
   cluster::Address address = cluster::settings::address();
   std::string journal = cluster::settings::journal();
   int workers = cluster::settings::workers(3);
-  milliseconds request_timeout =
-      cluster::settings::duration("REQUEST_TIMEOUT_MS", milliseconds(5'000));
+  milliseconds request_timeout = cluster::settings::duration("REQUEST_TIMEOUT_MS", 5s);
   int message_limit = cluster::settings::count("MESSAGE_LIMIT", 100);
-  milliseconds shutdown_timeout =
-      cluster::settings::duration("SHUTDOWN_TIMEOUT_MS", milliseconds(10'000));
+  milliseconds shutdown_timeout = cluster::settings::duration("SHUTDOWN_TIMEOUT_MS", 10s);
   // The master gives up first, so that it can still send the caller the answers that have come. The
   // caller has a deadline of its own, for the case that the master itself is stuck. It, too, lies
   // within the promised time.
@@ -49,48 +45,43 @@ struct Settings {
   milliseconds caller_timeout = request_timeout * 9 / 10;
 };
 
-// Starts the cluster. Returns false if somebody asked for its end meanwhile.
-bool start_cluster(Master& master) {
+// Starts the cluster, unless somebody asks for its end meanwhile.
+void start_cluster(Master& master) {
   // STEP 1: start the workers
   // Start one worker in each slot. Wait until all are ready, or until somebody asks for the end.
-  // When all are ready, announce that the cluster is ready. From then on the library replaces a
-  // worker that dies.
+  // Announce that the cluster is ready, unless it ends. From then on the library replaces a worker
+  // that dies.
+  // The grade does not move yet: look at `curl http://127.0.0.1:8000/` instead.
   // TODO: start, wait, announce.
   master.log("STEP 1 is still to do: no worker was started");
-  return false;
   // END STEP 1
 }
+
+// ----- the worker
 
 // The messages that a worker has received. The main line adds them, the server's threads read them.
 class Mailbox {
  public:
-  explicit Mailbox(std::size_t limit) : limit_(limit) {}
-  void add(Json message);
+  explicit Mailbox(int limit) : limit_(static_cast<std::size_t>(limit)) {}
+
+  void add(Json message) {
+    const std::lock_guard lock(mutex_);
+    ++received_;
+    messages_.push_back(std::move(message));
+    if (messages_.size() > limit_) messages_.pop_front();
+  }
   Json messages() const {
     const std::lock_guard lock(mutex_);
-    Json copy = messages_;
-    return copy;
+    return messages_;
   }
-  int received() const {
-    const std::lock_guard lock(mutex_);
-    return received_;
-  }
+  std::int64_t received() const { return received_; }
 
  private:
   const std::size_t limit_;
   mutable std::mutex mutex_;
-  std::deque<Json> messages_;  // the last `limit_`, the oldest first
-  int received_ = 0;           // all messages that ever came
+  std::deque<Json> messages_;              // the last `limit_`, the oldest first
+  std::atomic<std::int64_t> received_{0};  // all that ever came
 };
-
-// STEP 2: keep the last messages
-// Count every message, and keep the last `limit_` of them.
-// TODO: count it, keep it, forget the oldest.
-inline void Mailbox::add(Json message) {
-  message.clear();
-  static_cast<void>(limit_);
-}
-// END STEP 2
 
 // A worker's calls to the master. The server's threads call and wait, the main line brings the
 // answers.
@@ -98,270 +89,292 @@ class Calls {
  public:
   explicit Calls(Worker& worker) : worker_(worker) {}
 
-  // Sends the request (an object without `type` and `id`) and waits for its answer. Returns nothing
-  // if the answer did not come in time.
-  std::optional<Json> call(Json request, milliseconds timeout);
-  void answer(const Json& message);
-  std::size_t pending() const {
+  // STEP 2: call the master
+  // - call(): Make an id that no other call has, of whatever process: `process_` and a counter.
+  //   Note the call as pending under it. Send the request, with `type` "call" and this `id`. Then
+  //   wait() for the answer. Return nothing if it has not come. Afterwards the note is gone,
+  //   whatever happened: an answer that comes too late finds nothing.
+  // - answer(): wake() the call that waits for this answer. Drop the answer if there is none.
+  // Several threads call at once, while the main line brings answers: all hold the lock.
+  // The grade does not move yet: look at how long `curl http://127.0.0.1:8000/stats` takes.
+  // TODO: an id, a note, the request, the wait; and the way from an answer to its call.
+  std::optional<Json> call(Json request, milliseconds timeout) {
+    request["type"] = "call";
+    static_cast<void>(timeout);
+    static_cast<void>(worker_);
+    static_cast<void>(last_id_);
+    return std::nullopt;
+  }
+
+  void answer(const Json& message) {
+    static_cast<void>(message);
+    static_cast<void>(pending_);
+  }
+  // END STEP 2
+
+  // How many calls wait, the one with this id left out.
+  std::size_t pending_beside(const std::string& id) const {
     const std::lock_guard lock(mutex_);
-    return pending_.size();
+    return pending_.size() - pending_.count(id);
   }
 
  private:
+  // A call that waits. It is on its caller's stack, and all its functions are called under the
+  // lock.
   struct Pending {
     std::condition_variable answered;
     std::optional<Json> answer;
+
+    void wake(const Json& message) {
+      answer = message;
+      answered.notify_one();
+    }
+    // Waits for the answer, no longer than the timeout. Meanwhile the lock is free. It waits in
+    // laps, and none counts for more than its length: the rest is time in which the whole process
+    // was stopped (Ctrl+Z), and so was everybody who could have answered.
+    void wait(std::unique_lock<std::mutex>& lock, Clock::duration timeout) {
+      constexpr Clock::duration lap = 250ms;
+      for (auto left = timeout; !answer && left > 0ms;) {
+        const auto began = Clock::now();
+        answered.wait_for(lock, std::min(left, lap));
+        left -= std::min(Clock::now() - began, lap);
+      }
+    }
   };
-  std::string next_id();
 
   Worker& worker_;
-  // Unique over the life of this worker and its successors: no two processes of a slot start in the
-  // same nanosecond.
-  const std::string prefix_ =
-      std::to_string(worker_.number()) + '-' +
-      std::to_string(std::chrono::system_clock::now().time_since_epoch().count()) + '-';
-  std::atomic<std::uint64_t> last_id_{0};
+  const std::string process_ = cluster::new_uuid();  // no other process has it
+  std::uint64_t last_id_ = 0;
   mutable std::mutex mutex_;
-  std::map<std::string, Pending*> pending_;  // by id; each is on its caller's stack
+  std::map<std::string, Pending*> pending_;  // by id
 };
 
-inline std::string Calls::next_id() {
-  return prefix_ + std::to_string(++last_id_);
-}
-
-// STEP 3: call the master
-// - call(): Note the call as pending, under an id of its own. Send the request, with `type` "call"
-//   and this `id`. Wait for the answer, no longer than the timeout. Afterwards the note is gone,
-//   whatever happened: an answer that comes too late finds nothing.
-// - answer(): Give each answer to the call that waits for it. Drop it if there is none.
-// TODO: note, send, wait, forget; wake the caller when its answer comes.
-inline std::optional<Json> Calls::call(Json request, milliseconds timeout) {
-  request["type"] = "call";
-  static_cast<void>(timeout);
-  static_cast<void>(next_id());
-  return std::nullopt;
-}
-
-inline void Calls::answer(const Json& message) {
-  static_cast<void>(message);
-}
-// END STEP 3
-
-// Everything in a worker that its handlers need.
-struct Post {
-  Post(Worker& own_worker, const Settings& own_settings)
-      : worker(own_worker),
-        settings(own_settings),
-        mailbox(static_cast<std::size_t>(own_settings.message_limit)),
-        calls(own_worker) {}
-
+// What the handlers of a worker share. The server is destroyed first: its threads use the rest.
+struct Office {
   Worker& worker;
   const Settings& settings;
-  Mailbox mailbox;
-  Calls calls;
-  std::atomic<int> requests{0};
+  Mailbox mailbox{settings.message_limit};
+  Calls calls{worker};
+  std::atomic<std::int64_t> requests{0};
   const Clock::time_point started = Clock::now();
+  HttpServer server{worker};
 };
 
 // Returns a worker's answer to a request that the master passes on. The request has `what`
-// ("stats", "send" or "broadcast"), `from` (the caller's slot), `message`, and `caller` (the
-// caller's pid).
-Json serve_request(Post& post, const Json& request) {
-  // STEP 4: serve what others ask
+// ("stats", "send" or "broadcast"), `from` (the caller's slot), `message`, and the call's `id`.
+Json serve_request(Office& office, const Json& request) {
+  // STEP 3: answer what others ask
   // - For "stats": Answer with worker, pid, requests, received (all messages that ever came),
-  //   pending and uptime (seconds). If this worker itself asks, `pending` leaves out the very
-  //   /stats that is being answered.
+  //   pending and uptime (seconds). If this worker itself asks, the very /stats that is being
+  //   answered waits, too: it is the call with the request's id, and `pending` leaves it out.
   // - For a message: Put it into the mailbox (from, type "direct" or "broadcast", message,
   //   timestamp in Unix milliseconds). Answer with worker, pid and the message, as a proof that it
   //   was read here.
+  // The grade does not move yet: nobody asks before step 5.
   // TODO: statistics, or a message for the mailbox.
-  static_cast<void>(post);
+  static_cast<void>(office);
   static_cast<void>(request);
   return Json::object();
+  // END STEP 3
+}
+
+// Asks the cluster by way of the master. Returns `answers` (those of step 3, by slot) and `missing`
+// (the slots without an answer). Returns nothing if nobody has answered: then the response says so.
+std::optional<Json> ask(Office& office, const Json& request, Response& response) {
+  auto found = office.calls.call(request, office.settings.caller_timeout);
+  // STEP 4: say why there is no answer
+  // If the master has found somebody who answers, that is all. Else fail(): with 504 if the master
+  // did not answer in time either. The master's `why` tells the other cases: "late" is 504, "full"
+  // 503 (the worker does not read its messages), anything else 502 (it has died, or the slot has no
+  // worker now).
+  // The grade does not move yet: look at `curl -i http://127.0.0.1:8000/stats` instead.
+  // TODO: return the answer, or fail with the status that fits.
+  static_cast<void>(found);
+  office.server.fail(response, 501, "STEP 4 is still to do: nobody looks at the master's answer");
+  return std::nullopt;
   // END STEP 4
 }
 
-// The message of a request, or `hello` if it has none. Returns nothing if the message was refused
-// with 400.
-std::optional<std::string> message_of(const HttpServer& server, const HttpServer::Request& request,
-                                      HttpServer::Response& response) {
-  const std::string message =
-      request.has_param("message") ? request.get_param_value("message") : "hello";
-  if (message.size() > longest_message) {
-    server.reply(response, 400, {{"error", "`message` is too long: 1024 bytes are allowed"}});
-    return std::nullopt;
+// The answer of /stats: each worker's, and the sums.
+Json sums(const Json& found) {
+  Json total{{"workers", found["answers"].size()}};
+  for (const auto* key : {"requests", "received", "pending"}) {
+    std::int64_t sum = 0;
+    for (const auto& answer : found["answers"]) sum += answer.value(key, std::int64_t{0});
+    total[key] = sum;
   }
-  try {
-    static_cast<void>(Json(message).dump());  // throws if it is not UTF-8
-  } catch (const Json::exception&) {
-    server.reply(response, 400, {{"error", "`message` must be UTF-8"}});
+  return {{"workers", found["answers"]}, {"total", total}, {"missing", found["missing"]}};
+}
+
+// The message of a request, or `hello` if it has none. Nothing if it was refused.
+std::optional<std::string> message_of(Office& office, const Request& request, Response& response) {
+  std::string message = request.has_param("message") ? request.get_param_value("message") : "hello";
+  // to_text() replaces what is not UTF-8.
+  if (message.size() > 1'024 || cluster::parse_json(cluster::to_text(message)) != message) {
+    office.server.fail(response, 400, "`message` must be UTF-8, and at most 1024 bytes");
     return std::nullopt;
   }
   return message;
 }
 
-// The number at the end of /send/…, or nothing if it is no whole number. A number that is too large
-// for an int becomes 0, which is no slot.
-std::optional<int> slot_of(const std::string& path) {
-  const auto text =
-      std::string_view(path).substr(std::min(path.size(), std::string_view("/send/").size()));
-  const auto digits = text.substr(text.starts_with('-') ? 1 : 0);
-  if (digits.empty() || digits.find_first_not_of("0123456789") != std::string_view::npos) {
-    return std::nullopt;
-  }
-  int slot = 0;
-  const auto error = std::from_chars(text.data(), text.data() + text.size(), slot).ec;
-  return error == std::errc{} ? slot : 0;
-}
-
-// STEP 5: statistics
-// GET /stats calls the master for "stats". The master's answer has `answers` (those of step 4) and
-// `missing` (each entry has its `slot`). Reply with `workers` (sorted by number), `total` (the
-// number of workers, and the sums of requests, received and pending), and `missing` (the slots). If
-// no answer at all comes in time, reply with 504.
-// TODO: server.Get() for /stats.
-void add_stats(HttpServer& server, Post& post) {
-  static_cast<void>(server);
-  static_cast<void>(post);
-}
-// END STEP 5
-
-void add_messages(HttpServer& server, Post& post) {
-  // STEP 6: broadcast and send
-  // - GET /broadcast?message=… calls the master for "broadcast". Reply with from, message,
-  //   delivered and missing (each a sorted list of slots).
-  // - GET /send/2?message=… calls the master for "send" with `to`. Reply with from, to, message and
-  //   the receiver's `reply`. If no whole number follows /send/, reply with 400; if the number is
-  //   no slot, with 404. If the receiver is missing, `why` decides: "late" is 504, "full" is 503
-  //   (the receiver does not read), anything else is 502 (the receiver has died, or there is none
-  //   now).
-  // - For both: If no answer at all comes in time, reply with 504.
-  // TODO: server.Get() for /broadcast, for /send and for what is below it (/send/.*).
-  static_cast<void>(server);
-  static_cast<void>(post);
-  static_cast<void>(message_of);
-  static_cast<void>(slot_of);
-  // END STEP 6
-}
-
-// The master's part. It passes requests on, collects the answers, and gives them to the caller.
-// Only the master's loop uses it.
-class Router {
- public:
-  Router(Master& master, const Settings& settings) : master_(master), settings_(settings) {}
-
-  void begin(const Master::WorkerInfo& caller, const Json& call);
-  void take_reply(const Master::WorkerInfo& from, const Json& reply);
-  void forget(pid_t dead);
-
- private:
-  struct Pending {
-    pid_t caller = 0;
-    Json id;                       // the caller's id of the call
-    std::map<pid_t, int> awaited;  // pid and slot of each worker whose reply has not come yet
-    Json answers = Json::array();
-    Json missing = Json::array();  // objects with "slot" and "why"
-    cluster::EventLoop::TimerId deadline = 0;
-  };
-  using Entry = std::map<std::uint64_t, Pending>::iterator;
-
-  void pass_on(Pending& pending, const Json& request, int slot);
-  void expire(std::uint64_t id);
-  void finish_if_complete(Entry entry);
-
-  Master& master_;
-  const Settings& settings_;
-  std::map<std::uint64_t, Pending> pending_;  // by the master's own id
-  std::uint64_t last_id_ = 0;
-};
-
-// STEP 7: the router, as long as all goes well
-// - begin(): Note the call under an id of the master's own. Pass it on as a `request` with this id,
-//   what, message, from (the caller's slot) and caller (the caller's pid): "send" to one slot,
-//   everything else to every slot.
-// - pass_on(): A slot that cannot be reached is missing at once, with `why`: "none" if it has no
-//   process, "full" if its process does not read.
-// - take_reply(): Note the reply, unless it is not awaited any more.
-// - finish_if_complete(): When no reply is awaited any more, send the caller the `answer`, and
-//   forget the call.
-// TODO: note, pass on, collect, answer.
-inline void Router::begin(const Master::WorkerInfo& caller, const Json& call) {
-  static_cast<void>(caller);
-  static_cast<void>(call);
-  static_cast<void>(settings_);
-  ++last_id_;
-}
-
-inline void Router::pass_on(Pending& pending, const Json& request, int slot) {
-  static_cast<void>(pending);
-  static_cast<void>(request);
-  static_cast<void>(slot);
-}
-
-inline void Router::take_reply(const Master::WorkerInfo& from, const Json& reply) {
-  static_cast<void>(from);
-  static_cast<void>(reply);
-}
-
-inline void Router::finish_if_complete(Entry entry) {
-  static_cast<void>(entry);
-  static_cast<void>(master_);
-}
-// END STEP 7
-
-// STEP 8: deadlines and deaths
-// - begin() also starts a timer for the call (`settings_.master_timeout`). finish_if_complete()
-//   cancels it.
-// - expire(): The time of a call is over. The workers that are still awaited are missing ("late").
-//   The caller gets the answers that have come.
-// - forget(): A worker has died. Everything that it had sent was read before. Its own calls are of
-//   no use to anybody any more: forget them. Where its reply is awaited, it is missing ("dead").
-// TODO: late and dead workers are missing.
-inline void Router::expire(std::uint64_t id) {
-  static_cast<void>(id);
-}
-
-inline void Router::forget(pid_t dead) {
-  static_cast<void>(dead);
-}
-// END STEP 8
-
-int run_worker(Worker& worker, const Settings& settings) {
-  Post post(worker, settings);
-  HttpServer server(worker);
-  server.Get("/", [&](const HttpServer::Request&, HttpServer::Response& response) {
-    server.reply(response, 200, {{"requests", post.requests.load()}});
-  });
-  server.Get("/messages", [&](const HttpServer::Request&, HttpServer::Response& response) {
-    server.reply(response, 200, {{"messages", post.mailbox.messages()}});
-  });
-  add_stats(server, post);
-  add_messages(server, post);
+void add_routes(Office& office) {
+  auto& server = office.server;
   server.hooks.admit = [&] {
-    ++post.requests;
+    ++office.requests;
     return true;
   };
+  server.Get("/", [&](const Request&, Response& response) {
+    server.reply(response, 200, {{"requests", office.requests.load()}});
+  });
+  server.Get("/messages", [&](const Request&, Response& response) {
+    server.reply(response, 200, {{"messages", office.mailbox.messages()}});
+  });
+  server.Get("/stats", [&](const Request&, Response& response) {
+    if (const auto found = ask(office, {{"what", "stats"}}, response)) {
+      server.reply(response, 200, sums(*found));
+    }
+  });
+  server.Get("/broadcast", [&](const Request& request, Response& response) {
+    const auto text = message_of(office, request, response);
+    if (!text) return;
+    const auto found = ask(office, {{"what", "broadcast"}, {"message", *text}}, response);
+    if (!found) return;
+    Json delivered = Json::array();
+    for (const auto& answer : found->at("answers")) delivered.push_back(answer.value("worker", 0));
+    server.reply(response, 200,
+                 {{"from", office.worker.number()},
+                  {"message", *text},
+                  {"delivered", delivered},
+                  {"missing", found->at("missing")}});
+  });
+  server.Get(R"(/send/(-?[0-9]+))", [&](const Request& request, Response& response) {
+    const std::string digits = request.matches[1];
+    int slot = 0;  // stays 0 if the number is too large
+    std::from_chars(digits.data(), digits.data() + digits.size(), slot);
+    if (slot < 1 || slot > office.settings.workers) {
+      const auto last = std::to_string(office.settings.workers);
+      return server.fail(response, 404, "there is no such worker: 1 to " + last);
+    }
+    const auto text = message_of(office, request, response);
+    if (!text) return;
+    const auto found = ask(office, {{"what", "send"}, {"to", slot}, {"message", *text}}, response);
+    if (!found) return;
+    server.reply(response, 200,
+                 {{"from", office.worker.number()},
+                  {"to", slot},
+                  {"message", *text},
+                  {"reply", found->at("answers")[0]}});
+  });
+  server.Get(R"(/send(/[\s\S]*)?)", [&](const Request&, Response& response) {
+    server.fail(response, 400, "a worker's number must follow /send/");
+  });
+}
+
+// ----- the master
+
+// The master's part. It passes calls on, collects the replies, and gives them to the caller. Only
+// the master's loop uses it.
+class Router {
+  struct Pending {
+    Master::WorkerInfo caller;
+    std::map<pid_t, int> awaited;        // pid and slot of each worker that has not replied yet
+    std::map<int, Json> answers;         // by slot
+    std::map<int, std::string> missing;  // slot, and why: "late", "full", "dead" or "none"
+    cluster::EventLoop::TimerId deadline = 0;
+
+    Json answer() const {
+      Json list = Json::array();
+      Json slots = Json::array();
+      for (const auto& [slot, reply] : answers) list.push_back(reply);
+      for (const auto& [slot, why] : missing) slots.push_back(slot);
+      const std::string why = missing.empty() ? "" : missing.begin()->second;
+      return {{"answers", list}, {"missing", slots}, {"why", why}};
+    }
+  };
+
+  Master& master_;
+  const milliseconds timeout_;
+  std::map<std::string, Pending> pending_;  // by the id of the call
+
+ public:
+  Router(Master& master, milliseconds timeout) : master_(master), timeout_(timeout) {}
+
+  // A worker calls.
+  void begin(const Master::WorkerInfo& caller, const Json& call) {
+    const std::string id = call["id"];
+    const auto [entry, fresh] = pending_.try_emplace(id);
+    if (!fresh) return master_.log("worker ", caller.slot, " calls with an id in use: ", id);
+    auto& pending = entry->second;
+    pending.caller = caller;
+    pending.deadline = master_.loop().after(timeout_, [this, id] { expire(id); });
+    pass_on(pending, call);
+    finish_if_complete(id);
+  }
+
+  // STEP 5: pass a call on
+  // Send the call as a `request`, with the same id, what and message, and with from (the caller's
+  // slot): "send" to the slot `to`, everything else to every slot, the caller's too. Note whose
+  // reply is awaited. A slot that cannot be reached is missing at once: "full" if its process does
+  // not read, "none" if it has no process.
+  // The grade does not move yet: look for "request" and "reply" in the journal instead.
+  // TODO: send the request to whom it is for, and note who is awaited and who is missing.
+  void pass_on(Pending& pending, const Json& call) {
+    static_cast<void>(pending);
+    master_.log("STEP 5 is still to do: nobody is asked for ", call["what"].get<std::string>());
+  }
+  // END STEP 5
+
+  // STEP 6: collect the replies
+  // - take_reply(): Note the reply, unless it is not awaited (any more): then drop it.
+  // - finish_if_complete(): When no reply is awaited any more, send the caller pending.answer()
+  //   with `type` "answer" and the id of its call. Cancel the deadline, and erase the entry.
+  // Brings: items 1, 2, 3 and 5.
+  // TODO: note each reply, and answer the caller when it was the last.
+  void take_reply(const Master::WorkerInfo& from, const Json& reply) {
+    static_cast<void>(reply);
+    master_.log("STEP 6 is still to do: the reply of worker ", from.slot, " is dropped");
+  }
+
+  void finish_if_complete(const std::string& id) { static_cast<void>(id); }
+  // END STEP 6
+
+  // STEP 7: deadlines
+  // The time of a call is over. Who is still awaited is missing: "late". The caller gets the
+  // answers that have come.
+  // The grade does not move yet, but checks of item 4 do: item 4 needs step 8, too.
+  // TODO: who is late is missing; answer the caller.
+  void expire(const std::string& id) { static_cast<void>(id); }
+  // END STEP 7
+
+  // STEP 8: deaths
+  // A worker has died. Everything that it had sent was read before. Nobody waits for the answers to
+  // its own calls any more: forget them, with their deadlines. Where its reply is awaited, its slot
+  // is missing: "dead".
+  // Brings: item 4.
+  // TODO: forget its calls; it is missing where it is awaited.
+  void forget(pid_t dead) { master_.log("STEP 8 is still to do: calls may wait for pid ", dead); }
+  // END STEP 8
+};
+
+int run_worker(Worker& worker, const Settings& settings) {
+  Office office{worker, settings};
+  add_routes(office);
   worker.on_message("request", [&](const Json& request) {
     worker.send(
-        {{"type", "reply"}, {"id", request["id"]}, {"answer", serve_request(post, request)}});
+        {{"type", "reply"}, {"id", request["id"]}, {"answer", serve_request(office, request)}});
   });
-  worker.on_message("answer", [&](const Json& message) { post.calls.answer(message); });
-  bool told_to_leave = false;
-  worker.on_signal({SIGTERM}, [&](int) { told_to_leave = true; });
+  worker.on_message("answer", [&](const Json& message) { office.calls.answer(message); });
+  worker.end_by_signal();
 
-  server.start();
+  office.server.start();
   worker.ready();
-  worker.wait_until([&] { return told_to_leave; });
-  server.begin_drain();
-  worker.close_listener();
-  worker.wait_until([&] { return server.drained(); });
-  const auto cut = server.cut();
-  return cut.requests + cut.half_sent == 0 ? 0 : 1;
+  worker.wait_until([&] { return worker.ending(); });
+  return cluster::end_worker(worker, office.server);
 }
 
 int run_master(const Settings& settings) {
   Master master(settings.workers, cluster::listen_on(settings.address), settings.journal);
-  Router router(master, settings);
+  Router router(master, settings.master_timeout);
   master.end_by_signal();
   master.on_message(
       "call", [&](const Master::WorkerInfo& from, const Json& call) { router.begin(from, call); });
@@ -370,21 +383,13 @@ int run_master(const Settings& settings) {
   });
   master.on_death([&](const Master::Death& death) { router.forget(death.worker.pid); });
 
-  if (start_cluster(master)) {
-    master.wait_until([&] { return master.ending(); });
-  }
+  start_cluster(master);
+  master.wait_until([&] { return master.ending(); });
   return master.end_workers(settings.shutdown_timeout) ? 0 : 1;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  return cluster::run_program(argc, argv, [] {
-    const Settings settings;
-    if (Worker::is_one()) {
-      Worker worker(settings.journal);
-      return run_worker(worker, settings);
-    }
-    return run_master(settings);
-  });
+  return cluster::run_cluster(argc, argv, run_master, run_worker);
 }

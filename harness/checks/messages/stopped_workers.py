@@ -6,7 +6,9 @@ from signal import SIGCONT, SIGSTOP
 
 from harness.checks import connections
 from harness.checks.drain import drain
-from harness.checks.messages import mailboxes, message_replies, message_stats, messages
+from harness.checks.messages import (
+    mailboxes, message_deaths, message_replies, message_stats, messages,
+)
 from harness.clients import worker_slots
 from harness.clients.exchange import Exchange
 from harness.clients.http_client import Connection
@@ -85,6 +87,21 @@ class StoppedWorkerChecks:
         messages.expect_replies(cluster, again)
         messages.expect_each_answered(cluster, senders[4], 2, "new", 10)
         message_stats.await_nothing_pending(cluster, 1.0)
+
+    @check(expected="worker 1 is killed while it waits for worker 2; when the time of its message "
+                    "is over, nothing stays pending, and everything works as before",
+           likely="the deadline of a message whose sender has died finds nothing that it could end",
+           hint="when a sender dies, what waits for its answer is forgotten, with the deadline",
+           seconds=2.5)
+    def test_the_deadline_of_a_dead_sender(self, fixture: Fixture) -> None:
+        """The deadline of a sender that has died does no harm"""
+        cluster = fixture.start()
+        message_deaths.kill_sender_that_waits(cluster)
+        cluster.wait_exit(message_replies.timeout(fixture))
+        for slot in (2, 3):
+            cluster.signal_worker(slot, SIGCONT)
+        messages.expect_answered(cluster, connections.to_one(cluster, 1), 2, "as before")
+        message_stats.await_nothing_pending(cluster, message_replies.QUICK)
 
 
 def expect_others_answered(cluster: Cluster, workers: dict[int, Connection], until: Exchange

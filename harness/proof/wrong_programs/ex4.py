@@ -5,58 +5,58 @@ from harness.proof.wrong_program import Wrong
 
 WRONG = (
     Wrong("one-id-for-all", "all messages of a worker have the same id", 5,
-          (("  const std::string id = next_id();",
-            '  const std::string id = request["what"] == "stats" ? next_id() : prefix_;'),),
+          (("    const std::string id = process_ + '-' + std::to_string(++last_id_);",
+            "    const auto own = process_ + '-' + std::to_string(++last_id_);\n"
+            '    const std::string id = request["what"] == "stats" ? own : process_;'),),
           "collide",
           also={4: "calls that one worker has under way at the same time have the same id, and "
-                   "get each other's answers"}),
+                   "only the first of them is answered"}),
     Wrong("received-is-not-summed", "`total` lacks what was received", 1,
-          (('    for (const auto* key : {"requests", "received", "pending"}) {',
-            '    for (const auto* key : {"requests", "pending"}) {'),), "not the sum"),
+          (("    total[key] = sum;",
+            '    total[key] = key == std::string("received") ? 0 : sum;'),), "not the sum"),
     Wrong("received-is-what-is-kept", "`received` is the number of messages that are kept", 1,
-          (("    return received_;", "    return static_cast<int>(messages_.size());"),),
+          (("received() const { return received_; }",
+            "received() const { return static_cast<std::int64_t>(messages().size()); }"),),
           "how many messages are kept"),
     Wrong("counts-the-stats-itself",
           "`pending` has the very /stats in it that is being answered", 1,
-          (('    const bool own = request.value("caller", 0) == ::getpid();\n', ""),
-           ("own && pending > 0 ? pending - 1 : pending", "pending")), "counts the very /stats",
+          (('pending_beside(request["id"])', 'pending_beside("")'),), "counts the very /stats",
           also={4: "nothing pending is waited for there, too"}),
     Wrong("counts-are-kept", "statistics are asked for once, and the answer is kept for ever", 1,
-          (("    response = rounds->join(ask)->response;",
-            "    static const auto first = rounds->join(ask);\n    response = first->response;"),),
+          (("      server.reply(response, 200, sums(*found));",
+            "      static const auto first = sums(*found);\n"
+            "      server.reply(response, 200, first);"),),
           "kept"),
     Wrong("broadcast-without-the-sender", "a broadcast goes to the others only", 2,
-          (("      pass_on(entry->second, request, slot);\n    }",
-            '      if (slot != caller.slot || request["what"] == "stats") {\n'
-            "        pass_on(entry->second, request, slot);\n"
-            "      }\n"
-            "    }"),), "sender"),
+          (('      if (call["what"] == "send" && call["to"] != slot) continue;',
+            '      if (call["what"] == "send" && call["to"] != slot) continue;\n'
+            '      if (call["what"] == "broadcast" && slot == pending.caller.slot) continue;'),),
+          "sender"),
     Wrong("broadcast-twice-to-the-sender",
           "the sender puts a broadcast into its mailbox itself, and gets it from the master, "
           "too", 2,
-          (("    if (!found) {\n",
-            "    post.mailbox.add(\n"
-            '        {{"from", post.worker.number()},\n'
+          (("    Json delivered = Json::array();\n",
+            "    office.mailbox.add(\n"
+            '        {{"from", office.worker.number()},\n'
             '         {"type", "broadcast"},\n'
-            '         {"message", *message},\n'
-            '         {"timestamp", std::chrono::duration_cast<milliseconds>(\n'
-            "                           std::chrono::system_clock::now().time_since_epoch())\n"
-            "                           .count()}});\n"
-            "    if (!found) {\n"),), "twice"),
+            '         {"message", *text},\n'
+            '         {"timestamp", static_cast<std::int64_t>(cluster::unix_ms())}});\n'
+            "    Json delivered = Json::array();\n"),), "twice"),
     Wrong("length-of-the-message-off", "1,025 bytes are allowed", 2,
-          (("message.size() > longest_message", "message.size() > longest_message + 1"),),
-          "length"),
+          (("message.size() > 1'024", "message.size() > 1'025"),), "length"),
     Wrong("sends-to-itself", "the message goes to the worker that was asked", 3,
-          (('{"to", *slot}, {"message", *message}}',
-            '{"to", post.worker.number()}, {"message", *message}}'),), "sender"),
+          (('{"what", "send"}, {"to", slot}', '{"what", "send"}, {"to", office.worker.number()}'),),
+          "sender"),
     Wrong("negative-numbers-are-400",
           "a whole number that is no slot is not told from what is no number", 3,
-          (("text.substr(text.starts_with('-') ? 1 : 0)", "text.substr(0)"),), "number"),
+          (('R"(/send/(-?[0-9]+))"', 'R"(/send/([0-9]+))"'),), "number"),
     Wrong("waits-for-the-dead",
           "the death of a receiver is not noticed: its sender waits until the deadline", 4,
-          (("    } else if (awaited != pending.awaited.end()) {",
-            "    } else if (awaited != pending.awaited.end() && pending.awaited.empty()) {"),),
-          "dea"),
+          (("pending.awaited.extract(dead)", "pending.awaited.extract(0)"),), "dea"),
+    Wrong("deadline-of-the-dead",
+          "the call of a caller that has died is erased, and its deadline is not cancelled", 4,
+          (("        master_.loop().cancel(pending.deadline);\n        pending_.erase(entry);",
+            "        pending_.erase(entry);"),), "exception"),
     Wrong("no-partial-answer", "the master waits longer than the caller", 4,
           (("  milliseconds master_timeout = request_timeout * 3 / 4;",
             "  milliseconds master_timeout = request_timeout * 2;"),), "waits for all"),
@@ -65,39 +65,43 @@ WRONG = (
             "  milliseconds master_timeout = request_timeout / 4;"),), "too early"),
     Wrong("never-erased",
           "a call is erased from the table when it is answered, but not when its time is over", 4,
-          (("  Pending pending;\n  const std::string id",
-            "  auto& pending = *new Pending;\n  const std::string id"),
-           ("  pending_.erase(id);\n",
-            '  if (pending.answer && pending.answer->at("missing").empty()) {\n'
-            "    pending_.erase(id);\n"
-            "  }\n")), "erased"),
+          (("    Pending pending;\n    std::unique_lock",
+            "    auto& pending = *new Pending;\n    std::unique_lock"),
+           ("    pending_.erase(id);\n",
+            '    if (pending.answer && pending.answer->at("missing").empty()) {\n'
+            "      pending_.erase(id);\n"
+            "    }\n")), "erased"),
     Wrong("given-up-but-not-erased",
           "a call is erased from the table when it is answered, but not when its caller gives "
           "up", 4,
-          (("  Pending pending;\n  const std::string id",
-            "  auto& pending = *new Pending;\n  const std::string id"),
-           ("  pending_.erase(id);\n", "  if (pending.answer) {\n    pending_.erase(id);\n  }\n")),
+          (("    Pending pending;\n    std::unique_lock",
+            "    auto& pending = *new Pending;\n    std::unique_lock"),
+           ("    pending_.erase(id);\n",
+            "    if (pending.answer) {\n      pending_.erase(id);\n    }\n")),
           "gives up"),
     Wrong("caller-without-a-deadline",
           "the caller waits for the master without a deadline of its own", 4,
-          (("  pending.answered.wait_for(lock, timeout, [&] { return pending.answer.has_value(); "
-            "});",
-            "  static_cast<void>(timeout);\n"
-            "  pending.answered.wait(lock, [&] { return pending.answer.has_value(); });"),),
+          (("    pending.wait(lock, timeout);",
+            "    static_cast<void>(timeout);\n"
+            "    pending.answered.wait(lock, [&] { return pending.answer.has_value(); });"),),
           "as the master takes"),
     Wrong("ids-are-used-again",
           "the smallest free id is taken: a late answer finds a later request with the same one", 4,
-          (("  const auto id = ++last_id_;\n",
-            "  std::uint64_t id = 1;\n  while (pending_.contains(id)) {\n    ++id;\n  }\n"),),
+          (("    const std::string id = process_ + '-' + std::to_string(++last_id_);\n",
+            "    last_id_ = 1;\n"
+            "    while (pending_.contains(process_ + '-' + std::to_string(last_id_))) {\n"
+            "      ++last_id_;\n"
+            "    }\n"
+            "    const std::string id = process_ + '-' + std::to_string(last_id_);\n"),),
           "late answer",
           also={5: "the answers of a worker that was stopped find later messages to it when it "
                    "is woken"}),
     Wrong("no-process-is-waited-for",
           "a message for a slot without a process is waited for until the deadline", 4,
-          (("  if (sent == cluster::Channel::Sent::queued) {",
-            "  if (sent != cluster::Channel::Sent::full) {"),), "no process"),
+          (("      if (sent == cluster::Channel::Sent::queued) {",
+            "      if (sent != cluster::Channel::Sent::full) {"),), "no process"),
     Wrong("first-in-first-out-matching", "an answer goes to whoever has waited longest", 5,
-          (('pending_.find(message.value("id", "")); found != pending_.end()',
+          (('pending_.find(message["id"]); found != pending_.end()',
             "pending_.begin(); !message.empty() && found != pending_.end()"),), "matched",
           also={1: "of two answers in quick succession the first caller may get both, and the "
                    "second none",
@@ -105,35 +109,33 @@ WRONG = (
                    "of the earlier"}),
     Wrong("one-global-pending",
           "a worker has room for one pending message: a later one takes the place of an earlier", 5,
-          (("  pending_.emplace(id, &pending);\n",
-            '  if (request["what"] == "send") {\n'
-            "    pending_.clear();\n"
-            "  }\n"
-            "  pending_.emplace(id, &pending);\n"),), "room for one",
+          (("    pending_.emplace(id, &pending);\n",
+            '    if (request["what"] == "send") {\n'
+            "      pending_.clear();\n"
+            "    }\n"
+            "    pending_.emplace(id, &pending);\n"),), "room for one",
           also={4: "a message that waits for a stopped worker loses its place to the next one"}),
     Wrong("write-blocks", "the master waits until a worker that does not read takes its message", 5,
-          (("  const auto sent = master_.send(pid, request);",
-            "  auto sent = master_.send(pid, request);\n"
-            "  while (sent == cluster::Channel::Sent::full) {\n"
-            "    std::this_thread::sleep_for(milliseconds(1));\n"
-            "    sent = master_.send(pid, request);\n"
-            "  }"),
+          (("      const auto sent = master_.send(pid, request);",
+            "      auto sent = master_.send(pid, request);\n"
+            "      while (sent == cluster::Channel::Sent::full) {\n"
+            "        std::this_thread::sleep_for(milliseconds(1));\n"
+            "        sent = master_.send(pid, request);\n"
+            "      }"),
            ("#include <string>\n", "#include <string>\n#include <thread>\n")), "blocks the master"),
     Wrong("keeps-one-message-too-few", "99 messages are kept, not 100", 3,
-          (("  if (messages_.size() > limit_) {", "  if (messages_.size() >= limit_) {"),), "kept",
+          (("    if (messages_.size() > limit_)", "    if (messages_.size() >= limit_)"),), "kept",
           also={5: "of 10,000 messages, too, one too few is kept"}),
     Wrong("mailbox-without-a-limit", "every message is kept for ever", 3,
-          (("  if (messages_.size() > limit_) {", "  if (messages_.size() > limit_ * 1000) {"),),
+          (("    if (messages_.size() > limit_)", "    if (messages_.size() > limit_ * 1000)"),),
           "kept", also={5: "memory grows with every message"}),
     Wrong("router-never-forgets", "the master keeps every call for ever", 5,
-          (('{"missing", std::move(pending.missing)}});\n  pending_.erase(entry);',
-            '{"missing", std::move(pending.missing)}});'),), "pile up"),
+          (("    pending_.erase(entry);  // and", "    // and"),), "pile up"),
     Wrong("keeps-all-and-shows-the-last",
           "every message is kept for ever; /messages shows the last 100", 5,
-          (("  if (messages_.size() > limit_) {\n    messages_.pop_front();\n  }\n", ""),
-           ("    Json copy = messages_;\n    return copy;",
+          (("    if (messages_.size() > limit_) messages_.pop_front();\n", ""),
+           ("    return messages_;",
             "    const auto kept = static_cast<std::ptrdiff_t>(std::min(limit_, "
             "messages_.size()));\n"
-            "    Json copy = std::deque<Json>(messages_.end() - kept, messages_.end());\n"
-            "    return copy;")), "pile up"),
+            "    return std::deque<Json>(messages_.end() - kept, messages_.end());")), "pile up"),
 )
