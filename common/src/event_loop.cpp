@@ -173,6 +173,7 @@ int EventLoop::wait_for_events(std::span<epoll_event> events) {
 void EventLoop::run_watches() {
   std::array<epoll_event, events_per_turn> events{};
   const int count = wait_for_events(events);
+  const auto woken = Clock::now();
   const auto happened = std::span(events).first(static_cast<std::size_t>(count));
   for (const bool signals : {true, false}) {
     for (const auto& event : happened) {
@@ -182,6 +183,7 @@ void EventLoop::run_watches() {
       }
     }
   }
+  leave_out(Clock::now() - woken);
 }
 
 void EventLoop::run_watch(Watch& watch, std::uint32_t events) {
@@ -240,8 +242,10 @@ void EventLoop::run_turn() {
   ++turn_;
   run_end_of_turn();  // the main line may have sent messages since the last turn
   run_watches();
+  const auto began = Clock::now();
   run_timers();
   run_end_of_turn();
+  leave_out(Clock::now() - began);
   forgotten_.clear();
   running_ = false;
 }

@@ -11,7 +11,7 @@ namespace cluster {
 
 namespace {
 
-// A wait that takes so much longer than it should have taken: the process was stopped meanwhile.
+// What takes so much longer than it should have taken: the process was stopped meanwhile.
 constexpr std::chrono::milliseconds shortest_stop(500);
 
 // A point in time that no clock reaches at the most; `when` at the least.

@@ -228,14 +228,9 @@ TEST(EventLoopTimer, ATimeBeforeNowIsDueAtOnce) {
   EXPECT_FALSE(loop.wait_until([] { return false; }, std::chrono::hours::min()));
 }
 
-// Nobody is judged by time in which the whole process was stopped.
-TEST(EventLoopTimer, TimeInWhichTheProcessWasStoppedDoesNotCount) {
-  EventLoop loop;
-  test::Helper helper(loop, "timers");  // for a second it waits for a timer, and for a condition
-  ASSERT_TRUE(loop.wait_until([&] { return helper.messages.size() == 1; }, patience));
-  // A stop counts if it comes while the loop waits, not while a handler works.
-  ASSERT_TRUE(test::eventually([&] { return test::is_asleep(helper.process.pid()); }));
-  helper.process.signal(SIGSTOP);
+// Nobody is judged by time in which the whole process was stopped. A helper waits for a second, for
+// a timer and for a condition; meanwhile it is stopped for longer.
+void expect_that_a_stop_does_not_count(EventLoop& loop, test::Helper& helper) {
   ASSERT_TRUE(test::eventually([&] { return test::is_stopped(helper.process.pid()); }));
   loop.run_once(0ns);
   const bool over_before = helper.messages.size() > 1;  // a very busy machine
@@ -246,6 +241,22 @@ TEST(EventLoopTimer, TimeInWhichTheProcessWasStoppedDoesNotCount) {
   if (!over_before) {
     EXPECT_GE(Clock::now() - continued, 300ms);
   }
+}
+
+TEST(EventLoopTimer, AStopDuringTheWaitDoesNotCount) {
+  EventLoop loop;
+  test::Helper helper(loop, "timers");
+  ASSERT_TRUE(loop.wait_until([&] { return helper.messages.size() == 1; }, patience));
+  ASSERT_TRUE(test::eventually([&] { return test::is_asleep(helper.process.pid()); }));
+  helper.process.signal(SIGSTOP);
+  expect_that_a_stop_does_not_count(loop, helper);
+}
+
+TEST(EventLoopTimer, AStopInsideAHandlerDoesNotCount) {
+  EventLoop loop;
+  test::Helper helper(loop, "timers and a stop");
+  ASSERT_TRUE(loop.wait_until([&] { return helper.messages.size() == 1; }, patience));
+  expect_that_a_stop_does_not_count(loop, helper);
 }
 
 }  // namespace

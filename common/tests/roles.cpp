@@ -185,14 +185,17 @@ int run_as_a_program() {
   });
 }
 
-// Tells when a second is over, by a timer and by a wait.
-void wait_for_a_second(EventLoop& loop, Channel& test) {
+// Tells when a second is over, by a timer and by a wait. Meanwhile a handler does something.
+void wait_for_a_second(EventLoop& loop, Channel& test, const std::function<void()>& meanwhile) {
   const auto tell = [&](const std::string& what) {
     test.send({{"over", what}});
     test.flush();
   };
   loop.after(1s, [&] { tell("timer"); });
-  loop.after(50ms, [&] { tell("begun"); });  // both have begun
+  loop.after(50ms, [&] {
+    tell("begun");  // both have begun
+    meanwhile();
+  });
   loop.wait_until(never, 1s);
   tell("wait");
 }
@@ -242,7 +245,11 @@ int run_helper_role(const std::string& role) {
     return 0;
   }
   if (role == "timers") {
-    wait_for_a_second(loop, test);
+    wait_for_a_second(loop, test, [] {});
+    return 0;
+  }
+  if (role == "timers and a stop") {
+    wait_for_a_second(loop, test, [] { ::raise(SIGSTOP); });
     return 0;
   }
   if (role == "server") {
