@@ -136,8 +136,8 @@ class TestItem2NewRequests:
                     "ms, exit 0",
            likely="the program waits for every connection to end instead of for active requests "
                   "only",
-           hint="tell connections with a request under way from those without; close the idle ones "
-                "yourself", seconds=0.1)
+           hint="do not wait for idle connections: when no request is under way, the workers end, "
+                "and their connections with them", seconds=0.1)
     def test_idle_connections_do_not_delay(self, fixture: Fixture) -> None:
         """Ten idle connections do not delay the end: gone within 500 ms"""
         cluster = fixture.start()
@@ -201,7 +201,7 @@ class TestItem4Timeout:
                     "exit 1",
            likely="a connection whose request is not complete counts as idle, or as one to wait "
                   "for without end", seconds=2.5,
-           hint="a request counts as active from its first byte, and is cut like any other")
+           hint="wait for half-sent requests, too, and cut them when the time is up")
     def test_half_requests_are_cut(self, fixture: Fixture) -> None:
         """Half-sent requests are cut at the timeout too, exit code 1"""
         cluster, timeout = forced_end.start_with_short_timeout(fixture, real=3000)

@@ -313,9 +313,9 @@ class Router {
 
   // STEP 5: pass a call on
   // Send the call as a `request`, with the same id, what and message, and with from (the caller's
-  // slot): "send" to the slot `to`, everything else to every slot, the caller's too. Note whose
-  // reply is awaited. A slot that cannot be reached is missing at once: "full" if its process does
-  // not read, "none" if it has no process.
+  // slot): "send" to the slot `to`, everything else to every slot, the caller's too. What send()
+  // returns says the rest. `queued`: note that the reply is awaited. `full`: the slot is missing at
+  // once, "full", since its process does not read. Anything else: "none", it has no process now.
   // The grade does not move yet: look for "request" and "reply" in the journal instead.
   // TODO: send the request to whom it is for, and note who is awaited and who is missing.
   void pass_on(Pending& pending, const Json& call) {
@@ -339,17 +339,18 @@ class Router {
   // END STEP 6
 
   // STEP 7: deadlines
-  // The time of a call is over. Who is still awaited is missing: "late". The caller gets the
-  // answers that have come.
+  // The time of a call is over. Who is still awaited is missing: "late". Then nobody is awaited any
+  // more, and the caller gets the answers that have come. (A deadline that step 6 has not cancelled
+  // shows here: its call is not there any more.)
   // The grade does not move yet, but checks of item 4 do: item 4 needs step 8, too.
   // TODO: who is late is missing; answer the caller.
-  void expire(const std::string& id) { static_cast<void>(id); }
+  void expire(const std::string& id) { master_.log("STEP 7 is still to do: ", id, " waits on"); }
   // END STEP 7
 
   // STEP 8: deaths
-  // A worker has died. Everything that it had sent was read before. Nobody waits for the answers to
-  // its own calls any more: forget them, with their deadlines. Where its reply is awaited, its slot
-  // is missing: "dead".
+  // A worker has died. Everything that it had sent was read before. Where its reply is awaited, its
+  // slot is missing: "dead". Its own calls wait for nobody: forget them, with their deadlines,
+  // rather than keep them until their time is over.
   // Brings: item 4.
   // TODO: forget its calls; it is missing where it is awaited.
   void forget(pid_t dead) { master_.log("STEP 8 is still to do: calls may wait for pid ", dead); }

@@ -34,7 +34,7 @@ struct Settings {
 
 // A worker has this time to leave after `cut`; then it is killed. After `finish` it has the rest of
 // the timeout, but at least this time.
-[[maybe_unused]] constexpr milliseconds kill_grace = 100ms;
+constexpr milliseconds kill_grace = 100ms;
 
 // Notes of the master's handlers. The main line acts on them.
 struct Noted {
@@ -55,7 +55,7 @@ void start_cluster(Master& master, const Noted& noted) {
   // Start one worker in each slot. Wait until all are ready, or until somebody asks for the end.
   // Announce that the cluster is ready, unless it ends. From then on the library replaces a worker
   // that dies.
-  // Brings: nothing yet, but the log says that the workers are ready.
+  // Brings: nothing yet, but the ready line is there.
   master.start_workers();
   master.wait_until([&] { return master.all_ready() || noted.stopping(); });
   if (!noted.stopping()) master.announce_ready();
@@ -104,23 +104,24 @@ Json health(const std::string& status, int active, const HttpServer& server) {
           {"connections", server.activity().connections}};
 }
 
+// The handler of a path whose work takes so long.
+HttpServer::Handler after(HttpServer& server, milliseconds delay) {
+  return [&server, delay](const HttpServer::Request&, HttpServer::Response& response) {
+    server.pause(delay);  // ends early when the server is cut
+    server.reply(response, 200, {{"delayMs", delay.count()}});
+  };
+}
+
 void add_routes(HttpServer& server, const InFlight& in_flight, const Settings& settings) {
   // STEP 2: answer requests
-  // GET / answers 200 after DEFAULT_MS, /fast at once, /slow after SLOW_MS. Simulate the work with
-  // server.pause(), which ends early when the server is cut. /health answers with health("ok", …):
-  // active are the requests in flight without this one (step 3 counts them). server.reply() adds
-  // the worker's number and pid.
+  // GET / answers 200 after DEFAULT_MS, /fast at once, /slow after SLOW_MS: see after(). /health
+  // answers 200 with health("ok", …), where `active` are the requests in flight without this one.
+  // (It is -1 as long as nobody counts: that is steps 3 and 4.)
   // Brings: item 1, but for the check of /health.
-  const auto after = [&server](milliseconds delay) {
-    return [&server, delay](const auto&, auto& response) {
-      server.pause(delay);
-      server.reply(response, 200, {{"delayMs", delay.count()}});
-    };
-  };
-  server.Get("/", after(settings.default_delay));
-  server.Get("/fast", after(0ms));
-  server.Get("/slow", after(settings.slow_delay));
-  server.Get("/health", [&](const auto&, auto& response) {
+  server.Get("/", after(server, settings.default_delay));
+  server.Get("/fast", after(server, 0ms));
+  server.Get("/slow", after(server, settings.slow_delay));
+  server.Get("/health", [&](const HttpServer::Request&, HttpServer::Response& response) {
     server.reply(response, 200, health("ok", in_flight.count() - 1, server));
   });
   // END STEP 2
@@ -146,26 +147,33 @@ inline void InFlight::done(bool answered) {
 }
 // END STEP 3
 
+// The 503 with which a draining worker turns a request away.
+void turn_away(const HttpServer& server, const InFlight& in_flight,
+               const HttpServer::Request& request, HttpServer::Response& response) {
+  response.set_header("Retry-After", "5");
+  if (request.path == "/health") {
+    server.reply(response, 503, health("draining", in_flight.count(), server));
+  } else {
+    server.fail(response, 503, "shutting down: try again in a few seconds");
+  }
+}
+
 void set_hooks(HttpServer& server, InFlight& in_flight, const Worker& worker) {
   // STEP 4: turn new requests away
-  // Let the server ask admit() about each request. A request that is turned away gets 503 at once,
-  // with Retry-After; for /health the 503 has health("draining", …). Tell done() of each admitted
-  // request that has ended. While the worker drains, log each of them with its duration.
+  // The server asks its hooks, each in the thread that serves the request:
+  // - hooks.admit, without parameters, is asked about each request: let admit() decide.
+  // - hooks.refuse gets the request and the response of one that was not admitted: turn_away().
+  // - hooks.done gets the Exchange of each request that has ended, a refused one too. If
+  //   `exchange.admitted`, tell done(); `exchange.sent` is whether it was answered. While the
+  //   worker drains, also log its path and duration.
   // Brings: item 1.
   server.hooks.admit = [&] { return in_flight.admit(); };
   server.hooks.refuse = [&](const HttpServer::Request& request, HttpServer::Response& response) {
-    server.fail(response, 503, "shutting down: try again in a few seconds");
-    if (request.path == "/health") {
-      server.reply(response, 503, health("draining", in_flight.count(), server));
-    }
-    response.set_header("Retry-After", "5");
+    turn_away(server, in_flight, request, response);
   };
   server.hooks.done = [&](const HttpServer::Exchange& exchange) {
     if (!exchange.admitted) return;
-    if (in_flight.draining()) {
-      worker.log("finished ", exchange.path, " in ", exchange.duration,
-                 exchange.sent ? "" : ", unsent");
-    }
+    if (in_flight.draining()) worker.log("finished ", exchange.path, " in ", exchange.duration);
     in_flight.done(exchange.sent);
   };
   // END STEP 4
@@ -180,25 +188,36 @@ struct Orders {
 
 void drain(Worker& worker, HttpServer& server, InFlight& in_flight, const Orders& orders) {
   // STEP 5: drain a worker
-  // From now on the worker turns new requests away, and each answer closes its connection. Wait
-  // until no request is in flight and none is half-sent. Then send the master `drained`, and go on
-  // turning requests away until it says `finish`. If the master says `cut`, wait for nothing any
-  // more. Then accept nothing more, and let requests that have begun to come be turned away (for
-  // half of `kill_grace` at most).
+  // 1. Begin: start_draining() and server.close_after_answer(). Each answer closes its connection
+  //    from now on. The latter also wakes the waits below when a request has ended, so it comes
+  //    first.
+  // 2. Wait until no request is in flight, and none is half-sent (server.activity()).
+  // 3. Send the master `drained`.
+  // 4. Go on turning requests away until the master says `finish`.
+  // If the master says `cut` meanwhile, wait for nothing any more.
   // Brings: nothing yet: the master says `drain` in step 6.
   in_flight.start_draining();
   server.close_after_answer();
   const auto quiet = [&] { return in_flight.count() == 0 && server.activity().half_sent == 0; };
   worker.wait_until([&] { return quiet() || orders.cut; });
-  if (!orders.cut) {
-    worker.send({{"type", "drained"}});
-    worker.wait_until([&] { return orders.finish || orders.cut; });
-  }
+  if (orders.cut) return;
+  worker.send({{"type", "drained"}});
+  worker.wait_until([&] { return orders.finish || orders.cut; });
+  // END STEP 5
+}
+
+// Accepts nothing more, lets requests that have just come be turned away, and cuts what is left.
+void close_down(Worker& worker, HttpServer& server, const InFlight& in_flight,
+                const Orders& orders) {
   server.stop_accepting();
   worker.close_listener();
   const auto busy = [&] { return server.activity().refusals + server.activity().half_sent > 0; };
   worker.wait_until([&] { return !busy() || orders.cut; }, kill_grace / 2);
-  // END STEP 5
+  const auto cut = server.cut();
+  Json summary = in_flight.summary();
+  summary["cut"] = cut.requests + cut.half_sent;
+  worker.send(summary);
+  worker.flush();  // now, because handlers that are still at work may delay the end
 }
 
 // ----- the master
@@ -218,9 +237,9 @@ bool all_drained(const Master& master, const Noted& noted) {
 bool drain_all(Master& master, const Noted& noted, milliseconds timeout) {
   // STEP 6: drain the cluster
   // Tell all workers to `drain`, and wait until each that lives has drained. Wait no longer than
-  // the timeout; a second signal ends the wait at once. Then close the listening socket: from now
-  // on clients are refused.
-  // Brings: most of item 2, item 4, and some checks of item 5.
+  // the timeout; a second signal ends the wait at once. Then close the master's listening socket.
+  // (The workers close theirs when they go; from then on clients are refused.)
+  // Brings: item 4, most of items 2 and 3, and some checks of item 5.
   master.broadcast({{"type", "drain"}});
   master.wait_until([&] { return all_drained(master, noted) || noted.forced(); }, timeout);
   master.close_listener();
@@ -321,11 +340,7 @@ int run_worker(Worker& worker, const Settings& settings) {
     return leave(worker, server);
   }
   drain(worker, server, in_flight, orders);
-  Json summary = in_flight.summary();
-  const auto cut = server.cut();
-  summary["cut"] = cut.requests + cut.half_sent;
-  worker.send(summary);
-  worker.flush();  // now, because handlers that are still at work may delay the end
+  close_down(worker, server, in_flight, orders);
   return 0;
 }
 

@@ -336,9 +336,9 @@ class Router {
 
   // STEP 5: pass a call on
   // Send the call as a `request`, with the same id, what and message, and with from (the caller's
-  // slot): "send" to the slot `to`, everything else to every slot, the caller's too. Note whose
-  // reply is awaited. A slot that cannot be reached is missing at once: "full" if its process does
-  // not read, "none" if it has no process.
+  // slot): "send" to the slot `to`, everything else to every slot, the caller's too. What send()
+  // returns says the rest. `queued`: note that the reply is awaited. `full`: the slot is missing at
+  // once, "full", since its process does not read. Anything else: "none", it has no process now.
   // The grade does not move yet: look for "request" and "reply" in the journal instead.
   void pass_on(Pending& pending, const Json& call) {
     Json request = call;
@@ -384,8 +384,9 @@ class Router {
   // END STEP 6
 
   // STEP 7: deadlines
-  // The time of a call is over. Who is still awaited is missing: "late". The caller gets the
-  // answers that have come.
+  // The time of a call is over. Who is still awaited is missing: "late". Then nobody is awaited any
+  // more, and the caller gets the answers that have come. (A deadline that step 6 has not cancelled
+  // shows here: its call is not there any more.)
   // The grade does not move yet, but checks of item 4 do: item 4 needs step 8, too.
   void expire(const std::string& id) {
     auto& pending = pending_.at(id);
@@ -398,9 +399,9 @@ class Router {
   // END STEP 7
 
   // STEP 8: deaths
-  // A worker has died. Everything that it had sent was read before. Nobody waits for the answers to
-  // its own calls any more: forget them, with their deadlines. Where its reply is awaited, its slot
-  // is missing: "dead".
+  // A worker has died. Everything that it had sent was read before. Where its reply is awaited, its
+  // slot is missing: "dead". Its own calls wait for nobody: forget them, with their deadlines,
+  // rather than keep them until their time is over.
   // Brings: item 4.
   void forget(pid_t dead) {
     for (auto next = pending_.begin(); next != pending_.end();) {

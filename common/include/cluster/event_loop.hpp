@@ -52,8 +52,8 @@ using Clock = std::chrono::steady_clock;
 // see: datagram sockets, listening AF_UNIX sockets, and turns in which the peer has sent something
 // too.
 //
-// Time in which the loop could not act does not count: after a stop of the whole process (SIGSTOP, a
-// frozen container) of half a second or more, and after handlers that took as long, what after()
+// Time in which the loop could not act does not count: after a stop of the whole process (SIGSTOP,
+// a frozen container) of half a second or more, and after handlers that took as long, what after()
 // has planned and the timeout of wait_until() are put off by its length. Nobody is to be judged by
 // time in which nobody could act. Periods go on.
 class EventLoop {

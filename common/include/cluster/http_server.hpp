@@ -55,8 +55,9 @@ concept WritesIntoACopy = std::invocable<Function&, const httplib::Request&, Res
 // errors.
 //
 // Set routes, handlers and hooks before start(). The server's threads call handlers and hooks,
-// several at once. All other functions may be called from any thread (from a hook only reply() and
-// activity()), and but for resume_accepting() without start(), too: there is no connection then.
+// several at once. All other functions may be called from any thread (from a hook only reply(),
+// fail() and activity()), and but for resume_accepting() without start(), too: there is no
+// connection then.
 class HttpServer : public httplib::Server {
  public:
   using Request = httplib::Request;
@@ -101,7 +102,8 @@ class HttpServer : public httplib::Server {
     // to `refuse`. Without this hook all requests are served.
     std::function<bool()> admit;
     Handler refuse;  // writes the refusal (no hook: 503); then the connection is closed
-    std::function<void(const Exchange&)> done;  // the answer was sent, or could not be sent
+    // The answer, of a refused request too, was sent, or could not be sent.
+    std::function<void(const Exchange&)> done;
     std::function<void(std::uint64_t connection)> opened;
     std::function<void(std::uint64_t connection, CloseReason reason)> closed;
     // Called while close_after_answer() is in force and no request is in flight or half-sent: each

@@ -206,8 +206,9 @@ def over_when_all_is_answered(cluster: Cluster, signalled: float) -> Iterator[No
         late.likely = ("all requests are answered, but the cluster does not end then: a worker "
                        "does not tell the master that it has drained (or still counts a request, "
                        "one that it turned away, for instance, or waits for idle connections: "
-                       "only active requests count), or the master waits for one that is dead, "
-                       "or does not let the workers go")
+                       "only active requests count; or nothing wakes its wait: with the kit's "
+                       "library close_after_answer() does, called before it), or the master waits "
+                       "for one that is dead, or does not let the workers go")
         late.hint = ("follow the log from the last answer on: does each worker say that it has "
                      "drained, and does the master then tell all to end?")
         raise

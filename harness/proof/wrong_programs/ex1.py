@@ -46,11 +46,11 @@ WRONG = (
           (("  in_flight.start_draining();\n",
             "  in_flight.start_draining();\n  server.stop_accepting();\n"),), "stopped accepting"),
     Wrong("no-retry-after", "the 503 has no Retry-After", 2,
-          (('    response.set_header("Retry-After", "5");\n', ""),), "header"),
+          (('  response.set_header("Retry-After", "5");\n', ""),), "header"),
     Wrong("slow-refusal", "the 503 waits as if it were work", 2,
-          (('    response.set_header("Retry-After", "5");\n',
-            "    server.pause(400ms);\n"
-            '    response.set_header("Retry-After", "5");\n'),), "as if it were work"),
+          (("    turn_away(server, in_flight, request, response);\n",
+            "    server.pause(400ms);\n    turn_away(server, in_flight, request, response);\n"),),
+          "as if it were work"),
     Wrong("idle-connections-hold-it-up",
           "the drain waits until every connection is closed, idle ones too", 2,
           (("in_flight.count() == 0 && server.activity().half_sent == 0",
@@ -64,7 +64,7 @@ WRONG = (
           also={2: "a worker that has turned somebody away does not end before the timeout"}),
     Wrong("leaves-when-itself-drained",
           "a worker ends when it has drained itself, although another one has not", 2,
-          (("    worker.wait_until([&] { return orders.finish || orders.cut; });\n", ""),),
+          (("  worker.wait_until([&] { return orders.finish || orders.cut; });\n", ""),),
           "nothing left to do"),
     Wrong("nobody-lets-go", "the master does not tell the workers that all have drained", 3,
           (('  master.broadcast({{"type", drained ? "finish" : "cut"}});\n',
@@ -83,11 +83,11 @@ WRONG = (
             "constexpr milliseconds kill_grace = 100ms;\nstd::atomic<int> at_work{0};\n"),
            ("#include <algorithm>\n",
             "#include <algorithm>\n#include <atomic>\n#include <thread>\n"),
-           ("      server.pause(delay);\n",
-            "      ++at_work;\n"
-            "      server.pause(delay);\n"
-            "      --at_work;\n"
-            "      std::this_thread::sleep_for(delay / 5);  // the answer is put together\n"),
+           ("    server.pause(delay);  // ends early when the server is cut\n",
+            "    ++at_work;\n"
+            "    server.pause(delay);\n"
+            "    --at_work;\n"
+            "    std::this_thread::sleep_for(delay / 5);  // the answer is put together\n"),
            ("  server.close_after_answer();\n",
             "  server.close_after_answer();\n  worker.loop().every(10ms, [] {});\n"),
            ("return in_flight.count() == 0 &&", "return at_work == 0 &&")),
@@ -183,6 +183,6 @@ WRONG = (
     Wrong("health-counts-nothing", "/health tells that no request is in flight, whatever is", 1,
           (("in_flight.count() - 1, server", "0, server"),), "nobody counts"),
     Wrong("health-does-not-drain", "the 503 for /health is that of all other paths", 2,
-          (('    if (request.path == "/health") {',
-            '    if (request.path == "/heath") {'),), "all other paths"),
+          (('  if (request.path == "/health") {',
+            '  if (request.path == "/heath") {'),), "all other paths"),
 )
