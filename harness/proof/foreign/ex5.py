@@ -185,7 +185,8 @@ class Master:
             order = json.loads(body)
             least, most = RANGES[order["type"]]
             n = order["n"]
-            whole_number = n.is_integer() if isinstance(n, float) else \
+            # Beyond 2^53 a float does not tell whole numbers apart.
+            whole_number = n.is_integer() and n < 2 ** 53 if isinstance(n, float) else \
                 isinstance(n, int) and not isinstance(n, bool)
             if not whole_number or not least <= n <= most:
                 raise ValueError

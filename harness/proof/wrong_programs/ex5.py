@@ -135,6 +135,12 @@ WRONG = (
                "  auto n = cluster::whole_number(given);\n"
                "  if (given.is_number_float() && given > 0 && given < 0x1p53) n = given;"),),
           "fractional"),
+    Wrong("rounded-beyond-2-53",
+          "beyond 2^53 a number with a fraction or an exponent is taken, although it was rounded", 5,
+          ((N, "  const Json given = body.value(\"n\", Json());\n"
+               "  auto n = cluster::whole_number(given);\n"
+               "  if (given.is_number_float() && given >= 0x1p53 && given < 0x1p63) n = given;"),),
+          "too large n"),
     Wrong("32-bit-fibonacci", "results beyond 32 bits overflow", 5,
           (("std::uint64_t fibonacci(std::uint64_t n) {",
             "std::int32_t fibonacci(std::uint64_t n) {"),
