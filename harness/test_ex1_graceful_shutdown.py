@@ -88,8 +88,7 @@ class TestItem2NewRequests:
         """New connections get 503 with `Connection: close` and `Retry-After` within 100 ms"""
         turned_away.expect_on_new_connections(drain.begin_busy(fixture.start(), [1, 2]))
 
-    @check(expected="503 with `status` \"draining\", `activeRequests` and `connections` for GET "
-                    "/health during the drain",
+    @check(expected="503 with `status` \"draining\" for GET /health during the drain",
            likely="the 503 for /health is that of all other paths, or /health is served during "
                   "the drain",
            hint="when you turn a request for /health away, say in the body that the worker drains",

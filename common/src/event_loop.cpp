@@ -162,7 +162,7 @@ int EventLoop::wait_for_events(std::span<epoll_event> events) {
       check("epoll_wait", count);
     }
     if (wanted) {
-      leave_out(Clock::now() - before - wait);
+      leave_out(Clock::now() - before - wait, next_timer_);
     }
     if (count != 0 || wanted == wait) {
       return std::max(count, 0);
@@ -173,7 +173,7 @@ int EventLoop::wait_for_events(std::span<epoll_event> events) {
 void EventLoop::run_watches() {
   std::array<epoll_event, events_per_turn> events{};
   const int count = wait_for_events(events);
-  const auto woken = Clock::now();
+  const auto phase = begin_phase();
   const auto happened = std::span(events).first(static_cast<std::size_t>(count));
   for (const bool signals : {true, false}) {
     for (const auto& event : happened) {
@@ -183,7 +183,7 @@ void EventLoop::run_watches() {
       }
     }
   }
-  leave_out(Clock::now() - woken);
+  end_phase(phase);
 }
 
 void EventLoop::run_watch(Watch& watch, std::uint32_t events) {
@@ -242,10 +242,10 @@ void EventLoop::run_turn() {
   ++turn_;
   run_end_of_turn();  // the main line may have sent messages since the last turn
   run_watches();
-  const auto began = Clock::now();
+  const auto phase = begin_phase();
   run_timers();
   run_end_of_turn();
-  leave_out(Clock::now() - began);
+  end_phase(phase);
   forgotten_.clear();
   running_ = false;
 }

@@ -1,6 +1,7 @@
 // The event loop's timers, and the time for which it may wait.
 #include <algorithm>
 #include <chrono>
+#include <ctime>
 #include <map>
 #include <stdexcept>
 #include <utility>
@@ -18,6 +19,13 @@ constexpr std::chrono::milliseconds shortest_stop(500);
 Clock::time_point later(Clock::time_point when, std::chrono::nanoseconds span) {
   span = std::max(span, std::chrono::nanoseconds(0));
   return span > Clock::time_point::max() - when ? Clock::time_point::max() : when + span;
+}
+
+// The processor time of this thread.
+std::chrono::nanoseconds thread_time() {
+  timespec time{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
 }
 
 }  // namespace
@@ -69,8 +77,21 @@ std::optional<std::chrono::milliseconds> EventLoop::time_to_wait() const {
   return std::chrono::ceil<std::chrono::milliseconds>(left);
 }
 
-// Puts off what has a time limit by the length of a stop. Shorter delays are the machine's.
-void EventLoop::leave_out(std::chrono::nanoseconds stop) {
+EventLoop::Phase EventLoop::begin_phase() const {
+  return {Clock::now(), thread_time(), next_timer_};
+}
+
+// A handler that computes is at work. One that neither computes nor ends was stopped, or it waits.
+void EventLoop::end_phase(const Phase& phase) {
+  const auto passed = Clock::now() - phase.began;
+  if (passed >= shortest_stop) {
+    leave_out(passed - (thread_time() - phase.computed), phase.next_timer);
+  }
+}
+
+// Puts off by the length of a stop what has a time limit, but not the timers that were planned
+// after it: those from `newer` on. Shorter delays are the machine's.
+void EventLoop::leave_out(std::chrono::nanoseconds stop, TimerId newer) {
   if (stop < shortest_stop) {
     return;
   }
@@ -80,8 +101,8 @@ void EventLoop::leave_out(std::chrono::nanoseconds stop) {
   std::multimap<Clock::time_point, Timer> timers;
   timers.swap(timers_);
   for (auto& [when, timer] : timers) {
-    const bool periodic = timer.period > std::chrono::nanoseconds(0);
-    add_timer(periodic ? when : later(when, stop), std::move(timer));
+    const bool stays = timer.period > std::chrono::nanoseconds(0) || timer.id >= newer;
+    add_timer(stays ? when : later(when, stop), std::move(timer));
   }
 }
 

@@ -163,18 +163,18 @@ void set_hooks(HttpServer& server, InFlight& in_flight, const Worker& worker) {
   // The server asks its hooks, each in the thread that serves the request:
   // - hooks.admit, without parameters, is asked about each request: let admit() decide.
   // - hooks.refuse gets the request and the response of one that was not admitted: turn_away().
-  // - hooks.done gets the Exchange of each request that has ended, a refused one too. If
-  //   `exchange.admitted`, tell done(); `exchange.sent` is whether it was answered. While the
-  //   worker drains, also log its path and duration.
+  // - hooks.done gets the Exchange of each request that has ended, a refused one too. If it was
+  //   `admitted`, tell done() whether it was answered (`sent`). While the worker drains, also log
+  //   the `path` and `duration` of one that was answered.
   // Brings: item 1.
   server.hooks.admit = [&] { return in_flight.admit(); };
   server.hooks.refuse = [&](const HttpServer::Request& request, HttpServer::Response& response) {
     turn_away(server, in_flight, request, response);
   };
-  server.hooks.done = [&](const HttpServer::Exchange& exchange) {
-    if (!exchange.admitted) return;
-    if (in_flight.draining()) worker.log("finished ", exchange.path, " in ", exchange.duration);
-    in_flight.done(exchange.sent);
+  server.hooks.done = [&](const HttpServer::Exchange& one) {
+    if (!one.admitted) return;
+    if (in_flight.draining() && one.sent) worker.log("finished ", one.path, " in ", one.duration);
+    in_flight.done(one.sent);
   };
   // END STEP 4
 }
@@ -188,13 +188,12 @@ struct Orders {
 
 void drain(Worker& worker, HttpServer& server, InFlight& in_flight, const Orders& orders) {
   // STEP 5: drain a worker
-  // 1. Begin: start_draining() and server.close_after_answer(). Each answer closes its connection
-  //    from now on. The latter also wakes the waits below when a request has ended, so it comes
-  //    first.
+  // 1. Call start_draining() and server.close_after_answer(). From now on each answer closes its
+  //    connection, and the waits below are woken when a request has ended.
   // 2. Wait until no request is in flight, and none is half-sent (server.activity()).
   // 3. Send the master `drained`.
   // 4. Go on turning requests away until the master says `finish`.
-  // If the master says `cut` meanwhile, wait for nothing any more.
+  // If the master says `cut` meanwhile, return at once.
   // Brings: nothing yet: the master says `drain` in step 6.
   in_flight.start_draining();
   server.close_after_answer();
@@ -238,7 +237,8 @@ bool drain_all(Master& master, const Noted& noted, milliseconds timeout) {
   // STEP 6: drain the cluster
   // Tell all workers to `drain`, and wait until each that lives has drained. Wait no longer than
   // the timeout; a second signal ends the wait at once. Then close the master's listening socket.
-  // (The workers close theirs when they go; from then on clients are refused.)
+  // (The workers close theirs when they go; from then on clients are refused.) Look again whether
+  // all have drained: a wait that a signal has ended returns true, too.
   // Brings: item 4, most of items 2 and 3, and some checks of item 5.
   master.broadcast({{"type", "drain"}});
   master.wait_until([&] { return all_drained(master, noted) || noted.forced(); }, timeout);
@@ -304,19 +304,20 @@ void set_handlers(Master& master, Noted& noted) {
 
 // ----- the main lines
 
-// Ends a worker that has received SIGTERM itself. Returns its exit code.
-int leave(Worker& worker, HttpServer& server) {
+// Lets a worker end that has received SIGTERM itself. Returns false if the master has said `drain`
+// meanwhile.
+bool leave(Worker& worker, HttpServer& server, const Orders& orders) {
   // STEP 8: SIGTERM to one worker alone
   // The worker finishes its requests and ends; the master replaces it. It must not answer 503,
-  // because the other workers serve. So the library's own drain is right here: begin_drain()
-  // accepts nothing more, and closes idle connections. Close the worker's listening socket, too,
-  // and wait until the server has drained. The exit code is 1 if a request or a half-sent one was
-  // cut. (The other exercises have all this as one call, end_worker().) Brings: item 5.
+  // because the other workers serve. So the library's own drain is right here: begin_drain() takes
+  // no new connection, finishes what has come, and closes idle connections. Wait until the server
+  // has drained. If the master says `drain` before, give way: the worker must accept again, to turn
+  // requests away like the others. (The other exercises have this as one call, end_worker().)
+  // Brings: item 5.
   server.begin_drain();
-  worker.close_listener();
-  worker.wait_until([&] { return server.drained(); });
-  const auto cut = server.cut();
-  return cut.requests + cut.half_sent == 0 ? 0 : 1;
+  worker.wait_until([&] { return server.drained() || orders.drain; });
+  if (orders.drain) server.resume_accepting();
+  return !orders.drain;
   // END STEP 8
 }
 
@@ -337,7 +338,7 @@ int run_worker(Worker& worker, const Settings& settings) {
   // A signal to this worker may have gone to the master, too. So it gets a moment to say `drain`.
   if (!worker.wait_until([&] { return orders.drain; }, 50ms)) {
     worker.log("leaving");
-    return leave(worker, server);
+    if (leave(worker, server, orders)) return cluster::end_worker(worker, server);
   }
   drain(worker, server, in_flight, orders);
   close_down(worker, server, in_flight, orders);

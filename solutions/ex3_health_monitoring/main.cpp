@@ -264,7 +264,8 @@ void treat(Master& master, Noted& noted, int slot, const Settings& settings) {
   // - The slot has another worker than the sick one: that has died, and the library has replaced
   //   it. The treatment is over. Let the successor go, by SIGTERM if it serves already.
   // - The successor is ready: the treatment is over. Hand the slot over.
-  // - The successor is not ready within the heartbeat's timeout: the treatment is over. Log it, and
+  // - The successor is not ready within the heartbeat's timeout, and a second at least, which a
+  //   start may take: the treatment is over. Log it, and
   //   let the successor go, by SIGKILL. If the successor has died, do so after an interval: then
   //   the next attempt does not follow at once. If the worker is still sick, it is treated anew.
   // Brings: items 2, 3, 4 and 5.
@@ -283,7 +284,8 @@ void treat(Master& master, Noted& noted, int slot, const Settings& settings) {
   const auto successor = master.find(treatment.successor);
   const bool ready = successor && successor->ready;
   const bool wanted = !current || current->pid == treatment.sick;
-  const auto patience = successor ? settings.timeout : settings.interval;
+  const auto patience =
+      successor ? std::max<milliseconds>(settings.timeout, 1s) : settings.interval;
   if (wanted && !ready && noted.now - treatment.since < patience) return;
   noted.treatments.erase(found);
   if (wanted && ready) return hand_over(master, noted, slot, treatment, settings);

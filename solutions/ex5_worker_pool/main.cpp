@@ -228,11 +228,10 @@ class Pool {
   // END STEP 2
 
   // STEP 3: take a result
-  // - complete(): Note the result, as {"result": …}. The worker is free again. Drop the result of a
-  //   task that the worker does not have.
-  // - finish(): The task is over. Note status, outcome and time. Of the finished tasks keep the
-  // last
-  //   `result_limit`: memory stays bounded.
+  // - complete(): The task is completed, and its outcome is {"result": …}. The seat is free again.
+  //   Count it, in the seat and in counts_. Drop the result of a task that the seat does not have.
+  // - finish(): Note status, outcome and time. Of the finished tasks keep the last `result_limit`,
+  //   so that memory stays bounded. The caller has the lock.
   // Brings: nothing yet: step 6 calls it.
   void complete(int slot, const std::string& id, const Json& result) {
     const Lock lock(mutex_);
@@ -256,17 +255,20 @@ class Pool {
   // END STEP 3
 
   // STEP 4: take a death
-  // The seat is empty now. If the worker had a task, that goes back to the *front* of the queue,
-  // even if the queue is full, and counts as requeued. But after `max_attempts` attempts it has
-  // failed, and counts as that; the outcome is {"error": …} with the reason.
+  // The seat has no worker now (its `completed` stays). If the worker had a task, that has no slot
+  // any more. It goes back to the *front* of the queue, even if the queue is full, and counts as
+  // requeued. But after `max_attempts` attempts it has failed, and counts as that; the outcome is
+  // {"error": …} with the reason. A worker that has `left` by itself never began the task that was
+  // sent to it: then that was no attempt.
   // Brings: nothing yet: step 6 calls it, too.
-  void lose_worker(int slot) {
+  void lose_worker(int slot, bool left) {
     const Lock lock(mutex_);
     seat(slot).pid = 0;
     const auto id = std::exchange(seat(slot).task, {});
     if (id.empty()) return;
     auto& task = tasks_.at(id);
     task.slot = 0;
+    if (left) --task.attempts;
     if (task.attempts >= settings_.max_attempts) {
       ++counts_.failed;
       finish(task, "failed", {{"error", "at each attempt the worker died"}});
@@ -316,10 +318,10 @@ class Pool {
 // call this.
 void dispatch(Master& master, Pool& pool) {
   // STEP 5: send the tasks
-  // Hand out as long as there is something to hand out, and send each task to the worker in its
-  // slot. A worker may have died without anybody having noticed: then its death will bring the task
-  // back.
-  // Brings: nothing yet: no worker has said that it is free.
+  // Hand out as long as there is something to hand out. Send each task to the worker in its slot,
+  // master.current(): a `task` with id, kind and n. (`type` is the message's own.) A worker may
+  // have died without anybody having noticed: then its death will bring the task back. Brings:
+  // nothing yet: no worker has said that it is free.
   while (const auto task = pool.hand_out()) {
     master.send(master.current(task->slot),
                 {{"type", "task"}, {"id", task->id}, {"kind", task->type}, {"n", task->n}});
@@ -329,8 +331,9 @@ void dispatch(Master& master, Pool& pool) {
 
 void set_handlers(Master& master, Pool& pool) {
   // STEP 6: hear the workers
-  // Tell the pool that a worker is `idle`, has a `result`, or has died. Each time there may be
-  // something to dispatch. During the end, log each task that is finished.
+  // Tell the pool that a worker is `idle`, has a `result`, or has died (with exit code 0 it has
+  // left by itself). Each time there may be
+  // something to dispatch. Once the cluster is ending(), also log the id of each result.
   // Brings: nothing yet: no worker says anything before step 7.
   master.on_message("idle", [&](const Master::WorkerInfo& from, const Json&) {
     pool.seat_worker(from.slot, from.pid);
@@ -342,7 +345,7 @@ void set_handlers(Master& master, Pool& pool) {
     dispatch(master, pool);
   });
   master.on_death([&](const Master::Death& death) {
-    pool.lose_worker(death.worker.slot);
+    pool.lose_worker(death.worker.slot, death.status.code == 0);
     dispatch(master, pool);
   });
   // END STEP 6
@@ -403,11 +406,13 @@ void add_routes(HttpServer& server, Master& master, Pool& pool) {
 bool end_cluster(Master& master, Pool& pool, HttpServer& server, cluster::Listener& listener,
                  milliseconds timeout) {
   // STEP 8: the end
-  // Close the pool. Wait until it is idle, the timeout is over, or a second signal forces the end.
-  // Then let the server finish its answers (half-sent requests are cut after 5 s), close the
-  // listening socket, and end the workers. All of this must fit into the timeout. A task is lost if
-  // it is not finished, or if it has failed during the end. A request is lost if it was cut, even
-  // when it was only half-sent.
+  // 1. Close the pool. Wait until it is idle, or until a second signal forces the end.
+  // 2. Drain the server (idle connections need no grace), and close the listening socket. Wait
+  // until
+  //    it has drained, or a second signal comes. cut() what is left; it tells how much that was.
+  // 3. End the workers.
+  // One timeout is for all three. Return whether nothing was lost: no task is left unfinished or
+  // has failed during the end, no request (not even a half-sent one) was cut, no worker was killed.
   // Brings: item 4.
   const auto deadline = Clock::now() + timeout;
   const int failed_before = pool.failed();

@@ -53,9 +53,9 @@ using Clock = std::chrono::steady_clock;
 // too.
 //
 // Time in which the loop could not act does not count: after a stop of the whole process (SIGSTOP,
-// a frozen container) of half a second or more, and after handlers that took as long, what after()
-// has planned and the timeout of wait_until() are put off by its length. Nobody is to be judged by
-// time in which nobody could act. Periods go on.
+// a frozen container) of half a second or more, and after handlers that waited as long, what
+// after() has planned and the timeout of wait_until() are put off by its length. Nobody is to be
+// judged by time in which nobody could act. Periods go on.
 class EventLoop {
  public:
   using Handler = std::function<void()>;
@@ -129,13 +129,22 @@ class EventLoop {
     Handler handler;
   };
 
+  // A part of a turn in which handlers run.
+  struct Phase {
+    Clock::time_point began;
+    std::chrono::nanoseconds computed;  // the thread's processor time then
+    TimerId next_timer;
+  };
+
   Watch& watch(int fd);
   void update(Watch& watch);
   void run_turn();
   void set_limit(std::optional<TimeSpan> timeout);
   std::optional<std::chrono::milliseconds> time_to_wait() const;
   int wait_for_events(std::span<epoll_event> events);
-  void leave_out(std::chrono::nanoseconds stop);
+  Phase begin_phase() const;
+  void end_phase(const Phase& phase);
+  void leave_out(std::chrono::nanoseconds stop, TimerId newer);
   void run_watches();
   void run_watch(Watch& watch, std::uint32_t events);
   void run_reader(Watch& watch);

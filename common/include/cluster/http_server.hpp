@@ -108,7 +108,8 @@ class HttpServer : public httplib::Server {
     std::function<void(std::uint64_t connection, CloseReason reason)> closed;
     // Called while close_after_answer() is in force and no request is in flight or half-sent: each
     // time when a request, a refusal or a connection has ended, and when a drain begins. For a
-    // request, `done` was called before.
+    // request, `done` was called before. A worker's server has one that wakes the worker's loop:
+    // one that takes its place must do so, too.
     std::function<void()> quiet;
   };
 
@@ -142,7 +143,7 @@ class HttpServer : public httplib::Server {
   // cpp-httplib's. The first pattern that matches the path decides; a path that only patterns of
   // other methods match is answered with 405 and `Allow`.
   // A handler takes its response by reference. One that takes it by value, and so would write into
-  // a copy, does not compile.
+  // a copy, does not compile; nor does a generic one that takes `auto&&`.
   HttpServer& Get(const std::string& pattern, Handler handler);
   HttpServer& Post(const std::string& pattern, Handler handler);
   HttpServer& Post(const std::string& pattern, HandlerWithContentReader handler);

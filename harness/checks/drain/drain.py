@@ -204,11 +204,11 @@ def over_when_all_is_answered(cluster: Cluster, signalled: float) -> Iterator[No
             late.hint = "replace a dead worker only while the cluster is not draining"
             raise
         late.likely = ("all requests are answered, but the cluster does not end then: a worker "
-                       "does not tell the master that it has drained (or still counts a request, "
-                       "one that it turned away, for instance, or waits for idle connections: "
-                       "only active requests count; or nothing wakes its wait: with the kit's "
-                       "library close_after_answer() does, called before it), or the master waits "
-                       "for one that is dead, or does not let the workers go")
+                       "does not tell the master that it has drained (or its count is wrong, since "
+                       "it goes up or down for one that was turned away, or it waits for idle "
+                       "connections: only active requests count; or nothing wakes its wait: with "
+                       "the kit's library close_after_answer() does, called before it), or the "
+                       "master waits for one that is dead, or does not let the workers go")
         late.hint = ("follow the log from the last answer on: does each worker say that it has "
                      "drained, and does the master then tell all to end?")
         raise

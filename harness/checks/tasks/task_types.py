@@ -24,7 +24,8 @@ BAD_BODIES = (
     b'{"type":"fibonacci","n":4294967297}', b'{"type":"prime","n":-2}',
     b'{"type":"prime","n":9223372036854775808}', b'{"type":"prime","n":18446744073709551617}',
     b'{"type":"prime","n":1e300}', b'{"type":"prime","n":1e16}',
-    b'{"type":"prime","n":9007199254740995.0}', b'{"type":"hash","n":0}', b'{"type":"hash","n":10000001}',
+    b'{"type":"prime","n":9007199254740995.0}', b'{"type":"hash","n":0}',
+    b'{"type":"hash","n":10000001}',
     b'{"type":"fibonacci","n":NaN}', b'{"type":"fibonacci","n":1} x',
     b'{"type":"fibonacci","n":1}\x00', b"\xff\xfe{}", b"[" * 30000)
 """Bodies of requests that are no task."""

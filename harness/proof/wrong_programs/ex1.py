@@ -166,17 +166,17 @@ WRONG = (
           also={5: "a stopped worker is not killed there, either"}),
     Wrong("one-worker-drains-with-503",
           "a worker that was sent SIGTERM alone turns requests away, though the others serve", 5,
-          (("    return leave(worker, server);\n", ""),
-           ("int leave(Worker& worker", "[[maybe_unused]] int leave(Worker& worker")),
+          (("    if (leave(worker, server, orders)) return", "    if (orders.finish) return"),
+           ("bool leave(Worker& worker", "[[maybe_unused]] bool leave(Worker& worker")),
           "whole cluster"),
     Wrong("one-worker-leaves-at-once",
           "a worker that was sent SIGTERM alone does not wait for its requests", 5,
-          (("  worker.wait_until([&] { return server.drained(); });\n", ""),),
+          (("  worker.wait_until([&] { return server.drained() || orders.drain; });\n", ""),),
           "dies with its request"),
     Wrong("one-worker-serves-on",
           "a worker that was sent SIGTERM alone goes on accepting until it is idle", 5,
-          (("  server.begin_drain();\n  worker.close_listener();\n"
-            "  worker.wait_until([&] { return server.drained(); });\n",
+          (("  server.begin_drain();\n"
+            "  worker.wait_until([&] { return server.drained() || orders.drain; });\n",
             "  server.close_after_answer();\n"
             "  worker.wait_until([&] { return server.activity().connections == 0; });\n"),),
           "takes new connections"),

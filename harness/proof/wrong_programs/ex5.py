@@ -103,6 +103,11 @@ WRONG = (
           (("  master.wait_until([&] { return pool.idle() || master.forced(); }, timeout);\n",
             "  master.wait_until([&] { return master.forced(); }, timeout);\n"),),
           "until the timeout"),
+    Wrong("timeouts-add-up", "each part of the end gets the whole timeout, not what is left of it",
+          4, (("std::max<Clock::duration>(deadline - Clock::now(), 100ms)", "timeout"),
+              ("  const auto deadline = Clock::now() + timeout;\n", ""),
+              ("deadline - Clock::now());\n  const auto cut", "timeout);\n  const auto cut")),
+          "instead of what is left"),
     Wrong("accepts-during-the-end", "new tasks are accepted after SIGTERM", 4,
           (("  pool.closed = true;\n", ""),), "still accepted"),
     Wrong("nobody-replaced-during-the-end",
@@ -136,7 +141,8 @@ WRONG = (
                "  if (given.is_number_float() && given > 0 && given < 0x1p53) n = given;"),),
           "fractional"),
     Wrong("rounded-beyond-2-53",
-          "beyond 2^53 a number with a fraction or an exponent is taken, although it was rounded", 5,
+          "beyond 2^53 a number with a fraction or an exponent is taken, although it was rounded",
+          5,
           ((N, "  const Json given = body.value(\"n\", Json());\n"
                "  auto n = cluster::whole_number(given);\n"
                "  if (given.is_number_float() && given >= 0x1p53 && given < 0x1p63) n = given;"),),
