@@ -284,9 +284,8 @@ void treat(Master& master, Noted& noted, int slot, const Settings& settings) {
   const auto successor = master.find(treatment.successor);
   const bool ready = successor && successor->ready;
   const bool wanted = !current || current->pid == treatment.sick;
-  const auto patience =
-      successor ? std::max<milliseconds>(settings.timeout, 1s) : settings.interval;
-  if (wanted && !ready && noted.now - treatment.since < patience) return;
+  const auto limit = successor ? std::max<milliseconds>(settings.timeout, 1s) : settings.interval;
+  if (wanted && !ready && noted.now - treatment.since < limit) return;
   noted.treatments.erase(found);
   if (wanted && ready) return hand_over(master, noted, slot, treatment, settings);
   master.log("worker ", slot, ": the successor is not ", wanted ? "ready" : "wanted any more");
