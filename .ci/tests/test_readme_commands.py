@@ -59,6 +59,7 @@ SEEN_BY_HAND = {
     ],
 }
 QUICK = {
+    "COLUMNS": "300",  # some versions of ps cut their lines elsewhere
     "SLOW_MS": "2500",
     "HEARTBEAT_INTERVAL_MS": "500",
     "HEARTBEAT_TIMEOUT_MS": "4000",
