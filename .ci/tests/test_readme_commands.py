@@ -175,7 +175,8 @@ def apart() -> list[str]:
     There `pkill` and port 8000 harm nobody. Empty where the system gives no such namespaces.
     """
     # Root needs no namespace of users, and in a changed root there is none.
-    for users in (["--user", "--map-root-user"], []):
+    choices: list[list[str]] = [["--user", "--map-root-user"], []]
+    for users in choices:
         words = ["unshare", *users, "--pid", "--fork", "--kill-child", "--mount-proc", "--net"]
         tried = subprocess.run([*words, "ip", "link", "set", "lo", "up"], capture_output=True)
         if tried.returncode == 0:

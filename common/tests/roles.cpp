@@ -249,7 +249,13 @@ int run_helper_role(const std::string& role) {
     return 0;
   }
   if (role == "timers and a stop") {
-    wait_for_a_second(loop, test, [] { ::raise(SIGSTOP); });
+    wait_for_a_second(loop, test, [&] {
+      ::raise(SIGSTOP);
+      loop.after(100ms, [&] {
+        test.send({{"over", "planned after the stop"}});
+        test.flush();
+      });
+    });
     return 0;
   }
   if (role == "server") {
