@@ -26,7 +26,7 @@ KILLS = "test_stopped_worker_is_killed"
 REPLACES = "test_killed_worker_is_replaced"
 
 
-class TestItem1Start:
+class TestItem1Start(health_endpoint.CountChecks):
     """Workers start and accept connections"""
 
     item = 1
@@ -51,16 +51,6 @@ class TestItem1Start:
         slow, usual = fixture.figure("SLOW_MS"), fixture.figure("DEFAULT_MS")
         drain.expect_answers_in_time(fixture.start(), {"/slow": slow, "/": usual, "/fast": 0.0})
 
-    @check(expected="/health answers 200 with `status` \"ok\", `activeRequests` and `connections`; "
-                    "with two more requests in flight on the worker `activeRequests` is two more",
-           likely="/health is not answered, or nobody counts the requests in flight, or the count "
-                  "is not asked for when /health is answered",
-           hint="count a request when its last byte was read, until its answer was sent, and let "
-                "/health tell the count", seconds=0.3)
-    def test_health_counts_requests(self, fixture: Fixture) -> None:
-        """`/health` tells how many requests are in flight"""
-        health_endpoint.expect_counts_in_flight(fixture.start(), 2)
-
     @check(expected="within 1 s a new process answers in the slot of the killed one; the other "
                     "worker serves meanwhile",
            likely="the master does not notice that a child has died, or starts no successor, or "
@@ -72,7 +62,7 @@ class TestItem1Start:
         replacement.expect_replaced_when_killed(fixture.start(), 1, within=1.0, serving=2)
 
 
-class TestItem2NewRequests:
+class TestItem2NewRequests(health_endpoint.DrainChecks):
     """Shutdown turns new requests away"""
 
     item = 2
@@ -87,15 +77,6 @@ class TestItem2NewRequests:
     def test_new_connections_get_503(self, fixture: Fixture) -> None:
         """New connections get 503 with `Connection: close` and `Retry-After` within 100 ms"""
         turned_away.expect_on_new_connections(drain.begin_busy(fixture.start(), [1, 2]))
-
-    @check(expected="503 with `status` \"draining\" for GET /health during the drain",
-           likely="the 503 for /health is that of all other paths, or /health is served during "
-                  "the drain",
-           hint="when you turn a request for /health away, say in the body that the worker drains",
-           seconds=1.5)
-    def test_health_says_draining(self, fixture: Fixture) -> None:
-        """`/health` says that the worker drains"""
-        health_endpoint.expect_says_draining(drain.begin_busy(fixture.start(), [1]))
 
     @check(expected="503 with Connection: close and Retry-After on connections that were open "
                     "before the signal, never a 200",

@@ -192,3 +192,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if leader is not None:
         leader.display.stop()
         leader.run.end()
+        # The interpreter's own end would put back the default, by which a late Ctrl+C kills.
+        if isinstance(signal.getsignal(signal.SIGINT), Interrupt):
+            signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -3,14 +3,45 @@ from __future__ import annotations
 
 import time
 
-from harness.checks.drain.drain import Drain, any_ended, expect_held_to_the_end, hold, straddles
+from harness.checks.drain.drain import (
+    Drain, any_ended, begin_busy, expect_held_to_the_end, hold, straddles,
+)
 from harness.clients import worker_slots
 from harness.clients.exchange import Answer
 from harness.cluster.cluster import Cluster
+from harness.cluster.fixture import Fixture
+from harness.judging.exercise import check
 from harness.judging.verdict import CheckFailed
 
 DRAINING = 4
 """Requests for /health that are made during the drain, so that both workers are asked."""
+
+
+class CountChecks:
+    """Mixed into the item on the start."""
+
+    @check(expected="/health answers 200 with `status` \"ok\", `activeRequests` and `connections`; "
+                    "with two more requests in flight on the worker `activeRequests` is two more",
+           likely="/health is not answered, or nobody counts the requests in flight, or the count "
+                  "is not asked for when /health is answered",
+           hint="count a request when its last byte was read, until its answer was sent, and let "
+                "/health tell the count", seconds=0.3)
+    def test_health_counts_requests(self, fixture: Fixture) -> None:
+        """`/health` tells how many requests are in flight"""
+        expect_counts_in_flight(fixture.start(), 2)
+
+
+class DrainChecks:
+    """Mixed into the item on new requests."""
+
+    @check(expected="503 with `status` \"draining\" for GET /health during the drain",
+           likely="the 503 for /health is that of all other paths, or /health is served during "
+                  "the drain",
+           hint="when you turn a request for /health away, say in the body that the worker drains",
+           seconds=1.5)
+    def test_health_says_draining(self, fixture: Fixture) -> None:
+        """`/health` says that the worker drains"""
+        expect_says_draining(begin_busy(fixture.start(), [1]))
 
 
 def expect_counts_in_flight(cluster: Cluster, requests: int) -> None:
