@@ -327,7 +327,7 @@ int run_worker(Worker& worker, const Settings& settings) {
   // A signal to this worker may have gone to the master, too. So it gets a moment to say `drain`.
   if (!worker.wait_until([&] { return orders.drain; }, 50ms)) {
     worker.log("leaving");
-    if (leave(worker, server, orders)) return cluster::end_worker(worker, server);
+    if (leave(worker, server, orders)) return server.cut().requests == 0 ? 0 : 1;
   }
   drain(worker, server, in_flight, orders);
   close_down(worker, server, in_flight, orders);

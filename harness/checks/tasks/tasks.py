@@ -75,10 +75,6 @@ def why_not_accepted(answer: Answer) -> dict[str, str]:
         return {"likely": "a handler waits for ever: for a mutex that its own thread holds, or for "
                           "what only that thread could do",
                 "hint": "which locks are held when something is sent, or handed out?"}
-    if answer.status == 429:
-        return {"likely": "the pool refuses a task although there is room: nothing is accepted "
-                          "yet, or the limit is wrong",
-                "hint": "compare with queue and workers in /stats at that moment"}
     if answer.status == 400:
         return {"likely": "a right order is refused: it is not read yet, or `n` is kept in a type "
                           "that does not hold it, as a floating-point number",
