@@ -34,7 +34,8 @@ def test_what_to_do_first_is_for_who_is_stuck(results: tuple[Result, ...], advis
 
 def test_a_long_line_goes_on_further_in_on_a_terminal_only() -> None:
     text = Text("      pass         " + "word " * 20 + "end", style="green")
-    fitting = fitted(Console(width=50, force_terminal=True), text, 19)
+    terminal = Console(width=50, force_terminal=True, _environ={"TERM": "xterm"})
+    fitting = fitted(terminal, text, 19)
     first, *rest = fitting.plain.split("\n")
     assert first.startswith("      pass         word")
     assert max(map(len, [first, *rest])) <= 50
