@@ -62,15 +62,16 @@ TEST(HttpConnection, AnImpossibleEventChangesNothing) {
 
 TEST(HttpConnection, EachReasonToCloseHasItsStates) {
   const std::map<Reason, std::set<State>> expected{
-      {Reason::peer, {State::idle, State::half_sent, State::concluding, State::lingering}},
+      {Reason::peer,
+       {State::idle, State::half_sent, State::concluding, State::refusing, State::lingering}},
       {Reason::answer, {State::concluding, State::lingering}},
       {Reason::idle, {State::idle}},
-      {Reason::stalled, {State::half_sent}},
-      {Reason::cut, {State::half_sent, State::concluding}},
+      {Reason::stalled, {State::half_sent, State::refusing}},
+      {Reason::cut, {State::half_sent, State::concluding, State::refusing}},
   };
   for (const auto& [reason, states] : expected) {
     for (const auto state : {State::idle, State::half_sent, State::busy, State::sending,
-                             State::concluding, State::lingering, State::closed}) {
+                             State::concluding, State::refusing, State::lingering, State::closed}) {
       const auto next = Connection::table.next(state, Connection::closing(reason));
       EXPECT_EQ(next == State::closed, states.contains(state))
           << "reason " << static_cast<int>(reason) << ", state " << static_cast<int>(state);

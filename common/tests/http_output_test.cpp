@@ -1,10 +1,13 @@
 // Answers that their client does not take, or takes slowly.
 #include <dirent.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 
+#include <algorithm>
 #include <atomic>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "http_support.hpp"
@@ -129,6 +132,87 @@ TEST_F(HttpOutputTest, AClientThatGoesWhileItsAnswerWaitsIsForgotten) {
   EXPECT_TRUE(await_closed(CloseReason::peer));
   EXPECT_TRUE(await([](const auto& activity) { return activity.connections == 0; }));
   EXPECT_FALSE(done().at(0).sent);
+}
+
+// The kernel holds few answers for a client that does not read.
+struct FullConnection : HttpOutputTest {
+  FullConnection() {
+    const int least = 1;  // what the kernel makes of it
+    ::setsockopt(listener.fd.get(), SOL_SOCKET, SO_SNDBUF, &least, sizeof least);
+  }
+  ~FullConnection() override { end(); }
+
+  // As many requests are answered, and then comes `last`.
+  test::Client connect_with(std::size_t requests, const std::string& last) const {
+    std::string text;
+    for (std::size_t i = 0; i < requests; ++i) text += get("/");
+    auto client = connect(1);
+    EXPECT_TRUE(client.send(text + last));
+    return client;
+  }
+  // How many answers the kernel takes. Afterwards the server is a new one.
+  std::size_t measure() {
+    const auto usual = std::exchange(limits.write, 200ms);
+    start();
+    const auto client = connect_with(1'000, "");
+    EXPECT_TRUE(await_closed(CloseReason::cut));
+    limits.write = usual;
+    make().start();
+    return done().size() - 1;
+  }
+};
+
+TEST_F(FullConnection, ARefusalWaitsBehindAnswersToo) {
+  const auto fits = measure();
+  ASSERT_GT(fits, 1U);
+  for (const auto requests : {fits - 1, fits, fits + 1}) {
+    const auto before = done().size();
+    auto client = connect_with(requests, "nonsense\r\n\r\n");
+    client.finish();
+    ASSERT_TRUE(await_done(before + std::min(requests, fits)));
+    for (std::size_t i = 0; i < requests; ++i) {
+      ASSERT_EQ(client.read().value().status, 200);
+    }
+    const auto refusal = client.read();
+    ASSERT_TRUE(refusal) << "behind " << requests << " answers";
+    EXPECT_EQ(refusal->status, 400);
+    EXPECT_TRUE(client.ended());
+  }
+  EXPECT_EQ(server->cut().requests, 0U);
+}
+
+TEST_F(FullConnection, ARefusalThatNobodyTakesIsCut) {
+  limits.write = 500ms;
+  const auto fits = measure();
+  const auto client = connect_with(fits, "nonsense\r\n\r\n");
+  EXPECT_TRUE(await_closed(CloseReason::cut, 2));
+  EXPECT_EQ(server->activity().connections, 0U);
+}
+
+TEST_F(FullConnection, ARequestThatStallsIsToldSoBehindAnswers) {
+  limits.request = 500ms;
+  const auto fits = measure();
+  auto client = connect_with(fits, "GET / HT");
+  ASSERT_TRUE(await([](const auto& activity) { return activity.half_sent == 1; }));
+  ASSERT_TRUE(await([](const auto& activity) { return activity.half_sent == 0; }));
+  for (std::size_t i = 0; i < fits; ++i) {
+    ASSERT_EQ(client.read().value().status, 200);
+  }
+  EXPECT_EQ(client.read().value().status, 408);
+  EXPECT_TRUE(await_closed(CloseReason::stalled));
+}
+
+TEST_F(FullConnection, TheClientIsToldToGoOnBehindAnswers) {
+  const auto fits = measure();
+  auto client =
+      connect_with(fits, get("/echo", "Expect: 100-continue\r\nContent-Length: 3\r\n", "POST"));
+  ASSERT_TRUE(await([](const auto& activity) { return activity.half_sent == 1; }));
+  for (std::size_t i = 0; i < fits; ++i) {
+    ASSERT_EQ(client.read().value().status, 200);
+  }
+  EXPECT_EQ(client.read(true).value().status, 100);
+  ASSERT_TRUE(client.send("abc"));
+  EXPECT_EQ(client.read().value().json()["body"], "abc");
 }
 
 struct Providing : HttpOutputTest {

@@ -120,8 +120,7 @@ void HttpServer::Engine::answered(Lock& lock, Connection& connection, Connection
 
 // Sends what waits, if the client takes it.
 void HttpServer::Engine::flush(Lock& lock, Connection& connection) {
-  const bool sends = connection.state == State::sending;
-  if (connection.output.empty() || (!sends && connection.state != State::busy)) {
+  if (connection.output.empty()) {
     return;
   }
   const auto result = connection.output.flush(connection.fd.get(), most_at_once);
@@ -132,8 +131,13 @@ void HttpServer::Engine::flush(Lock& lock, Connection& connection) {
     connection.gone = !watch(connection);
   }
   connection.output_changed.notify_all();
-  if (sends && (connection.gone || connection.output.empty())) {
+  if (!connection.gone && !connection.output.empty()) {
+    return;
+  }
+  if (connection.state == State::sending) {
     conclude(lock, connection, std::move(*connection.answer), !connection.gone);
+  } else if (connection.state == State::refusing) {
+    refused(connection);
   }
 }
 
@@ -193,14 +197,34 @@ void HttpServer::Engine::refuse_unread(Connection& connection, int status,
   server_.application_->fail(response, status, reason);
   const auto [method, path] = first_words(connection.input);
   const auto text = format_last_response(response, method != "HEAD");
-  ::send(connection.fd.get(), text.data(), text.size(), MSG_NOSIGNAL);
-  ::shutdown(connection.fd.get(), SHUT_WR);
   if (journal_) {
     journal_.write(
         "response",
         {{"conn", connection.id}, {"method", method}, {"path", path}, {"status", status}});
   }
-  if (status == 408) {
+  connection.input = {};
+  connection.stalled = status == 408;
+  const auto result = connection.output.write(connection.fd.get(), text);
+  connection.gone = result == Output::Result::failed;
+  if (result == Output::Result::full) {
+    enter(connection, Connection::Event::left_over);
+    connection.gone = !watch(connection);
+  }
+  if (connection.gone || connection.output.empty()) {
+    refused(connection);
+  } else {
+    note_quiet();
+  }
+}
+
+// The refusal has left, or never will.
+void HttpServer::Engine::refused(Connection& connection) {
+  if (connection.gone) {
+    close(connection, CloseReason::peer);
+    return;
+  }
+  ::shutdown(connection.fd.get(), SHUT_WR);
+  if (connection.stalled) {
     close(connection, CloseReason::stalled);
   } else {
     linger(connection);

@@ -30,6 +30,7 @@ struct Connection {
     busy,        // a whole request has come, and a thread answers it
     sending,     // the answer is written, and a part of it has not left yet
     concluding,  // the answer has left, or never will: the hooks are told
+    refusing,    // the refusal of a request that was not read has not left yet
     lingering,   // our end is shut; input is thrown away for a moment
     closed,
   };
@@ -37,7 +38,7 @@ struct Connection {
   enum class Event : std::uint8_t {
     first_byte,  // of a request
     whole,       // the request has come to its end
-    left_over,   // the kernel has not taken all of the answer
+    left_over,   // the kernel has not taken all of the answer, or refusal
     out,         // it has, or will not
     kept,        // the connection stays open after the answer
     shut,        // the last answer was sent, and our end is shut
@@ -56,7 +57,7 @@ struct Connection {
     bool close = false;  // after it
   };
 
-  using Table = StateTable<State, 7, Event, 11>;
+  using Table = StateTable<State, 8, Event, 11>;
   static const Table table;
   static Event closing(HttpServer::CloseReason reason);
 
@@ -89,9 +90,9 @@ struct Connection {
   }
 
   // Whether input is read now.
-  bool reads() const {
-    return state == State::idle || state == State::half_sent || state == State::lingering;
-  }
+  bool reads() const { return state == State::idle || state == State::half_sent || throws_away(); }
+
+  bool throws_away() const { return state == State::refusing || state == State::lingering; }
 
   UniqueFd fd;
   const std::uint64_t id;
@@ -108,6 +109,7 @@ struct Connection {
   bool used = false;                       // so it has before
   bool cut = false;                        // shut down before the answer has left
   bool gone = false;                       // the client took no more of the answer
+  bool stalled = false;                    // refused, because a request did not come in time
   unsigned empty_lines = 0;                // that came where a request was expected
   std::unique_ptr<HttpCall> call;
   std::string input;
@@ -127,7 +129,7 @@ inline constexpr Connection::Table Connection::table = [] {
  "peer", "answer", "idle", "stalled", "cut"},
 {{idle,       "idle",       half_sent, no,   no,      no,         no,   no,
                             closed,    no,     closed, no,     no},
- {half_sent,  "half_sent",  no,        busy, no,      no,         no,   lingering,
+ {half_sent,  "half_sent",  no,        busy, refusing, no,        no,   lingering,
                             closed,    no,     no,     closed, closed},
  {busy,       "busy",       no,        no,   sending, concluding, no,   no,
                             no,        no,     no,     no,     no},
@@ -135,6 +137,8 @@ inline constexpr Connection::Table Connection::table = [] {
                             no,        no,     no,     no,     no},
  {concluding, "concluding", no,        no,   no,      no,         idle, lingering,
                             closed,    closed, no,     no,     closed},
+ {refusing,   "refusing",   no,        no,   no,      no,         no,   lingering,
+                            closed,    no,     no,     closed, closed},
  {lingering,  "lingering",  no,        no,   no,      no,         no,   no,
                             closed,    closed, no,     no,     no},
  {closed,     "closed",     no,        no,   no,      no,         no,   no,

@@ -117,7 +117,8 @@ void HttpServer::Engine::expire(Lock& lock, Connection& connection, Clock::time_
   const bool late = (connection.state == State::half_sent && age >= limits_.request) ||
                     (connection.state == State::idle && age >= idle_limit_.load() &&
                      (connection.used || age >= first_request_time));
-  if (connection.state == State::busy || connection.state == State::sending) {
+  if (connection.state == State::busy || connection.state == State::sending ||
+      connection.state == State::refusing) {
     expire_output(lock, connection, now);
   } else if (late && connection.has_input()) {
     // It was sent in time, and not read yet (or only up to urgent data, which hides the rest): the
@@ -142,7 +143,8 @@ void HttpServer::Engine::expire_output(Lock& lock, Connection& connection, Clock
   if (connection.cut || connection.output.stuck_for(connection.fd.get(), now) < limits_.write) {
     return;
   }
-  stuck_ += close_after_answer_ && connection.call->admitted ? 1 : 0;
+  const bool admitted = connection.call && connection.call->admitted;
+  stuck_ += close_after_answer_ && admitted ? 1 : 0;
   cut_answer(lock, connection);
 }
 
@@ -153,6 +155,8 @@ void HttpServer::Engine::cut_answer(Lock& lock, Connection& connection) {
   connection.output_changed.notify_all();
   if (connection.state == State::sending) {
     conclude(lock, connection, std::move(*connection.answer), false);
+  } else if (connection.state == State::refusing) {
+    close(connection, CloseReason::cut);
   }
 }
 
@@ -206,6 +210,9 @@ HttpServer::Cut HttpServer::Engine::cut() {
         break;
       case State::half_sent:
         ++result.half_sent;
+        close(*connection, CloseReason::cut);
+        break;
+      case State::refusing:
         close(*connection, CloseReason::cut);
         break;
       case State::busy:

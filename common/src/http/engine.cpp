@@ -125,12 +125,14 @@ void HttpServer::Engine::read(Connection& connection) {
   std::array<char, read_size> buffer;  // NOLINT(*-member-init): recv fills it
   const auto got = ::recv(connection.fd.get(), buffer.data(), buffer.size(), 0);
   connection.more = got == static_cast<ssize_t>(buffer.size()) || (got > 0 && connection.hung_up);
-  if (got > 0 && connection.state != State::lingering) {
+  const bool failed = got < 0 && errno != EAGAIN && errno != EINTR;
+  if (got > 0 && !connection.throws_away()) {
     connection.input.append(buffer.data(), static_cast<std::size_t>(got));
     advance(connection);
-  } else if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
-    close(connection,
-          connection.state == State::lingering ? CloseReason::answer : CloseReason::peer);
+  } else if (connection.state == State::lingering && (got == 0 || failed)) {
+    close(connection, CloseReason::answer);
+  } else if ((got == 0 && connection.state != State::refusing) || failed) {
+    close(connection, CloseReason::peer);
   }
 }
 
@@ -150,7 +152,7 @@ void HttpServer::Engine::advance(Connection& connection) {
     case RequestFramer::State::incomplete:
       if (connection.framer.take_expect_continue()) {
         constexpr std::string_view text = "HTTP/1.1 100 Continue\r\n\r\n";
-        ::send(connection.fd.get(), text.data(), text.size(), MSG_NOSIGNAL);
+        connection.output.write(connection.fd.get(), text);
       }
       break;
     case RequestFramer::State::complete:
@@ -239,6 +241,7 @@ void HttpServer::Engine::enter(Connection& connection, Event event) {
 // The hook comes before the counts: when the owner sees a count fall, the hook was called.
 void HttpServer::Engine::close(Connection& connection, CloseReason reason) {
   connection.fd.reset();
+  connection.output.drop();
   if (journal_) {
     journal_.write("close", {{"conn", connection.id}});
   }

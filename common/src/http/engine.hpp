@@ -117,6 +117,7 @@ class HttpServer::Engine {
   void conclude(Lock& lock, Connection& connection, Connection::Answer answer, bool sent);
   void finish(Connection& connection, bool sent, bool close_it);
   void refuse_unread(Connection& connection, int status, const std::string& reason);
+  void refused(Connection& connection);
   void linger(Connection& connection);
 
   HttpServer& server_;
