@@ -66,7 +66,7 @@ TEST(HttpConnection, EachReasonToCloseHasItsStates) {
        {State::idle, State::half_sent, State::concluding, State::refusing, State::lingering}},
       {Reason::answer, {State::concluding, State::lingering}},
       {Reason::idle, {State::idle}},
-      {Reason::stalled, {State::half_sent, State::refusing}},
+      {Reason::stalled, {State::half_sent}},
       {Reason::cut, {State::half_sent, State::concluding, State::refusing}},
   };
   for (const auto& [reason, states] : expected) {

@@ -189,30 +189,23 @@ TEST_F(FullConnection, ARefusalThatNobodyTakesIsCut) {
   EXPECT_EQ(server->activity().connections, 0U);
 }
 
-TEST_F(FullConnection, ARequestThatStallsIsToldSoBehindAnswers) {
-  limits.request = 500ms;
-  const auto fits = measure();
-  auto client = connect_with(fits, "GET / HT");
-  ASSERT_TRUE(await([](const auto& activity) { return activity.half_sent == 1; }));
-  ASSERT_TRUE(await([](const auto& activity) { return activity.half_sent == 0; }));
-  for (std::size_t i = 0; i < fits; ++i) {
-    ASSERT_EQ(client.read().value().status, 200);
-  }
-  EXPECT_EQ(client.read().value().status, 408);
-  EXPECT_TRUE(await_closed(CloseReason::stalled));
-}
-
+// The kernel has room for a part of so short a text: by how much the answers fill it, varies.
 TEST_F(FullConnection, TheClientIsToldToGoOnBehindAnswers) {
   const auto fits = measure();
-  auto client =
-      connect_with(fits, get("/echo", "Expect: 100-continue\r\nContent-Length: 3\r\n", "POST"));
-  ASSERT_TRUE(await([](const auto& activity) { return activity.half_sent == 1; }));
-  for (std::size_t i = 0; i < fits; ++i) {
-    ASSERT_EQ(client.read().value().status, 200);
+  for (std::size_t length = 0; length < 200; length += 8) {
+    const auto last = get("/echo", "Expect: 100-continue\r\nContent-Length: 3\r\n", "POST");
+    const auto before = done().size();
+    auto client = connect_with(fits - 1, get("/?q=" + std::string(length, 'x')) + last);
+    ASSERT_TRUE(await_done(before + fits - 1));
+    for (std::size_t i = 0; i < fits; ++i) {
+      ASSERT_EQ(client.read().value().status, 200);
+    }
+    const auto go_on = client.read(true);
+    ASSERT_TRUE(go_on) << length;
+    ASSERT_EQ(go_on->status, 100);
+    ASSERT_TRUE(client.send("abc"));
+    ASSERT_EQ(client.read().value().json()["body"], "abc");
   }
-  EXPECT_EQ(client.read(true).value().status, 100);
-  ASSERT_TRUE(client.send("abc"));
-  EXPECT_EQ(client.read().value().json()["body"], "abc");
 }
 
 struct Providing : HttpOutputTest {

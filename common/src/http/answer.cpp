@@ -203,32 +203,29 @@ void HttpServer::Engine::refuse_unread(Connection& connection, int status,
         {{"conn", connection.id}, {"method", method}, {"path", path}, {"status", status}});
   }
   connection.input = {};
-  connection.stalled = status == 408;
-  const auto result = connection.output.write(connection.fd.get(), text);
-  connection.gone = result == Output::Result::failed;
-  if (result == Output::Result::full) {
+  connection.gone = connection.output.write(connection.fd.get(), text) == Output::Result::failed;
+  if (status == 408) {
+    ::shutdown(connection.fd.get(), SHUT_WR);
+    close(connection, CloseReason::stalled);  // also if it does not take the refusal
+    return;
+  }
+  if (!connection.output.empty()) {
     enter(connection, Connection::Event::left_over);
     connection.gone = !watch(connection);
   }
   if (connection.gone || connection.output.empty()) {
     refused(connection);
-  } else {
-    note_quiet();
   }
+  note_quiet();
 }
 
-// The refusal has left, or never will.
+// The refusal of a request has left, or never will.
 void HttpServer::Engine::refused(Connection& connection) {
   if (connection.gone) {
     close(connection, CloseReason::peer);
-    return;
-  }
-  ::shutdown(connection.fd.get(), SHUT_WR);
-  if (connection.stalled) {
-    close(connection, CloseReason::stalled);
   } else {
+    ::shutdown(connection.fd.get(), SHUT_WR);
     linger(connection);
-    note_quiet();
   }
 }
 

@@ -109,7 +109,6 @@ struct Connection {
   bool used = false;                       // so it has before
   bool cut = false;                        // shut down before the answer has left
   bool gone = false;                       // the client took no more of the answer
-  bool stalled = false;                    // refused, because a request did not come in time
   unsigned empty_lines = 0;                // that came where a request was expected
   std::unique_ptr<HttpCall> call;
   std::string input;
@@ -138,7 +137,7 @@ inline constexpr Connection::Table Connection::table = [] {
  {concluding, "concluding", no,        no,   no,      no,         idle, lingering,
                             closed,    closed, no,     no,     closed},
  {refusing,   "refusing",   no,        no,   no,      no,         no,   lingering,
-                            closed,    no,     no,     closed, closed},
+                            closed,    no,     no,     no,     closed},
  {lingering,  "lingering",  no,        no,   no,      no,         no,   no,
                             closed,    closed, no,     no,     no},
  {closed,     "closed",     no,        no,   no,      no,         no,   no,
