@@ -5,7 +5,7 @@ from signal import SIGINT, SIGSTOP, SIGTERM
 
 from harness.checks import connections, process_end, replacement
 from harness.checks.common_ground.all_checks import AllChecks
-from harness.checks.drain import drain, forced_end, health_endpoint, turned_away
+from harness.checks.drain import drain, forced_end, giving_way, health_endpoint, turned_away
 from harness.checks.workers import expect_children
 from harness.cluster.fixture import Fixture
 from harness.judging.exercise import Exercise, check
@@ -213,7 +213,7 @@ class TestItem4Timeout:
         forced_end.expect_forced_end(cluster, cluster.signal(SIGTERM), timeout)
 
 
-class TestItem5Together:
+class TestItem5Together(giving_way.GivingWayChecks):
     """All workers act together"""
 
     item = 5

@@ -1,11 +1,12 @@
 """Exercise 2, rolling restart: one class an item of the checklist, one method a check."""
 from __future__ import annotations
 
-from signal import SIGTERM, SIGUSR2
+from signal import SIGUSR2
 
 from harness.checks import replacement, workers
 from harness.checks.common_ground.all_checks import AllChecks
 from harness.checks.restart import abandoned_restart, newcomers, program_on_disk, restart, versions
+from harness.checks.restart.end_during_restart import EndDuringRestartChecks
 from harness.clients.load import Load
 from harness.cluster.fixture import Fixture
 from harness.judging.exercise import Exercise, check
@@ -99,7 +100,7 @@ class TestItem2Signal:
     def test_signal_before_ready_is_ignored(self, fixture: Fixture) -> None:
         """SIGUSR2 before the ready line is ignored"""
         cluster = newcomers.start_signalled(fixture, SIGUSR2, {"STARTUP_MS": 700})
-        restart.expect_none_after_ready(cluster)
+        newcomers.expect_none_after_ready(cluster)
 
 
 class TestItem3OneAtATime:
@@ -224,7 +225,7 @@ class TestItem4Version:
         restart.complete(cluster, "1.1.0")
 
 
-class TestItem5NothingDropped:
+class TestItem5NothingDropped(EndDuringRestartChecks):
     """No request is dropped"""
 
     item = 5
@@ -275,18 +276,6 @@ class TestItem5NothingDropped:
         load.expect_nothing_dropped(under_way.signalled, ended)
         abandoned_restart.expect_old_serve_on(under_way, killed)
         restart.complete(cluster)
-
-    @check(expected="SIGTERM in the middle of a restart: requests in flight are answered, all "
-                    "processes end, exit code 0",
-           likely="the restart goes on and starts workers while the cluster ends, or the "
-                  "half-started successor is left behind",
-           hint="every wait of the restart ends, too, when the end is asked for", seconds=2.5)
-    def test_sigterm_during_a_restart(self, fixture: Fixture) -> None:
-        """SIGTERM during a restart ends the cluster gracefully"""
-        cluster = fixture.start({"STARTUP_MS": 1000, "WORK_MS": 700})
-        restart.await_successor(restart.begin(cluster, old={}))
-        held = versions.flood(cluster, 12)
-        restart.expect_graceful_end(cluster, held, cluster.signal(SIGTERM))
 
 
 class TestCommonGround(AllChecks):

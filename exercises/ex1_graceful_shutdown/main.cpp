@@ -53,7 +53,7 @@ struct Noted {
 void start_cluster(Master& master, const Noted& noted) {
   // STEP 1: start the workers
   // Start one worker in each slot. Wait until all are ready, or until somebody asks for the end.
-  // Announce that the cluster is ready, unless it ends. From then on the library replaces a worker
+  // Announce that the cluster is ready, unless it ends. The library replaces a worker
   // that dies.
   // Brings: nothing yet, but the ready line is there.
   // TODO: start, wait, announce.
@@ -133,7 +133,8 @@ void add_routes(HttpServer& server, const InFlight& in_flight, const Settings& s
 //   the request is admitted and counts as in flight. Once the worker drains, the request is turned
 //   away. The decision and the count must be one step that nothing can interrupt. Otherwise a
 //   request may be admitted after the main line has seen that none is in flight.
-// - done() is told of each admitted request when its answer was sent, or could not be sent.
+// - done() is told of each admitted request when its answer was sent, or could not be sent. In
+//   both cases it is no longer in flight; only the first one counts as finished.
 // Brings: nothing yet: step 4 lets the server ask.
 // TODO: count_, and while draining refused_ and finished_.
 inline bool InFlight::admit() {
@@ -227,8 +228,8 @@ bool drain_all(Master& master, const Noted& noted, milliseconds timeout) {
   // STEP 6: drain the cluster
   // Tell all workers to `drain`, and wait until each that lives has drained. Wait no longer than
   // the timeout; a second signal ends the wait at once. Then close the master's listening socket.
-  // (The workers close theirs when they go; from then on clients are refused.) Look again whether
-  // all have drained: a wait that a signal has ended returns true, too.
+  // (The workers close theirs when they go; from then on clients are refused.) Return whether all
+  // have drained now: that the wait is over does not say it, because a signal ends it, too.
   // Brings: item 4, most of items 2 and 3, and some checks of item 5.
   // TODO: tell, wait, close.
   static_cast<void>(timeout);

@@ -49,7 +49,7 @@ struct Settings {
 void start_cluster(Master& master) {
   // STEP 1: start the workers
   // Start one worker in each slot. Wait until all are ready, or until somebody asks for the end.
-  // Announce that the cluster is ready, unless it ends. From then on the library replaces a worker
+  // Announce that the cluster is ready, unless it ends. The library replaces a worker
   // that dies.
   // The grade does not move yet: look at `curl http://127.0.0.1:8000/` instead.
   // TODO: start, wait, announce.

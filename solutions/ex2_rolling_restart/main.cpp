@@ -110,9 +110,11 @@ int serve(Worker& worker, HttpServer& server, milliseconds startup) {
 // become ready.
 pid_t start_successor(Master& master, int slot, const Version& version, milliseconds timeout) {
   // STEP 4: start the successor
-  // Start one more worker in the slot, of the new version. Wait until it says that it is ready. It
-  // may die before that, or exceed the timeout: then kill it, wait until it is gone, and give up.
-  // Also give up when somebody asks for the end.
+  // Start one more worker in the slot, of the new version. Wait until it says that it is ready.
+  // Three other things end this wait, and then the restart is given up:
+  // - It dies before that.
+  // - The timeout is over: kill it, and wait until it is gone.
+  // - Somebody asks for the end: run_master() then ends it like all others.
   // Brings: nothing yet: step 6 calls it.
   const pid_t pid = master.start(slot, version.variables());
   const auto ready = [&] {
@@ -139,7 +141,8 @@ void hand_over(Master& master, pid_t successor, int slot, milliseconds timeout) 
   // First find out which worker the slot has now. The earlier one may have died while the successor
   // was starting, and have been replaced. Then make the successor the slot's worker: from now on it
   // is the one that is replaced when it dies. Tell the former worker to drain (SIGTERM), and wait
-  // until it is gone. Kill it if it takes longer than the timeout.
+  // until it is gone, or until somebody asks for the end. Kill it if it takes longer than the
+  // timeout.
   // Brings: nothing yet: step 6 calls it, too.
   const pid_t former = master.current(slot);
   master.promote(successor);
@@ -157,10 +160,9 @@ void hand_over(Master& master, pid_t successor, int slot, milliseconds timeout) 
 bool rolling_restart(Master& master, const Version& version, const Settings& settings) {
   // STEP 6: one slot after another
   // For each slot start a successor, and let the old worker go only when the successor is ready.
-  // Before each slot, wait until the library has replaced workers that have just died, so that
-  // there are never too few workers. Wait no longer than for a successor. Give up when a successor
-  // fails, or when somebody asks for the end of the cluster. Then the remaining slots keep their
-  // workers.
+  // Before each slot wait until all workers are ready: one may have died, and the library is
+  // replacing it. Give up when that takes longer than READY_TIMEOUT_MS, when a successor fails, or
+  // when somebody asks for the end. Then the remaining slots keep their workers.
   // Brings: nothing yet: step 7 calls it.
   for (int slot = 1; slot <= master.slots(); ++slot) {
     master.wait_until([&] { return master.all_ready() || master.ending(); },

@@ -58,7 +58,7 @@ struct Settings {
 bool start_cluster(Master& master) {
   // STEP 1: start the workers
   // Start one worker in each slot. Wait until all are ready, or until somebody asks for the end.
-  // Announce that the cluster is ready, unless it ends. From then on the library replaces a worker
+  // Announce that the cluster is ready, unless it ends. The library replaces a worker
   // that dies.
   // The grade does not move yet: look at `curl http://127.0.0.1:8000/health`.
   master.start_workers();
@@ -77,7 +77,8 @@ class Counters {
   // Every answered request counts, except those for /health. An answer with status 500 or higher
   // also counts as an error. Besides the sums, remember which of the last `window` requests were
   // errors.
-  // The grade does not move yet: look at `curl` of /error, then of /health.
+  // The grade does not move yet: look at `curl` of /error, then of /health, with one worker
+  // (make ex3-run WORKERS=1).
   void count(const HttpServer::Exchange& exchange) {
     if (exchange.path == "/health") return;
     const bool error = exchange.status >= 500;
@@ -134,8 +135,8 @@ void send_heartbeats(Worker& worker, const HttpServer& server, const Counters& c
   // STEP 3: send heartbeats
   // Send the master a `heartbeat` with the vitals, at once and then every interval. The heartbeat
   // comes from the main line's loop, which goes on even when every request thread is stuck. So also
-  // tell how long the longest request in flight has been at work (`longestMs`). Without it the
-  // heartbeat would hide the fault that it should show.
+  // tell how long the longest request in flight has been at work (`longestMs`), for the log.
+  // Without it the heartbeat would hide the fault that it should show.
   // Brings: item 1.
   const auto send = [&] {
     Json heartbeat = counters.vitals();
@@ -190,7 +191,7 @@ struct Noted {
 void note_heartbeat(Noted& noted, const Master::WorkerInfo& from, const Json& message) {
   // STEP 4: note heartbeats
   // Note the message, and the time at which it came by the master's own clock. Ignore a heartbeat
-  // from a process that was replaced and is on its way out.
+  // from a process that was replaced and is on its way out (`from.leaving`).
   // The grade does not move yet: look at the report, which has all figures from here on.
   if (from.leaving) return;
   noted.heartbeats[from.pid] = {Clock::now(), message};
@@ -210,11 +211,12 @@ std::string diagnose(const Master::WorkerInfo& worker, const Noted& noted,
                      const Settings& settings) {
   // STEP 5: judge a worker
   // - "silent": At `noted.now` its last heartbeat is older than the timeout.
-  // - "memory": The worker is over the limit, and older than an interval. If even a fresh worker is
-  //   over the limit, replacing it at once would never end.
+  // - "memory": The worker is over the limit, and was started more than an interval ago. If even a
+  //   fresh worker is over the limit, replacing it at once would never end.
   // - "errors": The error rate is over the limit, and there were more requests than the minimum:
   //   one error in one request is 100 per cent, and means nothing.
-  // The grade does not move yet: look at `status=` in the report after `kill -STOP` of a worker.
+  // The grade does not move yet: look at `status=` in the report after `kill -STOP` of a worker
+  // (make ex3-run HEARTBEAT_TIMEOUT_MS=4000 REPORT_INTERVAL_MS=3000).
   const auto heartbeat = last_heartbeat(worker, noted);
   if (noted.now - heartbeat.at > settings.timeout) return "silent";
   const bool settled = noted.now - worker.started > settings.interval;
@@ -242,8 +244,8 @@ void hand_over(Master& master, Noted& noted, int slot, const Treatment& treatmen
   // STEP 6: hand the slot over
   // Promote the successor. The sick worker may have died meanwhile; run_master() has noted that as
   // a crash, and nothing more is to be done. Otherwise note the restart and its reason for the
-  // slot, and let the sick worker go. If it is silent even now, it is stuck, and gets SIGKILL. Any
-  // other one is to finish its requests, and gets SIGTERM.
+  // slot, and dismiss the sick worker. If it is silent even now, it is stuck, and gets SIGKILL. Any
+  // other one is to finish its requests: it gets SIGTERM, and `settings.timeout` to leave.
   // The grade does not move yet: step 7 calls this.
   master.promote(treatment.successor);
   const auto sick = master.find(treatment.sick);
@@ -258,16 +260,18 @@ void hand_over(Master& master, Noted& noted, int slot, const Treatment& treatmen
 // Looks at one slot.
 void treat(Master& master, Noted& noted, int slot, const Settings& settings) {
   // STEP 7: treat the sick
-  // Never wait here: the other slots want to be looked at, too.
+  // Never wait here: the other slots want to be looked at, too. What is to be done depends on what
+  // is seen now:
   // - The slot has no treatment: judge its worker. If it is sick, log `reason=…` with the figures
   //   and with `longestMs`, start a successor, and note the treatment.
-  // - The slot has another worker than the sick one: that has died, and the library has replaced
-  //   it. The treatment is over. Let the successor go, by SIGTERM if it serves already.
-  // - The successor is ready: the treatment is over. Hand the slot over.
-  // - The successor is not ready within the heartbeat's timeout, and a second at least, which a
-  //   start may take: the treatment is over. Log it, and
-  //   let the successor go, by SIGKILL. If the successor has died, do so after an interval: then
-  //   the next attempt does not follow at once. If the worker is still sick, it is treated anew.
+  // - The slot has a new worker, neither the sick one nor none: the sick one has died, and the
+  //   library has replaced it. Dismiss the successor: SIGTERM if it is ready, else SIGKILL.
+  // - The successor is ready: hand the slot over.
+  // - The successor lives, and is not ready within `settings.timeout` (a second at least, which a
+  //   start may take): log it, and dismiss the successor by SIGKILL.
+  // - The successor is gone, or could not be started: log it, but only an interval after the
+  //   start. So the next attempt does not follow at once.
+  // The last four end the treatment: erase it. A worker that is still sick is treated anew.
   // Brings: items 2, 3, 4 and 5.
   const auto found = noted.treatments.find(slot);
   const auto current = master.find(master.current(slot));

@@ -8,13 +8,12 @@ from signal import SIGSTOP
 
 from harness.checks import connections
 from harness.checks.health import health, vitals
-from harness.checks.health.heartbeats import ready_at
+from harness.checks.health.heartbeats import ready_at, spawned
 from harness.checks.restart import newcomers, program_on_disk
 from harness.clients import worker_slots
 from harness.cluster.cluster import CHILD_AGE, Cluster
 from harness.cluster.fixture import Fixture
 from harness.judging.exercise import check
-from harness.judging.journal import read_journal
 from harness.judging.time_bounds import await_true, overdue
 from harness.judging.verdict import CheckFailed
 from harness.system import processes
@@ -81,13 +80,6 @@ def put(file: Path | None, content: bytes) -> None:
         fresh.write_bytes(content)
         fresh.chmod(0o755)
         fresh.rename(file)
-
-
-def spawned(cluster: Cluster, slot: int) -> list[int]:
-    """The processes that the master has started in the slot, as its journal tells."""
-    return [int(entry["child"]) for entry in read_journal(cluster.journal)
-            if entry.get("role") == "master" and entry.get("event") == "spawn"
-            and entry.get("peer") == slot and isinstance(entry.get("child"), int)]
 
 
 def await_spawn(cluster: Cluster, slot: int, known: list[int], since: float) -> int | None:

@@ -7,13 +7,13 @@ from typing import Callable
 
 from harness.checks import connections
 from harness.checks.health import heartbeats, vitals
-from harness.checks.health.heartbeats import interval, moments, ready_at
+from harness.checks.health.heartbeats import interval, moments, ready_at, spawned
 from harness.checks.process_end import expect_processes_gone
 from harness.checks.replacement import expect_replaced
 from harness.clients.http_client import Connection
 from harness.cluster.cluster import Cluster
 from harness.judging.time_bounds import expect_not_before, overdue
-from harness.judging.verdict import CheckFailed, Inconclusive
+from harness.judging.verdict import BoundBroken, CheckFailed, Inconclusive
 from harness.system import processes
 
 SLACK = 0.5
@@ -120,7 +120,15 @@ def bound(cluster: Cluster) -> float:
 def await_successor(cluster: Cluster, slot: int, old: int, since: float, within: float,
                     why: str) -> int:
     """Another process answers in the slot in time; returns its pid."""
-    return expect_replaced(cluster, slot, old, since, within, why=why, doubt=LONGEST_DOUBT)
+    try:
+        return expect_replaced(cluster, slot, old, since, within, why=why, doubt=LONGEST_DOUBT)
+    except BoundBroken as late:
+        others = [pid for pid in spawned(cluster, slot) if pid != old]
+        if others and not processes.alive(others[0]):
+            late.likely = ("the successor was dismissed instead of the sick worker, or beside it: "
+                           "a new process was started, and has ended again")
+            late.hint = "when the successor is ready, only the sick worker is dismissed"
+        raise
 
 
 def expect_gone(cluster: Cluster, old: int, since: float, why: str) -> None:
@@ -176,11 +184,19 @@ def expect_successor_left_alone(cluster: Cluster, workers: dict[int, int], slot:
 
     If both go on, of three heartbeats in the slot one at least is the old process's.
     """
-    expect_judged_healthy(cluster, workers, slot, "all are healthy again", 3,
-                          likely="the heartbeats of the process that was replaced are taken for "
-                                 "those of its successor",
-                          hint="note heartbeats by pid, not by slot; ignore those of a process "
-                               "that was replaced")
+    began = time.monotonic()
+    try:
+        expect_judged_healthy(cluster, workers, slot, "all are healthy again", 3,
+                              likely="the heartbeats of the process that was replaced are taken "
+                                     "for those of its successor",
+                              hint="note heartbeats by pid, not by slot; ignore those of a process "
+                                   "that was replaced")
+    except CheckFailed as failed:
+        if not cluster.watcher.newcomers(began) and not processes.alive(workers[slot]):
+            failed.likely = ("the treatment was not over when the slot was handed over: so the "
+                             "successor, which has the slot, was taken for one too many")
+            failed.hint = "forget the treatment before, or when, the slot is handed over"
+        raise
 
 
 def fail_until_replaced(cluster: Cluster, slot: int, old: int) -> tuple[float, int]:

@@ -31,6 +31,13 @@ def moments(cluster: Cluster, slot: int) -> list[float]:
             and isinstance(entry.get("t"), (int, float))]
 
 
+def spawned(cluster: Cluster, slot: int) -> list[int]:
+    """The processes that the master has started in the slot, as its journal tells."""
+    return [int(entry["child"]) for entry in read_journal(cluster.journal)
+            if entry.get("role") == "master" and entry.get("event") == "spawn"
+            and entry.get("peer") == slot and isinstance(entry.get("child"), int)]
+
+
 def ready_at(cluster: Cluster, pid: int) -> float | None:
     """When the process said that it is ready."""
     return next((float(entry["t"]) for entry in read_journal(cluster.journal)

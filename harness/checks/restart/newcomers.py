@@ -8,6 +8,8 @@ from signal import SIGSTOP, Signals
 from typing import Collection
 
 from harness.checks.common_ground.start import await_first_child
+from harness.checks.restart import versions
+from harness.checks.restart.one_at_a_time import look
 from harness.checks.settings import seconds
 from harness.cluster.cluster import CHILD_AGE, Cluster
 from harness.cluster.fixture import Fixture
@@ -94,3 +96,13 @@ def expect_no_newcomer(cluster: Cluster, known: Collection[int], wait: float, wh
         if new:
             raise CheckFailed(f"a new process {processes.describe(new)} was started {why}")
         time.sleep(0.02)
+
+
+def expect_none_after_ready(cluster: Cluster) -> None:
+    """SIGUSR2 came before the ready line: no restart follows, all workers serve 1.0.0."""
+    cluster.wait_ready()
+    versions.expect_version(cluster, "1.0.0")
+    started = children_of_the_start(cluster, look(cluster).children)
+    expect_no_newcomer(cluster, started, 0.9,
+                                 "after the ready line, although SIGUSR2 came before it")
+    versions.expect_version(cluster, "1.0.0")

@@ -4,17 +4,18 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from signal import SIGCONT, SIGKILL, SIGSTOP, SIGUSR2
+from typing import NoReturn
 
-from harness.checks import process_end
+from harness.checks import process_end, replacement
 from harness.checks.drain import drain
 from harness.checks.restart import newcomers, versions
-from harness.checks.restart.one_at_a_time import Sampler, await_settled, look
+from harness.checks.restart.one_at_a_time import Sampler, await_settled
 from harness.checks.settings import seconds
 from harness.clients.exchange import Exchange
 from harness.clients.load import Load
 from harness.cluster.cluster import Cluster
 from harness.judging.time_bounds import overdue, overdue_at
-from harness.judging.verdict import CheckFailed, Inconclusive
+from harness.judging.verdict import BoundBroken, CheckFailed, Inconclusive
 from harness.system import processes
 
 SLACK = 1.0
@@ -160,10 +161,22 @@ def await_replaced(restart: Restart, more: float = 0.0) -> float:
             break
         cluster.refuse_unfinished(since, "after SIGUSR2 the old workers are still there")
     if left:
-        slots = [slot for slot, pid in old.items() if pid in left]
+        refuse_still_there(restart, left, bound)
+    return max(cluster.watcher.gone_at(pid) or since for pid in old.values())
+
+
+def refuse_still_there(restart: Restart, left: list[int], bound: float) -> NoReturn:
+    cluster, since, old = restart.cluster, restart.signalled, restart.old
+    slots = [slot for slot, pid in old.items() if pid in left]
+    try:
         cluster.refuse_late(bound, since, f"after SIGUSR2 the old workers {slots} are still there, "
                                           f"pids {sorted(left)}", due=since)
-    return max(cluster.watcher.gone_at(pid) or since for pid in old.values())
+    except BoundBroken as late:
+        if replacement.successors_ended(cluster, since, old.values()):
+            late.likely = ("the successors were told to go, not the old workers: all of these are "
+                           "still there, and new processes have ended")
+            late.hint = "ask which worker the slot has before its successor is promoted"
+        raise
 
 
 def expect_all_new(restart: Restart, wanted: str = "") -> dict[int, int]:
@@ -276,23 +289,3 @@ def expect_only_one(restart: Restart, wanted: str, last: float) -> None:
                                  "after the restart was over")
     if versions.expect_version(cluster, wanted) != new:
         raise CheckFailed("workers were replaced a second time", expected="one restart")
-
-
-def expect_none_after_ready(cluster: Cluster) -> None:
-    """SIGUSR2 came before the ready line: no restart follows, all workers serve 1.0.0."""
-    cluster.wait_ready()
-    versions.expect_version(cluster, "1.0.0")
-    started = newcomers.children_of_the_start(cluster, look(cluster).children)
-    newcomers.expect_no_newcomer(cluster, started, 0.9,
-                                 "after the ready line, although SIGUSR2 came before it")
-    versions.expect_version(cluster, "1.0.0")
-
-
-def expect_graceful_end(cluster: Cluster, held: list[Exchange], signalled: float) -> None:
-    """Requests in flight are answered in full, then the cluster ends with exit code 0."""
-    answers = [exchange.wait(4) for exchange in held]
-    for answer in answers:
-        drain.expect_whole(answer)
-    last = max(answer.ended for answer in answers)
-    cluster.expect_exit(0, last, 2.5)
-    cluster.expect_nothing_left(max(signalled, last), 2.5)

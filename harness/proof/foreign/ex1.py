@@ -55,7 +55,7 @@ class Worker:
     def start(self) -> None:
         self.listener.setblocking(False)
         self.accepting.register(self.listener, select.EPOLLIN)
-        self.loop.add_reader(self.accepting, self.accept)
+        self.take_connections()
         self.loop.add_signal_handler(signal.SIGTERM, self.leave)
         ignore_ctrl_c()
         read_lines(self.loop, self.channel, self.order, lambda: self.finish(1))
@@ -80,6 +80,9 @@ class Worker:
         said = {"status": "ok", **self.health()} if path == "/health" else {"path": path}
         return 200, said, {}, delays[path]
 
+    def take_connections(self) -> None:
+        self.loop.add_reader(self.accepting, self.accept)
+
     def accept(self) -> None:
         try:
             peer, _ = self.listener.accept()
@@ -98,6 +101,7 @@ class Worker:
     def order(self, line: str) -> None:
         if line == "drain":
             self.draining = True
+            self.take_connections()  # also if it was about to leave: somebody must say 503
             self.changed()
         elif line == "force":
             self.tell(f"cut {sum(one.active for one in self.clients)}")

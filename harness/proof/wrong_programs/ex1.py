@@ -180,6 +180,9 @@ WRONG = (
             "  server.close_after_answer();\n"
             "  worker.wait_until([&] { return server.activity().connections == 0; });\n"),),
           "takes new connections"),
+    Wrong("one-worker-does-not-give-way",
+          "a worker that leaves does not accept again when the master says `drain`", 5,
+          (("  if (orders.drain) server.resume_accepting();\n", ""),), "does not accept again"),
     Wrong("health-counts-nothing", "/health tells that no request is in flight, whatever is", 1,
           (("in_flight.count() - 1, server", "0, server"),), "nobody counts"),
     Wrong("health-does-not-drain", "the 503 for /health is that of all other paths", 2,

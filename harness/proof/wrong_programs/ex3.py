@@ -67,6 +67,20 @@ WRONG = (
             "noted.heartbeats.erase(death.worker.slot);")), "was replaced",
           also={2: "the first heartbeat of the successor counts for the stopped worker, which "
                    "is then only asked to go"}),
+    Wrong("dismisses-the-successor", "the successor is told to go when it is given the slot", 2,
+          (("  master.promote(treatment.successor);\n",
+            "  dismiss(master, treatment.successor, SIGTERM, settings.timeout);\n"
+            "  master.promote(treatment.successor);\n"),),
+          "successor was dismissed",
+          also={number: "there, too, the slot stays empty" for number in (3, 4, 5)}),
+    Wrong("treatment-is-not-ended",
+          "the treatment is not over when the slot is handed over: the next round takes the "
+          "successor for one too many", 4,
+          (("  noted.treatments.erase(found);\n"
+            "  if (wanted && ready) return hand_over(master, noted, slot, treatment, settings);\n",
+            "  if (wanted && ready) return hand_over(master, noted, slot, treatment, settings);\n"
+            "  noted.treatments.erase(found);\n"),),
+          "treatment was not over"),
     Wrong("kill-before-the-successor",
           "the sick worker is ended before its successor is started", 5,
           (("    noted.treatments[slot] = {current->pid, master.start(slot, {}), noted.now, "
