@@ -109,10 +109,10 @@ def explain(fixture: Fixture, record: Record) -> None:
 
 def still_to_do(evidence: list[Evidence], seen: str) -> str:
     """The message of a starter that has come to a step which is still to do, in its log or in an
-    answer. The first step comes first, whichever message did."""
+    answer. The first step comes first, whichever message did. Not every step says so."""
     told = [seen, *(line.text for cluster in evidence for line in cluster.lines if not line.error)]
     step = step_to_do(told)
-    return f"{step}, as the program says itself" if step else ""
+    return f"{step}, as the program says itself (and perhaps one before it)" if step else ""
 
 
 def keep(trace: Trace, fixture: Fixture) -> list[str]:

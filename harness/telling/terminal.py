@@ -32,6 +32,9 @@ class Display:
         self.printed = 0
         self.told: dict[tuple[str, ...], str] = {}
         """The likeness of failures → the title of the first one, which was told in full."""
+        self.unfinished = False
+        """Whether a failure with a step still to do was told in full. Until that step is done,
+        others say little."""
         self.explained = False
         """Whether PASTE was printed: once is enough."""
 
@@ -114,13 +117,23 @@ class Display:
             return
         alike = self.told.setdefault(likeness(record), record.title)
         if alike != record.title:
-            self.part("seen", f"the same as in the check \"{alike}\" above")
-            self.part("trace", record.trace, wrap=False)
-            self.part("again", record.rerun, wrap=False)
-            return
+            self.in_short(record, f"the same as in the check \"{alike}\" above")
+        elif self.unfinished and says_step(record):
+            self.in_short(record, record.seen.partition("\n")[0], record.likely.partition(";")[0])
+        else:
+            self.unfinished = self.unfinished or says_step(record)
+            self.in_full(record)
+
+    def in_short(self, record: Record, seen: str, likely: str = "") -> None:
+        self.part("seen", seen)
+        self.part("likely", likely)
+        self.part("trace", record.trace, wrap=False)
+        self.part("again", record.rerun, wrap=False)
+
+    def in_full(self, record: Record) -> None:
         if record.done:
-            out.print(Text("    done", style="bold")
-                      + Text("" if self.explained else PASTE, style="dim"))
+            self.console.print(Text("    done", style="bold")
+                               + Text("" if self.explained else PASTE, style="dim"))
             self.explained = True
             for step in record.done:
                 self.step(step)
@@ -209,6 +222,11 @@ def fitted(out: Console, text: Text, indent: int) -> Text:
 def likeness(record: Record) -> tuple[str, ...]:
     """What failures of one mistake have in common: all but figures, as of times and processes."""
     return record.result, re.sub(r"\d+", "#", record.seen), record.likely
+
+
+def says_step(record: Record) -> bool:
+    """Whether the program itself has said that one of its steps is still to do."""
+    return record.likely.startswith("STEP ")
 
 
 def in_order(item: Item) -> list[Record]:

@@ -161,9 +161,11 @@ def test_a_program_that_never_starts_fails_its_check(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("says", "likely"), [
     ("12:00:00.000 master[1] STEP 4 is still to do: nobody was started",
-     "STEP 4 is still to do, as the program says itself; or the weather"),
+     "STEP 4 is still to do, as the program says itself (and perhaps one before it); or the "
+     "weather"),
     ("12:00:00.000 master[1] STEP 10 is still to do: x\n12:00:00.000 master[1] STEP 9 is still "
-     "to do: y", "STEP 9 is still to do, as the program says itself; or the weather"),
+     "to do: y", "STEP 9 is still to do, as the program says itself (and perhaps one before it); "
+     "or the weather"),
     ("all is done", "the weather")])
 def test_a_step_that_is_still_to_do_is_a_likely_cause(tmp_path: Path, says: str,
                                                       likely: str) -> None:

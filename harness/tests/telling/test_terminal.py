@@ -58,6 +58,19 @@ def test_what_one_mistake_does_is_told_once(capsys: pytest.CaptureFixture[str]) 
     assert all(f"again     make {id_}" in output for id_ in "abc")
 
 
+def test_of_a_program_with_steps_to_do_only_the_first_failure_is_told_in_full(
+        capsys: pytest.CaptureFixture[str]) -> None:
+    titles = {"a": "It starts", "b": "It answers"}
+    found = checklist(Item(1, "First", titles, {"a": (), "b": ()}))
+    for id_, seen in (("a", "no line"), ("b", "no answer")):
+        found.add(Record(id_, 1, titles[id_], "fail", seen=seen, hint="think", expected="all",
+                         likely="STEP 3 is still to do, as it says; or it hangs"))
+    Display(found, "build/bin/ex9", starter=True).end(1.0)
+    output = capsys.readouterr().out
+    assert output.count("STEP 3 is still to do") == 2 and output.count("no answer") == 1
+    assert output.count("think") == output.count("expected") == output.count("it hangs") == 1
+
+
 def test_what_came_of_a_long_line_of_a_shell_has_a_line_of_its_own(
         capsys: pytest.CaptureFixture[str]) -> None:
     found = checklist(Item(1, "First", {"a": "One"}))
