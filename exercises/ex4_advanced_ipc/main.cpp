@@ -165,7 +165,7 @@ struct Office {
 Json serve_request(Office& office, const Json& request) {
   // STEP 3: answer what others ask
   // - For "stats": Answer with worker, pid, requests, received (all messages that ever came),
-  //   pending and uptime (seconds). If this worker itself asks, the very /stats that is being
+  //   pending and uptime (seconds, with a fraction). If this worker itself asks, the very /stats that is being
   //   answered waits, too: it is the call with the request's id, and `pending` leaves it out.
   // - For a message: Put it into the mailbox (from, type "direct" or "broadcast", message,
   //   timestamp in Unix milliseconds). Answer with worker, pid and the message, as a proof that it
@@ -178,14 +178,15 @@ Json serve_request(Office& office, const Json& request) {
   // END STEP 3
 }
 
-// Asks the cluster by way of the master. Returns `answers` (those of step 3, by slot) and `missing`
-// (the slots without an answer). Returns nothing if nobody has answered: then the response says so.
+// Asks the cluster by way of the master. Returns `answers` (those of step 3, by slot), `missing`
+// (the slots without an answer) and `why` (of the first of these). Returns nothing if nobody has
+// answered: then the response says so.
 std::optional<Json> ask(Office& office, const Json& request, Response& response) {
   auto found = office.calls.call(request, office.settings.caller_timeout);
   // STEP 4: say why there is no answer
-  // If the master has found somebody who answers, that is all. Else fail(): with 504 if the master
-  // did not answer in time either. The master's `why` tells the other cases: "late" is 504, "full"
-  // 503 (the worker does not read its messages), anything else 502 (it has died, or the slot has no
+  // If somebody has answered, return what was found. Else fail(), and return nothing: with 504 if
+  // even the master has not answered in time. Otherwise `why` decides: "late" is 504, "full" 503
+  // (the worker does not read its messages), anything else 502 (it has died, or the slot has no
   // worker now).
   // The grade does not move yet: look at `curl -i http://127.0.0.1:8000/stats` instead.
   // TODO: return the answer, or fail with the status that fits.
@@ -315,7 +316,8 @@ class Router {
   // Send the call as a `request`, with the same id, what and message, and with from (the caller's
   // slot): "send" to the slot `to`, everything else to every slot, the caller's too. What send()
   // returns says the rest. `queued`: note that the reply is awaited. `full`: the slot is missing at
-  // once, "full", since its process does not read. Anything else: "none", it has no process now.
+  // once, "full", since its process does not read. `closed`: "none", it has no process now (its
+  // current() is 0 then, to which send() may be called).
   // The grade does not move yet: look for "request" and "reply" in the journal instead.
   // TODO: send the request to whom it is for, and note who is awaited and who is missing.
   void pass_on(Pending& pending, const Json& call) {
@@ -340,15 +342,15 @@ class Router {
 
   // STEP 7: deadlines
   // The time of a call is over. Who is still awaited is missing: "late". Then nobody is awaited any
-  // more, and the caller gets the answers that have come. (A deadline that step 6 has not cancelled
-  // shows here: its call is not there any more.)
+  // more, and the caller gets the answers that have come. (Find the call with at(): if step 6 or 8
+  // has forgotten to cancel a deadline, that throws, and you learn of it.)
   // The grade does not move yet, but checks of item 4 do: item 4 needs step 8, too.
   // TODO: who is late is missing; answer the caller.
   void expire(const std::string& id) { master_.log("STEP 7 is still to do: ", id, " waits on"); }
   // END STEP 7
 
   // STEP 8: deaths
-  // A worker has died. Everything that it had sent was read before. Where its reply is awaited, its
+  // A worker has died. All that it had sent has been read by now. Where its reply is awaited, its
   // slot is missing: "dead". Its own calls wait for nobody: forget them, with their deadlines,
   // rather than keep them until their time is over.
   // Brings: item 4.

@@ -28,8 +28,8 @@ namespace cluster {
 
 // The worker's side of a cluster: its number, its channel to the master and its copy of the
 // listening socket. The Worker owns the channel, the copy and the loop. The thread that made it
-// runs the loop by wait_until(), and handlers run in that loop. Any thread may call post() and
-// send(); only the thread that made the Worker may call the rest.
+// runs the loop by wait_until(), and handlers run in that loop. Any thread may call post(), send(),
+// number() and log(); only the thread that made the Worker may call the rest.
 //
 // When the master is gone, the worker ends: the kernel kills it, or it sees end-of-file on the
 // channel. A worker ignores SIGINT and SIGHUP, which a terminal sends to the whole process group:

@@ -1,7 +1,6 @@
 """Steps of exercise 4 in which a receiver or a sender dies while its message is under way."""
 from __future__ import annotations
 
-import time
 from signal import SIGKILL
 
 from harness.checks import connections, replacement
@@ -30,8 +29,7 @@ QUICK = message_replies.QUICK
 def expect_502_at_death(cluster: Cluster, held: messages.Sent) -> None:
     """The stopped receiver is killed while its message waits: 502 at once, then a successor."""
     slot = held.receiver
-    cluster.settle(messages.send_path(slot))
-    time.sleep(0.1)
+    messages.await_passed_on(cluster, slot, held.exchange)
     killed = cluster.signal_worker(slot, SIGKILL)
     answer = held.exchange.wait(6)
     if answer.outcome == "waiting":
@@ -80,6 +78,25 @@ def may_be_filled(cluster: Cluster, emptied: float, answer: Answer) -> bool:
                    for one in cluster.watcher.newcomers(emptied)))
 
 
+def expect_missing_at_death(cluster: Cluster, asked: list[Connection], slot: int) -> None:
+    """The stopped worker is killed while /stats and /broadcast wait for it: it is missing then."""
+    messages.stop(cluster, slot)
+    held = [one.send(path) for one, path in zip(asked, ("/stats", messages.broadcast_path("hi")))]
+    for exchange in held:
+        messages.await_passed_on(cluster, slot, exchange)
+    killed = cluster.signal_worker(slot, SIGKILL)
+    for exchange, key in zip(held, ("workers", "delivered")):
+        answer = exchange.wait(6)
+        if answer.outcome == "waiting":
+            cluster.refuse_late(QUICK, killed, f"the answer to {answer.path} after the death of "
+                                               f"worker {slot}")
+        body = message_replies.expect_json(answer, 200)
+        told = [one["worker"] if isinstance(one, dict) else one for one in body.get(key, [])]
+        if sorted([*told, *body.get("missing", [])]) != list(range(1, cluster.workers + 1)):
+            raise CheckFailed(f"{answer}: {key} {told}, missing {body.get('missing')}, when worker "
+                              f"{slot} had died", expected="each slot in one of the two")
+
+
 # ----- the sender dies
 
 
@@ -87,7 +104,8 @@ def kill_sender_that_waits(cluster: Cluster) -> None:
     """Worker 1 is killed and replaced while it waits for worker 2; workers 2 and 3 are stopped."""
     sender = connections.to_one(cluster, 1)
     messages.stop(cluster, 2, 3)
-    messages.begin_surely(cluster, sender, 2, "of the dead")
+    held = messages.begin(sender, 2, "of the dead")
+    messages.await_passed_on(cluster, 2, held.exchange)
     messages.replace_worker(cluster, 1)
 
 

@@ -1,6 +1,7 @@
 """Steps of exercise 4: messages between workers, which are sent by way of the master."""
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from signal import SIGKILL, SIGSTOP
 from typing import Any, Iterable, Sequence
@@ -13,8 +14,11 @@ from harness.clients import worker_slots
 from harness.clients.exchange import Exchange
 from harness.clients.http_client import Client, Connection
 from harness.cluster.cluster import Cluster
+from harness.judging.journal import read_journal
 from harness.judging.verdict import Inconclusive
 
+PASSED_ON_WITHIN = 0.3
+"""Seconds within which a program passes a message on that it has read."""
 PATIENCE = 5.0
 """Seconds for an answer that should come at once."""
 
@@ -88,6 +92,18 @@ def begin_surely(cluster: Cluster, sender: Connection, receiver: int, message: s
     sent = begin(sender, receiver, message)
     cluster.settle(sent.exchange.path)
     return sent
+
+
+def await_passed_on(cluster: Cluster, slot: int, exchange: Exchange) -> None:
+    """Wait until the master has surely passed the request on to that slot: its journal says so, or
+    a while has passed."""
+    cluster.settle(exchange.path)
+    end = time.monotonic() + PASSED_ON_WITHIN
+    while time.monotonic() < end and not any(
+            entry.get("role") == "master" and entry.get("event") == "send"
+            and entry.get("peer") == slot and float(entry["t"]) >= exchange.started
+            for entry in read_journal(cluster.journal)):
+        time.sleep(0.01)
 
 
 def expect_replies(cluster: Cluster, sent: Iterable[Sent], patience: float = PATIENCE) -> None:

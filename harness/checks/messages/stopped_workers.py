@@ -88,6 +88,17 @@ class StoppedWorkerChecks:
         messages.expect_each_answered(cluster, senders[4], 2, "new", 10)
         message_stats.await_nothing_pending(cluster, 1.0)
 
+    @check(expected="worker 2 dies while /stats and /broadcast wait for it: it is in `missing`, "
+                    "and the others are listed",
+           likely="when a worker dies, its reply is no longer awaited, but nobody notes that its "
+                  "slot is missing",
+           hint="who has died, and who was too late, is missing in the answer", seconds=0.5)
+    def test_a_death_during_stats(self, fixture: Fixture) -> None:
+        """A worker that dies while `/stats` and `/broadcast` wait for it is missing there"""
+        cluster = fixture.start()
+        asked = worker_slots.connections_to(cluster, 2)[1]
+        message_deaths.expect_missing_at_death(cluster, asked, 2)
+
     @check(expected="worker 1 is killed while it waits for worker 2; when the time of its message "
                     "is over, nothing stays pending, and everything works as before",
            likely="the deadline of a message whose sender has died finds nothing that it could end",

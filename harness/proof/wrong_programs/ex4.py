@@ -57,6 +57,8 @@ WRONG = (
           "the call of a caller that has died is erased, and its deadline is not cancelled", 4,
           (("        master_.loop().cancel(pending.deadline);\n        pending_.erase(entry);",
             "        pending_.erase(entry);"),), "exception"),
+    Wrong("the-dead-are-not-missing", "a worker that dies is no longer awaited, and not missing", 4,
+          (("        pending.missing[awaited.mapped()] = \"dead\";\n", ""),), "nobody notes"),
     Wrong("no-partial-answer", "the master waits longer than the caller", 4,
           (("  milliseconds master_timeout = request_timeout * 3 / 4;",
             "  milliseconds master_timeout = request_timeout * 2;"),), "waits for all"),
