@@ -155,7 +155,7 @@ class TestItem2Order:
     @check(expected="the task of a worker that is killed is started again before all that wait, "
                     "with attempts 2; the others keep their order",
            likely="it is put at the back of the queue, or is lost, or is not counted as a second "
-                  "attempt",
+                  "attempt, or the dead worker's seat stays busy",
            hint="a dead worker's task goes to the front of the queue, and its next start counts as "
                 "another attempt", seconds=0.3)
     def test_killed_workers_task_goes_first(self, fixture: Fixture) -> None:

@@ -165,8 +165,9 @@ struct Office {
 Json serve_request(Office& office, const Json& request) {
   // STEP 3: answer what others ask
   // - For "stats": Answer with worker, pid, requests, received (all messages that ever came),
-  //   pending and uptime (seconds, with a fraction). If this worker itself asks, the very /stats that is being
-  //   answered waits, too: it is the call with the request's id, and `pending` leaves it out.
+  //   pending and uptime (seconds, with a fraction). If this worker itself asks, the very /stats
+  //   that is being answered waits, too: it is the call with the request's id, and `pending` leaves
+  //   it out.
   // - For a message: Put it into the mailbox (from, type "direct" or "broadcast", message,
   //   timestamp in Unix milliseconds). Answer with worker, pid and the message, as a proof that it
   //   was read here.

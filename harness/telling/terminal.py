@@ -189,7 +189,7 @@ class Display:
         """What to do next, with the first failure once more: it may have scrolled away."""
         out, checklist = self.console, self.checklist
         number = checklist.exercise.number
-        if self.starter and checklist.stuck:
+        if self.starter and checklist.stuck and any(map(says_step, failed)):
             out.print()
             for row in wrapped(f"What to do first: {checklist.exercise.start_first}", self.width):
                 out.print(Text(row))

@@ -258,8 +258,8 @@ class Pool {
   // The seat has no worker now (its `completed` stays). If the worker had a task, that has no slot
   // any more. It goes back to the *front* of the queue, even if the queue is full, and counts as
   // requeued. But after `max_attempts` attempts it has failed, and counts as that; the outcome is
-  // {"error": …} with the reason. A worker that has `left` by itself never began the task that was
-  // sent to it: then that was no attempt.
+  // {"error": …} with the reason. A worker that has `left` by itself (somebody sent it SIGTERM)
+  // never began a task that crossed with its leaving: then that was no attempt.
   // Brings: nothing yet: step 6 calls it, too.
   void lose_worker(int slot, bool left) {
     const Lock lock(mutex_);
@@ -320,8 +320,8 @@ void dispatch(Master& master, Pool& pool) {
   // STEP 5: send the tasks
   // Hand out as long as there is something to hand out. Send each task to the worker in its slot,
   // master.current(): a `task` with id, kind and n. (`type` is the message's own.) A worker may
-  // have died without anybody having noticed: then its death will bring the task back. Brings:
-  // nothing yet: no worker has said that it is free.
+  // have died without anybody having noticed: then its death will bring the task back.
+  // Brings: nothing yet: no worker has said that it is free.
   while (const auto task = pool.hand_out()) {
     master.send(master.current(task->slot),
                 {{"type", "task"}, {"id", task->id}, {"kind", task->type}, {"n", task->n}});
@@ -332,8 +332,8 @@ void dispatch(Master& master, Pool& pool) {
 void set_handlers(Master& master, Pool& pool) {
   // STEP 6: hear the workers
   // Tell the pool that a worker is `idle`, has a `result`, or has died (with exit code 0 it has
-  // left by itself). Each time there may be
-  // something to dispatch. Once the cluster is ending(), also log the id of each result.
+  // left by itself). Each time there may be something to dispatch. Once the cluster is ending(),
+  // also log the id of each result.
   // Brings: nothing yet: no worker says anything before step 7.
   master.on_message("idle", [&](const Master::WorkerInfo& from, const Json&) {
     pool.seat_worker(from.slot, from.pid);
@@ -356,7 +356,7 @@ int run_worker(Worker& worker, const Settings& /*settings*/) {
   // STEP 7: the life of a worker
   // Say that this worker is `idle`, and then that it is ready. A `task` has id, kind and n. Answer
   // it with a `result` that has id and result. The handler only notes the task; the main line
-  // computes. When told to leave, first finish the task that has come.
+  // computes. When told to leave, first finish a task that was noted.
   // Brings: items 1, 2, 3 and 5, and item 4 but for the end.
   std::optional<Json> task;
   worker.on_message("task", [&](const Json& message) { task = message; });
@@ -407,12 +407,13 @@ bool end_cluster(Master& master, Pool& pool, HttpServer& server, cluster::Listen
                  milliseconds timeout) {
   // STEP 8: the end
   // 1. Close the pool. Wait until it is idle, or until a second signal forces the end.
-  // 2. Drain the server (idle connections need no grace), and close the listening socket. Wait
-  // until
-  //    it has drained, or a second signal comes. cut() what is left; it tells how much that was.
+  // 2. Drain the server, with no grace for idle connections (0ms), and close the listening socket.
+  //    Wait until it has drained, or a second signal comes. cut() what is left, and look at what it
+  //    returns.
   // 3. End the workers.
-  // One timeout is for all three. Return whether nothing was lost: no task is left unfinished or
-  // has failed during the end, no request (not even a half-sent one) was cut, no worker was killed.
+  // One timeout is for all three (a wait with a time that is over returns at once). Return whether
+  // nothing was lost: no task is left unfinished or has failed during the end, no request (not even
+  // a half-sent one) was cut, no worker was killed.
   // Brings: item 4.
   const auto deadline = Clock::now() + timeout;
   const int failed_before = pool.failed();

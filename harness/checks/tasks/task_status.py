@@ -11,6 +11,9 @@ from harness.judging.verdict import CheckFailed
 
 Body = dict[str, Any]
 """A task as it is shown."""
+HANGS = {"likely": "a handler waits for ever: for a mutex that its own thread holds, or for what "
+                   "only that thread could do",
+         "hint": "which locks are held when something is sent, or handed out?"}
 STATUSES = ("queued", "processing", "completed", "failed")
 
 
@@ -24,13 +27,15 @@ def shown(answer: Answer, name: str) -> Body:
     if answer.outcome != "answer" or answer.status != 200 or body.get("taskId") != name \
             or body.get("status") not in STATUSES:
         raise CheckFailed(f"{answer}, body {answer.body[:300]!r}",
-                          expected=f"200 with taskId {name} and a status")
+                          expected=f"200 with taskId {name} and a status",
+                          **(HANGS if answer.outcome == "waiting" else {}))
     if bad := faults(body):
         raise CheckFailed(f"{answer}, status {body['status']}: wrong or missing {', '.join(bad)} "
                           f"in {body}",
                           expected="what is known, and nothing that is not known yet; `worker` "
                                    "only while one has the task, or has completed it",
-                          likely="what is shown does not follow the status",
+                          likely="what is shown does not follow the status, or what happened to "
+                                 "the task was noted in a copy of it",
                           hint="go through the statuses: which fields has a task then?")
     return body
 

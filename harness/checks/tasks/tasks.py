@@ -72,9 +72,7 @@ def accepted(answer: Answer) -> str:
 
 def why_not_accepted(answer: Answer) -> dict[str, str]:
     if answer.outcome == "waiting":
-        return {"likely": "a handler waits for ever: for a mutex that its own thread holds, or for "
-                          "what only that thread could do",
-                "hint": "which locks are held when something is sent, or handed out?"}
+        return task_status.HANGS
     if answer.status == 400:
         return {"likely": "a right order is refused: it is not read yet, or `n` is kept in a type "
                           "that does not hold it, as a floating-point number",
