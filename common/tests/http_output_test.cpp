@@ -4,13 +4,21 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "cluster/channel.hpp"
+#include "http/output.hpp"
 #include "http_support.hpp"
+
+// Of the sanitizers, without which it is not there.
+extern "C" std::size_t
+__sanitizer_get_current_allocated_bytes()  // NOLINT(bugprone-reserved-identifier)
+    __attribute__((weak));
 
 namespace cluster {
 namespace {
@@ -55,6 +63,21 @@ TEST_F(HttpOutputTest, ClientsThatDoNotReadHoldNoThread) {
   EXPECT_TRUE(test::eventually([this] { return server->longest_in_flight() == 0ms; }))
       << "their handlers are done";
   EXPECT_EQ(server->cut().requests, 10U);
+}
+
+TEST(Output, WhatHasLeftKeepsNoMemory) {
+  if (__sanitizer_get_current_allocated_bytes == nullptr) GTEST_SKIP() << "nobody counts here";
+  constexpr std::size_t size = 4'000'000;
+  const auto [mine, theirs] = Channel::make_pair();
+  const auto before = __sanitizer_get_current_allocated_bytes();
+  Output output;
+  ASSERT_EQ(output.write(mine.get(), std::string(size, 'x')), Output::Result::full);
+  EXPECT_GT(__sanitizer_get_current_allocated_bytes(), before + size / 2);
+  std::array<char, 1 << 16> taken{};
+  while (output.flush(mine.get(), size) != Output::Result::empty) {
+    ASSERT_GT(::recv(theirs.get(), taken.data(), taken.size(), 0), 0);
+  }
+  EXPECT_LT(__sanitizer_get_current_allocated_bytes(), before + 10'000);
 }
 
 TEST_F(HttpOutputTest, ProgressRenewsTheDeadline) {
@@ -184,9 +207,13 @@ TEST_F(FullConnection, ARefusalWaitsBehindAnswersToo) {
 TEST_F(FullConnection, ARefusalThatNobodyTakesIsCut) {
   limits.write = 500ms;
   const auto fits = measure();
+  const auto before = done().size();
   const auto client = connect_with(fits, "nonsense\r\n\r\n");
+  EXPECT_TRUE(await([](const auto& activity) { return activity.refusals == 1; }));
+  EXPECT_EQ(done().size(), before + fits) << "all answers are in the kernel";
   EXPECT_TRUE(await_closed(CloseReason::cut, 2));
   EXPECT_EQ(server->activity().connections, 0U);
+  EXPECT_EQ(server->activity().refusals, 0U);
 }
 
 // The kernel has room for a part of so short a text: by how much the answers fill it, varies.

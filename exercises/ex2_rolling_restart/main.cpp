@@ -69,7 +69,8 @@ void add_routes(HttpServer& server, const Settings& settings) {
   // GET / answers 200 after WORK_MS. The answer has the `version` that the master has handed down,
   // the worker's `uptime` in seconds, and a `timestamp`. server.reply() adds the worker's number
   // and pid.
-  // Brings: nothing yet: step 3 lets the worker serve.
+  // `uptime` may begin here. What takes WORK_MS is server.pause().
+  // Brings: nothing yet: item 1 needs step 3, too.
   // TODO: server.Get() for the one path.
   static_cast<void>(server);
   static_cast<void>(settings);
@@ -103,7 +104,7 @@ pid_t start_successor(Master& master, int slot, const Version& version, millisec
   // Three other things end this wait, and then the restart is given up:
   // - It dies before that.
   // - The timeout is over: kill it, and wait until it is gone.
-  // - Somebody asks for the end: run_master() then ends it like all others.
+  // - Somebody asks for the end: run_master() then ends the successor like all other workers.
   // Brings: nothing yet: step 6 calls it.
   // TODO: start, wait, and give up if it is not ready.
   static_cast<void>(version);

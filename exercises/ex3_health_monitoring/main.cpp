@@ -73,7 +73,7 @@ bool start_cluster(Master& master) {
 class Counters {
  public:
   // STEP 2: count requests and errors
-  // Every answered request counts, except those for /health. An answer with status 500 or higher
+  // Every exchange counts, except those for /health. An answer with status 500 or higher
   // also counts as an error. Besides the sums, remember which of the last `window` requests were
   // errors.
   // The grade does not move yet: look at `curl` of /error, then of /health, with one worker
@@ -238,13 +238,13 @@ void hand_over(Master& master, Noted& noted, int slot, const Treatment& treatmen
   // STEP 6: hand the slot over
   // Promote the successor. The sick worker may have died meanwhile; run_master() has noted that as
   // a crash, and nothing more is to be done. Otherwise note the restart and its reason for the
-  // slot, and dismiss the sick worker. If it is silent even now, it is stuck, and gets SIGKILL. Any
+  // slot, and dismiss the sick worker. If diagnose() still says "silent", it is stuck: SIGKILL. Any
   // other one is to finish its requests: it gets SIGTERM, and `settings.timeout` to leave.
   // The grade does not move yet: step 7 calls this.
   // TODO: promote, note, dismiss.
   static_cast<void>(noted);
   static_cast<void>(slot);
-  dismiss(master, treatment.successor, SIGTERM, settings.timeout);  // goes with this TODO
+  dismiss(master, treatment.successor, SIGTERM, settings.timeout);  // delete this line, too
   [[maybe_unused]] static const bool told =
       (cluster::Log("master")("STEP 6 is still to do: no slot is handed over"), true);
   // END STEP 6
@@ -256,9 +256,10 @@ void treat(Master& master, Noted& noted, int slot, const Settings& settings) {
   // Never wait here: the other slots want to be looked at, too. What is to be done depends on what
   // is seen now:
   // - The slot has no treatment: judge its worker. If it is sick, log `reason=…` with the figures
-  //   and with `longestMs`, start a successor, and note the treatment.
-  // - The slot has a new worker, neither the sick one nor none: the sick one has died, and the
-  //   library has replaced it. Dismiss the successor: SIGTERM if it is ready, else SIGKILL.
+  //   and with `longestMs`, start a successor, and note the treatment, `since` noted.now.
+  // - The slot has a worker, and it is not the sick one: that has died, and the library has
+  // replaced
+  //   it. Dismiss the successor: SIGTERM if it is ready, else SIGKILL.
   // - The successor is ready: hand the slot over.
   // - The successor lives, and is not ready within `settings.timeout` (a second at least, which a
   //   start may take): log it, and dismiss the successor by SIGKILL.

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import time
 from signal import SIGKILL, SIGTERM
-from typing import Collection
 
 from harness.checks import connections
 from harness.checks.drain import drain
@@ -14,7 +13,6 @@ from harness.clients.exchange import Answer
 from harness.clients.http_client import Connection
 from harness.cluster.cluster import Cluster
 from harness.judging.verdict import CheckFailed, Inconclusive
-from harness.system import processes
 
 HEARD_WITHIN = 0.25
 """The contract's: so many seconds after SIGTERM a worker has stopped accepting."""
@@ -44,12 +42,6 @@ def expect_replaced(cluster: Cluster, slot: int, old: int, since: float, within:
                 if time.monotonic() > since + within + doubt:
                     raise
         time.sleep(0.01)
-
-
-def successors_ended(cluster: Cluster, since: float, old: Collection[int]) -> bool:
-    """Whether all of the old processes live, and one that was started after them has ended."""
-    return all(map(processes.alive, old)) and any(
-        one.gone is not None for one in cluster.watcher.newcomers(since))
 
 
 def expect_replaced_when_killed(cluster: Cluster, slot: int, within: float, *,
@@ -105,8 +97,9 @@ def expect_others_serve(cluster: Cluster, asked: list[Answer], slot: int, old: i
                           likely="the worker that leaves has called shutdown() on the listening "
                                  "socket, or the server's stop() has: that ends it for all "
                                  "processes that share it",
-                          hint="close() the worker's own descriptor, or stop polling it; the "
-                               "socket itself belongs to all")
+                          hint="stop polling it (it may be needed again when the whole cluster "
+                               "drains), or close() the worker's own descriptor; the socket "
+                               "itself belongs to all")
     unjudged = drain.window(cluster, signalled, HEARD_WITHIN)
     for index, answer in enumerate(asked):
         after = answer.started - signalled

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness.judging.exercise import Exercise
 
+ELF = b"\x7fELF"
 COMMON_VARIABLES = ("HOST", "PORT", "WORKERS", "JOURNAL", "SHUTDOWN_TIMEOUT_MS")
 
 
@@ -21,6 +22,12 @@ class Program:
     words: list[str]
     command: str
     """The command line as the user gave it."""
+
+    @property
+    def is_native(self) -> bool:
+        """Whether it is a program of its own, given by its path, not a script."""
+        with open(self.words[0], "rb") as file:
+            return file.read(4) == ELF and len(self.words) == 1
 
     @staticmethod
     def find(command: str, root: Path, advice: str) -> Program:

@@ -21,7 +21,7 @@ from harness.judging.exit_code import INCONCLUSIVE_EXIT, exit_code
 from harness.judging.parallel import ParallelChecks
 from harness.judging.verdict import Record
 from harness.plugin.leading_process import LEADER, RECORD, Leader, record_of, short_id
-from harness.plugin.options import find_program, option, root
+from harness.plugin.options import option, root
 from harness.plugin.run_check import run_check
 from harness.telling.trace_folder import Trace, folder_for
 
@@ -36,7 +36,7 @@ CLEARING = 10.0
 @pytest.fixture
 def fixture(request: pytest.FixtureRequest) -> Fixture:
     exercise = request.module.EXERCISE
-    program = find_program(request.config, exercise)
+    program = request.config.stash[LEADER].program
     real_time = bool(option(request.config, "real_time"))
     return Fixture(exercise, program, Run.of_environment(), real_time)
 

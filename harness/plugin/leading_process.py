@@ -7,7 +7,9 @@ import shlex
 import shutil
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +17,9 @@ from harness.cluster.program import NoProgram
 from harness.cluster.run import LeadingRun
 from harness.judging.checklist import Checklist
 from harness.judging.exit_code import INCONCLUSIVE_EXIT
+from harness.judging.report import as_json
 from harness.judging.verdict import HARNESS_FAULT, Record
+from harness.plugin.built_program import take
 from harness.plugin.options import find_program, option, refuse_unwritable, report_folder
 from harness.plugin.preflight import problems
 from harness.plugin.publish import publish
@@ -55,10 +59,17 @@ class Leader:
                         INCONCLUSIVE_EXIT)
         self.report_folder = report_folder(config, self.checklist.exercise)
         self.run = LeadingRun(keep_timelines=self.report_folder is not None)
+        try:
+            self.program, self.graded = take(self.program, own_target(config, self.checklist),
+                                             self.run.disk)
+        except NoProgram as why:
+            self.run.end()
+            raise pytest.UsageError(str(why)) from None
         self.unreported = False
         self.starter = (option(config, "program") is None and not option(config, "solution")
                         and config.rootpath == HARNESS)
-        self.display = Display(self.checklist, self.program.command, self.starter)
+        self.display = Display(self.checklist, self.program.command, self.starter,
+                               self.graded.source)
         if report := option(config, "report_json"):
             refuse_unwritable(Path(report))
 
@@ -99,15 +110,25 @@ class Leader:
             folder = self.report_folder
             if option(self.config, "report_dir") is None and not self.checklist.whole:
                 folder = folder.with_name(f"{folder.name}-part")  # the page of all checks stays
-            said = publish(folder, self.checklist, self.program.command, seconds,
-                           self.run.timeline)
+            said = publish(folder, self.checklist, self.report(seconds), self.run.timeline)
             self.display.console.print(said, markup=False)
         if report := option(self.config, "report_json"):
             try:
-                write(Path(report), self.checklist, self.program.command, seconds)
+                write(Path(report), self.report(seconds))
             except OSError as why:
                 self.unreported = True
                 self.display.console.print(f"The report could not be written: {why}")
+
+    def report(self, seconds: float) -> dict[str, Any]:
+        found = as_json(self.checklist, self.program.command, seconds)
+        return {**found, **asdict(self.graded)}
+
+
+def own_target(config: pytest.Config, checklist: Checklist) -> str:
+    """Which of the kit's own programs is graded; empty: another one."""
+    if option(config, "program") is not None or config.rootpath != HARNESS:
+        return ""
+    return f"ex{checklist.exercise.number}" + "-solution" * bool(option(config, "solution"))
 
 
 def short_id(nodeid: str) -> str:

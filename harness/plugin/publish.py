@@ -5,18 +5,16 @@ from pathlib import Path
 from typing import Any, Callable
 
 from harness.judging.checklist import Checklist
-from harness.judging.report import as_json
 from harness.picture import report_page
 from harness.telling import perfetto_trace
 
 PAGE, TRACE = "index.html", "trace.json"
 
 
-def publish(folder: Path, checklist: Checklist, program: str, seconds: float,
+def publish(folder: Path, checklist: Checklist, report: dict[str, Any],
             timeline: Callable[[str], dict[str, Any] | None]) -> str:
     """Write both; returns a line that says where they are, or why they were not written."""
-    found = as_json(checklist, program, seconds)
-    found["part"] = not checklist.whole
+    found: dict[str, Any] = {**report, "part": not checklist.whole}
     records = {id_: record for item in checklist.items for id_, record in item.records.items()}
     for group in (*found["items"], found["common"]):
         for check in group["checks"]:

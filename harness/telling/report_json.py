@@ -3,12 +3,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
-from harness.judging.checklist import Checklist
-from harness.judging.report import as_json
 from harness.system.files import write_whole
 
 
-def write(path: Path, checklist: Checklist, program: str, seconds: float) -> None:
-    report = as_json(checklist, program, seconds)
+def write(path: Path, report: dict[str, Any]) -> None:
     write_whole(path, json.dumps(report, indent=2, ensure_ascii=False) + "\n")

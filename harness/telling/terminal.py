@@ -24,8 +24,10 @@ PASTE = "      to paste in bash; the times are those of the grading"
 
 
 class Display:
-    def __init__(self, checklist: Checklist, program: str, starter: bool) -> None:
+    def __init__(self, checklist: Checklist, program: str, starter: bool, source: str = "") -> None:
+        """`source`: the SHA-256 of the file that the program was made of, if that is known."""
         self.checklist, self.program, self.starter = checklist, program, starter
+        self.source = f" (main.cpp {source[:12]})" if source else ""
         self.console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
         self.live: Live | None = None
         self.picture = LiveChecklist(checklist)
@@ -41,7 +43,8 @@ class Display:
     def begin(self) -> None:
         name = escape(self.checklist.exercise.name)
         number, program = self.checklist.exercise.number, escape(self.program)
-        self.console.print(f"\nExercise {number}: {name}, grading [bold]{program}[/bold]")
+        self.console.print(f"\nExercise {number}: {name}, grading [bold]{program}[/bold]"
+                           f"{self.source}")
         if sys.stdout.isatty() and not self.console.is_dumb_terminal:
             self.live = Live(get_renderable=lambda: self.picture.draw(self.console.height),
                              console=self.console, refresh_per_second=8, transient=True)
@@ -115,12 +118,12 @@ class Display:
             self.part("also seen", note)
         if record.result not in ("fail", "inconclusive"):
             return
-        alike = self.told.setdefault(likeness(record), record.title)
-        if alike != record.title:
+        if (alike := self.told.get(likeness(record))) is not None:
             self.in_short(record, f"the same as in the check \"{alike}\" above")
         elif self.unfinished and says_step(record):
-            self.in_short(record, record.seen.partition("\n")[0], record.likely.partition(";")[0])
+            self.in_short(record, record.seen.partition("\n")[0], record.likely)
         else:
+            self.told[likeness(record)] = record.title
             self.unfinished = self.unfinished or says_step(record)
             self.in_full(record)
 

@@ -72,7 +72,8 @@ void add_routes(HttpServer& server, const Settings& settings) {
   // GET / answers 200 after WORK_MS. The answer has the `version` that the master has handed down,
   // the worker's `uptime` in seconds, and a `timestamp`. server.reply() adds the worker's number
   // and pid.
-  // Brings: nothing yet: step 3 lets the worker serve.
+  // `uptime` may begin here. What takes WORK_MS is server.pause().
+  // Brings: nothing yet: item 1 needs step 3, too.
   const char* const handed_down = std::getenv(version_variable);
   const std::string version = handed_down != nullptr ? handed_down : "unknown";
   const auto started = Clock::now();
@@ -114,7 +115,7 @@ pid_t start_successor(Master& master, int slot, const Version& version, millisec
   // Three other things end this wait, and then the restart is given up:
   // - It dies before that.
   // - The timeout is over: kill it, and wait until it is gone.
-  // - Somebody asks for the end: run_master() then ends it like all others.
+  // - Somebody asks for the end: run_master() then ends the successor like all other workers.
   // Brings: nothing yet: step 6 calls it.
   const pid_t pid = master.start(slot, version.variables());
   const auto ready = [&] {

@@ -202,7 +202,7 @@ void HttpServer::Engine::refuse_unread(Connection& connection, int status,
         "response",
         {{"conn", connection.id}, {"method", method}, {"path", path}, {"status", status}});
   }
-  connection.input = {};
+  connection.forget_input();
   connection.gone = connection.output.write(connection.fd.get(), text) == Output::Result::failed;
   if (status == 408) {
     ::shutdown(connection.fd.get(), SHUT_WR);
@@ -234,7 +234,7 @@ void HttpServer::Engine::refused(Connection& connection) {
 // linger_time.
 void HttpServer::Engine::linger(Connection& connection) {
   enter(connection, Connection::Event::shut);
-  connection.input = {};
+  connection.forget_input();
 }
 
 }  // namespace cluster

@@ -89,6 +89,11 @@ struct Connection {
     return ::recv(fd.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
   }
 
+  void forget_input() {
+    input.clear();
+    input.shrink_to_fit();
+  }
+
   // Whether input is read now.
   bool reads() const { return state == State::idle || state == State::half_sent || throws_away(); }
 

@@ -153,6 +153,9 @@ void HttpServer::Engine::advance(Connection& connection) {
       if (connection.framer.take_expect_continue()) {
         constexpr std::string_view text = "HTTP/1.1 100 Continue\r\n\r\n";
         connection.output.write(connection.fd.get(), text);
+        if (!connection.output.empty()) {
+          watch(connection);  // now, because the handler may take its time
+        }
       }
       break;
     case RequestFramer::State::complete:
@@ -229,13 +232,14 @@ bool HttpServer::Engine::watch(Connection& connection) {
 }
 
 void HttpServer::Engine::enter(Connection& connection, Event event) {
-  const bool was_half_sent = connection.state == State::half_sent;
+  const auto before = connection.state;
   connection.happen(event);
-  if (connection.state == State::half_sent) {
-    ++half_sent_;
-  } else if (was_half_sent) {
-    --half_sent_;
-  }
+  const auto count = [&](State state, std::atomic<std::size_t>& number) {
+    number += connection.state == state ? 1 : 0;
+    number -= before == state ? 1 : 0;
+  };
+  count(State::half_sent, half_sent_);
+  count(State::refusing, refusals_);
 }
 
 // The hook comes before the counts: when the owner sees a count fall, the hook was called.

@@ -66,7 +66,13 @@ Output::Result Output::send_first(int fd, std::string_view& text, int flags) {
 
 void Output::drop() {
   written_ -= size();
-  bytes_ = {};
+  clear();
+}
+
+// With its memory.
+void Output::clear() {
+  bytes_.clear();
+  bytes_.shrink_to_fit();
   sent_ = 0;
 }
 
@@ -79,8 +85,7 @@ Output::Result Output::flush(int fd, std::size_t at_most) {
   }
   sent_ += before - part.size();
   if (empty()) {
-    bytes_ = {};  // with its memory
-    sent_ = 0;
+    clear();
     return Result::empty;
   }
   if (sent_ >= bytes_.size() / 2) {

@@ -48,6 +48,7 @@ class Output {
 
  private:
   Result send_first(int fd, std::string_view& text, int flags = 0);
+  void clear();
 
   std::string bytes_;
   std::size_t sent_ = 0;       // of bytes_

@@ -9,7 +9,7 @@ from harness.checks.drain import drain, turned_away
 from harness.checks.replacement import HEARD_WITHIN
 from harness.cluster.fixture import Fixture
 from harness.judging.exercise import check
-from harness.judging.verdict import CheckFailed
+from harness.judging.verdict import BoundBroken
 
 
 class GivingWayChecks:
@@ -20,7 +20,8 @@ class GivingWayChecks:
            likely="a worker that leaves does not accept again when the whole cluster drains",
            hint="a worker that is told to drain while it leaves gives way: it accepts again, and "
                 "turns requests away like the others", seconds=2.5,
-           needs=("test_eight_in_flight_get_answers", "test_own_sigterm_of_one_worker"))
+           needs=("test_eight_in_flight_get_answers", "test_new_connections_get_503",
+                  "test_own_sigterm_of_one_worker"))
     def test_leaving_worker_gives_way(self, fixture: Fixture) -> None:
         """SIGTERM to the master while a worker leaves: new requests are turned away all the same"""
         cluster = fixture.start({"WORKERS": 1})
@@ -30,7 +31,7 @@ class GivingWayChecks:
         draining = drain.begin(cluster, held)
         try:
             turned_away.expect_on_new_connections(draining)
-        except CheckFailed as failure:
-            failure.likely = failure.hint = ""  # those of this check are likelier
+        except BoundBroken as late:
+            late.likely = late.hint = ""  # nobody has answered: those of this check are likelier
             raise
         process_end.expect_end(cluster, 0, held[0].wait(1).ended, drain.AFTER_LAST_ANSWER)

@@ -8,7 +8,7 @@ from signal import SIGSTOP
 
 from harness.checks import connections
 from harness.checks.health import health, vitals
-from harness.checks.health.heartbeats import ready_at, spawned
+from harness.checks.journal_tells import ready_at, spawned
 from harness.checks.restart import newcomers, program_on_disk
 from harness.clients import worker_slots
 from harness.cluster.cluster import CHILD_AGE, Cluster

@@ -7,7 +7,8 @@ from typing import Callable
 
 from harness.checks import connections
 from harness.checks.health import heartbeats, vitals
-from harness.checks.health.heartbeats import interval, moments, ready_at, spawned
+from harness.checks.health.heartbeats import interval, moments
+from harness.checks.journal_tells import left_when_ready, ready_at, spawned
 from harness.checks.process_end import expect_processes_gone
 from harness.checks.replacement import expect_replaced
 from harness.clients.http_client import Connection
@@ -124,9 +125,9 @@ def await_successor(cluster: Cluster, slot: int, old: int, since: float, within:
         return expect_replaced(cluster, slot, old, since, within, why=why, doubt=LONGEST_DOUBT)
     except BoundBroken as late:
         others = [pid for pid in spawned(cluster, slot) if pid != old]
-        if others and not processes.alive(others[0]):
+        if any(left_when_ready(cluster, pid) for pid in others):
             late.likely = ("the successor was dismissed instead of the sick worker, or beside it: "
-                           "a new process was started, and has ended again")
+                           "a process was started, became ready, and has left")
             late.hint = "when the successor is ready, only the sick worker is dismissed"
         raise
 

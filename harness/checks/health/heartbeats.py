@@ -5,6 +5,7 @@ import time
 from signal import SIGSTOP
 from typing import NoReturn
 
+from harness.checks.journal_tells import ready_at
 from harness.checks.settings import seconds
 from harness.cluster.cluster import Cluster
 from harness.judging.journal import read_journal
@@ -29,19 +30,6 @@ def moments(cluster: Cluster, slot: int) -> list[float]:
             if entry.get("role") == "master" and entry.get("event") == "recv"
             and entry.get("type") == "heartbeat" and entry.get("peer") == slot
             and isinstance(entry.get("t"), (int, float))]
-
-
-def spawned(cluster: Cluster, slot: int) -> list[int]:
-    """The processes that the master has started in the slot, as its journal tells."""
-    return [int(entry["child"]) for entry in read_journal(cluster.journal)
-            if entry.get("role") == "master" and entry.get("event") == "spawn"
-            and entry.get("peer") == slot and isinstance(entry.get("child"), int)]
-
-
-def ready_at(cluster: Cluster, pid: int) -> float | None:
-    """When the process said that it is ready."""
-    return next((float(entry["t"]) for entry in read_journal(cluster.journal)
-                 if entry.get("event") == "ready" and entry.get("pid") == pid), None)
 
 
 def await_heartbeats(cluster: Cluster, slot: int, count: int, patience: float) -> list[float]:

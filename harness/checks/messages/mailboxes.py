@@ -7,6 +7,7 @@ from typing import Any, Sequence
 from harness.checks import connections
 from harness.checks.common_ground.http import expect_error, expect_form
 from harness.checks.messages import message_replies, messages
+from harness.clients.exchange import Answer
 from harness.clients.http_client import Connection
 from harness.cluster.cluster import Cluster
 from harness.cluster.fixture import Fixture
@@ -107,9 +108,13 @@ def expect_broadcast_in_time(cluster: Cluster, fixture: Fixture, asked: Connecti
     answer = asked.get(messages.broadcast_path("who is there"), patience=whole + 3)
     cluster.expect_within(whole, answer.started, answer.ended,
                           f"the answer to /broadcast with worker {stopped} stopped")
+    expect_missing(answer, stopped)
+
+
+def expect_missing(answer: Answer, missing: int) -> None:
+    """The answer to a broadcast of worker 1: delivered to all but that worker."""
     body = message_replies.expect_json(answer, 200)
-    if 3 not in body.get("delivered", []) or stopped in body["delivered"] \
-            or body.get("missing") != [stopped]:
+    if body.get("delivered") != [1, 3] or body.get("missing") != [missing]:
         raise CheckFailed(f"{answer}: {body}",
                           expected="delivered [1,3], missing [2]: the workers that have confirmed "
                                    "it, and the one that has not")

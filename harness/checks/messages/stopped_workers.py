@@ -97,7 +97,7 @@ class StoppedWorkerChecks:
         """A worker that dies while `/stats` and `/broadcast` wait for it is missing there"""
         cluster = fixture.start()
         asked = worker_slots.connections_to(cluster, 2)[1]
-        message_deaths.expect_missing_at_death(cluster, asked, 2)
+        message_deaths.expect_missing_at_death(cluster, fixture, asked, 2)
 
     @check(expected="worker 1 is killed while it waits for worker 2; when the time of its message "
                     "is over, nothing stays pending, and everything works as before",

@@ -10,8 +10,6 @@ from harness.cluster.fixture import Fixture
 from harness.cluster.program import Program
 from harness.judging.verdict import CheckFailed, Inconclusive
 
-ELF = b"\x7fELF"
-
 
 def copy_if_native(fixture: Fixture) -> tuple[Program, Path | None]:
     """The program started from a copy of its own file, and that copy.
@@ -19,19 +17,13 @@ def copy_if_native(fixture: Fixture) -> tuple[Program, Path | None]:
     A script is not copied: nobody can tell from outside which file was read.
     """
     words = fixture.program.words
-    if not is_native(fixture.program):
+    if not fixture.program.is_native:
         return fixture.program, None
     folder = fixture.run.disk / f"copy-{os.getpid()}"
     folder.mkdir(exist_ok=True)
     path = folder / Path(words[0]).name
     shutil.copy2(words[0], path)
     return replace(fixture.program, words=[str(path), *words[1:]]), path
-
-
-def is_native(program: Program) -> bool:
-    """Whether it is a program of its own, not a script."""
-    with open(program.words[0], "rb") as file:
-        return file.read(4) == ELF and len(program.words) == 1
 
 
 def exchange(path: Path | None) -> None:

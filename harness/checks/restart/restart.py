@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from signal import SIGCONT, SIGKILL, SIGSTOP, SIGUSR2
 from typing import NoReturn
 
-from harness.checks import process_end, replacement
+from harness.checks import process_end
 from harness.checks.drain import drain
+from harness.checks.journal_tells import left_when_ready, spawned
 from harness.checks.restart import newcomers, versions
 from harness.checks.restart.one_at_a_time import Sampler, await_settled
 from harness.checks.settings import seconds
@@ -172,9 +173,10 @@ def refuse_still_there(restart: Restart, left: list[int], bound: float) -> NoRet
         cluster.refuse_late(bound, since, f"after SIGUSR2 the old workers {slots} are still there, "
                                           f"pids {sorted(left)}", due=since)
     except BoundBroken as late:
-        if replacement.successors_ended(cluster, since, old.values()):
+        young = {pid for slot in old for pid in spawned(cluster, slot)} - restart.known
+        if len(left) == len(old) and any(left_when_ready(cluster, pid) for pid in young):
             late.likely = ("the successors were told to go, not the old workers: all of these are "
-                           "still there, and new processes have ended")
+                           "still there, and new ones have become ready and left")
             late.hint = "ask which worker the slot has before its successor is promoted"
         raise
 

@@ -13,6 +13,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from harness.judging.checklist import Checklist, Item
 from harness.judging.exercise import Exercise
+from harness.judging.report import as_json
 from harness.judging.verdict import Record
 from harness.picture import report_page
 from harness.picture.browser import browser
@@ -115,7 +116,7 @@ def test_a_part_says_that_it_is_one(chrome: Chrome, tmp_path: Path) -> None:
     chosen = Checklist(exercise, [Item(1, "First", {"a": "It starts", "b": "It ends"})])
     chosen.choose({"a"})
     chosen.add(Record("a", 1, "It starts", "pass"))
-    publish(tmp_path, chosen, "x", 1.0, lambda _: None)
+    publish(tmp_path, chosen, as_json(chosen, "x", 1.0), lambda _: None)
     chrome.get((tmp_path / "index.html").as_uri())
     assert one(chrome, "#summary").text == "a part of the checklist, x, 1.0 s"
 

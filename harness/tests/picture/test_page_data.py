@@ -8,6 +8,7 @@ import pytest
 
 from harness.judging.checklist import Checklist, Item
 from harness.judging.exercise import Exercise
+from harness.judging.report import as_json
 from harness.judging.verdict import Record
 from harness.picture import report_page
 from harness.picture.timeline_parts import Bar, Lane, Timeline
@@ -39,6 +40,11 @@ def timeline(count: int = 1) -> dict[str, Any]:
     return Timeline(0.0, float(count), lanes=[Lane(1, "client", "client 1")], bars=bars).as_json()
 
 
+def published(folder: Path) -> str:
+    passed = checklist("pass")
+    return publish(folder, passed, as_json(passed, "x", 1.0), lambda _: timeline())
+
+
 def test_it_can_be_elsewhere_or_switched_off(tmp_path: Path) -> None:
     graded = grade(tmp_path, CHECK, "--report-dir", "there")
     assert graded.code == 0 and "as pictures: there/index.html" in graded.output
@@ -66,7 +72,7 @@ def test_without_the_library_a_line_says_why(tmp_path: Path,
                                              monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "index.html").write_text("an old page")
     monkeypatch.setattr(report_page, "D3", tmp_path / "missing.js")
-    said = publish(tmp_path, checklist("pass"), "x", 1.0, lambda _: timeline())
+    said = published(tmp_path)
     assert said.startswith("No pictures were written")
     assert "missing.js" in said and "node-d3" in said
     assert not (tmp_path / "index.html").exists() and (tmp_path / "trace.json").exists()
@@ -74,13 +80,14 @@ def test_without_the_library_a_line_says_why(tmp_path: Path,
 
 def test_a_folder_that_cannot_be_is_a_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    said = publish(tmp_path / "file", checklist("pass"), "x", 1.0, lambda _: timeline())
+    said = published(tmp_path / "file")
     assert said.startswith("No report was written")
 
 
 def test_a_check_without_a_picture_has_its_line(tmp_path: Path) -> None:
     timelines: dict[str, dict[str, Any] | None] = {"0": None, "1": {"fault": "it broke"}}
-    said = publish(tmp_path, checklist("pass", "pass"), "x", 1.0, timelines.get)
+    passed = checklist("pass", "pass")
+    said = publish(tmp_path, passed, as_json(passed, "x", 1.0), timelines.get)
     assert said.endswith(f"{tmp_path}/index.html")
     assert "it broke" in (tmp_path / "index.html").read_text()
 

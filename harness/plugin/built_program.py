@@ -1,0 +1,81 @@
+"""The program that one grading is about: a private copy, so that a build meanwhile changes nothing,
+and what it was made of."""
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.cluster.program import NoProgram, Program
+from harness.system.files import text_of
+from harness.system.places import ROOT
+
+STATE = ROOT / "build/state"
+"""Where `.ci/build` keeps its lock, and notes what each program was made of."""
+ORIGIN = b"$ORIGIN"
+"""A binary with this text may look for libraries beside itself: it stays where it is."""
+
+
+@dataclass(frozen=True)
+class Graded:
+    """SHA-256 of what is graded; empty where it is not known."""
+
+    source: str = ""
+    """Of the file main.cpp."""
+    binary: str = ""
+
+
+def take(program: Program, target: str, place: Path) -> tuple[Program, Graded]:
+    """A copy in that folder of a program that is one binary file; any other stays where it is.
+
+    `target`: the kit's own program that it is, as in `ex1-solution`; empty for any other. That one
+    must be made of the sources as they are now.
+    """
+    if not program.is_native:
+        return program, Graded()
+    path = place / Path(program.words[0]).name
+    with no_build():
+        shutil.copy2(program.words[0], path)
+    content = path.read_bytes()
+    graded = Graded(binary=checksum(content))
+    if target:
+        graded = replace(graded, source=source_of(target, graded.binary))
+    elif ORIGIN in content:
+        return program, graded
+    return replace(program, words=[str(path), *program.words[1:]]), graded
+
+
+class no_build:
+    """No build is under way in the kit's own tree meanwhile."""
+
+    def __enter__(self) -> None:
+        try:
+            self._lock = open(STATE / "dev.lock", "rb")
+        except OSError:
+            return  # nothing was ever built here
+        fcntl.flock(self._lock, fcntl.LOCK_SH)
+
+    def __exit__(self, *_: object) -> None:
+        if hasattr(self, "_lock"):
+            self._lock.close()
+
+
+def source_of(target: str, binary: str) -> str:
+    """The checksum of the main.cpp of which that binary was made."""
+    noted = {path: sum for sum, _, path in
+             (line.partition("  ") for line in text_of(STATE / f"{target}.made").splitlines())}
+    made_of = {path: sum for path, sum in noted.items() if path != f"build/bin/{target}"}
+    now = {path: checksum((ROOT / path).read_bytes()) for path in made_of
+           if (ROOT / path).is_file()}
+    if noted.get(f"build/bin/{target}") != binary or made_of != now:
+        number = target.partition("-")[0]
+        command = f"{number}-grade" if number == target else target
+        raise NoProgram(f"build/bin/{target} is not made of what was saved last: it was not built "
+                        f"since, or the build has failed. Build and grade it: make {command}")
+    return next((sum for path, sum in made_of.items() if path.endswith("/main.cpp")), "")
+
+
+def checksum(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
