@@ -6,11 +6,15 @@ MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 
 numbers := 1 2 3 4 5
-present := $(foreach n,$(numbers),$(if $(wildcard exercises/ex$n_*/main.cpp),$n))
-folder = $(notdir $(firstword $(wildcard exercises/ex$1_*)))
+# An exercise has the name of its checklist. Other folders ex$1_* are somebody's copies.
+folder = $(patsubst harness/test_%.py,%,$(firstword $(wildcard harness/test_ex$1_*.py)))
+present := $(foreach n,$(numbers),$(if $(wildcard exercises/$(call folder,$n)/main.cpp),$n))
+copies = $(filter-out exercises/$(call folder,$1),$(wildcard exercises/ex$1_*))
 # Stops a recipe with a sentence when exercise $1 does not exist.
-need = test -n '$(call folder,$1)' || \
-  { echo 'exercise $1 is not there yet: no folder exercises/ex$1_*' >&2; exit 1; }
+need = test -f 'exercises/$(call folder,$1)/main.cpp' || \
+  { echo 'exercise $1 is not there: no file exercises/$(call folder,$1)/main.cpp' >&2; exit 1; } \
+  $(if $(call copies,$1),; echo 'ignored: $(call copies,$1) (exercise $1 is exercises/$(call \
+  folder,$1))' >&2)
 # SANITIZE=address or thread: the program with that sanitizer, in a folder of its own.
 tree := $(if $(SANITIZE),$(patsubst thread,tsan,$(patsubst address,asan,$(SANITIZE))),dev)
 bin := build/$(if $(SANITIZE),$(tree)/)bin

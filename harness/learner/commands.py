@@ -16,14 +16,15 @@ from harness.judging.checklist import COMMON
 from harness.learner import progress, readme_hints
 from harness.learner.progress import Failure, Standing
 from harness.learner.readme_hints import Hint
-from harness.system.places import ROOT
+from harness.system.places import HARNESS, ROOT
 
 ITEMS = 5
 WIDTH = 100
 
 
 def folder_of(number: int) -> Path:
-    return next((ROOT / "exercises").glob(f"ex{number}_*"))
+    checklist = next(HARNESS.glob(f"test_ex{number}_*.py"))
+    return ROOT / "exercises" / checklist.stem.removeprefix("test_")
 
 
 def name_of(item: int) -> str:
@@ -135,11 +136,10 @@ def print_progress() -> int:
     from rich.console import Console  # slow to load, and the other commands print plain lines
     from rich.table import Table
 
-    standings = progress.load()
     table = Table("exercise", "passed", "failed last", "last graded", "solution",
                   box=None, pad_edge=False)
     for number in range(1, 6):
-        standing = standings.get(str(number), Standing())
+        standing = progress.of(number)
         passed = f"{standing.passed} of {ITEMS}" if standing.results else "-"
         failed = listed(sorted({one.item for one in standing.failed}))
         solution = "earned" if standing.earned else "seen before" if standing.agreed else "-"

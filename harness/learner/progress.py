@@ -15,7 +15,8 @@ hints    how many hints were given for an item (0: common ground)
 earned   all items have passed once
 agreed   the learner has asked for the solution before that
 
-A file that cannot be read, or a field that is missing or of another form, counts as no progress.
+A field that is missing or of another form counts as no progress. Fields that this kit does not know
+stay as they are. A file that is damaged is kept as progress.json.bad, and the user is told.
 CLUSTER_PROGRESS names another file; tests use it.
 """
 from __future__ import annotations
@@ -24,7 +25,7 @@ import fcntl
 import json
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -65,17 +66,30 @@ def place() -> Path:
     return Path(os.environ.get(FILE) or ROOT / "build/progress.json")
 
 
-def load() -> dict[str, Standing]:
-    """Exercise → standing, for those that were graded."""
+def load() -> dict[str, Any]:
+    """Exercise → its entry, as it stands in the file."""
     try:
         found = json.loads(place().read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except OSError:
         return {}
-    return {number: read(entry) for number, entry in mapping(found).items()}
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        keep_damaged(place())
+        return {}
+    return found
+
+
+def keep_damaged(file: Path) -> None:
+    kept = file.with_name(f"{file.name}.bad")
+    with suppress(OSError):
+        file.replace(kept)
+        print(f"{file} is damaged, so your progress begins anew; what was there: {kept}",
+              file=sys.stderr)
 
 
 def of(number: int) -> Standing:
-    return load().get(str(number), Standing())
+    return read(load().get(str(number)))
 
 
 @contextmanager
@@ -87,9 +101,10 @@ def changing(number: int) -> Iterator[Standing]:
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
         everything = load()
-        yield everything.setdefault(str(number), Standing())
-        text = json.dumps({key: asdict(one) for key, one in everything.items()}, indent=1)
-        write_whole(target, text + "\n")
+        standing = read(everything.get(str(number)))
+        yield standing
+        everything[str(number)] = {**mapping(everything.get(str(number))), **asdict(standing)}
+        write_whole(target, json.dumps(everything, indent=1) + "\n")
     finally:
         os.close(folder)
 

@@ -1,7 +1,6 @@
 """What a learner is told between two gradings: hints, the solution, how far everything is."""
 from __future__ import annotations
 
-import json
 import os
 import pty
 import subprocess
@@ -10,22 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from harness.judging.checklist import Checklist, Item
-from harness.judging.exercise import Exercise
-from harness.judging.verdict import Record, Result
+from harness.judging.checklist import Item
+from harness.judging.verdict import Record
 from harness.learner import commands, progress, readme_hints
-from harness.learner.progress import Failure, Standing
+from harness.learner.progress import Failure
 from harness.system.places import ROOT
+from harness.tests.learner.gradings import graded, toy_checklist
 
 READMES = sorted(ROOT.glob("exercises/ex*/README.md"))
 LEVELS = ["What to look at", "Which idea", "Which call"]
-
-
-@pytest.fixture(autouse=True)
-def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The learner's own progress is no business of a test."""
-    monkeypatch.setenv(progress.FILE, str(tmp_path / "build/progress.json"))
-    return tmp_path / "build/progress.json"
 
 
 def learner(*words: str) -> tuple[int, str]:
@@ -46,24 +38,6 @@ def at_a_terminal(answer: str, *words: str) -> tuple[int, str]:
     output, _ = process.communicate(timeout=30)
     os.close(leader)
     return process.returncode, output
-
-
-def toy_checklist(items: list[Item]) -> Checklist:
-    return Checklist(Exercise(number=1, name="toy", folder="", start_first=""), items)
-
-
-def graded(*results: Result, chosen: int | None = None) -> None:
-    """Record a grading of exercise 1 in which item N has one check, `test_N`; or of one item."""
-    items = [Item(number, f"item {number}",
-                  {f"TestItem{number}::test_{number}": f"check {number}"})
-             for number in range(1, 6)]
-    checklist = toy_checklist(items)
-    if chosen is not None:
-        checklist.choose({f"TestItem{chosen}::test_{chosen}"})
-    for item, result in zip(checklist.items, results):
-        [(id_, title)] = item.planned.items()
-        checklist.add(Record(id_, item.number, title, result))
-    progress.record(checklist)
 
 
 # ----- hints
@@ -126,39 +100,6 @@ def test_when_all_passed_it_says_so() -> None:
 # ----- progress
 
 
-def failed_items() -> list[int]:
-    return [one.item for one in progress.of(1).failed]
-
-
-def test_only_a_whole_grading_counts() -> None:
-    graded("pass", chosen=1)
-    assert progress.of(1) == Standing()
-    graded("pass", "fail", "pass", "pass", "inconclusive")
-    before = progress.of(1)
-    assert (before.passed, before.earned, before.graded != "") == (3, False, True)
-    assert failed_items() == [2]
-    graded("fail", chosen=1)
-    after = progress.of(1)
-    assert (after.passed, after.graded, failed_items()) == (3, before.graded, [1, 2])
-    graded("pass", chosen=2)
-    assert failed_items() == [1]
-    graded("pass", "pass", "pass")
-    assert progress.of(1).passed == 3, "one that was interrupted is not whole"
-
-
-def test_what_was_not_judged_stays_failed() -> None:
-    graded("fail", "fail", "pass", "pass", "pass")
-    graded("skipped", chosen=2)
-    graded("inconclusive", chosen=1)
-    assert failed_items() == [1, 2]
-
-
-def test_a_whole_grading_that_could_not_judge_forgets_no_failure() -> None:
-    graded("pass", "fail", "pass", "pass", "pass")
-    graded("pass", "inconclusive", "pass", "pass", "pass")
-    assert failed_items() == [2]
-
-
 def test_what_is_earned_while_the_question_is_asked_is_not_lost(
         monkeypatch: pytest.MonkeyPatch) -> None:
     graded("pass", "fail", "pass", "pass", "pass")
@@ -201,14 +142,6 @@ def test_a_hint_is_for_the_first_failure_of_the_checklist() -> None:
     assert "item 1 failed when it was last tried: first" in learner("hint", "1")[1]
 
 
-def test_what_was_earned_stays_earned() -> None:
-    graded("pass", "pass", "pass", "pass", "inconclusive")
-    assert not progress.of(1).earned
-    graded("pass", "pass", "pass", "pass", "pass")
-    graded("fail", "pass", "pass", "pass", "pass")
-    assert progress.of(1).earned and progress.of(1).passed == 4
-
-
 @pytest.mark.parametrize("content", [
     "", "{", "[]", "7", '{"1": 7}',
     '{"1": {"results": [], "failed": {"a": 1}, "hints": {"2": "x"}}}',
@@ -221,24 +154,6 @@ def test_a_broken_file_is_no_crash(file: Path, content: str) -> None:
     assert learner("diff", "1")[0] == 1
     graded("pass", "fail", "pass", "pass", "pass")
     assert progress.of(1).passed == 4
-
-
-def test_an_older_file_keeps_what_it_has(file: Path) -> None:
-    file.parent.mkdir()
-    file.write_text(json.dumps({"1": {"earned": True, "unknown": 1}}))
-    assert progress.of(1) == Standing(earned=True)
-
-
-def test_nothing_else_lies_beside_the_file(file: Path) -> None:
-    graded("pass", "pass", "pass", "pass", "pass")
-    assert [one.name for one in file.parent.iterdir()] == ["progress.json"]
-
-
-def test_a_file_that_cannot_be_written_is_said(file: Path,
-                                               capsys: pytest.CaptureFixture[str]) -> None:
-    file.parent.write_text("not a folder")
-    graded("pass", "pass", "pass", "pass", "pass")
-    assert "your progress is not kept" in capsys.readouterr().err
 
 
 def test_the_table_shows_all_exercises() -> None:
@@ -287,10 +202,11 @@ def test_yes_is_remembered() -> None:
 
 def test_no_difference_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                capsys: pytest.CaptureFixture[str]) -> None:
+    name = commands.folder_of(1).name
     for tree in ("exercises", "solutions"):
-        folder = tmp_path / tree / "ex1_toy"
+        folder = tmp_path / tree / name
         folder.mkdir(parents=True)
         (folder / "main.cpp").write_text("int main() {}\n")
     monkeypatch.setattr(commands, "ROOT", tmp_path)
     assert commands.diff(1, force=True) == 0
-    assert "is the same as solutions/ex1_toy/main.cpp" in capsys.readouterr().out
+    assert f"is the same as solutions/{name}/main.cpp" in capsys.readouterr().out
