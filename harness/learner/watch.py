@@ -7,6 +7,7 @@ running, exit code 0.
 """
 from __future__ import annotations
 
+import hashlib
 import os
 import select
 import signal
@@ -15,6 +16,7 @@ import sys
 import time
 from contextlib import suppress
 from datetime import datetime
+from pathlib import Path
 
 from watchdog.events import (
     EVENT_TYPE_CLOSED, EVENT_TYPE_CREATED, EVENT_TYPE_MOVED, FileSystemEvent,
@@ -32,6 +34,8 @@ from harness.system.places import ROOT
 
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SOURCES = (".cpp", ".hpp", ".h")
+LOOKS_EVERY = 0.5
+"""Seconds between two looks at the sources."""
 SETTLED = 0.05
 """Seconds without another event after which a save is complete: editors write, rename and touch."""
 CLEARED = SUPERVISOR_SECONDS
@@ -39,10 +43,14 @@ CLEARED = SUPERVISOR_SECONDS
 
 
 class Saves(FileSystemEventHandler):
-    """Tells through a file descriptor that a source was saved, in whatever way an editor saves."""
+    """Tells that a source in the folder was saved, in whatever way an editor saves. The system tells
+    of it at once; a look now and then finds what it does not tell: a folder that was replaced, or a
+    file behind a link."""
 
-    def __init__(self) -> None:
-        self.ready, self._told = os.pipe()
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._ready, self._told = os.pipe()
+        self._known = self._contents()
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         if event.event_type in (EVENT_TYPE_CLOSED, EVENT_TYPE_MOVED, EVENT_TYPE_CREATED):
@@ -52,11 +60,30 @@ class Saves(FileSystemEventHandler):
             if name.endswith(SOURCES) and not name.startswith("."):
                 os.write(self._told, b".")
 
+    def _contents(self) -> dict[str, str]:
+        """Source → the checksum of its content."""
+        found = {}
+        for path in sorted(self.folder.glob("*")):
+            if path.name.endswith(SOURCES) and not path.name.startswith("."):
+                with suppress(OSError):
+                    found[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        return found
+
+    def come(self, *others: int) -> bool:
+        """Wait for a save, or until one of the other file descriptors can be read; true: a save."""
+        while True:
+            readable = select.select([self._ready, *others], [], [], LOOKS_EVERY)[0]
+            if self._ready in readable or self._contents() not in (self._known, {}):
+                return True
+            if readable:
+                return False
+
     def wait(self) -> None:
         """Wait for a save and until it is complete."""
-        select.select([self.ready], [], [])
-        while select.select([self.ready], [], [], SETTLED)[0]:
-            os.read(self.ready, 4096)
+        self.come()
+        while select.select([self._ready], [], [], SETTLED)[0]:
+            os.read(self._ready, 4096)
+        self._known = self._contents()
 
 
 def run(command: list[str], saves: Saves) -> int | None:
@@ -64,7 +91,7 @@ def run(command: list[str], saves: Saves) -> int | None:
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, start_new_session=True)
     ended = os.pidfd_open(process.pid)
     try:
-        select.select([ended, saves.ready], [], [])
+        saves.come(ended)
         return process.poll()
     finally:
         os.close(ended)
@@ -111,9 +138,9 @@ def grade(number: int, saves: Saves, narrow: bool) -> bool:
 
 
 def watch(number: int) -> None:
-    saves, observer = Saves(), Observer()
+    saves, observer = Saves(folder_of(number)), Observer()
     narrow = False  # the first time everything is to be seen
-    observer.schedule(saves, str(folder_of(number)))
+    observer.schedule(saves, str(saves.folder))
     try:
         observer.start()
     except OSError as why:

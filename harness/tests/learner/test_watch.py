@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import os
-import select
 import shutil
 import signal
 import subprocess
@@ -171,10 +170,26 @@ def test_an_error_of_the_compiler_is_shown_as_it_is(kit: Kit) -> None:
     (FileClosedEvent("ex/README.md"), False),
     (FileModifiedEvent("ex/main.cpp"), False),
 ], ids=str)
-def test_what_counts_as_a_save(event: FileSystemEvent, counts: bool) -> None:
-    saves = Saves()
+def test_what_counts_as_a_save(event: FileSystemEvent, counts: bool, tmp_path: Path) -> None:
+    saves = Saves(tmp_path)
     saves.on_any_event(event)
-    assert bool(select.select([saves.ready], [], [], 0)[0]) == counts
+    with open("/dev/zero", "rb") as always_readable:
+        assert saves.come(always_readable.fileno()) == counts
+
+
+def test_a_replaced_folder_and_a_file_behind_a_link_are_noticed(kit: Kit) -> None:
+    kit.await_text("waiting for a save")
+    kit.source.parent.rename(kit.root / "before")
+    kit.source.parent.mkdir()
+    kit.save("good")
+    kit.await_text("2 of 2 passed")
+    kit.await_text("waiting for a save")
+    elsewhere = kit.root / "mine.cpp"
+    kit.source.rename(elsewhere)
+    kit.source.symlink_to(elsewhere)
+    kit.save("bad")
+    kit.await_text("1 of 2 passed")
+    assert kit.end() == 0 and "Traceback" not in kit.output
 
 
 @pytest.mark.parametrize("how", ["a save", "Ctrl+C"])
