@@ -26,7 +26,8 @@ def built_kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A whole kit of its own, in which the starter was built once."""
     kit = tmp_path_factory.mktemp("kit") / "kit"
     kit.mkdir()
-    for name in (".ci", "common", "exercises", "solutions", "harness", "CMakeLists.txt", "Makefile"):
+    for name in (".ci", "common", "exercises", "harness", "solutions", "CMakeLists.txt",
+                 "Makefile"):
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, kit / name)
         else:

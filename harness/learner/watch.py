@@ -43,9 +43,9 @@ CLEARED = SUPERVISOR_SECONDS
 
 
 class Saves(FileSystemEventHandler):
-    """Tells that a source in the folder was saved, in whatever way an editor saves. The system tells
-    of it at once; a look now and then finds what it does not tell: a folder that was replaced, or a
-    file behind a link."""
+    """Tells that a source in the folder was saved, in whatever way an editor saves. The system
+    tells of it at once; a look now and then finds what it does not tell: a folder that was
+    replaced, or a file behind a link."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
