@@ -215,8 +215,9 @@ void HttpServer::Engine::refuse_unread(Connection& connection, int status,
   }
   if (connection.gone || connection.output.empty()) {
     refused(connection);
+  } else {
+    note_quiet();  // it is no longer half-sent
   }
-  note_quiet();
 }
 
 // The refusal of a request has left, or never will.
@@ -226,6 +227,7 @@ void HttpServer::Engine::refused(Connection& connection) {
   } else {
     ::shutdown(connection.fd.get(), SHUT_WR);
     linger(connection);
+    note_quiet();
   }
 }
 

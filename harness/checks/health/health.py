@@ -185,7 +185,7 @@ def expect_successor_left_alone(cluster: Cluster, workers: dict[int, int], slot:
 
     If both go on, of three heartbeats in the slot one at least is the old process's.
     """
-    began = time.monotonic()
+    known = spawned(cluster, slot)
     try:
         expect_judged_healthy(cluster, workers, slot, "all are healthy again", 3,
                               likely="the heartbeats of the process that was replaced are taken "
@@ -193,7 +193,7 @@ def expect_successor_left_alone(cluster: Cluster, workers: dict[int, int], slot:
                               hint="note heartbeats by pid, not by slot; ignore those of a process "
                                    "that was replaced")
     except CheckFailed as failed:
-        if not cluster.watcher.newcomers(began) and not processes.alive(workers[slot]):
+        if spawned(cluster, slot) == known and not processes.alive(workers[slot]):
             failed.likely = ("the treatment was not over when the slot was handed over: so the "
                              "successor, which has the slot, was taken for one too many")
             failed.hint = "forget the treatment before, or when, the slot is handed over"

@@ -90,7 +90,13 @@ def expect_missing_at_death(cluster: Cluster, fixture: Fixture, asked: list[Conn
     for answer in (stats, broadcast):
         cluster.expect_within(whole, answer.started, answer.ended,
                               f"the answer to {answer.path}, worker {slot} having died")
-    message_stats.expect_stats(cluster, stats, [slot])
+    rows = message_stats.rows_of(stats)
+    if slot in stats.json["missing"]:
+        message_replies.doubt_starved(cluster, stats, [slot])
+    if slot in [row.get("worker") for row in rows] or stats.json["missing"] != [slot]:
+        raise CheckFailed(f"{stats}: workers {[row.get('worker') for row in rows]}, missing "
+                          f"{stats.json['missing']}",
+                          expected=f"missing [{slot}]: worker {slot} has died, and did not answer")
     mailboxes.expect_missing(broadcast, slot)
 
 

@@ -63,7 +63,7 @@ class PoolEndChecks:
         expect_cut_at_second_signal(fixture.start({"SHUTDOWN_TIMEOUT_MS": 30000}))
         timeout = int(fixture.pace(2000, 10000))
         cluster = fixture.start({"SHUTDOWN_TIMEOUT_MS": timeout})
-        tasks.submit_endless(cluster)
+        held_workers.occupy(cluster)
         forced_end.expect_forced_end(cluster, cluster.signal(SIGTERM), timeout / 1000)
 
 
