@@ -5,8 +5,11 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import shutil
+import sys
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Iterator
 
 from harness.cluster.program import NoProgram, Program
 from harness.system.files import text_of
@@ -47,19 +50,18 @@ def take(program: Program, target: str, place: Path) -> tuple[Program, Graded]:
     return replace(program, words=[str(path), *program.words[1:]]), graded
 
 
-class no_build:
+@contextmanager
+def no_build() -> Iterator[None]:
     """No build is under way in the kit's own tree meanwhile."""
-
-    def __enter__(self) -> None:
-        try:
-            self._lock = open(STATE / "dev.lock", "rb")
-        except OSError:
-            return  # nothing was ever built here
-        fcntl.flock(self._lock, fcntl.LOCK_SH)
-
-    def __exit__(self, *_: object) -> None:
-        if hasattr(self, "_lock"):
-            self._lock.close()
+    with ExitStack() as held:
+        with suppress(OSError):  # without the file nothing was ever built here
+            lock = held.enter_context(open(STATE / "dev.lock", "rb"))
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print(f"waiting: {text_of(STATE / 'dev.holder').strip()} builds", file=sys.stderr)
+                fcntl.flock(lock, fcntl.LOCK_SH)
+        yield
 
 
 def source_of(target: str, binary: str) -> str:

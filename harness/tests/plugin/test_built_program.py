@@ -1,7 +1,9 @@
 """The program that is graded: a private copy of a binary, whatever is built meanwhile."""
 from __future__ import annotations
 
+import fcntl
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from harness.cluster.program import NoProgram, Program
 from harness.plugin import built_program
 from harness.plugin.built_program import Graded, checksum, take
+from harness.tests.toys import await_true
 
 
 @pytest.fixture
@@ -61,3 +64,26 @@ def test_the_kits_own_program_is_made_of_its_source(binary: Path, tmp_path: Path
     source.write_text("int main() { return 1; }")
     with pytest.raises(NoProgram):
         take(program, "ex1", tmp_path / "private")
+
+
+def test_a_build_under_way_is_waited_for_and_said(binary: Path, tmp_path: Path,
+                                                  monkeypatch: pytest.MonkeyPatch,
+                                                  capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(built_program, "STATE", tmp_path)
+    (tmp_path / "dev.holder").write_text("process 7 (make ex1)\n")
+    (tmp_path / "private").mkdir()
+    with open(tmp_path / "dev.lock", "wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        taken: list[object] = []
+        taking = threading.Thread(target=lambda: taken.append(
+            take(Program([str(binary)], ""), "", tmp_path / "private")))
+        taking.start()
+        said: list[str] = []
+
+        def told() -> bool:
+            said.append(capsys.readouterr().err)
+            return "waiting: process 7 (make ex1) builds" in "".join(said)
+
+        assert await_true(told, 10) and taken == []
+    taking.join(10)
+    assert len(taken) == 1
