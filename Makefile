@@ -143,7 +143,7 @@ bench:
 
 clean:
 	@[ ! -d build ] || find build -mindepth 1 -maxdepth 1 \
-	  ! -name progress.json ! -name soak -exec rm -rf {} +
+	  ! -name 'progress.json*' ! -name soak -exec rm -rf {} +
 	@[ ! -f build/progress.json ] || \
 	  echo 'kept: build/progress.json, what you have reached (remove it to begin anew)'
 	@[ ! -d build/soak ] || echo 'kept: build/soak, the counts of make soak'

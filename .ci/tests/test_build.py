@@ -137,3 +137,23 @@ def test_a_build_of_another_user_is_explained(kit: Path) -> None:
     assert refused.returncode == 1
     assert refused.stderr.startswith("error: you may not write build")
     assert "which belongs to root" in refused.stderr and "sudo chown -R" in refused.stderr
+
+
+def test_links_of_editors_and_of_learners_do_no_harm(kit: Path) -> None:
+    folder = (kit / STARTER).parent
+    lock = folder / ".#main.cpp"  # as Emacs makes it while a buffer has changes
+    lock.symlink_to("somebody@host.123:456")
+    gone = folder / "gone.hpp"
+    gone.symlink_to("/nonexistent")
+    elsewhere = kit / "elsewhere"
+    try:
+        assert make(kit, "ex1")[0] == 0
+        folder.rename(elsewhere)
+        folder.symlink_to(elsewhere)
+        assert make(kit, "ex1-grade", f"ARGS={CHECK}")[1].count("STEP 1 is still to do") > 0
+    finally:
+        if folder.is_symlink():
+            folder.unlink()
+            elsewhere.rename(folder)
+        lock.unlink()
+        gone.unlink()

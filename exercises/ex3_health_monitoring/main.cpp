@@ -82,6 +82,8 @@ class Counters {
   void count(const HttpServer::Exchange& exchange) {
     static_cast<void>(exchange);
     static_cast<void>(window);
+    [[maybe_unused]] static const bool told =
+        (cluster::Log("worker")("STEP 2 is still to do: nothing is counted"), true);
   }
   // END STEP 2
 

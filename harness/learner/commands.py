@@ -62,8 +62,7 @@ def next_hint(number: int, standing: Standing, failure: Failure) -> None:
     print(f"Exercise {number}, {item} failed when it was last tried: {failure.title}")
     if given < len(there):
         show_hint(there, given + 1)
-        with progress.changing(number) as standing:
-            standing.hints[str(failure.item)] = given + 1
+        progress.note(number, lambda one: one.hints.update({str(failure.item): given + 1}))
         last = given + 1 == len(there)
         more = (f"That was the last hint for {item}." if last
                 else f"The next hint: make ex{number}-hint")
@@ -114,11 +113,14 @@ def may_see(number: int) -> bool:
     print(why)
     agreed = asked("Show it all the same? [y/N] ")
     if agreed:
-        with progress.changing(number) as standing:
-            standing.agreed = True
+        progress.note(number, agree)
     else:
         print(f"Not shown. A hint: make ex{number}-hint")
     return agreed
+
+
+def agree(standing: Standing) -> None:
+    standing.agreed = True
 
 
 def asked(question: str) -> bool:

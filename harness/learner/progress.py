@@ -22,6 +22,7 @@ CLUSTER_PROGRESS names another file; tests use it.
 from __future__ import annotations
 
 import fcntl
+import itertools
 import json
 import os
 import sys
@@ -29,7 +30,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, Callable, Iterator
 
 from harness.judging.checklist import COMMON, Checklist
 from harness.judging.verdict import Record
@@ -81,7 +82,8 @@ def load() -> dict[str, Any]:
 
 
 def keep_damaged(file: Path) -> None:
-    kept = file.with_name(f"{file.name}.bad")
+    names = (f"{file.name}.bad{number or ''}" for number in itertools.count())
+    kept = next(path for path in map(file.with_name, names) if not path.exists())
     with suppress(OSError):
         file.replace(kept)
         print(f"{file} is damaged, so your progress begins anew; what was there: {kept}",
@@ -109,13 +111,18 @@ def changing(number: int) -> Iterator[Standing]:
         os.close(folder)
 
 
-def record(checklist: Checklist) -> None:
-    """Note a grading of the learner's own program. Only a whole one changes the results."""
+def note(number: int, change: Callable[[Standing], None]) -> None:
+    """Change a standing, if the file can be written; otherwise say that it cannot."""
     try:
-        with changing(checklist.exercise.number) as standing:
-            take(standing, checklist)
+        with changing(number) as standing:
+            change(standing)
     except OSError as why:
         print(f"your progress is not kept: {why}", file=sys.stderr)
+
+
+def record(checklist: Checklist) -> None:
+    """Note a grading of the learner's own program. Only a whole one changes the results."""
+    note(checklist.exercise.number, lambda standing: take(standing, checklist))
 
 
 def take(standing: Standing, checklist: Checklist) -> None:

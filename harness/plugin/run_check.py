@@ -112,7 +112,8 @@ def still_to_do(evidence: list[Evidence], seen: str) -> str:
     answer. The first step comes first, whichever message did. Not every step says so."""
     told = [seen, *(line.text for cluster in evidence for line in cluster.lines if not line.error)]
     step = step_to_do(told)
-    return f"{step}, as the program says itself (and perhaps one before it)" if step else ""
+    before = "" if step.startswith("STEP 1 ") else " (and perhaps one before it)"
+    return f"{step}, as the program says itself{before}" if step else ""
 
 
 def keep(trace: Trace, fixture: Fixture) -> list[str]:

@@ -83,6 +83,19 @@ def test_hints_come_one_by_one_and_are_remembered() -> None:
         assert "That was all" in said and "make ex1-diff" in said
 
 
+def test_a_hint_is_given_although_that_cannot_be_noted(
+        monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    graded("fail", "pass", "pass", "pass", "pass")
+
+    def refuse(path: Path, text: str) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(progress, "write_whole", refuse)
+    assert commands.hint(1) == 0
+    said = capsys.readouterr()
+    assert "Hint 1 of 3" in said.out and "your progress is not kept" in said.err
+
+
 def test_each_item_has_its_own_count() -> None:
     graded("fail", "fail", "pass", "pass", "pass")
     learner("hint", "1")

@@ -59,6 +59,10 @@ def test_a_damaged_file_is_kept_and_said(file: Path, content: str,
     assert file.with_name("progress.json.bad").read_text() == content
     graded("pass", "fail", "pass", "pass", "pass")
     assert progress.of(1).passed == 4 and capsys.readouterr().err == ""
+    file.write_text("again")
+    progress.of(1)
+    assert file.with_name("progress.json.bad").read_text() == content
+    assert file.with_name("progress.json.bad1").read_text() == "again"
 
 
 def test_what_another_kit_has_noted_stays(file: Path) -> None:
