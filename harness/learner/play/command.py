@@ -14,7 +14,7 @@ import re
 import sys
 import threading
 import time
-from signal import SIGINT, SIGKILL
+from signal import SIGINT, SIGKILL, default_int_handler, getsignal, signal
 
 from harness.cluster.cluster import Cluster
 from harness.cluster.fixture import Fixture
@@ -70,18 +70,33 @@ def echo(line: Line) -> None:
     print(line.text, file=sys.stderr if line.error else sys.stdout, flush=True)
 
 
-def play(session: Session, server: PlayServer) -> None:
+class CtrlC:
+    """Ctrl+C raises KeyboardInterrupt, and is remembered: the interpreter loses an exception that
+    comes while it runs a destructor or a callback."""
+
+    def __init__(self) -> None:
+        self.pressed = False
+        if getsignal(SIGINT) is default_int_handler:  # a shell's background ignores it
+            signal(SIGINT, self)
+
+    def __call__(self, number: int, frame: object) -> None:
+        self.pressed = True
+        raise KeyboardInterrupt
+
+
+def play(session: Session, server: PlayServer, ctrl_c: CtrlC) -> None:
     """Serve the page until Ctrl+C, then end the program and wait until it has ended."""
     threading.Thread(target=server.serve_forever, daemon=True, name="page").start()
     ended: Cluster | None = None
     try:
-        while True:
+        while not ctrl_c.pressed:
             time.sleep(LOOKS_EVERY)
             if session.cluster is not ended and not session.running():
                 ended = session.cluster
                 print(f"\n{ENDED.format(session.exit_code())}\n", flush=True)
     except KeyboardInterrupt:
-        session.load.end()
+        pass
+    session.load.end()
     try:
         if session.running():
             session.cluster.signal_group(SIGINT)
@@ -95,6 +110,7 @@ def play(session: Session, server: PlayServer) -> None:
 
 def main() -> int:
     wanted = options()
+    ctrl_c = CtrlC()
     exercise = exercise_of(wanted.number)
     command = f"build/bin/ex{wanted.number}{'-solution' if wanted.solution else ''}"
     run = LeadingRun()
@@ -108,7 +124,7 @@ def main() -> int:
         session.start()
         with PlayServer(session, page) as server:
             print(advice(exercise, session.cluster.url, server.address), flush=True)
-            play(session, server)
+            play(session, server, ctrl_c)
     except (CheckFailed, Inconclusive, NoProgram, NoLibrary) as why:
         print(f"error: {why.seen if isinstance(why, CheckFailed) else why}", file=sys.stderr)
         if not wanted.solution:

@@ -8,8 +8,9 @@ import http.client
 import json
 import threading
 import urllib.request
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
+from signal import SIGINT
 from types import SimpleNamespace
 from typing import Any, Callable, Iterator
 
@@ -243,8 +244,10 @@ def test_the_page_in_a_browser(page: Page, tmp_path: Path) -> None:
 
 def test_the_end_of_the_program_is_told(page: Page, monkeypatch: pytest.MonkeyPatch,
                                         capsys: pytest.CaptureFixture[str]) -> None:
-    """It is told once, with where the program can be started again."""
-    looks = 0
+    """It is told once, with where the program can be started again. A Ctrl+C whose exception was
+    lost ends it, too."""
+    monkeypatch.setattr(command, "signal", lambda *_: None)
+    looks, ctrl_c = 0, command.CtrlC()
 
     def look(_: float) -> None:
         nonlocal looks
@@ -253,9 +256,10 @@ def test_the_end_of_the_program_is_told(page: Page, monkeypatch: pytest.MonkeyPa
             assert page.press("signal", to=0, name="SIGKILL") == (200, {})
             await_true(lambda: not page.session.running())
         if looks == 5:
-            raise KeyboardInterrupt
+            with suppress(KeyboardInterrupt):
+                ctrl_c(SIGINT, None)
 
     monkeypatch.setattr(command, "time", SimpleNamespace(sleep=look))
     monkeypatch.setattr(page.server, "serve_forever", lambda: None)
-    command.play(page.session, page.server)
+    command.play(page.session, page.server, ctrl_c)
     assert capsys.readouterr().out.count("has ended (exit code -9)") == 1
