@@ -13,7 +13,7 @@ from shell import ROOT, environment
 
 ONE_CHECK = "-k test_two_workers_answer"
 
-pytestmark = pytest.mark.xdist_group("build")  # who builds in the same tree waits, and a test has a time limit
+pytestmark = pytest.mark.xdist_group("build")  # or they would wait for each other
 
 
 @pytest.fixture

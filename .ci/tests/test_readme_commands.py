@@ -132,7 +132,7 @@ def test_there_are_commands() -> None:
         "exercises", *(folder.parent.name for folder in ROOT.glob("exercises/*/main.cpp"))}
 
 
-@pytest.mark.xdist_group("build")  # who builds in the same tree waits, and a test has a time limit
+@pytest.mark.xdist_group("build")  # or they would wait for each other
 @pytest.mark.parametrize("command", [one for one in COMMANDS if not one.endswith(UNTIL_CTRL_C)])
 def test_command(command: str, shims: Path) -> None:
     done = subprocess.run(
