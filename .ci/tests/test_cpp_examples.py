@@ -24,6 +24,7 @@ ASSUMED = """
 #include <atomic>
 #include <condition_variable>
 #include <deque>
+#include <future>
 #include <iostream>
 #include <map>
 #include <mutex>

@@ -1,5 +1,6 @@
 #include "cluster/json.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 template class nlohmann::basic_json<>;
@@ -12,15 +13,15 @@ namespace cluster {
 
 namespace {
 
-// The parser itself has no limit, and takes NUL for the end of the text.
-bool is_too_deep_or_has_nul(std::string_view text) {
+bool is_too_deep(std::string_view text) {
+  const auto opened = std::ranges::count(text, '[') + std::ranges::count(text, '{');
+  if (opened <= max_json_depth) {
+    return false;  // however they are nested
+  }
   int depth = 0;
   bool quoted = false;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
-    if (c == '\0') {
-      return true;
-    }
     if (c == '"') {
       quoted = !quoted;
     } else if (quoted) {
@@ -39,8 +40,10 @@ bool is_too_deep_or_has_nul(std::string_view text) {
 }  // namespace
 
 Json parse_json(std::string_view text) {
-  return is_too_deep_or_has_nul(text) ? Json(Json::value_t::discarded)
-                                      : Json::parse(text.begin(), text.end(), nullptr, false);
+  // The parser has no limit of its own, and takes NUL for the end of the text.
+  const bool refused = text.find('\0') != std::string_view::npos || is_too_deep(text);
+  return refused ? Json(Json::value_t::discarded)
+                 : Json::parse(text.begin(), text.end(), nullptr, false);
 }
 
 std::optional<std::uint64_t> whole_number(const Json& value) {

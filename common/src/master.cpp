@@ -69,7 +69,7 @@ bool Master::all_ready() const {
   });
 }
 
-void Master::handle_message(pid_t pid, const Json& message, std::size_t bytes) {
+void Master::handle_message(pid_t pid, Json message, std::size_t bytes) {
   const auto found = members_.find(pid);
   if (found == members_.end()) {
     return;
@@ -90,7 +90,7 @@ void Master::handle_message(pid_t pid, const Json& message, std::size_t bytes) {
   const auto [handler, first] = message_handlers_.try_emplace(*type);  // empty: there is none
   if (handler->second) {
     const auto call = handler->second;  // a copy: it may put another handler in its own place
-    call(WorkerInfo(info), message);
+    call(WorkerInfo(info), std::move(message));
   } else if (first && *type != "ready") {
     log("no handler for a message of type \"", *type, "\" (from worker ", info.slot, ", pid ", pid,
         ")");

@@ -69,7 +69,9 @@ pid_t Master::start(int number, const Variables& variables) {
   const pid_t pid = member->info.pid;
   member->channel.emplace(
       loop_, std::move(own_end), "channel to worker " + std::to_string(number),
-      [this, pid](const Json& message, std::size_t bytes) { handle_message(pid, message, bytes); },
+      [this, pid](Json message, std::size_t bytes) {
+        handle_message(pid, std::move(message), bytes);
+      },
       [this, pid, number](const std::string& reason) {
         if (!reason.empty()) {
           log("worker ", number, " (pid ", pid, ") ", reason, "; its channel is closed");

@@ -67,7 +67,7 @@ Worker::Worker(const std::string& journal_path)
   });
   channel_.emplace(
       loop_, take_over(handover.channel), "channel to the master",
-      [this](const Json& message, std::size_t bytes) { handle_message(message, bytes); },
+      [this](Json message, std::size_t bytes) { handle_message(std::move(message), bytes); },
       [](const std::string&) { std::_Exit(1); });
 }
 
@@ -123,7 +123,7 @@ void Worker::send_now(const Json& message) {
   }
 }
 
-void Worker::handle_message(const Json& message, std::size_t bytes) {
+void Worker::handle_message(Json message, std::size_t bytes) {
   const auto type = type_of(message);
   if (!type) {
     log("the master sent a message without a type; dropped");
@@ -135,7 +135,7 @@ void Worker::handle_message(const Json& message, std::size_t bytes) {
   const auto [handler, first] = message_handlers_.try_emplace(*type);  // empty: there is none
   if (handler->second) {
     const auto call = handler->second;  // a copy: it may put another handler in its own place
-    call(message);
+    call(std::move(message));
   } else if (first) {
     log("no handler for a message of type \"", *type, "\" (from the master)");
   }

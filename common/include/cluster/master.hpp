@@ -72,7 +72,7 @@ class Master {
     ExitStatus status;
   };
   using Variables = std::map<std::string, std::string>;  // environment: name → value
-  using MessageHandler = std::function<void(const WorkerInfo& from, const Json& message)>;
+  using MessageHandler = std::function<void(const WorkerInfo& from, Json message)>;
   using DeathHandler = std::function<void(const Death&)>;
 
   // Throws std::system_error. `journal_path` may be empty.
@@ -108,7 +108,7 @@ class Master {
   bool kill(pid_t pid, int signal);  // false: it is gone. The signal never reaches another process
 
   // Handlers. A later handler for the same type or signal replaces the earlier one, also from
-  // within that one. A type without a handler is logged once.
+  // within that one. A type without a handler is logged once. A message is its handler's own.
   void on_message(const std::string& type, MessageHandler handler);
   void on_death(DeathHandler handler);  // called when all messages of the worker were handled
   void on_signal(std::initializer_list<int> signals, const EventLoop::SignalHandler& handler);
@@ -141,7 +141,7 @@ class Master {
 
   WorkerSlot& slot(int number);
   std::vector<std::string> environment_of(int slot, const Variables& variables) const;
-  void handle_message(pid_t pid, const Json& message, std::size_t bytes);
+  void handle_message(pid_t pid, Json message, std::size_t bytes);
   void handle_end(pid_t pid);
   void kill_all();
   void replace_later(int slot, Clock::duration lived);

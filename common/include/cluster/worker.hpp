@@ -37,7 +37,7 @@ namespace cluster {
 // for it.
 class Worker {
  public:
-  using MessageHandler = std::function<void(const Json& message)>;
+  using MessageHandler = std::function<void(Json message)>;
 
   // Whether this process was started by a Master.
   static bool is_one();
@@ -65,7 +65,7 @@ class Worker {
   void flush();
   void post(EventLoop::Handler handler) { loop_.post(std::move(handler)); }  // any thread
   // A later handler for the same type or signal replaces the earlier one, also from within that
-  // one. A message of a type without a handler is logged once.
+  // one. A message of a type without a handler is logged once. A message is its handler's own.
   void on_message(const std::string& type, MessageHandler handler);
   void on_signal(std::initializer_list<int> signals, const EventLoop::SignalHandler& handler);
   bool wait_until(const std::function<bool()>& condition,  // as EventLoop's
@@ -77,7 +77,7 @@ class Worker {
   bool ending() const { return ending_; }
 
  private:
-  void handle_message(const Json& message, std::size_t bytes);
+  void handle_message(Json message, std::size_t bytes);
   void send_now(const Json& message);
   void send_outbox();
 

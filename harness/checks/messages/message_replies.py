@@ -5,6 +5,7 @@ import time
 from signal import SIGSTOP
 from typing import Any
 
+from harness.checks.messages.message_trail import why_lost
 from harness.clients.exchange import Answer, Exchange
 from harness.cluster.cluster import Cluster
 from harness.cluster.fixture import Fixture
@@ -69,10 +70,7 @@ def expect_not_lost(cluster: Cluster, answer: Answer) -> None:
                and event.cluster == cluster.number for event in cluster.log.all()):
         raise CheckFailed(f"{answer}, body {answer.body[:300]!r}, although nobody is stopped",
                           expected=f"200 to {answer.path}",
-                          likely="the answer does not reach the caller that waits for it: the wait "
-                                 "is noted after the request was sent, nobody is woken, there is "
-                                 "room for one call only, ids collide, or answers are matched by "
-                                 "something else than their id",
+                          likely=why_lost(cluster, answer),
                           hint="follow one id through the journal: call, request, reply, answer")
 
 

@@ -3,14 +3,26 @@ from __future__ import annotations
 
 from harness.proof.wrong_program import Wrong
 
+# In place of what takes the promise out of the table.
+FINDS_THE_PROMISE = (
+    '    auto found = pending_.extract(message["id"].get<std::string>());\n'
+    "    lock.unlock();\n"
+    "    if (found) found.mapped().set_value(std::move(message));",
+    '    const auto found = pending_.find(message["id"]);\n'
+    "    if (found != pending_.end()) found->second.set_value(std::move(message));")
+
 WRONG = (
     Wrong("one-id-for-all", "all messages of a worker have the same id", 5,
-          (("    const std::string id = process_ + '-' + std::to_string(++last_id_);",
+          (("    const std::string id = process_ + '-' + std::to_string(++last_id_);\n"
+            "    auto answer = pending_[id].get_future();",
             "    const auto own = process_ + '-' + std::to_string(++last_id_);\n"
-            '    const std::string id = request["what"] == "stats" ? own : process_;'),),
+            '    const std::string id = request["what"] == "stats" ? own : process_;\n'
+            "    std::promise<Json> promise;\n"
+            "    auto answer = promise.get_future();\n"
+            "    pending_[id] = std::move(promise);"),),
           "collide",
-          also={4: "calls that one worker has under way at the same time have the same id, and "
-                   "only the first of them is answered"}),
+          also={4: "of calls that one worker has under way at the same time, a later one takes "
+                   "the place of an earlier"}),
     Wrong("received-is-not-summed", "`total` lacks what was received", 1,
           (("    total[key] = sum;",
             '    total[key] = key == std::string("received") ? 0 : sum;'),), "not the sum"),
@@ -23,7 +35,7 @@ WRONG = (
           (('pending_beside(request["id"])', 'pending_beside("")'),), "counts the very /stats",
           also={4: "nothing pending is waited for there, too"}),
     Wrong("counts-are-kept", "statistics are asked for once, and the answer is kept for ever", 1,
-          (("      server.reply(response, 200, sums(*found));",
+          (("      server.reply(response, 200, sums(std::move(*found)));",
             "      static const auto first = sums(*found);\n"
             "      server.reply(response, 200, first);"),),
           "kept"),
@@ -67,26 +79,28 @@ WRONG = (
             "  milliseconds master_timeout = request_timeout / 4;"),), "too early"),
     Wrong("never-erased",
           "a call is erased from the table when it is answered, but not when its time is over", 4,
-          (("    Pending pending;\n    std::unique_lock",
-            "    auto& pending = *new Pending;\n    std::unique_lock"),
-           ("    pending_.erase(id);\n",
-            '    if (pending.answer && pending.answer->at("missing").empty()) {\n'
+          (FINDS_THE_PROMISE,
+           ("    pending_.erase(id);\n"
+            "    return in_time ? std::optional(answer.get()) : std::nullopt;",
+            "    auto result = in_time ? std::optional(answer.get()) : std::nullopt;\n"
+            '    if (result && result->at("missing").empty()) {\n'
             "      pending_.erase(id);\n"
-            "    }\n")), "erased"),
+            "    }\n"
+            "    return result;")), "erased"),
     Wrong("given-up-but-not-erased",
           "a call is erased from the table when it is answered, but not when its caller gives "
           "up", 4,
-          (("    Pending pending;\n    std::unique_lock",
-            "    auto& pending = *new Pending;\n    std::unique_lock"),
-           ("    pending_.erase(id);\n",
-            "    if (pending.answer) {\n      pending_.erase(id);\n    }\n")),
+          (FINDS_THE_PROMISE,
+           ("    pending_.erase(id);\n", "    if (in_time) pending_.erase(id);\n")),
           "gives up"),
     Wrong("caller-without-a-deadline",
           "the caller waits for the master without a deadline of its own", 4,
-          (("    pending.wait(lock, timeout);",
-            "    static_cast<void>(timeout);\n"
-            "    pending.answered.wait(lock, [&] { return pending.answer.has_value(); });"),),
+          (("comes_within(timeout, answer)", "comes_within(timeout * 100, answer)"),),
           "as the master takes"),
+    Wrong("lock-held-while-waiting",
+          "a caller keeps the lock while it waits, and the answer cannot get to it", 1,
+          (("    lock.unlock();\n    request", "    request"),
+           ("    lock.lock();\n    pending_.erase", "    pending_.erase")), "lock"),
     Wrong("ids-are-used-again",
           "the smallest free id is taken: a late answer finds a later request with the same one", 4,
           (("    const std::string id = process_ + '-' + std::to_string(++last_id_);\n",
@@ -94,7 +108,8 @@ WRONG = (
             "    while (pending_.contains(process_ + '-' + std::to_string(last_id_))) {\n"
             "      ++last_id_;\n"
             "    }\n"
-            "    const std::string id = process_ + '-' + std::to_string(last_id_);\n"),),
+            "    const std::string id = process_ + '-' + std::to_string(last_id_);\n"),
+           FINDS_THE_PROMISE),
           "late answer",
           also={5: "the answers of a worker that was stopped find later messages to it when it "
                    "is woken"}),
@@ -103,19 +118,21 @@ WRONG = (
           (("      if (sent == cluster::Channel::Sent::queued) {",
             "      if (sent != cluster::Channel::Sent::full) {"),), "no process"),
     Wrong("first-in-first-out-matching", "an answer goes to whoever has waited longest", 5,
-          (('pending_.find(message["id"]); found != pending_.end()',
-            "pending_.begin(); !message.empty() && found != pending_.end()"),), "matched",
+          (('    auto found = pending_.extract(message["id"].get<std::string>());',
+            "    if (pending_.empty()) return;\n"
+            "    auto found = pending_.extract(pending_.begin());"),), "matched",
           also={1: "of two answers in quick succession the first caller may get both, and the "
                    "second none",
                 4: "an answer that comes sooner than that to an earlier call goes to the caller "
                    "of the earlier"}),
     Wrong("one-global-pending",
           "a worker has room for one pending message: a later one takes the place of an earlier", 5,
-          (("    pending_.emplace(id, &pending);\n",
+          (("    auto answer = pending_[id].get_future();\n",
+            "    static std::map<std::string, std::promise<Json>> lost;\n"
             '    if (request["what"] == "send") {\n'
-            "      pending_.clear();\n"
+            "      lost.merge(pending_);\n"
             "    }\n"
-            "    pending_.emplace(id, &pending);\n"),), "room for one",
+            "    auto answer = pending_[id].get_future();\n"),), "room for one",
           also={4: "a message that waits for a stopped worker loses its place to the next one"}),
     Wrong("write-blocks", "the master waits until a worker that does not read takes its message", 5,
           (("      const auto sent = master_.send(pid, request);",
