@@ -22,9 +22,10 @@ build = case '$(SANITIZE)' in ''|address|thread) ;; \
   *) echo "SANITIZE is address or thread, not '$(SANITIZE)'" >&2; exit 2 ;; esac; \
   .ci/build $(tree) $1 || { echo >&2; \
   echo 'error: $1 was not built: the first error above is the one to mend' >&2; exit 1; }
-grade = .ci/python -m pytest harness/test_$(call folder,$1).py \
+start = .ci/python -m harness.system.quiet_start
+grade = $(start) pytest harness/test_$(call folder,$1).py \
   $(if $(SANITIZE),--program $(bin)/ex$1$(if $2,-solution),$2) $(ARGS)
-learner = .ci/python -m harness.learner.commands
+learner = $(start) harness.learner.commands
 packages = .ci/packages
 
 starters := $(numbers:%=ex%)
@@ -95,13 +96,13 @@ $(hints): ex%-hint:
 $(watches): ex%-watch:
 	@$(call need,$*)
 	@$(packages) learner
-	@exec .ci/python -m harness.learner.watch $*
+	@exec $(start) harness.learner.watch $*
 
 $(plays): ex%-play:
 	@$(call need,$*)
 	@$(packages) learner
 	@$(call build,ex$*$(if $(SOLUTION),-solution))
-	@exec .ci/python -m harness.learner.play.command $* $(if $(SOLUTION),--solution)
+	@exec $(start) harness.learner.play.command $* $(if $(SOLUTION),--solution)
 
 $(diffs): ex%-diff:
 	@$(call need,$*)
@@ -123,12 +124,12 @@ test:
 
 prove:
 	@$(packages) learner
-	@.ci/python -m harness.proof.prove $(ARGS)
+	@$(start) harness.proof.prove $(ARGS)
 
 RUNS := 1
 soak:
 	@$(packages) learner soak
-	@.ci/python -m harness.proof.soak --runs $(RUNS) $(ARGS)
+	@$(start) harness.proof.soak --runs $(RUNS) $(ARGS)
 
 SECONDS := 60
 fuzz:

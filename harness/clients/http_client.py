@@ -133,15 +133,16 @@ class Connection:
             fields.setdefault("Content-Type", "application/json")
         head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         data = f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body
-        return self.send_raw(data[:len(data) - held_back], method, path, kind="request")
+        return self.send_raw(data[:len(data) - held_back], method, path, kind="request",
+                             told=data)
 
     def send_raw(self, data: bytes, method: str = "GET", path: str = "/", *,
-                 kind: Literal["raw", "request"] = "raw") -> Exchange:
+                 kind: Literal["raw", "request"] = "raw", told: bytes = b"") -> Exchange:
         """Send these bytes, the first of a request. The bytes that come back are taken for its
-        answer."""
+        answer. `told`: the whole request, if its rest follows at once."""
         event = self.client.log.add(kind, conn=self.number, cluster=self.client.cluster,
                                     method=method, path=path, worker=self.worker,
-                                    data=excerpt(kind, data))
+                                    data=excerpt(kind, told or data))
         exchange = Exchange(event, method, path, self.number, self.client.delay)
         with self.guard:
             if self.over.is_set():

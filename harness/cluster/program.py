@@ -45,6 +45,8 @@ class Program:
                     and "/" in word or (index > 0 and (root / word).is_file()) else word
                     for index, word in enumerate(words)]
         first = shutil.which(absolute[0])
+        if first is None and os.path.isfile(absolute[0]):
+            raise NoProgram(f"{words[0]} may not be run: chmod +x {shlex.quote(words[0])}")
         if first is None:
             raise NoProgram(f"there is no program {words[0]}. {advice}")
         return Program([os.path.abspath(first), *absolute[1:]], command)

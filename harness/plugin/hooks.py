@@ -95,8 +95,13 @@ def hint(exercise: Exercise, number: int, first: str) -> str:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if not config.option.collectonly:
-        config.stash[LEADER] = Leader(config)
+    asked = config.option
+    if asked.collectonly or asked.help or asked.version:
+        return
+    # A process in a shell's background ignores SIGINT; that stays so.
+    if signal.getsignal(signal.SIGINT) in (signal.default_int_handler, signal.SIG_DFL):
+        signal.signal(signal.SIGINT, Interrupt())
+    config.stash[LEADER] = Leader(config)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -141,9 +146,6 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if leader is None:
         return
     session.config.pluginmanager.register(Listener(leader), "grading-listener")
-    # A process in a shell's background ignores SIGINT; that stays so.
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, Interrupt())
 
 
 class Interrupt:
@@ -169,10 +171,10 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] 
     return ("inconclusive" if report.outcome == "failed" else ""), "", ""
 
 
-def pytest_terminal_summary(config: pytest.Config) -> None:
+def pytest_terminal_summary(exitstatus: int, config: pytest.Config) -> None:
     leader = config.stash.get(LEADER, None)
     if leader is not None:
-        leader.finish()
+        leader.finish(stopped=exitstatus == pytest.ExitCode.INTERRUPTED)
 
 
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)

@@ -103,10 +103,15 @@ class Leader:
         words += ["--program", program] if program is not None else []
         return shlex.join([*words, *real_time, "-n0", "--trace"])
 
-    def finish(self) -> None:
+    def finish(self, stopped: bool) -> None:
+        """`stopped`: by Ctrl+C."""
+        if not self.checklist.items:
+            self.display.console.print("No check was chosen: nothing is graded.")
+        if not stopped and not any(item.records for item in self.checklist.items):
+            return
         seconds = time.monotonic() - self.began
-        self.display.end(seconds)
-        if self.report_folder is not None and self.checklist.items:
+        self.display.end(seconds, stopped)
+        if self.report_folder is not None:
             folder = self.report_folder
             if option(self.config, "report_dir") is None and not self.checklist.whole:
                 folder = folder.with_name(f"{folder.name}-part")  # the page of all checks stays

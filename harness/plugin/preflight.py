@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import statistics
 import tempfile
 import time
@@ -21,6 +22,7 @@ LATEST_WAKE = 0.5
 """Seconds. A machine on which a sleep ends later than this cannot keep time: every bound of the
 checks is shorter or about as long."""
 CHILD_SECONDS = 10
+LOOPBACK = "127.0.0.1"
 
 
 class Missing(Exception):
@@ -30,7 +32,7 @@ class Missing(Exception):
 def problems() -> list[str]:
     """One sentence for each missing thing."""
     found = []
-    for look in (room_for_files, processes_and_children, clock):
+    for look in (room_for_files, processes_and_children, loopback, clock):
         try:
             look()
         except Missing as why:
@@ -86,6 +88,15 @@ def see_child(pid: int) -> None:
     if not processes.command_line(pid) or not processes.resident(pid):
         raise Missing(f"/proc/{pid}/cmdline and /proc/{pid}/statm tell nothing")
     os.close(os.pidfd_open(pid))
+
+
+def loopback() -> None:
+    try:
+        with socket.create_server((LOOPBACK, 0)) as server:
+            socket.create_connection(server.getsockname(), timeout=CHILD_SECONDS).close()
+    except OSError as why:
+        raise Missing(f"no connection to {LOOPBACK} is possible ({why}); is the loopback "
+                      "interface up? As root: ip link set lo up") from None
 
 
 def clock() -> None:

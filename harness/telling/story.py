@@ -18,6 +18,8 @@ PAUSE = 0.2
 """Seconds between two steps from which on a `sleep` is worth a line."""
 SHORT = 0.02
 """The same within a loop."""
+MOST_TURNS = 200
+"""Of a loop: nobody wants to paste a thousand requests, or starts as many processes at once."""
 STEP_TOLD = "   # "
 """Between a step and its outcome."""
 
@@ -28,6 +30,15 @@ class Step:
     outcomes: list[str]
     began: float
     last: float
+    ended: float = float("inf")
+    """When it was over the last time."""
+    overlaps: bool = False
+    """Whether it was begun again before it was over."""
+
+    def again(self, event: Event, outcome: str) -> None:
+        self.overlaps = self.overlaps or event.t < self.ended
+        self.outcomes.append(outcome)
+        self.last, self.ended = event.t, end_of(event)
 
     def as_line(self) -> str:
         """The line, as often as it was done, with the outcomes of the first and the last time."""
@@ -39,8 +50,11 @@ class Step:
             return f"{self.line}{STEP_TOLD}{told} ({count} times)"
         between = (self.last - self.began) / (count - 1)
         sleep = f" sleep {between:.2f};" if between >= SHORT else ""
-        end = ("" if self.line.endswith("&") else ";") + sleep
-        return f"for i in $(seq {count}); do {self.line}{end} done{STEP_TOLD}{told}"
+        line = self.line if self.overlaps else self.line.removesuffix(" &")
+        end = ("" if line.endswith("&") else ";") + sleep
+        told += f" ({count} times)" if count > MOST_TURNS else ""
+        turns = min(count, MOST_TURNS)
+        return f"for i in $(seq {turns}); do {line}{end} done{STEP_TOLD}{told}"
 
     @property
     def asks(self) -> bool:
@@ -74,12 +88,15 @@ def lines(log: EventLog) -> list[str]:
             steps[-1].line = f"{steps[-1].line[:-1]} -e {line.rpartition(' -e ')[2]}"
             steps[-1].outcomes[-1] += f"; {event.data['to']}, {event.pid}"
         elif steps and steps[-1].line == line:
-            steps[-1].outcomes.append(outcome)
-            steps[-1].last = event.t
+            steps[-1].again(event, outcome)
         else:
-            steps.append(Step(line, [outcome], event.t, event.t))
+            steps.append(Step(line, [outcome], event.t, event.t, end_of(event)))
     steps += last_steps(events, shell, start)
     return shortened([printable(line) for line in paced(steps)])
+
+
+def end_of(event: Event) -> float:
+    return event.end if event.end is not None else float("inf")
 
 
 def paced(steps: list[Step]) -> list[str]:

@@ -91,7 +91,8 @@ class Display:
             self.live.stop()
             self.live = None
 
-    def end(self, seconds: float) -> None:
+    def end(self, seconds: float, stopped: bool) -> None:
+        """`stopped`: by Ctrl+C, before all checks have run. Then there is no score."""
         self.stop()
         out = self.console
         for item in self.checklist.items[self.printed:]:
@@ -102,7 +103,10 @@ class Display:
                 if record.result in ("fail", "inconclusive") or record.notes:
                     self.explain(item, record)
                 failed += [record] if record.result == "fail" else []
-        self.score(seconds)
+        if stopped:
+            out.print("\nstopped: there is no score")
+        else:
+            self.score(seconds)
         traced = [record.trace for item in self.checklist.items for record in in_order(item)
                   if record.trace]
         if traced:
@@ -153,7 +157,7 @@ class Display:
 
     @property
     def width(self) -> int:
-        return min(110, self.console.width if self.console.is_terminal else 110)
+        return max(30, min(110, self.console.width)) if self.console.is_terminal else 110
 
     def step(self, step: str) -> None:
         """Print a line of a shell as it is. An outcome that has no room beside it follows below."""

@@ -133,3 +133,10 @@ def test_no_answer_is_the_programs_fault_only_on_a_machine_that_keeps_up(
     monkeypatch.setattr(exchange, "ABSURD", 0.01)
     with pytest.raises(Inconclusive, match="the machine was"):
         client(listener, behind=0.05).get("/", patience=1)
+
+
+def test_bytes_that_are_held_back_are_told_with_the_rest(listener: socket.socket) -> None:
+    asked = client(listener)
+    asked.connect().send("/task", "POST", b'{"n": 1}', held_back=1)
+    (told,) = [event for event in asked.log.all() if event.kind == "request"]
+    assert told.data["body"] == '{"n": 1}'

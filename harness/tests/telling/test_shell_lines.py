@@ -85,7 +85,7 @@ def test_a_task_that_is_asked_for_later_has_a_name() -> None:
     asked(log, 1.2, 1, f"/task/{ids[1]}")
     unnamed, named, twice = lines(log)
     assert unnamed.startswith("curl -sSi -X POST -d '{\"n\": 1}' http://127.0.0.1:8000/task &")
-    loop = "for i in $(seq 2); do curl -sSi http://127.0.0.1:8000/task/${t1} &"
+    loop = "for i in $(seq 2); do curl -sSi http://127.0.0.1:8000/task/${t1}; sleep 0.10; done"
     assert twice.startswith(loop)
     curl = f"curl() {{ echo '{{\"status\":\"queued\",\"taskId\":\"{ids[0]}\"}}'; }}"
     done = subprocess.run(["bash", "-c", f"{curl}\n{named}\necho again $t1"],

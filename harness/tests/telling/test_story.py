@@ -52,6 +52,20 @@ def test_what_was_done_several_times_is_done_as_often() -> None:
     assert "here pid 101" in worker
 
 
+@pytest.mark.parametrize("count, turns, told", [(3, 3, ""), (5_000, 200, " (5000 times)")])
+@pytest.mark.parametrize("between, line", [
+    (0.001, "curl -sSi http://127.0.0.1:8000/ & done"),
+    (0.015, "curl -sSi http://127.0.0.1:8000/; done")], ids=["at once", "one by one"])
+def test_a_loop_asks_again_as_the_check_did(between: float, line: str, count: int, turns: int,
+                                            told: str) -> None:
+    """At once or one by one; and nobody's shell starts thousands of processes."""
+    log = EventLog()
+    for number in range(count):
+        asked(log, 1.0 + number * between, number, "/")
+    (loop,) = lines(log)
+    assert loop.startswith(f"for i in $(seq {turns}); do {line}   #") and loop.endswith(")" + told)
+
+
 def test_workers_that_are_killed_at_once_are_killed_by_one_command() -> None:
     """Else the first one's successor may be counted when the second is looked up."""
     log = EventLog()

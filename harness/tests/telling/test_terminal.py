@@ -30,7 +30,7 @@ def test_what_to_do_first_is_for_who_is_stuck(results: tuple[Result, ...], advis
     found = checklist(*items, start_first="start with the toy")
     for id_, result in zip("abc", results):
         found.add(Record(id_, 2 if id_ == "c" else 1, "", result, likely=likely))
-    Display(found, "build/bin/ex9", starter=True).end(1.0)
+    Display(found, "build/bin/ex9", starter=True).end(1.0, stopped=False)
     advised = advised and likely.startswith("STEP")
     assert ("start with the toy" in capsys.readouterr().out) == advised
 
@@ -54,7 +54,7 @@ def test_what_one_mistake_does_is_told_once(capsys: pytest.CaptureFixture[str]) 
                       ("c", "a wrong answer")):
         found.add(Record(id_, 1, titles[id_], "fail", seen=seen, likely="it hangs",
                          rerun=f"make {id_}"))
-    Display(found, "build/bin/ex9", starter=False).end(1.0)
+    Display(found, "build/bin/ex9", starter=False).end(1.0, stopped=False)
     output = capsys.readouterr().out
     assert output.count("no answer after") == 1 and output.count("likely    it hangs") == 2
     assert "a wrong answer" in output and 'the same as in the check "One" above' in output
@@ -68,7 +68,7 @@ def test_of_a_program_with_steps_to_do_only_the_first_failure_is_told_in_full(
     for id_, seen in (("a", "no line"), ("b", "no answer")):
         found.add(Record(id_, 1, titles[id_], "fail", seen=seen, hint="think", expected="all",
                          likely="STEP 3 is still to do, as it says; or it hangs"))
-    Display(found, "build/bin/ex9", starter=True).end(1.0)
+    Display(found, "build/bin/ex9", starter=True).end(1.0, stopped=False)
     output = capsys.readouterr().out
     assert output.count("STEP 3 is still to do") == 2 and output.count("no answer") == 1
     assert output.count("think") == output.count("expected") == 1
@@ -80,7 +80,7 @@ def test_what_came_of_a_long_line_of_a_shell_has_a_line_of_its_own(
     long = "printf '" + 110 * "x" + "'"
     done = ["kill -TERM $master   #   0.03 s", f"{long}   #   0.04 s  200"]
     found.add(Record("a", 1, "One", "fail", done=done))
-    Display(found, "build/bin/ex9", starter=False).end(1.0)
+    Display(found, "build/bin/ex9", starter=False).end(1.0, stopped=False)
     told = f"\n      kill -TERM $master   #   0.03 s\n      {long}\n        # 0.04 s  200\n"
     assert told in capsys.readouterr().out
 
@@ -93,7 +93,7 @@ def test_what_another_item_lacks_is_told_by_that_item(capsys: pytest.CaptureFixt
     for id_, number, needed in (("b", 1, "It starts"), ("c", 2, "It starts"), ("d", 2, "It ends")):
         title = items[number - 1].planned[id_]
         found.add(Record(id_, number, title, "skipped", seen=f"builds on: {needed}"))
-    Display(found, "build/bin/ex9", starter=False).end(1.0)
+    Display(found, "build/bin/ex9", starter=False).end(1.0, stopped=False)
     output = capsys.readouterr().out
     for told in ("It answers (builds on: It starts)", "It ends (builds on item 1)",
                  "It ends well (builds on: It ends)"):

@@ -1,0 +1,48 @@
+"""Starts one of the kit's commands, so that no accident around it shows a traceback: a Ctrl+C while
+its modules are being loaded, a pipe that nobody reads any more, a terminal that lacks a letter.
+
+Usage: python3 -m harness.system.quiet_start MODULE [ARGUMENT...]
+MODULE has a function main() that returns the exit code; or it is `pytest`, which takes Ctrl+C again
+when harness.plugin.hooks lets it.
+"""
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+from importlib import import_module
+from typing import Callable
+
+
+def main() -> int:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    heeds_ctrl_c = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if heeds_ctrl_c:  # a shell's background ignores it
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    name = sys.argv[1]
+    sys.argv[:2] = [name]
+    module = import_module(name)
+    if name == "pytest":
+        return int(module.console_main())  # it knows broken pipes itself
+    if heeds_ctrl_c:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    return unless_unread(module.main)
+
+
+def unless_unread(command: Callable[[], int]) -> int:
+    """Exit code 1 when nobody reads the output any more. What Python writes at its end goes
+    nowhere then."""
+    try:
+        code = command()
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
