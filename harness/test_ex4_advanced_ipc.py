@@ -180,7 +180,7 @@ class TestItem4Timeouts(stopped_workers.StoppedWorkerChecks):
         cluster = fixture.start()
         senders = worker_slots.connections_to(cluster, 4)[1]
         if stopped_workers.expect_callers_give_up(cluster, fixture, senders[:3]):
-            cluster.signal(SIGCONT)
+            stopped_workers.expect_nothing_kept(cluster, fixture, senders[3])
             message_stats.await_nothing_pending(cluster, message_replies.QUICK)
             messages.expect_answered(cluster, senders[3], 2, "as before")
 

@@ -12,6 +12,13 @@ CRASHES = (SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP)
 CRASH = ("an assertion that does not hold, an exception that nobody catches, "
          "or memory that is not its own")
 EXCEPTION = re.compile(r"(master|worker\d+)\[(\d+)\] ended by an exception: (.*)")
+NO_ENTRY = "map::at"
+NO_ENTRY_MEANS = ("at() has found no entry with this key in a map: it was erased, and something "
+                  "that is still under way, as a timer, looks for it")
+SANITIZER = re.compile(r"(?:WARNING|ERROR): (\w+Sanitizer): ([\w -]*[\w-])")
+NO_KEY = "m_value.object->end()"
+NO_KEY_MEANS = ("message[\"key\"] of a const Json that has no such key; ask with "
+                "contains(\"key\"), or copy the message first")
 LOST = re.compile(r"connection (closed|reset|refused)|cut in the middle")
 DYING_SECONDS = 0.3
 """Seconds from a lost connection until the dying process has written its last line and is gone."""
@@ -19,6 +26,8 @@ THROWN_WHERE = ("the text says what was thrown; in gdb `catch throw` shows where
                 "(and `set follow-fork-mode child`, if it was in a worker)")
 CRASHED_WHERE = ("look at the last lines that it wrote; gdb shows where "
                  "(`set follow-fork-mode child`, if it was in a worker)")
+REPORTED_WHERE = ("its report is in the program's standard error: what was done, by which "
+                  "thread, and the lines")
 NO_HANDLER = "write the handler for it; the exercise's README has a table of all endpoints"
 
 
@@ -28,6 +37,8 @@ def told_by(evidence: list[Evidence], log: EventLog, endpoints: str, seen: str) 
     `endpoints`: a pattern of the requests to which 404 is never the right answer.
     """
     for cluster in evidence:
+        if found := sanitizer(cluster):
+            return found, REPORTED_WHERE
         if thrown := ended_by_exception(cluster):
             return thrown, THROWN_WHERE
         if crash := crashed(cluster):
@@ -47,21 +58,33 @@ def ended_by_exception(cluster: Evidence) -> str:
     for line in cluster.lines:
         if line.error and (found := EXCEPTION.search(line.text)):
             name = found[1].replace("master", "the master")
-            return f"{name} (pid {found[2]}) has ended by an exception: {found[3]}"
+            means = f" ({NO_ENTRY_MEANS})" if found[3] == NO_ENTRY else ""
+            return f"{name} (pid {found[2]}) has ended by an exception: {found[3]}{means}"
+    return ""
+
+
+def sanitizer(cluster: Evidence) -> str:
+    """What a program that was built with a sanitizer has heard from it."""
+    for line in cluster.lines:
+        if line.error and (found := SANITIZER.search(line.text)):
+            return f"{found[1]} has found a fault: {found[2]}"
     return ""
 
 
 def crashed(cluster: Evidence) -> str:
     """Which process of the cluster has died of its own mistake; empty if none is known."""
     code = cluster.exit_code
+    no_key = any(line.error and NO_KEY in line.text for line in cluster.lines)
     if code is not None and -code in CRASHES:
-        return f"the master (pid {cluster.master}) has died of {Signals(-code).name}: {CRASH}"
+        why = NO_KEY_MEANS if no_key and -code == SIGABRT else CRASH
+        return f"the master (pid {cluster.master}) has died of {Signals(-code).name}: {why}"
     for entry in cluster.journal:
         if (entry.get("event") == "exit" and entry.get("pid") == cluster.master
                 and entry.get("signal") in CRASHES):
             name = Signals(entry["signal"]).name
             whom = f"worker {entry.get('peer')} (pid {entry.get('child')})"
-            return f"{whom} has died of {name}: {CRASH}"
+            why = NO_KEY_MEANS if no_key and name == SIGABRT.name else CRASH
+            return f"{whom} has died of {name}: {why}"
     return ""
 
 

@@ -186,7 +186,9 @@ class Pool {
   // and one more for each free worker, which will take it at once. What a full pool refuses counts
   // as rejected. Else store the task, put it at the back of the queue, and count it. The look at
   // the queue and the push must be one step: no other task may come in between.
-  // Brings: nothing yet; but POST 21 tasks: 20 get 202, the last one 429. Look at GET /stats.
+  // Brings: nothing yet; but of 21 tasks 20 get 202, the last one 429. Look at GET /stats, too.
+  //   for i in $(seq 21); do curl -s -o /dev/null -w '%{http_code} ' \
+  //     -d '{"type":"prime","n":7}' http://127.0.0.1:8000/task; done
   bool submit(const Task& task) {
     const Lock lock(mutex_);
     const int room = settings_.max_queue + count(&Seat::free);
@@ -256,10 +258,11 @@ class Pool {
 
   // STEP 4: take a death
   // The seat has no worker now (its `completed` stays). If the worker had a task, that has no slot
-  // any more. It goes back to the *front* of the queue, even if the queue is full, and counts as
-  // requeued. But after `max_attempts` attempts it has failed, and counts as that; the outcome is
-  // {"error": …} with the reason. A worker that has `left` by itself (somebody sent it SIGTERM)
-  // never began a task that crossed with its leaving: then that was no attempt.
+  // any more. It is "queued" again, at the *front* of the queue, even if the queue is full, and
+  // counts as requeued. But after `max_attempts` attempts it has failed, and counts as that; the
+  // outcome is {"error": …} with the reason.
+  // If the worker has `left` by itself (somebody sent it SIGTERM), it never began the task, which
+  // was still on its way: take this attempt back.
   // Brings: nothing yet: step 6 calls it, too.
   void lose_worker(int slot, bool left) {
     const Lock lock(mutex_);
@@ -407,10 +410,10 @@ bool end_cluster(Master& master, Pool& pool, HttpServer& server, cluster::Listen
                  milliseconds timeout) {
   // STEP 8: the end
   // 1. Close the pool. Wait until it is idle, or until a second signal forces the end.
-  // 2. Drain the server, with no grace for idle connections (0ms), and close the listening socket.
-  //    Wait until it has drained, or a second signal comes. cut() what is left, and look at what it
-  //    returns.
-  // 3. End the workers.
+  // 2. Drain the server, with no grace for idle connections (0ms), and close the listening socket
+  //    (listener.fd). Wait until it has drained, or a second signal comes. cut() what is left, and
+  //    look at what it returns.
+  // 3. End the workers, whatever was lost before.
   // One timeout is for all three (a wait with a time that is over returns at once). Return whether
   // nothing was lost: no task is left unfinished or has failed during the end, no request (not even
   // a half-sent one) was cut, no worker was killed.

@@ -161,3 +161,18 @@ def expect_callers_give_up(cluster: Cluster, fixture: Fixture, senders: list[Con
     for exchange in held:
         message_replies.expect_504_in_time(cluster, exchange, fixture)
     return True
+
+
+def expect_nothing_kept(cluster: Cluster, fixture: Fixture, asked: Connection) -> None:
+    """The stopped master goes on. Worker 1 keeps nothing of the calls that it has given up.
+
+    Worker 2 is stopped meanwhile: so its late answer cannot take away what was kept.
+    """
+    cluster.signal_worker(2, SIGSTOP)
+    cluster.signal(SIGCONT)
+    answer = asked.get("/stats", patience=message_replies.timeout(fixture) * 1.5 + 2)
+    pending = message_stats.expect_stats(cluster, answer, [2])[1]["pending"]
+    if pending != 0:
+        raise CheckFailed(f"{answer}: worker 1 has {pending} pending, before any late answer",
+                          expected="pending 0: its callers have given up")
+    cluster.signal_worker(2, SIGCONT)

@@ -8,7 +8,8 @@ from typing import Any, Callable
 import pytest
 
 from harness.cluster.fixture import Fixture
-from harness.judging.events import EventLog
+from harness.judging.events import EventLog, Line
+from harness.judging.evidence import Evidence
 from harness.telling import cause
 
 
@@ -72,3 +73,17 @@ def test_a_worker_that_has_died_of_itself(make_fixture: Callable[[str], Fixture]
     found = told(fixture)[0]
     assert found.startswith(likely) and bool(found) == bool(likely)
     fixture.finish()
+
+
+@pytest.mark.parametrize(("line", "exit_code", "likely"), [
+    ("WARNING: ThreadSanitizer: data race (pid=7)", 66,
+     "ThreadSanitizer has found a fault: data race"),
+    ("==7==ERROR: AddressSanitizer: heap-use-after-free on address 0x60", 1,
+     "AddressSanitizer has found a fault: heap-use-after-free on address"),
+    ("json.hpp:2143: Assertion `it != m_value.object->end()' failed.", -signal.SIGABRT,
+     f"the master (pid 5) has died of SIGABRT: {cause.NO_KEY_MEANS}"),
+    ("12:34:56.789 master[5] ended by an exception: map::at", 1,
+     f"the master (pid 5) has ended by an exception: map::at ({cause.NO_ENTRY_MEANS})")])
+def test_what_is_known_of_a_fault_is_said(line: str, exit_code: int, likely: str) -> None:
+    evidence = Evidence(5, exit_code, [Line(1.0, line, error=True)], [])
+    assert cause.told_by([evidence], EventLog(), "", "")[0].startswith(likely)
