@@ -2,6 +2,7 @@
 are ended and looked over."""
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack
 from typing import Mapping
 
@@ -68,6 +69,12 @@ class Fixture:
             if cluster.disk_was_full:
                 raise Inconclusive("the disk was full where programs write their journals "
                                    f"({self.run.folder})")
+
+    def behind(self) -> float:
+        """Seconds that the machine was behind since the first cluster was started."""
+        now = time.monotonic()
+        return max((cluster.meter.allowance(cluster.started, now) for cluster in self.clusters),
+                   default=0.0)
 
     def evidence(self, dying: float = 0.0) -> list[Evidence]:
         """The evidence of each cluster. `dying`: seconds to wait for the end of a cluster that may

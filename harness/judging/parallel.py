@@ -3,7 +3,8 @@ loaded, since to start as many Pythons would take longer than most checks.
 
 The leading process deals the checks, in their order, to children that are free: it sends the number
 of a check; the child runs the check and sends back pytest's reports. A check is dealt when those
-that it builds on have ended. Heavy checks run one at a time.
+that it builds on have ended. Heavy checks run one at a time. A check whose outcome is in doubt runs
+once more, alone: that outcome counts.
 """
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ import os
 import signal
 import traceback
 from contextlib import suppress
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe, wait
 from typing import Any, Callable, Mapping
 
@@ -56,14 +58,27 @@ def serve(session: pytest.Session, pipe: Connection) -> None:
                    for report in reports])
 
 
+@dataclass(frozen=True)
+class Doubt:
+    """What the leading process thinks of the reports of a check."""
+
+    of: Callable[[list[pytest.TestReport]], str]
+    """Why the outcome is in doubt; empty if it is not."""
+    tell: Callable[[list[pytest.TestReport], str], None]
+    """Notes in the reports of the second time why there was a first."""
+
+
 class ParallelChecks:
     """`needs` has for each check those that it builds on; each child calls `forked` first."""
 
     def __init__(self, session: pytest.Session, count: int,
                  needs: Mapping[pytest.Function, list[pytest.Function]],
-                 heavy: set[pytest.Function], forked: Callable[[], None]) -> None:
+                 heavy: set[pytest.Function], forked: Callable[[], None], doubt: Doubt) -> None:
         self.session, self.needs, self.heavy, self.forked = session, needs, heavy, forked
+        self.doubt = doubt
         self.waiting = list(needs)
+        self.again: dict[pytest.Function, str] = {}
+        """Checks that are to run once more, alone, and why; also those that have."""
         self.ended: list[pytest.Function] = []
         self.children = [Child(session, forked) for _ in range(min(count, len(self.waiting)))]
 
@@ -95,17 +110,22 @@ class ParallelChecks:
                     child.pipe.send(self.session.items.index(item))
 
     def next(self) -> pytest.Function | None:
-        busy = any(child.item and child.item in self.heavy for child in self.children)
-        free = (item for item in self.waiting if not (busy and item in self.heavy)
+        """What may run now. Who is to run alone waits until nothing else may."""
+        running = [child.item for child in self.children if child.item]
+        if any(item in self.again for item in running):
+            return None
+        busy = any(item in self.heavy for item in running)
+        free = (item for item in self.waiting
+                if item not in self.again and not (busy and item in self.heavy)
                 and all(need in self.ended for need in self.needs[item]))
-        return next(free, None)
+        alone = (item for item in self.waiting if item in self.again and not running)
+        return next(free, None) or next(alone, None)
 
     def take(self, child: Child) -> None:
         """Take in a child's reports. A child that has died is replaced."""
         item = child.item
         assert item is not None
         child.item = None
-        self.ended.append(item)
         try:
             sent: list[dict[str, Any]] | str = child.pipe.recv()
         except (EOFError, OSError):
@@ -119,6 +139,13 @@ class ParallelChecks:
             config = self.session.config
             reports = [config.hook.pytest_report_from_serializable(config=config, data=data)
                        for data in sent]
+        if item in self.again:
+            self.doubt.tell(reports, self.again[item])
+        elif why := self.doubt.of(reports):
+            self.again[item] = why
+            self.waiting.append(item)
+            return
+        self.ended.append(item)
         for report in reports:
             item.ihook.pytest_runtest_logreport(report=report)
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)

@@ -53,6 +53,8 @@ class Record:
     title: str
     result: Result = "inconclusive"
     seconds: float = 0.0
+    behind: float = 0.0
+    """Seconds that the machine was behind meanwhile, if the check failed."""
     expected: str = ""
     seen: str = ""
     wrote: list[str] = field(default_factory=list)
@@ -64,3 +66,8 @@ class Record:
     """The folder with the trace of the check."""
     done: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def says_step(self) -> bool:
+        """Whether the program itself has said that one of its steps is still to do."""
+        return self.likely.startswith("STEP ")

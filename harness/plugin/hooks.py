@@ -18,14 +18,17 @@ from harness.judging.check_order import arrange
 from harness.judging.checklist import declaration_of, needs_of, sentence
 from harness.judging.exercise import Declaration, Exercise
 from harness.judging.exit_code import INCONCLUSIVE_EXIT, exit_code
-from harness.judging.parallel import ParallelChecks
-from harness.judging.verdict import Record
+from harness.judging.parallel import Doubt, ParallelChecks
+from harness.judging.verdict import HARNESS_FAULT, Record
 from harness.plugin.leading_process import LEADER, RECORD, Leader, record_of, short_id
 from harness.plugin.options import option, root
 from harness.plugin.run_check import run_check
 from harness.telling.trace_folder import Trace, folder_for
 
 pytest_plugins = ["harness.plugin.options"]
+BEHIND, BEHIND_SHARE = 0.1, 0.25
+"""A check that failed runs once more if the machine was behind for so many seconds, and for so much
+of its time. Less is usual when eight run on two cores."""
 CLEARING = 10.0
 """Seconds after a Ctrl+C in which another one is ignored."""
 
@@ -94,6 +97,26 @@ def hint(exercise: Exercise, number: int, first: str) -> str:
 # ----- the leading process
 
 
+def in_doubt(reports: list[pytest.TestReport]) -> str:
+    """Why a check is to run once more, alone: its outcome may be due to what ran beside it."""
+    for record in filter(None, map(record_of, reports)):
+        if record.result == "inconclusive" and HARNESS_FAULT not in record.seen:
+            return f"inconclusive beside other checks: {record.seen}"
+        behind = record.behind >= max(BEHIND, BEHIND_SHARE * record.seconds)
+        if record.result == "fail" and behind and not record.says_step:
+            return (f"failed beside other checks, while the machine was {record.behind:.1f} s "
+                    f"behind: {record.seen}")
+    return ""
+
+
+def tell_of_doubt(reports: list[pytest.TestReport], why: str) -> None:
+    note = f"this is the second time, alone. The first time it was {why}"
+    for report in reports:
+        for name, value in report.user_properties:
+            if name == RECORD and isinstance(value, dict):
+                value["notes"].append(note)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     asked = config.option
     if asked.collectonly or asked.help or asked.version:
@@ -118,7 +141,7 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     checks = ParallelChecks(session, processes,
                             needs={item: needed_by(item, items) for item in items},
                             heavy={item for item in items if declaration(item).heavy},
-                            forked=leader.run.leave)
+                            forked=leader.run.leave, doubt=Doubt(in_doubt, tell_of_doubt))
     leader.display.begin()
     checks.run()
     return True

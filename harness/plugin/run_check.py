@@ -44,6 +44,7 @@ def run_check(record: Record, function: Callable[..., None], fixture: Fixture,
     fixture.run.put_result(record.id, record.result)
     try:
         if record.result == "fail":
+            record.behind = fixture.behind()
             explain(fixture, record)
     except Exception as fault:
         record.notes.append(f"the failure cannot be explained: {harness_fault(fault)}")

@@ -1,5 +1,5 @@
-"""Starts one of the kit's commands, so that no accident around it shows a traceback: a Ctrl+C while
-its modules are being loaded, a pipe that nobody reads any more, a terminal that lacks a letter.
+"""Starts one of the kit's commands, so that no accident around it does harm: a Ctrl+C while its modules
+are being loaded, a pipe that nobody reads any more, a terminal that lacks a letter or has no width.
 
 Usage: python3 -m harness.system.quiet_start MODULE [ARGUMENT...]
 MODULE has a function main() that returns the exit code; or it is `pytest`, which takes Ctrl+C again
@@ -19,6 +19,8 @@ def main() -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+    if os.environ.get("COLUMNS") == "0":
+        del os.environ["COLUMNS"]
     heeds_ctrl_c = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if heeds_ctrl_c:  # a shell's background ignores it
         signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -20,6 +20,7 @@ from harness.telling.live_checklist import LiveChecklist
 from harness.telling.story import STEP_TOLD
 from harness.telling.styles import STYLES, WORDS, heading, title
 
+LEAST_WIDTH = 30
 PASTE = "      to paste in bash; the times are those of the grading"
 
 
@@ -29,6 +30,7 @@ class Display:
         self.checklist, self.program, self.starter = checklist, program, starter
         self.source = f" (main.cpp {source[:12]})" if source else ""
         self.console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+        self.console.width = max(LEAST_WIDTH, self.console.width)
         self.live: Live | None = None
         self.picture = LiveChecklist(checklist)
         self.printed = 0
@@ -124,11 +126,11 @@ class Display:
             return
         if (alike := self.told.get(likeness(record))) is not None:
             self.in_short(record, f"the same as in the check \"{alike}\" above")
-        elif self.unfinished and says_step(record):
+        elif self.unfinished and record.says_step:
             self.in_short(record, record.seen.partition("\n")[0], record.likely)
         else:
             self.told[likeness(record)] = record.title
-            self.unfinished = self.unfinished or says_step(record)
+            self.unfinished = self.unfinished or record.says_step
             self.in_full(record)
 
     def in_short(self, record: Record, seen: str, likely: str = "") -> None:
@@ -138,26 +140,26 @@ class Display:
         self.part("again", record.rerun, wrap=False)
 
     def in_full(self, record: Record) -> None:
+        if record.result == "fail":
+            self.part("expected", record.expected)
+            self.part("seen", record.seen)
+            self.part("likely", record.likely)
+            self.part("hint", record.hint)
+            self.part("wrote", "\n".join(record.wrote), wrap=False)
+        else:
+            self.part("why", record.seen)
         if record.done:
             self.console.print(Text("    done", style="bold")
                                + Text("" if self.explained else PASTE, style="dim"))
             self.explained = True
             for step in record.done:
                 self.step(step)
-        if record.result == "fail":
-            self.part("expected", record.expected)
-            self.part("seen", record.seen)
-            self.part("wrote", "\n".join(record.wrote), wrap=False)
-            self.part("likely", record.likely)
-            self.part("hint", record.hint)
-        else:
-            self.part("why", record.seen)
         self.part("trace", record.trace, wrap=False)
         self.part("again", record.rerun, wrap=False)
 
     @property
     def width(self) -> int:
-        return max(30, min(110, self.console.width)) if self.console.is_terminal else 110
+        return min(110, self.console.width if self.console.is_terminal else 110)
 
     def step(self, step: str) -> None:
         """Print a line of a shell as it is. An outcome that has no room beside it follows below."""
@@ -196,7 +198,7 @@ class Display:
         """What to do next, with the first failure once more: it may have scrolled away."""
         out, checklist = self.console, self.checklist
         number = checklist.exercise.number
-        if self.starter and checklist.stuck and any(map(says_step, failed)):
+        if self.starter and checklist.stuck and any(record.says_step for record in failed):
             out.print()
             for row in wrapped(f"What to do first: {checklist.exercise.start_first}", self.width):
                 out.print(Text(row))
@@ -204,6 +206,12 @@ class Display:
             first = escape(failed[0].title)
             out.print(f"\nThe first of {len(failed)} failures: {first}. Just that again:")
             out.print(f"  {escape(failed[0].rerun)}")
+        doubtful = [record for item in checklist.items for record in item.records.values()
+                    if record.result == "inconclusive"]
+        if doubtful and not failed:
+            line = f"make ex{number}-grade" if self.starter else doubtful[0].rerun
+            out.print("\nNothing failed, but not everything could be judged. Run it again:"
+                      f"\n  {escape(line)}")
         if self.starter and failed:
             out.print(f"\nnext: make ex{number}-hint")
         elif self.starter and checklist.whole and checklist.passed == len(checklist.counted):
@@ -229,11 +237,6 @@ def fitted(out: Console, text: Text, indent: int) -> Text:
 def likeness(record: Record) -> tuple[str, ...]:
     """What failures of one mistake have in common: all but figures, as of times and processes."""
     return record.result, re.sub(r"\d+", "#", record.seen), record.likely
-
-
-def says_step(record: Record) -> bool:
-    """Whether the program itself has said that one of its steps is still to do."""
-    return record.likely.startswith("STEP ")
 
 
 def in_order(item: Item) -> list[Record]:

@@ -60,6 +60,24 @@ class TestItem1:
         """Fourth"""
         tell(fixture, "good", 0)
 '''
+DOUBTFUL = TOLD + """
+class TestItem1:
+    \"\"\"One is in doubt\"\"\"
+    item = 1
+    def test_doubtful(self, fixture: Fixture) -> None:
+        \"\"\"First\"\"\"
+        first = not os.path.exists(fixture.program.words[-1] + ".told")
+        tell(fixture, "doubtful", 0.2)
+        if first:
+            FIRST
+    def test_other(self, fixture: Fixture) -> None:
+        \"\"\"Second\"\"\"
+        tell(fixture, "other", 0.4)
+    @check(needs=("test_doubtful",))
+    def test_builds_on_it(self, fixture: Fixture) -> None:
+        \"\"\"Third\"\"\"
+        tell(fixture, "builds on it", 0)
+"""
 ENDLESS = TOLD + '''
 class TestItem1:
     """Without end"""
@@ -87,6 +105,30 @@ def test_heavy_checks_run_one_at_a_time_and_a_check_after_those_it_builds_on(tmp
                          for name in ("light", "last"))
     assert heavy[0][1] <= heavy[1][0] <= heavy[1][1] <= last[0]
     assert light[0] < heavy[0][1], "a light check need not wait"
+
+
+@pytest.mark.parametrize(("first", "why"), [
+    ('raise Inconclusive("too slow")', "inconclusive beside other checks: too slow"),
+    ('fixture.behind = lambda: 0.3; raise CheckFailed("too late")',
+     "failed beside other checks, while the machine was 0.3 s behind: too late")])
+def test_who_is_in_doubt_runs_once_more_alone(tmp_path: Path, first: str, why: str) -> None:
+    graded = grade(tmp_path, DOUBTFUL.replace("FIRST", first), "-n3")
+    assert graded.code == 0, graded.output
+    assert "this is the second time, alone. The first time it was " + why in " ".join(
+        graded.output.split())
+    ran = sorted(told(tmp_path), key=lambda one: one[1])
+    (other,) = [one for one in ran if one[0] == "other"]
+    again = [one for one in ran if one[0] == "doubtful"][1]
+    assert again[1] >= other[2] and ran[-1][0] == "builds on it" and ran[-1][1] >= again[2]
+
+
+@pytest.mark.parametrize("first", [
+    'raise CheckFailed("wrong")',
+    'fixture.behind = lambda: 0.3; raise CheckFailed("late", likely="STEP 1 is still to do")'])
+def test_who_is_not_in_doubt_runs_once(tmp_path: Path, first: str) -> None:
+    graded = grade(tmp_path, DOUBTFUL.replace("FIRST", first), "-n3")
+    assert graded.result("test_doubtful") == "fail", graded.output
+    assert [one[0] for one in told(tmp_path)].count("doubtful") == 1
 
 
 def test_a_child_that_has_died_is_replaced(tmp_path: Path) -> None:

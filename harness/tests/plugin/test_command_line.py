@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.plugin import preflight
 from harness.system.places import ROOT
 from harness.tests.plugin.test_outcomes import PASSING
 from harness.tests.toys import await_true, command, grade, server, write_exercise
@@ -80,3 +81,37 @@ def test_ctrl_c_is_taken_once_modules_are_loaded(tmp_path: Path) -> None:
     done = subprocess.run([*QUIET, "takes_it", "a", "b"], cwd=ROOT, capture_output=True, text=True,
                           env={"PYTHONPATH": str(tmp_path)}, timeout=30)
     assert (done.returncode, done.stdout, done.stderr) == (7, "takes_it a b\n", "")
+
+
+@pytest.mark.parametrize(("command", "environment", "code", "said"), [
+    ("print('gr\\xf6\\xdfer')", {"PYTHONIOENCODING": "ascii"}, 0, "gr??er\n"),
+    ("import os; print(os.environ.get('COLUMNS'))", {"COLUMNS": "0"}, 0, "None\n"),
+    ("import os; print(os.environ.get('COLUMNS'))", {"COLUMNS": "7"}, 0, "7\n")])
+def test_a_strange_terminal_does_no_harm(command: str, environment: dict[str, str], code: int,
+                                         said: str, tmp_path: Path) -> None:
+    (tmp_path / "says.py").write_text(f"def main():\n    {command}\n    return 0\n")
+    done = subprocess.run([*QUIET, "says"], cwd=ROOT, capture_output=True, text=True, timeout=30,
+                          env={"PYTHONPATH": str(tmp_path), **environment})
+    assert (done.returncode, done.stdout, done.stderr) == (code, said, "")
+
+
+def test_a_pipe_that_nobody_reads_shows_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "says.py").write_text("def main():\n    print('x' * 99999)\n    return 0\n")
+    line = f"{' '.join(QUIET)} says | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", line], cwd=ROOT, capture_output=True, text=True,
+                          env={"PYTHONPATH": str(tmp_path)}, timeout=30)
+    assert (done.stdout, done.stderr) == ("1\n", "")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams_are_opened(closed: str) -> None:
+    names = "import os; ok = [os.fstat(fd) for fd in (0, 1, 2)]; os._exit(len(ok))"
+    done = subprocess.run(["sh", "-c", f'.ci/python -c "{names}" {closed}'], cwd=ROOT, timeout=30)
+    assert done.returncode == 3
+
+
+def test_without_a_loopback_nothing_is_graded(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not [one for one in preflight.problems() if "loopback" in one]
+    monkeypatch.setattr(preflight, "LOOPBACK", "192.0.2.1")  # of nobody's machine
+    (problem,) = [one for one in preflight.problems() if "loopback" in one]
+    assert "no connection to 192.0.2.1 is possible" in problem

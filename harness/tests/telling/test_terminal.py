@@ -35,6 +35,32 @@ def test_what_to_do_first_is_for_who_is_stuck(results: tuple[Result, ...], advis
     assert ("start with the toy" in capsys.readouterr().out) == advised
 
 
+@pytest.mark.parametrize(("results", "starter", "told"), [
+    (("pass", "inconclusive"), True, "make ex9-grade"), (("pass", "inconclusive"), False, "again b"),
+    (("fail", "inconclusive"), True, ""), (("pass", "pass"), True, "")], ids=str)
+def test_what_is_inconclusive_is_to_be_run_again(results: tuple[Result, ...], starter: bool,
+                                                 told: str,
+                                                 capsys: pytest.CaptureFixture[str]) -> None:
+    found = checklist(Item(1, "First", {"a": "One", "b": "Two"}))
+    for id_, result in zip("ab", results):
+        found.add(Record(id_, 1, id_, result, rerun=f"again {id_}"))
+    Display(found, "build/bin/ex9", starter).end(1.0, stopped=False)
+    asked = "but not everything could be judged. Run it again:\n  "
+    output = capsys.readouterr().out
+    assert (asked + told in output) if told else asked not in output
+
+
+@pytest.mark.parametrize("columns", ["0", "1", "30"])
+def test_a_terminal_without_room_breaks_nothing(columns: str, monkeypatch: pytest.MonkeyPatch,
+                                                capsys: pytest.CaptureFixture[str]) -> None:
+    found = checklist(Item(1, "First", {"a": "One"}))
+    found.add(Record("a", 1, "One", "fail", seen="a word " * 30, done=["x" * 80]))
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # so that it is taken for a terminal
+    Display(found, "build/bin/ex9", starter=True).end(1.0, stopped=False)
+    assert "a word" in capsys.readouterr().out
+
+
 def test_a_long_line_goes_on_further_in_on_a_terminal_only() -> None:
     text = Text("      pass         " + "word " * 20 + "end", style="green")
     terminal = Console(width=50, force_terminal=True, _environ={"TERM": "xterm"})

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from harness.checks.messages import message_stats
+from harness.checks.messages import message_stats, message_trail
 from harness.clients.exchange import Answer
 from harness.judging.events import EventLog
 from harness.judging.verdict import CheckFailed
@@ -67,6 +67,7 @@ class Cluster:
         rest = iter(answers)
         self.client = SimpleNamespace(get=lambda path, patience: next(rest))
         self.meter = SimpleNamespace(allowance=lambda start, end: 0.0)
+        self.journal = Path(os.devnull)
 
 
 def test_a_program_that_counts_the_stats_that_it_answers_is_told_so_at_once() -> None:
@@ -94,3 +95,33 @@ def test_a_504_has_other_causes_if_no_worker_is_stopped(stopped: bool) -> None:
     with pytest.raises(CheckFailed) as failure:
         message_stats.expect_stats(cluster, stats(1, [], 504), [])
     assert bool(failure.value.likely) != stopped
+
+
+def message(t: float, worker: int, event: str, type_: str, call: str = "c1") -> str:
+    return json.dumps({"t": t, "worker": worker, "pid": worker + 10, "event": event,
+                       "type": type_, "id": call}) + "\n"
+
+
+@pytest.mark.parametrize("trail, likely", [
+    ([("send", "call", 1)], "passes it on to nobody"),
+    ([("send", "call", 1), ("send", "request", 0)], "no worker replies"),
+    ([("send", "call", 1), ("send", "request", 0), ("recv", "reply", 0)],
+     "does not answer the caller"),
+    ([("send", "call", 1), ("send", "request", 0), ("recv", "reply", 0), ("recv", "answer", 1)],
+     "the lock is held while the caller waits"),
+    ([], "room for one call only")], ids=["call", "request", "reply", "answer", "none"])
+def test_why_a_call_is_lost_is_said_by_its_trail(trail: list[tuple[str, str, int]], likely: str,
+                                                 tmp_path: Path) -> None:
+    cluster: Any = Cluster([])
+    cluster.journal = tmp_path / "journal"
+    cluster.journal.write_text("".join(message(1.05, worker, event, type_)
+                                       for event, type_, worker in trail))
+    assert likely in message_trail.why_lost(cluster, stats(1, [], 504))
+
+
+def test_of_several_calls_none_is_followed(tmp_path: Path) -> None:
+    cluster: Any = Cluster([])
+    cluster.journal = tmp_path / "journal"
+    cluster.journal.write_text(message(1.05, 1, "send", "call") + message(1.06, 1, "send", "call",
+                                                                          "c2"))
+    assert "room for one call only" in message_trail.why_lost(cluster, stats(1, [], 504))
