@@ -1,5 +1,6 @@
-"""Starts one of the kit's commands, so that no accident around it does harm: a Ctrl+C while its modules
-are being loaded, a pipe that nobody reads any more, a terminal that lacks a letter or has no width.
+"""Starts one of the kit's commands, so that no accident around it does harm: a Ctrl+C while its
+modules are being loaded, a pipe that nobody reads any more, a terminal that lacks a letter or has
+no width.
 
 Usage: python3 -m harness.system.quiet_start MODULE [ARGUMENT...]
 MODULE has a function main() that returns the exit code; or it is `pytest`, which takes Ctrl+C again

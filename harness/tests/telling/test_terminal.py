@@ -36,7 +36,8 @@ def test_what_to_do_first_is_for_who_is_stuck(results: tuple[Result, ...], advis
 
 
 @pytest.mark.parametrize(("results", "starter", "told"), [
-    (("pass", "inconclusive"), True, "make ex9-grade"), (("pass", "inconclusive"), False, "again b"),
+    (("pass", "inconclusive"), True, "make ex9-grade"),
+    (("pass", "inconclusive"), False, "again b"),
     (("fail", "inconclusive"), True, ""), (("pass", "pass"), True, "")], ids=str)
 def test_what_is_inconclusive_is_to_be_run_again(results: tuple[Result, ...], starter: bool,
                                                  told: str,
