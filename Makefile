@@ -10,11 +10,15 @@ numbers := 1 2 3 4 5
 folder = $(patsubst harness/test_%.py,%,$(firstword $(wildcard harness/test_ex$1_*.py)))
 present := $(foreach n,$(numbers),$(if $(wildcard exercises/$(call folder,$n)/main.cpp),$n))
 copies = $(filter-out exercises/$(call folder,$1),$(wildcard exercises/ex$1_*))
+others = $(filter-out %/main.cpp,$(foreach e,cpp cc cxx c,$(wildcard exercises/$(call \
+  folder,$1)/*.$e)))
 # Stops a recipe with a sentence when exercise $1 does not exist.
 need = test -f 'exercises/$(call folder,$1)/main.cpp' || \
   { echo 'exercise $1 is not there: no file exercises/$(call folder,$1)/main.cpp' >&2; exit 1; } \
   $(if $(call copies,$1),; echo 'ignored: $(call copies,$1) (exercise $1 is exercises/$(call \
-  folder,$1))' >&2)
+  folder,$1))' >&2) \
+  $(if $(call others,$1),; echo 'not built: $(call others,$1) (the exercise is main.cpp alone; a \
+header that it includes may stand beside it)' >&2)
 # SANITIZE=address or thread: the program with that sanitizer, in a folder of its own.
 tree := $(if $(SANITIZE),$(patsubst thread,tsan,$(patsubst address,asan,$(SANITIZE))),dev)
 bin := build/$(if $(SANITIZE),$(tree)/)bin
@@ -36,7 +40,8 @@ hints := $(numbers:%=ex%-hint)
 watches := $(numbers:%=ex%-watch)
 plays := $(numbers:%=ex%-play)
 diffs := $(numbers:%=ex%-diff)
-.PHONY: $(starters) $(runs) $(grades) $(solutions) $(hints) $(watches) $(plays) $(diffs)
+resets := $(numbers:%=ex%-reset)
+.PHONY: $(starters) $(runs) $(grades) $(solutions) $(hints) $(watches) $(plays) $(diffs) $(resets)
 .PHONY: help progress grade test prove soak fuzz bench clean
 
 help:
@@ -47,9 +52,10 @@ help:
 	@echo 'make ex1-hint        the next hint for what failed last'
 	@echo 'make ex1-watch       build it and grade it whenever you save; Ctrl+C ends it'
 	@echo 'make ex1-play        build it and run it, with a live picture in the browser and buttons'
-	@echo '                     (the solution: SOLUTION=1)'
+	@echo '                     (the solution: SOLUTION=1; the port of the page: PLAY_PORT=9000)'
 	@echo 'make ex1-diff        what the solution does differently (asks before you have 5 of 5,'
 	@echo '                     unless FORCE=1)'
+	@echo 'make ex1-reset       begin anew: main.cpp as it came, and yours beside it as main.cpp.old'
 	@echo 'make ex1-solution    build the solution and grade it'
 	@echo 'make progress        how far you are with each exercise'
 	@echo 'make grade           build and grade every exercise (the solutions: SOLUTIONS=1)'
@@ -108,6 +114,10 @@ $(diffs): ex%-diff:
 	@$(call need,$*)
 	@$(packages) learner
 	@$(learner) diff $* $(if $(FORCE),--force)
+
+$(resets): ex%-reset:
+	@$(packages) learner
+	@$(learner) reset $*
 
 progress:
 	@$(packages) learner

@@ -1,7 +1,7 @@
 """What a learner asks for between two gradings: the next hint, the solution, how far everything is.
 
-Usage: python3 -m harness.learner.commands hint N | diff N [--force] | progress
-(make ex1-hint, ex1-diff, progress)
+Usage: python3 -m harness.learner.commands hint N | diff N [--force] | reset N | progress
+(make ex1-hint, ex1-diff, ex1-reset, progress)
 """
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from harness.judging.checklist import COMMON
 from harness.learner import progress, readme_hints
 from harness.learner.progress import Failure, Standing
 from harness.learner.readme_hints import Hint
+from harness.learner.reset import reset
 from harness.system.places import HARNESS, ROOT
 
 ITEMS = 5
@@ -162,7 +163,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python3 -m harness.learner.commands",
                                      description=description)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("hint", "diff"):
+    for name in ("hint", "diff", "reset"):
         commands.add_parser(name).add_argument("number", type=int, choices=range(1, 6))
     commands.choices["diff"].add_argument("--force", action="store_true", help="do not ask")
     commands.add_parser("progress")
@@ -171,6 +172,8 @@ def main() -> int:
         return hint(wanted.number)
     if wanted.command == "diff":
         return diff(wanted.number, wanted.force)
+    if wanted.command == "reset":
+        return reset(folder_of(wanted.number) / "main.cpp")
     return print_progress()
 
 

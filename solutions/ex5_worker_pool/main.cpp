@@ -155,7 +155,6 @@ struct Counts {
   int rejected = 0;
   int requeued = 0;
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Counts, submitted, completed, failed, rejected, requeued)
 
 // All tasks, and which worker has which. Any thread may call it: one mutex guards everything.
 class Pool {
@@ -311,7 +310,12 @@ class Pool {
     const Json workers{
         {"total", seats_.size()}, {"available", count(&Seat::free)}, {"busy", count(&Seat::busy)}};
     const Json queue{{"size", waiting_.size()}, {"max", settings_.max_queue}};
-    return {{"workers", workers}, {"queue", queue}, {"tasks", counts_}, {"perWorker", seats}};
+    const Json tasks{{"submitted", counts_.submitted},
+                     {"completed", counts_.completed},
+                     {"failed", counts_.failed},
+                     {"rejected", counts_.rejected},
+                     {"requeued", counts_.requeued}};
+    return {{"workers", workers}, {"queue", queue}, {"tasks", tasks}, {"perWorker", seats}};
   }
 };
 

@@ -1,9 +1,10 @@
 """Starts a program, says what can be tried with it, and shows what it does, live, in the browser.
 
 Usage: python3 -m harness.learner.play.command N [--solution]
-(make ex1-play, settings as for make ex1-run; the page can also send signals and requests)
-Ctrl+C ends the program as a terminal's Ctrl+C would, a second one kills it. Exit code 0, or 1 if
-the program did not become ready.
+(make ex1-play, settings as for make ex1-run; the page can also send signals and requests.
+PLAY_PORT=9000: the page's port, as for `ssh -L 9000:localhost:9000`; without it any that is free)
+Ctrl+C ends the program as a terminal's Ctrl+C would, a second one kills it. Exit code 0; 1 if the
+program did not become ready, 2 if the page cannot have its port.
 """
 from __future__ import annotations
 
@@ -24,11 +25,12 @@ from harness.judging.events import Line
 from harness.judging.exercise import Exercise
 from harness.judging.verdict import CheckFailed, Inconclusive
 from harness.learner.play.page_server import PlayServer
-from harness.learner.play.session import Session
+from harness.learner.play.session import Refused, Session
 from harness.picture.report_page import DRAWS_TIMELINES, NoLibrary, filled
 from harness.system.places import ROOT
 
 BY_HAND = re.compile(r"^## Try it by hand\n.*?^```sh\n(.*?)^```", re.DOTALL | re.MULTILINE)
+MOST_PORT = 65_535
 LOOKS_EVERY = 0.2
 """Seconds between two looks whether the program has ended."""
 ENDED = ("The program has ended (exit code {}). "
@@ -42,6 +44,15 @@ def options() -> argparse.Namespace:
     parser.add_argument("--solution", action="store_true",
                         help="the solution instead of the starter")
     return parser.parse_args()
+
+
+def page_port() -> int:
+    """0: any that is free."""
+    said = os.environ.get("PLAY_PORT") or "0"
+    if not said.isascii() or not said.isdecimal() or int(said) > MOST_PORT:
+        raise Refused(f"PLAY_PORT={said!r} is not allowed: it must be a whole number from 0 (any "
+                      f"free port) to {MOST_PORT}")
+    return int(said)
 
 
 def exercise_of(number: int) -> Exercise:
@@ -108,6 +119,14 @@ def play(session: Session, server: PlayServer, ctrl_c: CtrlC) -> None:
         pass  # it had ended by itself
 
 
+def serve(session: Session, page: str) -> PlayServer:
+    port = page_port()
+    try:
+        return PlayServer(session, page, port)
+    except OSError as why:
+        raise Refused(f"PLAY_PORT={port}: {why.strerror}") from None
+
+
 def main() -> int:
     wanted = options()
     ctrl_c = CtrlC()
@@ -121,10 +140,13 @@ def main() -> int:
         program = Program.find(command, ROOT, f"Build it first: make ex{wanted.number}")
         fixture = Fixture(exercise, program, run, real_time=True)
         session = Session(fixture, settings_of(exercise), echo)
-        session.start()
-        with PlayServer(session, page) as server:
+        with serve(session, page) as server:
+            session.start()
             print(advice(exercise, session.cluster.url, server.address), flush=True)
             play(session, server, ctrl_c)
+    except Refused as why:
+        print(f"error: {why}", file=sys.stderr)
+        return 2
     except (CheckFailed, Inconclusive, NoProgram, NoLibrary) as why:
         print(f"error: {why.seen if isinstance(why, CheckFailed) else why}", file=sys.stderr)
         if not wanted.solution:

@@ -5,6 +5,7 @@ A random token in the address keeps other pages from pressing the buttons.
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,19 +15,23 @@ from harness.judging.verdict import CheckFailed, Inconclusive
 from harness.learner.play.session import Refused, Session
 
 LONGEST_BODY = 1000
+HERE = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?")
+"""Hosts that the browser may name, with any port: `ssh -L` chooses another."""
 
 
 class PlayServer(ThreadingHTTPServer):
-    """serve_forever() runs it, shutdown() from another thread ends it. `address`: the page's."""
+    """serve_forever() runs it, shutdown() from another thread ends it. `address`: the page's.
+
+    `port` 0: any that is free. OSError: it is taken.
+    """
 
     daemon_threads = True
 
-    def __init__(self, session: Session, page: str) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, session: Session, page: str, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), Handler)
         self.session, self.page = session, page.encode()
         self.token = secrets.token_urlsafe(16)
-        self.hosts = [f"{name}:{self.server_port}" for name in ("127.0.0.1", "localhost")]
-        self.address = f"http://{self.hosts[0]}/{self.token}/"
+        self.address = f"http://127.0.0.1:{self.server_port}/{self.token}/"
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -72,7 +77,7 @@ class Handler(BaseHTTPRequestHandler):
         """
         token, slash, what = self.path.lstrip("/").partition("/")
         right = secrets.compare_digest(token.encode(), self.server.token.encode())
-        known = right and slash and self.headers.get("Host") in self.server.hosts
+        known = right and slash and HERE.fullmatch(self.headers.get("Host") or "")
         return what if known else None
 
     def _body(self) -> dict[str, Any] | None:

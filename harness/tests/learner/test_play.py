@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
+import socket
 import threading
 import urllib.request
 from contextlib import closing, suppress
@@ -125,6 +127,38 @@ def test_nobody_else_presses_the_buttons(page: Page) -> None:
     assert page.ask(right, order, **{"Content-Type": "text/plain"})[0] == 400
     assert page.ask(f"{root}/guessed/state")[0] == 404
     assert page.state()["running"] and page.server.server_address[0] == "127.0.0.1"
+
+
+@pytest.mark.parametrize(("host", "status"), [
+    ("localhost:9000", 200), ("127.0.0.1:1", 200), ("[::1]:9000", 200), ("localhost", 200),
+    ("localhost.evil.example:9000", 404), ("evil.example", 404), ("127.0.0.1:80x", 404)])
+def test_the_page_may_be_forwarded_to_another_port_of_localhost(page: Page, host: str,
+                                                                status: int) -> None:
+    with closing(http.client.HTTPConnection("127.0.0.1", page.server.server_port,
+                                            timeout=PATIENCE)) as connection:
+        path = page.server.address.partition(f":{page.server.server_port}")[2]
+        connection.request("GET", f"{path}state", headers={"Host": host})
+        assert connection.getresponse().status == status
+
+
+@pytest.mark.parametrize("wanted", ["http", "-1", "65536", "1.5"])
+def test_a_port_that_is_none_is_refused(wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLAY_PORT", wanted)
+    with pytest.raises(Refused, match=f"PLAY_PORT='{re.escape(wanted)}' is not allowed"):
+        command.page_port()
+
+
+def test_the_page_has_the_port_that_was_asked_for(page: Page,
+                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = page.server.server_port
+    monkeypatch.setenv("PLAY_PORT", str(taken))
+    with pytest.raises(Refused, match=f"PLAY_PORT={taken}: Address already in use"):
+        command.serve(page.session, "")
+    with closing(socket.create_server(("127.0.0.1", 0))) as found:
+        free = found.getsockname()[1]
+    monkeypatch.setenv("PLAY_PORT", str(free))
+    with command.serve(page.session, "") as served:
+        assert served.server_port == free
 
 
 def test_a_load_ends_with_the_program(page: Page) -> None:

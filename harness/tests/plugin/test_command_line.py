@@ -49,6 +49,10 @@ def test_a_program_that_may_not_be_run(tmp_path: Path) -> None:
     assert "./a program may not be run: chmod +x './a program'" in graded.output
 
 
+def test_plugins_of_others_may_be_turned_off(tmp_path: Path) -> None:
+    assert grade(tmp_path, PASSING, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1").code == 0
+
+
 def test_a_grading_that_is_stopped_has_no_score(tmp_path: Path) -> None:
     write_exercise(tmp_path, LONG)
     begun = tmp_path / "begun"
