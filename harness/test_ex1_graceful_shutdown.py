@@ -5,7 +5,8 @@ from signal import SIGINT, SIGSTOP, SIGTERM
 
 from harness.checks import connections, process_end, replacement
 from harness.checks.common_ground.all_checks import AllChecks
-from harness.checks.drain import drain, forced_end, giving_way, health_endpoint, turned_away
+from harness.checks.drain import drain, forced_end, giving_way, gone_clients, health_endpoint
+from harness.checks.drain import stopped_in_drain, turned_away
 from harness.checks.workers import expect_children
 from harness.cluster.fixture import Fixture
 from harness.judging.exercise import Exercise, check
@@ -125,7 +126,7 @@ class TestItem2NewRequests(health_endpoint.DrainChecks):
         process_end.expect_end(cluster, 0, cluster.signal(SIGTERM), within=0.5)
 
 
-class TestItem3ActiveRequests:
+class TestItem3ActiveRequests(gone_clients.GoneClientChecks):
     """Active requests finish"""
 
     item = 3
@@ -145,8 +146,7 @@ class TestItem3ActiveRequests:
         cluster.signal(SIGTERM)
         drain.expect_finished(held, work)
 
-    @check(expected="short and long requests are answered, then the cluster ends within a second "
-                    "with exit code 0",
+    @check(expected="short and long requests are answered; within a second the end, exit code 0",
            likely="the end does not follow from the last answer, or a normal end is taken for a "
                   "forced one",
            hint="exit 0 when nothing was cut; the master ends when its last worker has", seconds=2)
@@ -202,9 +202,9 @@ class TestItem4Timeout:
 
     @check(expected="a SIGSTOPped worker with a request in flight is killed at the timeout; exit "
                     "1, nothing left",
-           likely="the master asks the worker to go and waits for ever; a stopped process cannot "
-                  "heed any signal but SIGKILL",
-           hint="after the timeout do not ask: SIGKILL whoever is still there", seconds=2.5)
+           likely="the master asks the worker to go and waits for ever; a stopped process heeds "
+                  "no signal but SIGKILL", seconds=2.5,
+           hint="after the timeout do not ask: SIGKILL whoever is still there")
     def test_stopped_worker_is_killed(self, fixture: Fixture) -> None:
         """A stopped worker with a request in flight is killed at the timeout, exit code 1"""
         cluster, timeout = forced_end.start_with_short_timeout(fixture)
@@ -213,7 +213,7 @@ class TestItem4Timeout:
         forced_end.expect_forced_end(cluster, cluster.signal(SIGTERM), timeout)
 
 
-class TestItem5Together(giving_way.GivingWayChecks):
+class TestItem5Together(giving_way.GivingWayChecks, stopped_in_drain.StoppedInDrainChecks):
     """All workers act together"""
 
     item = 5
@@ -221,8 +221,8 @@ class TestItem5Together(giving_way.GivingWayChecks):
 
     @check(expected="one SIGTERM to the master drains both workers: both finish what they have, "
                     "neither serves on, all gone, exit 0", needs=(FINISHES,), seconds=2,
-           likely="the signal reaches one worker only, or only the master",
-           hint="the master passes the shutdown on to every worker and waits for all of them")
+           hint="the master passes the shutdown on to every worker and waits for all of them",
+           likely="the signal reaches one worker only, or only the master")
     def test_sigterm_drains_both(self, fixture: Fixture) -> None:
         """One SIGTERM to the master drains both workers"""
         drain.expect_drained_together(fixture.start(), lambda one: one.signal(SIGTERM))
@@ -249,9 +249,9 @@ class TestItem5Together(giving_way.GivingWayChecks):
 
     @check(expected="an idle SIGSTOPped worker is killed at the timeout, the other one's request "
                     "is answered before, exit 1",
-           likely="the master waits for the stopped worker for ever, or kills all of them because "
-                  "of one", needs=(FINISHES, KILLS), seconds=4,
-           hint="one timer for the shutdown as a whole; SIGKILL for whoever is left")
+           likely="the master waits for the stopped worker for ever, or kills all because of one",
+           hint="one timer for the shutdown as a whole; SIGKILL for whoever is left",
+           needs=(FINISHES, KILLS), seconds=4)
     def test_stopped_worker_does_not_hold_the_rest(self, fixture: Fixture) -> None:
         """A stopped worker is killed at the timeout; the other one's request is answered"""
         work = int(fixture.pace(700, 5000))

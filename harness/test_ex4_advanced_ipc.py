@@ -184,17 +184,17 @@ class TestItem4Timeouts(stopped_workers.StoppedWorkerChecks):
             message_stats.await_nothing_pending(cluster, message_replies.QUICK)
             messages.expect_answered(cluster, senders[3], 2, "as before")
 
-    @check(expected="the receiver is killed while a /send to it is pending: 502 at once, long "
-                    "before the timeout; nothing stays pending",
-           likely="a death does not end what waits for the dead",
-           hint="when a worker dies, look through the table for what waits for it", seconds=0.5)
+    @check(expected="the receiver is killed while three /send to it are pending: each is 502 at "
+                    "once, long before the timeout; nothing stays pending",
+           likely="a death does not end what waits for the dead, or only the first of it",
+           hint="when a worker dies, look through the whole table for what waits for it",
+           seconds=0.5)
     def test_a_killed_receiver_is_502(self, fixture: Fixture) -> None:
         """The death of the receiver is 502 at once"""
         cluster = fixture.start({"REQUEST_TIMEOUT_MS": 10000})
-        sender = connections.to_one(cluster, 1)
+        senders = worker_slots.connections_to(cluster, 3)[1]
         messages.stop(cluster, 2)
-        farewell = messages.begin(sender, 2, "farewell")
-        message_deaths.expect_502_at_death(cluster, farewell)
+        message_deaths.expect_502_at_death(cluster, 2, messages.begin_each(senders, 2, "farewell"))
         message_stats.await_nothing_pending(cluster, 1.0)
 
     @check(expected="as long as slot 2 has no process, since its workers died young and the next "

@@ -187,7 +187,7 @@ void drain(Worker& worker, HttpServer& server, InFlight& in_flight, const Orders
   // 2. Wait until no request is in flight, and none is half-sent (server.activity()).
   // 3. Send the master `drained`.
   // 4. Go on turning requests away until the master says `finish`.
-  // If the master says `cut` meanwhile, return at once.
+  // Both waits end when the master says `cut`: then return at once.
   // Brings: nothing yet: the master says `drain` in step 6.
   // TODO: start draining, wait, tell, wait.
   static_cast<void>(in_flight);
@@ -246,7 +246,7 @@ bool let_go(Master& master, const Noted& noted, bool drained, Clock::duration le
   // left; a second signal ends this wait, too. Otherwise tell them to `cut`, and wait for
   // `kill_grace`. Kill the workers that are still there, and log whom. A stopped process heeds no
   // signal but SIGKILL. Wait until all are gone.
-  // Brings: items 2 and 3, and all of item 5 but SIGTERM to one worker.
+  // Brings: items 2 and 3, and item 5 but for a worker that leaves by itself (step 8).
   // TODO: finish or cut, wait, kill.
   static_cast<void>(noted);
   static_cast<void>(drained);

@@ -112,7 +112,7 @@ def in_doubt(reports: list[pytest.TestReport]) -> str:
 def tell_of_doubt(reports: list[pytest.TestReport], why: str) -> None:
     note = f"this is the second time, alone. The first time it was {why}"
     for report in reports:
-        for name, value in report.user_properties:
+        for name, value in report.user_properties if report.when == "call" else []:
             if name == RECORD and isinstance(value, dict):
                 value["notes"].append(note)
 

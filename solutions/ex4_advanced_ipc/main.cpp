@@ -336,7 +336,7 @@ class Router {
   // the slot `to` if `what` is "send", else to every slot, the caller's too. What send() returns
   // says the rest. `queued`: note that the reply is awaited. `full`: the slot is missing at once,
   // "full", since its process does not read. `closed`: "none", it has no process now (its current()
-  // is 0 then, to which send() may be called). Too long is no call of ours.
+  // is 0 then, to which send() may be called). `too_long` cannot happen: a message has 1,024 bytes.
   // The grade stays 0 of 5: look for "request" and "reply" in the journal instead.
   void pass_on(Pending& pending, const Json& call) {
     Json request = call;

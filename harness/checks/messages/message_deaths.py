@@ -26,16 +26,16 @@ QUICK = message_replies.QUICK
 # ----- the receiver dies
 
 
-def expect_502_at_death(cluster: Cluster, held: messages.Sent) -> None:
-    """The stopped receiver is killed while its message waits: 502 at once, then a successor."""
-    slot = held.receiver
-    messages.await_passed_on(cluster, slot, [held.exchange])
+def expect_502_at_death(cluster: Cluster, slot: int, held: list[messages.Sent]) -> None:
+    """The stopped receiver is killed while messages wait: 502 to each at once, then a successor."""
+    messages.await_passed_on(cluster, slot, [one.exchange for one in held])
     killed = cluster.signal_worker(slot, SIGKILL)
-    answer = held.exchange.wait(6)
-    if answer.outcome == "waiting":
-        cluster.refuse_late(QUICK, killed, "the answer to the sender after the receiver's death")
-    expect_error(answer, 502)
-    cluster.expect_within(QUICK, killed, answer.ended, "the 502 after the receiver's death")
+    for one in held:
+        answer = one.exchange.wait(6)
+        if answer.outcome == "waiting":
+            cluster.refuse_late(QUICK, killed, "the answer to a sender after the receiver's death")
+        expect_error(answer, 502)
+        cluster.expect_within(QUICK, killed, answer.ended, "the 502 after the receiver's death")
     old = worker_slots.pid_of(cluster, slot)
     replacement.expect_replaced(cluster, slot, old, since=killed, within=1.0)
 

@@ -31,8 +31,11 @@ def expect_stats(cluster: Cluster, answer: Answer, missing: list[int]) -> Rows:
     wanted = [slot for slot in range(1, cluster.workers + 1) if slot not in missing]
     listed, told = [row.get("worker") for row in rows], answer.json.get("missing")
     if listed != wanted or told != missing:
+        slots = all(number in range(1, cluster.workers + 1) for number in told)
         raise CheckFailed(f"{answer}: workers {listed}, missing {told}",
-                          expected=f"workers {wanted}, missing {missing}")
+                          expected=f"workers {wanted}, missing {missing}",
+                          likely="" if slots else "`missing` has other numbers than those of "
+                                                  "slots: pids, perhaps")
     for row in rows:
         bad = [key for key in ("pid", "uptime", *COUNTS) if not is_number(row.get(key))]
         if bad:
@@ -119,6 +122,13 @@ def expect_in_time(cluster: Cluster, fixture: Fixture, asked: Connection, stoppe
     answer = asked.get("/stats", patience=whole + 3)
     cluster.expect_within(whole, answer.started, answer.ended,
                           f"the answer to /stats with worker {stopped} stopped")
+    if answer.status in (502, 503, 504):
+        raise CheckFailed(f"{answer}, body {answer.body[:200]!r}",
+                          expected="200 with what there is",
+                          likely="that somebody is missing is taken for a failure of the whole, or "
+                                 "the master waits for all until the caller's time is over",
+                          hint="it is a failure only if nobody has answered; and the master's "
+                               "deadline is shorter than the caller's")
     expect_stats(cluster, answer, [stopped])
 
 

@@ -9,6 +9,14 @@ SEVERAL = ("the answer does not reach the caller that waits for it: there is roo
            "only, ids collide, or answers are matched by something else than their id")
 
 
+LATE = 0.25
+"""Seconds from the last reply to the master's answer, which otherwise follows at once."""
+
+
+def seen_as(entry: Entry) -> tuple[str, str]:
+    return entry.event, entry.text("type")
+
+
 def why_lost(cluster: Cluster, answer: Answer) -> str:
     """The likely cause of a 504 although nobody is stopped."""
     messages = [entry for entry in entries(read_journal(cluster.journal), answer.started,
@@ -16,7 +24,7 @@ def why_lost(cluster: Cluster, answer: Answer) -> str:
                 if entry.event in ("send", "recv") and entry.text("id")]
     worker = (answer.json or {}).get("worker")
     calls = {entry.text("id") for entry in messages
-             if entry.slot == worker and (entry.event, entry.text("type")) == ("send", "call")
+             if entry.slot == worker and seen_as(entry) == ("send", "call")
              and answer.started <= entry.t <= answer.ended}
     if len(calls) != 1:
         return SEVERAL
@@ -25,7 +33,12 @@ def why_lost(cluster: Cluster, answer: Answer) -> str:
 
 
 def _why_it_ended(trail: list[Entry]) -> str:
-    seen = {(entry.event, entry.text("type")) for entry in trail}
+    seen = set(map(seen_as, trail))
+    replies = [entry.t for entry in trail if seen_as(entry) == ("recv", "reply")]
+    answers = [entry.t for entry in trail if seen_as(entry) == ("send", "answer")]
+    if replies and answers and min(answers) - max(replies) > LATE:
+        return ("the replies come to the master in time, and it answers only when its own time is "
+                "over: it does not find who is awaited, or awaits somebody else")
     if ("recv", "answer") in seen:
         return ("the answer comes to the worker, and not to the caller that waits for it: the "
                 "lock is held while the caller waits, the call is noted after the request was "
