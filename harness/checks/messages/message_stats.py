@@ -31,7 +31,7 @@ def expect_stats(cluster: Cluster, answer: Answer, missing: list[int]) -> Rows:
     wanted = [slot for slot in range(1, cluster.workers + 1) if slot not in missing]
     listed, told = [row.get("worker") for row in rows], answer.json.get("missing")
     if listed != wanted or told != missing:
-        slots = all(number in range(1, cluster.workers + 1) for number in told)
+        slots = all(number in range(1, cluster.workers + 1) for number in told or [])
         raise CheckFailed(f"{answer}: workers {listed}, missing {told}",
                           expected=f"workers {wanted}, missing {missing}",
                           likely="" if slots else "`missing` has other numbers than those of "
