@@ -9,16 +9,14 @@ numbers := 1 2 3 4 5
 # An exercise has the name of its checklist. Other folders ex$1_* are somebody's copies.
 folder = $(patsubst harness/test_%.py,%,$(firstword $(wildcard harness/test_ex$1_*.py)))
 present := $(foreach n,$(numbers),$(if $(wildcard exercises/$(call folder,$n)/main.cpp),$n))
-copies = $(filter-out exercises/$(call folder,$1),$(wildcard exercises/ex$1_*))
-others = $(filter-out %/main.cpp,$(foreach e,cpp cc cxx c,$(wildcard exercises/$(call \
-  folder,$1)/*.$e)))
 # Stops a recipe with a sentence when exercise $1 does not exist.
-need = test -f 'exercises/$(call folder,$1)/main.cpp' || \
-  { echo 'exercise $1 is not there: no file exercises/$(call folder,$1)/main.cpp' >&2; exit 1; } \
-  $(if $(call copies,$1),; echo 'ignored: $(call copies,$1) (exercise $1 is exercises/$(call \
-  folder,$1))' >&2) \
-  $(if $(call others,$1),; echo 'not built: $(call others,$1) (the exercise is main.cpp alone; a \
-header that it includes may stand beside it)' >&2)
+need = own='exercises/$(call folder,$1)'; test -f "$$own/main.cpp" || \
+  { echo "exercise $1 is not there: no file $$own/main.cpp" >&2; exit 1; }; \
+  for other in exercises/ex$1_*; do [ "$$other" = "$$own" ] || \
+    printf 'ignored: %s (exercise $1 is %s)\n' "$$other" "$$own" >&2; done; \
+  for other in "$$own"/*.cpp "$$own"/*.cc "$$own"/*.cxx "$$own"/*.c; do \
+    [ "$$other" = "$$own/main.cpp" ] || [ ! -f "$$other" ] || printf 'not built: %s (the \
+exercise is main.cpp alone; a header that it includes may stand beside it)\n' "$$other" >&2; done
 # SANITIZE=address or thread: the program with that sanitizer, in a folder of its own.
 tree := $(if $(SANITIZE),$(patsubst thread,tsan,$(patsubst address,asan,$(SANITIZE))),dev)
 bin := build/$(if $(SANITIZE),$(tree)/)bin

@@ -1,6 +1,6 @@
 # The commands of one exercise, as they are called in its folder: make, make grade, make run … They
 # are those of the kit's own Makefile, without the number. Each exercise's Makefile includes this.
-folder := $(notdir $(CURDIR))
+folder := $(shell basename "$$(pwd)")
 number := $(patsubst ex%,%,$(firstword $(subst _, ,$(folder))))
 words := run grade hint watch play diff reset solution
 ifeq ($(wildcard ../../harness/test_$(folder).py),)

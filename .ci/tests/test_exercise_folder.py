@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -15,24 +16,23 @@ pytestmark = pytest.mark.xdist_group("build")
 
 @pytest.fixture
 def kit(tmp_path: Path) -> Path:
-    """What make needs to begin an exercise anew, in a history of its own."""
-    kit = tmp_path / "kit"
+    """What make needs to begin an exercise anew, in a history of its own. The kit is a folder of
+    somebody's repository, and its name has a blank."""
+    kit = tmp_path / "my kit"
     kit.mkdir()
     for name in (".ci", "exercises", "harness"):
         shutil.copytree(ROOT / name, kit / name)
     shutil.copy(ROOT / "Makefile", kit)
-    shutil.copy(starter_of(ROOT, tmp_path), kit / STARTER)
-    git(kit, "init", "-q")
+    (kit / STARTER).write_bytes(starter())
+    git(tmp_path, "init", "-q")
     commit(kit, "the kit")
     return kit
 
 
-def starter_of(root: Path, place: Path) -> Path:
+def starter() -> bytes:
     """The starter as the newest commit has it: somebody may be solving it here."""
-    file = place / "starter.cpp"
-    file.write_bytes(subprocess.run(["git", "-C", str(root), "show", f"HEAD:{STARTER}"],
-                                    check=True, capture_output=True).stdout)
-    return file
+    return subprocess.run(["git", "-C", str(ROOT), "show", f"HEAD:{STARTER}"], check=True,
+                          capture_output=True).stdout
 
 
 def git(kit: Path, *words: str) -> None:
@@ -46,9 +46,11 @@ def commit(kit: Path, what: str) -> None:
 
 
 def make(folder: Path, *words: str) -> tuple[int, str]:
-    done = subprocess.run(["make", *words], cwd=folder, text=True, timeout=300,
-                          env=environment(folder / "progress.json"), stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    with tempfile.TemporaryDirectory() as place:
+        done = subprocess.run(["make", *words], cwd=folder, text=True, timeout=300,
+                              env=environment(Path(place) / "progress.json"),
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT)
     return done.returncode, done.stdout
 
 
@@ -70,31 +72,34 @@ def test_each_exercise_has_the_words() -> None:
 
 
 def test_a_copy_of_the_folder_is_no_exercise(kit: Path) -> None:
+    assert "make ex1-run" in make(kit / FOLDER, "help")[1]
     shutil.copytree(kit / FOLDER, kit / "exercises/ex1_backup")
     code, output = make(kit / "exercises/ex1_backup", "grade")
     assert code == 2 and "ex1_backup is a copy, and no exercise" in output
 
 
 def test_a_second_source_is_named_as_not_built() -> None:
-    other = ROOT / FOLDER / "zz_helper.cpp"
+    other = ROOT / FOLDER / "john's helper.cpp"
     other.write_text("int unused;\n")
     try:
         code, output = make(ROOT, "ex1")
     finally:
         other.unlink()
-    assert code == 0 and f"not built: {FOLDER}/zz_helper.cpp" in output, output
+    assert code == 0 and f"not built: {FOLDER}/john's helper.cpp (" in output, output
 
 
 def test_an_exercise_is_begun_anew_and_nothing_is_lost(kit: Path) -> None:
+    """What the learner has committed is no starter, whatever comments are left in it."""
     file = kit / STARTER
     starter = file.read_text()
     for number, name in enumerate(("main.cpp.old", "main.cpp.old2")):
-        file.write_text(f"int mine = {number};\n")
-        commit(kit, "mine")  # what the learner has committed is no starter
+        mine = starter.replace("is still to do", f"is done {number}")
+        file.write_text(mine)
+        commit(kit, "mine")
         code, output = make(kit, "ex1-reset")
         assert code == 0 and f"yours is {FOLDER}/{name}" in output, output
         assert file.read_text() == starter
-        assert (file.parent / name).read_text() == f"int mine = {number};\n"
+        assert (file.parent / name).read_text() == mine
     code, output = make(kit, "ex1-reset")
     assert code == 0 and "yours" not in output
     file.unlink()
@@ -102,7 +107,8 @@ def test_an_exercise_is_begun_anew_and_nothing_is_lost(kit: Path) -> None:
 
 
 def test_without_a_history_nothing_is_begun_anew(kit: Path) -> None:
-    shutil.rmtree(kit / ".git")
+    shutil.rmtree(kit.parent / ".git")
+    (kit / STARTER).write_text("mine")
     code, output = make(kit, "ex1-reset")
-    assert code == 2 and "no starter is known" in output
+    assert code == 2 and "not a git repository" in output and "Unpack the kit anew" in output
     assert not list((kit / FOLDER).glob("*.old*"))

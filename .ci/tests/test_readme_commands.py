@@ -28,6 +28,7 @@ SHORTER = {
     "make bench": "make --dry-run bench",
     "make fuzz SECONDS=60": "make fuzz SECONDS=2 ARGS=channel",
     "make ex1-diff": "make ex1-diff FORCE=1",
+    "make ex1-reset": "make --dry-run ex1-reset",
     "make prove ARGS=--fast": "make prove ARGS='--fast --only 1 --name no-retry-after'",
     "make soak RUNS=10":
         "make soak ARGS='--only 1 --name no-retry-after --load idle --file build/proof/soak.json'",

@@ -22,6 +22,10 @@ from _pytest.runner import runtestprotocol
 from harness.system import processes
 
 
+MOST_AGAIN = 8
+"""Checks that run once more: a machine that leaves more in doubt is no machine to grade on."""
+
+
 class Child:
     def __init__(self, session: pytest.Session, forked: Callable[[], None]) -> None:
         leader = os.getpid()
@@ -141,7 +145,7 @@ class ParallelChecks:
                        for data in sent]
         if item in self.again:
             self.doubt.tell(reports, self.again[item])
-        elif why := self.doubt.of(reports):
+        elif len(self.again) < MOST_AGAIN and (why := self.doubt.of(reports)):
             self.again[item] = why
             self.waiting.append(item)
             return

@@ -54,7 +54,7 @@ class Record:
     result: Result = "inconclusive"
     seconds: float = 0.0
     behind: float = 0.0
-    """Seconds that the machine was behind meanwhile, if the check failed."""
+    """Seconds that the machine was behind meanwhile, if the check failed for a bound on time."""
     expected: str = ""
     seen: str = ""
     wrote: list[str] = field(default_factory=list)

@@ -27,8 +27,8 @@ from harness.telling.trace_folder import Trace, folder_for
 
 pytest_plugins = ["harness.plugin.options"]
 BEHIND, BEHIND_SHARE = 0.1, 0.25
-"""A check that failed runs once more if the machine was behind for so many seconds, and for so much
-of its time. Less is usual when eight run on two cores."""
+"""A check in which something came too late runs once more if the machine was behind for so many
+seconds, and for so much of its time. Less is usual when eight run on two cores."""
 CLEARING = 10.0
 """Seconds after a Ctrl+C in which another one is ignored."""
 
@@ -101,11 +101,10 @@ def in_doubt(reports: list[pytest.TestReport]) -> str:
     """Why a check is to run once more, alone: its outcome may be due to what ran beside it."""
     for record in filter(None, map(record_of, reports)):
         if record.result == "inconclusive" and HARNESS_FAULT not in record.seen:
-            return f"inconclusive beside other checks: {record.seen}"
+            return f"inconclusive: {record.seen}"
         behind = record.behind >= max(BEHIND, BEHIND_SHARE * record.seconds)
         if record.result == "fail" and behind and not record.says_step:
-            return (f"failed beside other checks, while the machine was {record.behind:.1f} s "
-                    f"behind: {record.seen}")
+            return f"failed while the machine was {record.behind:.1f} s behind: {record.seen}"
     return ""
 
 

@@ -44,7 +44,7 @@ def run_check(record: Record, function: Callable[..., None], fixture: Fixture,
     fixture.run.put_result(record.id, record.result)
     try:
         if record.result == "fail":
-            record.behind = fixture.behind()
+            record.behind = fixture.behind() if bound is not None else 0.0
             explain(fixture, record)
     except Exception as fault:
         record.notes.append(f"the failure cannot be explained: {harness_fault(fault)}")

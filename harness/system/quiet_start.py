@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import signal
 import sys
 from importlib import import_module
-from typing import Callable
+from typing import Callable, TextIO
 
 
 def main() -> int:
@@ -43,8 +44,17 @@ def unless_unread(command: Callable[[], int]) -> int:
         sys.stdout.flush()
         return code
     except BrokenPipeError:
+        if not unread(sys.stdout):
+            raise  # another pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def unread(stream: TextIO) -> bool:
+    """Whether it is a pipe without a reader."""
+    poll = select.poll()
+    poll.register(stream, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ PAUSE = 0.2
 SHORT = 0.02
 """The same within a loop."""
 MOST_TURNS = 200
-"""Of a loop: nobody wants to paste a thousand requests, or starts as many processes at once."""
+"""Of a loop to paste: a thousand processes at once are too many for a shell."""
 STEP_TOLD = "   # "
 """Between a step and its outcome."""
 

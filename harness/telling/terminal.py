@@ -30,7 +30,8 @@ class Display:
         self.checklist, self.program, self.starter = checklist, program, starter
         self.source = f" (main.cpp {source[:12]})" if source else ""
         self.console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
-        self.console.width = max(LEAST_WIDTH, self.console.width)
+        if self.console.width < LEAST_WIDTH:
+            self.console.width = LEAST_WIDTH
         self.live: Live | None = None
         self.picture = LiveChecklist(checklist)
         self.printed = 0

@@ -8,6 +8,8 @@ from harness.checks.drain import drain, forced_end
 from harness.clients import worker_slots
 from harness.cluster.fixture import Fixture
 from harness.judging.exercise import check
+from harness.judging.verdict import Inconclusive
+from harness.system import processes
 
 
 class StoppedInDrainChecks:
@@ -35,10 +37,16 @@ class StoppedInDrainChecks:
            needs=("test_stopped_worker_does_not_hold_the_rest",), seconds=2.5)
     def test_stopped_after_its_drain(self, fixture: Fixture) -> None:
         """A worker that is stopped after it has drained is killed at the timeout: exit code 1"""
-        work = int(fixture.pace(900, 5000))
+        work = int(fixture.pace(1200, 5000))
         cluster, timeout = forced_end.start_with_short_timeout(fixture, SLOW_MS=work)
         worker_slots.find_workers(cluster)
+        drained = worker_slots.pid_of(cluster, 1)
         draining = drain.begin_noticed(cluster, drain.hold(cluster, 1, [2]), SIGTERM)
+        if drain.any_ended(draining.held):
+            raise Inconclusive("the harness was too slow: the drain was over before the worker "
+                               "could be stopped")
+        if not processes.alive(drained):
+            return  # one that has drained may go at once, if another still accepts
         cluster.signal_worker(1, SIGSTOP)
         drain.expect_whole(draining.held[0].wait(timeout + 1))
         forced_end.expect_forced_end(cluster, draining.signalled, timeout)

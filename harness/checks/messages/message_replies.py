@@ -6,6 +6,7 @@ from signal import SIGSTOP
 from typing import Any
 
 from harness.checks.messages.message_trail import why_lost
+from harness.checks.settings import seconds
 from harness.clients.exchange import Answer, Exchange
 from harness.cluster.cluster import Cluster
 from harness.cluster.fixture import Fixture
@@ -13,7 +14,7 @@ from harness.judging.time_bounds import expect_not_before
 from harness.judging.verdict import CheckFailed, Inconclusive
 
 SOONEST = 0.45
-"""Of REQUEST_TIMEOUT_MS: no sender gives up sooner, if its clock is a little fast."""
+"""Share of REQUEST_TIMEOUT_MS before which no 504 is due: half of it, for a quick clock."""
 QUICK = 1.0
 """Seconds within which an answer comes that needs no stopped worker."""
 
@@ -84,13 +85,14 @@ def starved(cluster: Cluster, answer: Answer, missing: list[int] | None = None) 
 
     `missing` are the workers whose replies should be lacking. A sender may give up at half of
     REQUEST_TIMEOUT_MS: a machine that was behind for a quarter of the wait can have used that up.
-    What was answered sooner was not given up.
+    A 504 that came sooner has another cause.
     """
     rightly = missing or []
     lacking = answer.status == 504 or (answer.json or {}).get("missing", rightly) != rightly
     behind = cluster.meter.allowance(answer.started, answer.ended) if lacking else 0.0
-    given_up = answer.took >= int(cluster.settings["REQUEST_TIMEOUT_MS"]) / 1000 * SOONEST
-    return behind if given_up and behind > answer.took / 4 else 0.0
+    if answer.status == 504 and answer.took < seconds(cluster, "REQUEST_TIMEOUT_MS") * SOONEST:
+        return 0.0
+    return behind if behind > answer.took / 4 else 0.0
 
 
 def doubt_starved(cluster: Cluster, answer: Answer, missing: list[int] | None = None) -> None:

@@ -5,12 +5,10 @@ from harness.clients.exchange import Answer
 from harness.cluster.cluster import Cluster
 from harness.judging.journal import Entry, entries, read_journal
 
-SEVERAL = ("the answer does not reach the caller that waits for it: there is room for one call "
-           "only, ids collide, or answers are matched by something else than their id")
-
-
 LATE = 0.25
 """Seconds from the last reply to the master's answer, which otherwise follows at once."""
+SEVERAL = ("the answer does not reach the caller that waits for it: there is room for one call "
+           "only, ids collide, or answers are matched by something else than their id")
 
 
 def seen_as(entry: Entry) -> tuple[str, str]:

@@ -119,7 +119,7 @@ WRONG = (
     Wrong("killed-is-gone",
           "whether all have gone by themselves is asked when those that did not were killed", 5,
           (("  return gone;\n", "  static_cast<void>(gone);\n  return all_gone(master);\n"),),
-          "when the killed workers are gone"),
+          "exit code does not tell"),
     Wrong("second-signal-ignored", "a second signal during the end is not heeded", 5,
           (("    noted.stops.push_back(signal);\n",
             "    if (noted.stops.empty()) {\n      noted.stops.push_back(signal);\n    }\n"),),

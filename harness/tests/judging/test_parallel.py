@@ -61,6 +61,8 @@ class TestItem1:
         tell(fixture, "good", 0)
 '''
 DOUBTFUL = TOLD + """
+from harness.judging.verdict import Bound, BoundBroken
+LATE = BoundBroken("too late", Bound(0.0, 1.0, 2.0, "it"))
 class TestItem1:
     \"\"\"One is in doubt\"\"\"
     item = 1
@@ -108,9 +110,9 @@ def test_heavy_checks_run_one_at_a_time_and_a_check_after_those_it_builds_on(tmp
 
 
 @pytest.mark.parametrize(("first", "why"), [
-    ('raise Inconclusive("too slow")', "inconclusive beside other checks: too slow"),
-    ('fixture.behind = lambda: 0.3; raise CheckFailed("too late")',
-     "failed beside other checks, while the machine was 0.3 s behind: too late")])
+    ('raise Inconclusive("too slow")', "inconclusive: too slow"),
+    ('fixture.behind = lambda: 0.3; raise LATE',
+     "failed while the machine was 0.3 s behind: too late")])
 def test_who_is_in_doubt_runs_once_more_alone(tmp_path: Path, first: str, why: str) -> None:
     graded = grade(tmp_path, DOUBTFUL.replace("FIRST", first), "-n3")
     assert graded.code == 0, graded.output
@@ -123,8 +125,8 @@ def test_who_is_in_doubt_runs_once_more_alone(tmp_path: Path, first: str, why: s
 
 
 @pytest.mark.parametrize("first", [
-    'raise CheckFailed("wrong")',
-    'fixture.behind = lambda: 0.3; raise CheckFailed("late", likely="STEP 1 is still to do")'])
+    'raise LATE', 'fixture.behind = lambda: 0.3; raise CheckFailed("wrong")',
+    'fixture.behind = lambda: 0.3; LATE.likely = "STEP 1 is still to do"; raise LATE'])
 def test_who_is_not_in_doubt_runs_once(tmp_path: Path, first: str) -> None:
     graded = grade(tmp_path, DOUBTFUL.replace("FIRST", first), "-n3")
     assert graded.result("test_doubtful") == "fail", graded.output

@@ -68,7 +68,8 @@ class Cluster:
         self.client = SimpleNamespace(get=lambda path, patience: next(rest))
         self.meter = SimpleNamespace(allowance=lambda start, end: 0.0)
         self.journal = Path(os.devnull)
-        self.settings = {"REQUEST_TIMEOUT_MS": 1000}
+        self.settings: dict[str, str] = {}
+        self.exercise = SimpleNamespace(real={"REQUEST_TIMEOUT_MS": 1000})
 
 
 def test_a_program_that_counts_the_stats_that_it_answers_is_told_so_at_once() -> None:
