@@ -186,8 +186,9 @@ class Pool {
   // as rejected. Else store the task, put it at the back of the queue, and count it. The look at
   // the queue and the push must be one step: no other task may come in between.
   // Brings: nothing yet; but of 21 tasks 20 get 202, the last one 429. Look at GET /stats, too.
-  //   for i in $(seq 21); do curl -s -o /dev/null -w '%{http_code} ' \
-  //     -d '{"type":"prime","n":7}' http://127.0.0.1:8000/task; done
+  //   for i in $(seq 21); do
+  //     curl -so /dev/null -w '%{http_code} ' -d '{"type":"prime","n":7}' 127.0.0.1:8000/task
+  //   done
   // TODO: look, store, push, count.
   bool submit(const Task& task) {
     const Lock lock(mutex_);
