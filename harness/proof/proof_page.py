@@ -10,7 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from harness.proof import soak_counts
+from harness.proof import contract_table, soak_counts
 from harness.proof.grade_program import ITEMS, Verdict
 from harness.system.files import write_whole
 from harness.system.places import ROOT
@@ -77,10 +77,12 @@ def write_page(verdicts: list[Verdict], soak: soak_counts.Tally, file: Path) -> 
                       "asked for wrong programs and starters."), ""]
     for number in sorted({one.subject.exercise.number for one in verdicts}):
         lines += exercise_lines([one for one in verdicts if one.subject.exercise.number == number])
+    lines += [CONTRACT, "", *contract_table.lines()]
     file.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
 
 
 REPEATED, TABLES = "## Repeated", "## How to read the tables"
+CONTRACT = "## What grades each sentence of the contract"
 
 
 def renew_counts(soak: soak_counts.Tally, file: Path) -> None:

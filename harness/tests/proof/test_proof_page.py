@@ -4,7 +4,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from harness.proof import build_programs, proof_page, soak_counts
+from harness.proof import build_programs, contract_table, proof_page, soak_counts
 from harness.proof.grade_program import subjects
 from harness.system.places import ROOT
 
@@ -42,6 +42,10 @@ def test_nothing_on_the_page_is_unexpected() -> None:
                        ("foreign", "programs in another language with everything"),
                        ("starter", "starters without a point")):
         assert f"{said}: {kinds.count(kind)} of {kinds.count(kind)}" in prose()
+
+
+def test_the_page_has_the_table_of_the_contract() -> None:
+    assert "\n".join([proof_page.CONTRACT, "", *contract_table.lines()]).rstrip() in page()
 
 
 def test_the_page_has_the_counts_that_are_kept() -> None:
