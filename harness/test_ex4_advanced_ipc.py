@@ -26,7 +26,7 @@ EXERCISE = Exercise(
     name="advanced IPC",
     folder="exercises/ex4_advanced_ipc",
     start_first="open exercises/ex4_advanced_ipc/main.cpp at the first step that is still to do. "
-                "With steps 1 to 6 GET /stats answers with all workers. Nothing else can be tried "
+                "With steps 1 to 5 GET /stats answers with all workers. Nothing else can be tried "
                 "before that works.",
     endpoints="GET /|GET /stats|GET /broadcast|GET /messages",
     scaled={"REQUEST_TIMEOUT_MS": 1500, "SHUTDOWN_TIMEOUT_MS": 5000},

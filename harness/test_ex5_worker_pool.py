@@ -29,7 +29,7 @@ EXERCISE = Exercise(
     name="worker pool",
     folder="exercises/ex5_worker_pool",
     start_first="open exercises/ex5_worker_pool/main.cpp at the first step that is still to do, "
-                "and go on in order to step 7, when a task that is submitted is completed. Nothing "
+                "and go on in order to step 4, when a task that is submitted is completed. Nothing "
                 "else can be tried before that works.",
     endpoints="GET /|POST /task|GET /stats",
     master_serves=True,

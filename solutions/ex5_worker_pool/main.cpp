@@ -2,8 +2,9 @@
 //
 // The master takes tasks over HTTP and keeps them in a queue. Each worker computes one task at a
 // time. An accepted task is never lost, whichever worker dies. When the queue is full, the master
-// says so (backpressure). First look at run_worker() and run_master() at the end of this file: each
-// is the main line of its process. The steps are numbered in the order in which to take them.
+// says so (backpressure). First look at run_worker() below and at run_master() at the end of this
+// file: each is the main line of its process. Then at set_handlers(), which ties the two together.
+// The steps are numbered in the order in which to take them.
 #include <cluster/cluster.hpp>
 
 #include <openssl/evp.h>
@@ -78,6 +79,29 @@ Json compute(const std::string& type, std::uint64_t n) {
   std::string text = "start";
   for (std::uint64_t i = 0; i < n; ++i) text = sha256(text);
   return text;
+}
+
+// ----- the worker
+
+int run_worker(Worker& worker, const Settings& /*settings*/) {
+  worker.end_by_signal();
+  // STEP 1: the life of a worker
+  // Say that this worker is `idle`, and then that it is ready. A `task` has id, kind and n. Answer
+  // it with a `result` that has id and result. The handler only notes the task; the main line
+  // computes. When told to leave (ending()), first finish a task that was noted.
+  // The grade stays 0 of 5: `curl http://127.0.0.1:8000/stats` shows 4 available workers now.
+  std::optional<Json> task;
+  worker.on_message("task", [&](const Json& message) { task = message; });
+  worker.send({{"type", "idle"}});
+  worker.ready();
+  for (;;) {
+    worker.wait_until([&] { return task || worker.ending(); });
+    if (!task) return 0;
+    const Json result = compute(task->at("kind"), task->at("n"));
+    worker.send({{"type", "result"}, {"id", task->at("id")}, {"result", result}});
+    task.reset();
+  }
+  // END STEP 1
 }
 
 // ----- tasks
@@ -180,13 +204,13 @@ class Pool {
 
   std::atomic<bool> closed{false};  // no task is accepted any more
 
-  // STEP 1: accept a task
+  // STEP 2: accept a task
   // Refuse a task when the pool is closed, or full: then return false. `max_queue` tasks may wait,
   // and one more for each free worker, which will take it at once. What a full pool refuses counts
   // as rejected. Else store the task, put it at the back of the queue, and count it. The look at
   // the queue and the push must be one step: no other task may come in between.
-  // Brings: nothing yet; but of 21 tasks 20 get 202, the last one 429. Look at GET /stats, too.
-  //   for i in $(seq 21); do
+  // The grade stays 0 of 5: of 25 tasks 24 get 202, the last one 429. Look at GET /stats, too.
+  //   for i in $(seq 25); do
   //     curl -so /dev/null -w '%{http_code} ' -d '{"type":"prime","n":7}' 127.0.0.1:8000/task
   //   done
   bool submit(const Task& task) {
@@ -202,7 +226,7 @@ class Pool {
     ++counts_.submitted;
     return true;
   }
-  // END STEP 1
+  // END STEP 2
 
   // The slot has a new worker, which waits for its first task.
   void seat_worker(int slot, pid_t pid) {
@@ -210,10 +234,10 @@ class Pool {
     seat(slot).pid = pid;
   }
 
-  // STEP 2: hand a task out
+  // STEP 3: hand a task out
   // If a task waits and a worker is free, give the worker the next task, and return it: the caller
   // sends it. Note it in the seat and in the task (status, slot, started_at). This is an attempt.
-  // Brings: nothing yet: step 5 calls it.
+  // The grade stays 0 of 5: a task (`curl` with its Location) is "processing", and stays so.
   std::optional<Task> hand_out() {
     const Lock lock(mutex_);
     const auto free = std::find_if(seats_.begin(), seats_.end(), std::mem_fn(&Seat::free));
@@ -227,14 +251,14 @@ class Pool {
     ++task.attempts;
     return task;
   }
-  // END STEP 2
+  // END STEP 3
 
-  // STEP 3: take a result
+  // STEP 4: take a result
   // - complete(): The task is completed, and its outcome is {"result": …}. The seat is free again.
   //   Count it, in the seat and in counts_. Drop the result of a task that the seat does not have.
   // - finish(): Note status, outcome and time. Of the finished tasks keep the last `result_limit`,
   //   so that memory stays bounded. The caller has the lock.
-  // Brings: nothing yet: step 6 calls it.
+  // Brings: item 1.
   void complete(int slot, const std::string& id, const Json& result) {
     const Lock lock(mutex_);
     if (seat(slot).task != id) return;
@@ -254,16 +278,16 @@ class Pool {
       finished_.pop_front();
     }
   }
-  // END STEP 3
+  // END STEP 4
 
-  // STEP 4: take a death
+  // STEP 5: take a death
   // The seat has no worker now (its `completed` stays). If the worker had a task, that has no slot
   // any more. It is "queued" again, at the *front* of the queue, even if the queue is full, and
   // counts as requeued. But after `max_attempts` attempts it has failed, and counts as that; the
   // outcome is {"error": …} with the reason.
   // If the worker has `left` by itself (somebody sent it SIGTERM), it never began the task, which
   // was still on its way: take this attempt back.
-  // Brings: nothing yet: step 6 calls it, too.
+  // Brings: items 2, 3 and 5.
   void lose_worker(int slot, bool left) {
     const Lock lock(mutex_);
     seat(slot).pid = 0;
@@ -281,7 +305,7 @@ class Pool {
       waiting_.push_front(id);
     }
   }
-  // END STEP 4
+  // END STEP 5
 
   std::optional<Task> find(const std::string& id) const {
     const Lock lock(mutex_);
@@ -323,26 +347,17 @@ class Pool {
 // ----- the dispatcher
 
 // Gives tasks that wait to workers that are free. Only the master's loop may send, so only it may
-// call this.
+// call this. A worker may have died without anybody having noticed: then its death will bring the
+// task back.
 void dispatch(Master& master, Pool& pool) {
-  // STEP 5: send the tasks
-  // Hand out as long as there is something to hand out. Send each task to the worker in its slot,
-  // master.current(): a `task` with id, kind and n. (`type` is the message's own.) A worker may
-  // have died without anybody having noticed: then its death will bring the task back.
-  // Brings: nothing yet: no worker has said that it is free.
   while (const auto task = pool.hand_out()) {
     master.send(master.current(task->slot),
                 {{"type", "task"}, {"id", task->id}, {"kind", task->type}, {"n", task->n}});
   }
-  // END STEP 5
 }
 
+// Whenever a worker is free again, or has left a task behind, there may be something to dispatch.
 void set_handlers(Master& master, Pool& pool) {
-  // STEP 6: hear the workers
-  // Tell the pool that a worker is `idle`, has a `result`, or has died (with exit code 0 it has
-  // left by itself). Each time there may be something to dispatch. Once the cluster is ending(),
-  // also log the id of each result.
-  // Brings: nothing yet: no worker says anything before step 7.
   master.on_message("idle", [&](const Master::WorkerInfo& from, const Json&) {
     pool.seat_worker(from.slot, from.pid);
     dispatch(master, pool);
@@ -353,31 +368,10 @@ void set_handlers(Master& master, Pool& pool) {
     dispatch(master, pool);
   });
   master.on_death([&](const Master::Death& death) {
-    pool.lose_worker(death.worker.slot, death.status.code == 0);
+    const bool left = death.status.code == 0;  // by itself: somebody sent it SIGTERM
+    pool.lose_worker(death.worker.slot, left);
     dispatch(master, pool);
   });
-  // END STEP 6
-}
-
-int run_worker(Worker& worker, const Settings& /*settings*/) {
-  worker.end_by_signal();
-  // STEP 7: the life of a worker
-  // Say that this worker is `idle`, and then that it is ready. A `task` has id, kind and n. Answer
-  // it with a `result` that has id and result. The handler only notes the task; the main line
-  // computes. When told to leave, first finish a task that was noted.
-  // Brings: items 1, 2, 3 and 5, and item 4 but for the end.
-  std::optional<Json> task;
-  worker.on_message("task", [&](const Json& message) { task = message; });
-  worker.send({{"type", "idle"}});
-  worker.ready();
-  for (;;) {
-    worker.wait_until([&] { return task || worker.ending(); });
-    if (!task) return 0;
-    const Json result = compute(task->at("kind"), task->at("n"));
-    worker.send({{"type", "result"}, {"id", task->at("id")}, {"result", result}});
-    task.reset();
-  }
-  // END STEP 7
 }
 
 // ----- the master
@@ -413,7 +407,7 @@ void add_routes(HttpServer& server, Master& master, Pool& pool) {
 // Ends the cluster. Returns true if nothing was lost.
 bool end_cluster(Master& master, Pool& pool, HttpServer& server, cluster::Listener& listener,
                  milliseconds timeout) {
-  // STEP 8: the end
+  // STEP 6: the end
   // 1. Close the pool. Wait until it is idle, or until a second signal forces the end.
   // 2. Drain the server, with no grace for idle connections (0ms), and close the listening socket
   //    (listener.fd). Wait until it has drained, or a second signal comes. cut() what is left, and
@@ -434,7 +428,7 @@ bool end_cluster(Master& master, Pool& pool, HttpServer& server, cluster::Listen
   const auto cut = server.cut();
   const bool ended = master.end_workers(std::max<Clock::duration>(deadline - Clock::now(), 100ms));
   return ended && finished && cut.requests + cut.half_sent == 0;
-  // END STEP 8
+  // END STEP 6
 }
 
 int run_master(const Settings& settings) {
