@@ -218,7 +218,7 @@ class TestItem4Version:
            hint="raise the master's version only when the last slot is done")
     def test_abandoned_restart_keeps_the_version(self, fixture: Fixture) -> None:
         """An abandoned restart does not count; each slot keeps its version, also after a crash"""
-        timeout = int(fixture.pace(1500, 3000))
+        timeout = int(fixture.ample(1.5, 3.0) * 1000)
         cluster = fixture.start({"READY_TIMEOUT_MS": timeout, "STARTUP_MS": 300})
         abandoned_restart.stop_second_successor(restart.begin(cluster), timeout / 1000)
         abandoned_restart.expect_slots_keep_their_versions(cluster)

@@ -83,7 +83,7 @@ class TestItem2Silence(StoppedGroupChecks):
                 "worker with SIGKILL", seconds=2)
     def test_stopped_worker_is_replaced(self, fixture: Fixture) -> None:
         """A stopped worker is replaced after the timeout, and not before"""
-        timeout = fixture.pace(1.5, 10.0)
+        timeout = fixture.ample(1.5, 10.0)
         cluster = fixture.start({"HEARTBEAT_TIMEOUT_MS": int(timeout * 1000)})
         before = dict(worker_slots.find_workers(cluster))
         last = heartbeats.stop_worker(cluster, 1)
@@ -98,7 +98,7 @@ class TestItem2Silence(StoppedGroupChecks):
            hint="each heartbeat starts the time anew")
     def test_short_silence_is_forgiven(self, fixture: Fixture) -> None:
         """A worker that is silent for less than the timeout is left alone"""
-        timeout = fixture.pace(2.0, 10.0)
+        timeout = fixture.ample(2.0, 10.0)
         cluster = fixture.start({"HEARTBEAT_TIMEOUT_MS": int(timeout * 1000)})
         before = dict(worker_slots.find_workers(cluster))
         health.stop_for(cluster, 1, timeout / 2)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from itertools import product
 from signal import SIGCONT, SIGSTOP
 
-from harness.checks import connections, memory
+from harness.checks import connections
 from harness.checks.common_ground.http import HttpChecks
 from harness.checks.common_ground.load import LoadChecks
 from harness.checks.common_ground.processes import ProcessChecks, SpreadChecks
@@ -264,8 +264,7 @@ class TestItem5AllEndpoints:
         reader = connections.to_one(cluster, 1)
         messages.broadcast_each(workers[1][0], "warm", 300, patience=10)
         senders = [one for found in workers.values() for one in found]
-        memory.expect_rest([cluster.pid, *cluster.slots.values()],
-                           lambda _: messages.broadcast_often(senders, 1668), 2, "5,000 messages")
+        messages.expect_memory_at_rest(cluster, senders)
         messages.send_each(workers[2][0], 1, "last", 100, patience=10)
         mailboxes.expect_last(reader, "last", range(100))
 

@@ -1,14 +1,16 @@
 // The usual end of a master.
 #include <chrono>
 #include <csignal>
+#include <cstring>
 
 #include "cluster/master.hpp"
 
 namespace cluster {
 
 void Master::end_by_signal(Meanwhile meanwhile) {
-  on_signal({SIGTERM, SIGINT}, [this, meanwhile](int) {
+  on_signal({SIGTERM, SIGINT}, [this, meanwhile](int number) {
     ++end_signals_;
+    log("SIG", ::sigabbrev_np(number), forced() ? ": the end is forced" : ": the end begins");
     if (meanwhile == Meanwhile::stop_replacing) {
       stop_replacing();
     }

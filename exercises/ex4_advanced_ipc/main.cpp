@@ -91,9 +91,9 @@ class Calls {
 
   // STEP 2: call the master
   // - call(): Make an id that no other call has, of whatever process: `process_` and a counter.
-  //   Put a promise under it into `pending_`, and keep its future. Send the request, with `type`
-  //   "call" and this `id`. Return the answer if it comes_within() the timeout, else nothing. The
-  //   promise is gone then, whatever happened: an answer that comes too late finds none.
+  //   Put a promise under it into `pending_`, and keep its future. Send the request, with this
+  //   `id`. Return the answer if it comes_within() the timeout, else nothing. Before you return,
+  //   erase the entry if it is still there: an answer that comes too late must find none.
   // - answer(): Take the promise of this answer out of `pending_`, and give it the answer. Drop
   //   the answer if there is no promise.
   // Several threads call at once, while the main line brings answers: hold the lock wherever
@@ -161,8 +161,8 @@ Json serve_request(Office& office, const Json& request) {
   //   the very /stats that is being answered waits, too: it is the call with the request's id, and
   //   `pending` leaves it out.
   // - For a message: Put it into the mailbox (from, type "direct" or "broadcast", message,
-  //   timestamp in Unix milliseconds). Answer with worker, pid and the message, as a proof that it
-  //   was read here.
+  //   timestamp in Unix milliseconds); "send" is direct. Answer with worker, pid and the message,
+  //   as a proof that it was read here.
   // The grade stays 0 of 5: nobody asks before step 4.
   // TODO: statistics, or a message for the mailbox.
   static_cast<void>(office);
@@ -273,7 +273,7 @@ class Router {
   struct Pending {
     Master::WorkerInfo caller;
     std::map<pid_t, int> awaited;        // pid and slot of each worker that has not replied yet
-    std::map<int, Json> answers;         // by slot
+    std::map<int, Json> answers;         // by slot: the `answer` of its reply
     std::map<int, std::string> missing;  // slot, and why: "late", "full", "dead" or "none"
     cluster::EventLoop::TimerId deadline = 0;
 
@@ -310,9 +310,11 @@ class Router {
   // Copy the call. Its `type` becomes "request", and it gets `from`, the caller's slot. Send it to
   // the slot `to` if `what` is "send", else to every slot, the caller's too. What send() returns
   // says the rest. `queued`: note that the reply is awaited. `full`: the slot is missing at once,
-  // "full", since its process does not read. `closed`: "none", it has no process now (its current()
-  // is 0 then, to which send() may be called). `too_long` cannot happen: a message has 1,024 bytes.
-  // The grade stays 0 of 5: look for "request" and "reply" in the journal instead.
+  // "full", since its process does not read. `closed`: "none", it has no process now (current() is
+  // 0 then, and send() to 0 returns `closed`). `too_long` cannot happen: a message has 1,024 bytes.
+  // The grade stays 0 of 5, and /stats 504: look into the journal instead, after one call of it.
+  //   rm -f /tmp/journal; make ex4-run JOURNAL=/tmp/journal
+  //   grep -E '"(request|reply)"' /tmp/journal
   // TODO: send the request to whom it is for, and note who is awaited and who is missing.
   void pass_on(Pending& pending, const Json& call) {
     static_cast<void>(pending);
@@ -321,7 +323,8 @@ class Router {
   // END STEP 4
 
   // STEP 5: collect the replies
-  // - take_reply(): Note the reply, unless it is not awaited (any more): then drop it.
+  // - take_reply(): Note what the reply has as `answer`, under the slot of its sender. Drop a reply
+  //   that is not awaited (any more).
   // - finish_if_complete(): When no reply is awaited any more, send the caller pending.answer()
   //   with `type` "answer" and the id of its call. Cancel the deadline, and erase the entry.
   // Brings: items 1, 2, 3 and 5.
@@ -346,7 +349,8 @@ class Router {
   // STEP 7: deaths
   // A worker has died. All that it had sent has been read by now. Where its reply is awaited, its
   // slot is missing: "dead". For the answers to its own calls nobody waits any more: forget these
-  // calls, with their deadlines, rather than keep them until their time is over.
+  // calls, with their deadlines, rather than keep them until their time is over. Take care of the
+  // loop: finish_if_complete() may erase the entry at which it stands.
   // Brings: item 4.
   // TODO: forget its calls; it is missing where it is awaited.
   void forget(pid_t dead) { master_.log("STEP 7 is still to do: calls may wait for pid ", dead); }

@@ -188,7 +188,8 @@ class Pool {
   std::vector<Seat> seats_;           // of slot 1, 2 …
   Counts counts_;
 
-  Seat& seat(int slot) { return seats_.at(static_cast<std::size_t>(slot - 1)); }
+  Seat& seat_of(int slot) { return seats_.at(static_cast<std::size_t>(slot - 1)); }
+  static int size(const std::deque<std::string>& ids) { return static_cast<int>(ids.size()); }
   int count(bool (Seat::*is)() const) const {
     return static_cast<int>(std::count_if(seats_.begin(), seats_.end(), std::mem_fn(is)));
   }
@@ -219,13 +220,14 @@ class Pool {
   // The slot has a new worker, which waits for its first task.
   void seat_worker(int slot, pid_t pid) {
     const Lock lock(mutex_);
-    seat(slot).pid = pid;
+    seat_of(slot).pid = pid;
   }
 
   // STEP 3: hand a task out
   // If a task waits and a worker is free, give the worker the next task, and return it: the caller
   // sends it. Note it in the seat and in the task (status, slot, started_at). This is an attempt.
-  // The grade stays 0 of 5: a task (`curl` with its Location) is "processing", and stays so.
+  // The grade stays 0 of 5: a task (`curl` with its Location) is "processing", and stays so. It
+  // is computed, but complete() drops the result until step 4.
   // TODO: look, take, note.
   std::optional<Task> hand_out() {
     const Lock lock(mutex_);
@@ -243,7 +245,7 @@ class Pool {
   void complete(int slot, const std::string& id, const Json& result) {
     const Lock lock(mutex_);
     static_cast<void>(result);
-    if (seat(slot).task == id) seat(slot).task.clear();
+    if (seat_of(slot).task == id) seat_of(slot).task.clear();
   }
 
   void finish(Task& task, const std::string& status, const Json& outcome) {
@@ -265,7 +267,7 @@ class Pool {
   void lose_worker(int slot, bool left) {
     const Lock lock(mutex_);
     static_cast<void>(left);
-    seat(slot).pid = 0;
+    seat_of(slot).pid = 0;
   }
   // END STEP 5
 
@@ -375,7 +377,8 @@ bool end_cluster(Master& master, Pool& pool, HttpServer& server, cluster::Listen
   //    (listener.fd). Wait until it has drained, or a second signal comes. cut() what is left, and
   //    look at what it returns.
   // 3. End the workers, whatever was lost before.
-  // One timeout is for all three (a wait with a time that is over returns at once). Return whether
+  // One timeout is for all three: each wait lasts at most for the rest, until Clock::now() +
+  // timeout. (A wait with a time that is over returns at once.) Return whether
   // nothing was lost: no task is left unfinished or has failed during the end, no request (not even
   // a half-sent one) was cut, no worker was killed.
   // Brings: item 4.

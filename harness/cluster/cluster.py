@@ -28,6 +28,7 @@ UNFINISHED_QUIET_SECONDS = 1.5
 START_SECONDS = 30.0
 MOST_START_SECONDS = 90.0
 """The longest start on a machine that is behind."""
+START_USED_LEAST = 0.001
 CHILD_AGE = 0.06
 """Seconds. A child younger than 50 ms may still be inside its parent's spawn: it must not be
 stopped."""
@@ -48,6 +49,9 @@ class Cluster(RunningProgram):
                  settings: dict[str, str], prefix: list[str]) -> None:
         super().__init__(program, exercise, run, log, number, settings, prefix)
         self.ready_at: float | None = None
+        self.start_used = 0.0
+        """Seconds of processor time that all its processes took until the ready line; 0: there was
+        none. The kernel counts in hundredths, so this has a least value."""
         self.url, self.workers = "", 0
         self.slots: dict[int, int] = {}
         """Slot → the pid that was last seen in it."""
@@ -55,9 +59,9 @@ class Cluster(RunningProgram):
 
     # ----- starting
 
-    def wait_ready(self) -> None:
+    def wait_ready(self) -> float:
         """Wait for the ready line as long as the program is busy; fail when it has been quiet for
-        some seconds."""
+        some seconds. Returns how long it took."""
         code = self.wait_started()
         match = self._ready_line() or (self._ready_line() if self.output() else None)
         if match is None:
@@ -73,11 +77,14 @@ class Cluster(RunningProgram):
                 likely="the master starts no worker, or a worker never tells it that it is ready",
                 hint="start the workers, wait until each has said that it is ready, then print the "
                      "line")
+        self.start_used = max(START_USED_LEAST,
+                              sum(map(processes.processor_time, self.watcher.pids())))
         self.url, self.workers = match.group(1), int(match.group(4))
         if int(match.group(3)) > MOST_PORT or not 1 <= self.workers <= MOST_WORKERS:
             raise CheckFailed(f"the ready line says {match.group()}",
                               expected=f"a port up to {MOST_PORT}, 1 to {MOST_WORKERS} workers")
         self.client = Client(self.url, self.log, self.number, self.meter.allowance)
+        return (self.ready_at or self.started) - self.started
 
     def wait_started(self) -> int | None:
         """Wait until there is a ready line, or the program has ended, or it has been quiet for some

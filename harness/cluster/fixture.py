@@ -16,6 +16,10 @@ from harness.judging.journal import read_journal
 from harness.judging.verdict import HARNESS_FAULT, CheckFailed, Inconclusive
 
 
+STARTS = 5
+"""So many starts of the program fit into a wait for one of its processes."""
+
+
 class Fixture:
     def __init__(self, exercise: Exercise, program: Program, run: Run, real_time: bool) -> None:
         self.exercise, self.program, self.run, self.real_time = exercise, program, run, real_time
@@ -27,6 +31,11 @@ class Fixture:
     def pace(self, scaled: float, real: float) -> float:
         """One of two figures: the quick one, or the one for --real-time."""
         return real if self.real_time else scaled
+
+    def ample(self, scaled: float, real: float) -> float:
+        """Like pace(), for a wait that ends badly if a process needs longer to start: several times
+        what the program was seen to need, and never more than the real figure."""
+        return min(real, max(self.pace(scaled, real), STARTS * self.run.start_seconds()))
 
     def figure(self, name: str) -> float:
         """The value of a setting in this fixture's clusters. The setting is in milliseconds; this
@@ -47,7 +56,7 @@ class Fixture:
                           len(self.clusters) + 1, given, list(prefix))
         self.clusters.append(cluster)
         if wait:
-            cluster.wait_ready()
+            self.run.put_start(cluster.wait_ready())
         return cluster
 
     def refuse_excess(self) -> None:
@@ -75,6 +84,10 @@ class Fixture:
         now = time.monotonic()
         return max((cluster.meter.allowance(cluster.started, now) for cluster in self.clusters),
                    default=0.0)
+
+    def start_used(self) -> float:
+        """Seconds of processor time that the first start took; 0 if there was none."""
+        return next((cluster.start_used for cluster in self.clusters if cluster.start_used), 0.0)
 
     def evidence(self, dying: float = 0.0) -> list[Evidence]:
         """The evidence of each cluster. `dying`: seconds to wait for the end of a cluster that may

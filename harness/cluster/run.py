@@ -1,5 +1,5 @@
-"""One run of the harness: its folder for temporary files, its token, its run supervisor, and the
-results that its processes share."""
+"""One run of the harness: its folder for temporary files, its token, its run supervisor, and what
+its processes share: results, and how long the program takes to start."""
 from __future__ import annotations
 
 import hashlib
@@ -22,7 +22,7 @@ from harness.system.processes import RUN_MARKER
 
 SUPERVISOR_SECONDS = 20.0
 FOLDER, DISK = "CLUSTER_HARNESS_FOLDER", "CLUSTER_HARNESS_DISK"
-TIMELINES = "timelines"
+TIMELINES, START = "timelines", "start"
 MEMORY = Path("/dev/shm")
 
 
@@ -56,6 +56,20 @@ class Run:
             return cast(Result, json.loads(self._file(check).read_text()))
         except FileNotFoundError:
             return None
+
+    def put_start(self, seconds: float) -> None:
+        """Keep how long a start took, if it is the first one."""
+        file = self.folder / START
+        if not file.exists():
+            with suppress(OSError):
+                write_whole(file, json.dumps(seconds))
+
+    def start_seconds(self) -> float:
+        """How long the first start took; 0: there was none yet."""
+        try:
+            return float(json.loads((self.folder / START).read_text()))
+        except FileNotFoundError:
+            return 0.0
 
     def _timeline(self, check: str) -> Path:
         return self.folder / TIMELINES / f"{self._file(check).name}.json"

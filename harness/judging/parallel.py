@@ -14,7 +14,7 @@ import traceback
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe, wait
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, Mapping, Protocol
 
 import pytest
 from _pytest.runner import runtestprotocol
@@ -72,14 +72,24 @@ class Doubt:
     """Notes in the reports of the second time why there was a first."""
 
 
+class AtOnce(Protocol):
+    """How many checks may run at once, by the reports of those that have run."""
+
+    now: int
+
+    def learn(self, reports: list[pytest.TestReport]) -> None: ...
+
+
 class ParallelChecks:
-    """`needs` has for each check those that it builds on; each child calls `forked` first."""
+    """`needs` has for each check those that it builds on; each child calls `forked` first. There
+    are `count` children; how many of them are used at once is `at_once`."""
 
     def __init__(self, session: pytest.Session, count: int,
                  needs: Mapping[pytest.Function, list[pytest.Function]],
-                 heavy: set[pytest.Function], forked: Callable[[], None], doubt: Doubt) -> None:
+                 heavy: set[pytest.Function], forked: Callable[[], None], doubt: Doubt,
+                 at_once: AtOnce) -> None:
         self.session, self.needs, self.heavy, self.forked = session, needs, heavy, forked
-        self.doubt = doubt
+        self.doubt, self.at_once = doubt, at_once
         self.waiting = list(needs)
         self.again: dict[pytest.Function, str] = {}
         """Checks that are to run once more, alone, and why; also those that have."""
@@ -116,7 +126,7 @@ class ParallelChecks:
     def next(self) -> pytest.Function | None:
         """What may run now. Who is to run alone waits until nothing else may."""
         running = [child.item for child in self.children if child.item]
-        if any(item in self.again for item in running):
+        if any(item in self.again for item in running) or len(running) >= self.at_once.now:
             return None
         busy = any(item in self.heavy for item in running)
         free = (item for item in self.waiting
@@ -143,6 +153,7 @@ class ParallelChecks:
             config = self.session.config
             reports = [config.hook.pytest_report_from_serializable(config=config, data=data)
                        for data in sent]
+        self.at_once.learn(reports)
         if item in self.again:
             self.doubt.tell(reports, self.again[item])
         elif len(self.again) < MOST_AGAIN and (why := self.doubt.of(reports)):

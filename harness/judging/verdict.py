@@ -53,8 +53,12 @@ class Record:
     title: str
     result: Result = "inconclusive"
     seconds: float = 0.0
+    late: bool = False
+    """It failed for a bound on time."""
     behind: float = 0.0
-    """Seconds that the machine was behind meanwhile, if the check failed for a bound on time."""
+    """Seconds that the machine was behind meanwhile."""
+    start_used: float = 0.0
+    """Seconds of processor time that its first start took."""
     expected: str = ""
     seen: str = ""
     wrote: list[str] = field(default_factory=list)

@@ -20,6 +20,7 @@ from harness.judging.exercise import Declaration, Exercise
 from harness.judging.exit_code import INCONCLUSIVE_EXIT, exit_code
 from harness.judging.parallel import Doubt, ParallelChecks
 from harness.judging.verdict import HARNESS_FAULT, Record
+from harness.plugin.at_once import AtOnce
 from harness.plugin.leading_process import LEADER, RECORD, Leader, record_of, short_id
 from harness.plugin.options import option, root
 from harness.plugin.run_check import run_check
@@ -103,7 +104,7 @@ def in_doubt(reports: list[pytest.TestReport]) -> str:
         if record.result == "inconclusive" and HARNESS_FAULT not in record.seen:
             return f"inconclusive: {record.seen}"
         behind = record.behind >= max(BEHIND, BEHIND_SHARE * record.seconds)
-        if record.result == "fail" and behind and not record.says_step:
+        if record.late and behind and not record.says_step:
             return f"failed while the machine was {record.behind:.1f} s behind: {record.seen}"
     return ""
 
@@ -140,7 +141,8 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     checks = ParallelChecks(session, processes,
                             needs={item: needed_by(item, items) for item in items},
                             heavy={item for item in items if declaration(item).heavy},
-                            forked=leader.run.leave, doubt=Doubt(in_doubt, tell_of_doubt))
+                            forked=leader.run.leave, doubt=Doubt(in_doubt, tell_of_doubt),
+                            at_once=AtOnce(processes))
     leader.display.begin()
     checks.run()
     return True

@@ -44,12 +44,13 @@ def run_check(record: Record, function: Callable[..., None], fixture: Fixture,
     fixture.run.put_result(record.id, record.result)
     try:
         if record.result == "fail":
-            record.behind = fixture.behind() if bound is not None else 0.0
             explain(fixture, record)
     except Exception as fault:
         record.notes.append(f"the failure cannot be explained: {harness_fault(fault)}")
     try:
         record.notes += fixture.end()
+        record.late, record.behind = bound is not None, fixture.behind()
+        record.start_used = fixture.start_used()
         if trace is not None:
             record.notes += keep(trace, fixture)
         fixture.remove_folders()

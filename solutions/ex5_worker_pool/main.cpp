@@ -193,7 +193,8 @@ class Pool {
   std::vector<Seat> seats_;           // of slot 1, 2 …
   Counts counts_;
 
-  Seat& seat(int slot) { return seats_.at(static_cast<std::size_t>(slot - 1)); }
+  Seat& seat_of(int slot) { return seats_.at(static_cast<std::size_t>(slot - 1)); }
+  static int size(const std::deque<std::string>& ids) { return static_cast<int>(ids.size()); }
   int count(bool (Seat::*is)() const) const {
     return static_cast<int>(std::count_if(seats_.begin(), seats_.end(), std::mem_fn(is)));
   }
@@ -216,7 +217,7 @@ class Pool {
   bool submit(const Task& task) {
     const Lock lock(mutex_);
     const int room = settings_.max_queue + count(&Seat::free);
-    const bool full = waiting_.size() >= static_cast<std::size_t>(room);
+    const bool full = size(waiting_) >= room;
     if (closed || full) {
       counts_.rejected += closed ? 0 : 1;
       return false;
@@ -231,13 +232,14 @@ class Pool {
   // The slot has a new worker, which waits for its first task.
   void seat_worker(int slot, pid_t pid) {
     const Lock lock(mutex_);
-    seat(slot).pid = pid;
+    seat_of(slot).pid = pid;
   }
 
   // STEP 3: hand a task out
   // If a task waits and a worker is free, give the worker the next task, and return it: the caller
   // sends it. Note it in the seat and in the task (status, slot, started_at). This is an attempt.
-  // The grade stays 0 of 5: a task (`curl` with its Location) is "processing", and stays so.
+  // The grade stays 0 of 5: a task (`curl` with its Location) is "processing", and stays so. It
+  // is computed, but complete() drops the result until step 4.
   std::optional<Task> hand_out() {
     const Lock lock(mutex_);
     const auto free = std::find_if(seats_.begin(), seats_.end(), std::mem_fn(&Seat::free));
@@ -261,9 +263,9 @@ class Pool {
   // Brings: item 1.
   void complete(int slot, const std::string& id, const Json& result) {
     const Lock lock(mutex_);
-    if (seat(slot).task != id) return;
-    seat(slot).task.clear();
-    ++seat(slot).completed;
+    if (seat_of(slot).task != id) return;
+    seat_of(slot).task.clear();
+    ++seat_of(slot).completed;
     ++counts_.completed;
     finish(tasks_.at(id), "completed", {{"result", result}});
   }
@@ -273,7 +275,7 @@ class Pool {
     task.outcome = outcome;
     task.finished_at = cluster::unix_ms();
     finished_.push_back(task.id);
-    if (finished_.size() > static_cast<std::size_t>(settings_.result_limit)) {
+    if (size(finished_) > settings_.result_limit) {
       tasks_.erase(finished_.front());
       finished_.pop_front();
     }
@@ -290,8 +292,8 @@ class Pool {
   // Brings: items 2, 3 and 5.
   void lose_worker(int slot, bool left) {
     const Lock lock(mutex_);
-    seat(slot).pid = 0;
-    const auto id = std::exchange(seat(slot).task, {});
+    seat_of(slot).pid = 0;
+    const auto id = std::exchange(seat_of(slot).task, {});
     if (id.empty()) return;
     auto& task = tasks_.at(id);
     task.slot = 0;
@@ -413,7 +415,8 @@ bool end_cluster(Master& master, Pool& pool, HttpServer& server, cluster::Listen
   //    (listener.fd). Wait until it has drained, or a second signal comes. cut() what is left, and
   //    look at what it returns.
   // 3. End the workers, whatever was lost before.
-  // One timeout is for all three (a wait with a time that is over returns at once). Return whether
+  // One timeout is for all three: each wait lasts at most for the rest, until Clock::now() +
+  // timeout. (A wait with a time that is over returns at once.) Return whether
   // nothing was lost: no task is left unfinished or has failed during the end, no request (not even
   // a half-sent one) was cut, no worker was killed.
   // Brings: item 4.

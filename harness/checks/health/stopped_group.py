@@ -25,7 +25,7 @@ class StoppedGroupChecks:
            seconds=4)
     def test_stopped_group_is_not_judged(self, fixture: Fixture) -> None:
         """A whole group that was stopped replaces nobody when it goes on"""
-        timeout = fixture.pace(1.5, 10.0)
+        timeout = fixture.ample(1.5, 10.0)
         cluster = fixture.start({"HEARTBEAT_TIMEOUT_MS": int(timeout * 1000)})
         before = dict(worker_slots.find_workers(cluster))
         stop_group_for(cluster, timeout * 1.3)

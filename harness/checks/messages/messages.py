@@ -7,7 +7,7 @@ from signal import SIGKILL, SIGSTOP
 from typing import Any, Iterable, Sequence
 from urllib.parse import quote
 
-from harness.checks import replacement
+from harness.checks import memory, replacement
 from harness.checks.common_ground.http import expect_error
 from harness.checks.messages import message_replies
 from harness.clients import worker_slots
@@ -19,6 +19,8 @@ from harness.judging.verdict import Inconclusive
 
 PASSED_ON_WITHIN = 0.3
 """Seconds within which a program passes a message on that it has read."""
+BROADCASTS, LONG_MESSAGE = 1668, 1000
+"""Broadcasts in a phase, and the bytes of each (the contract allows 1,024)."""
 PATIENCE = 5.0
 """Seconds for an answer that should come at once."""
 
@@ -162,9 +164,20 @@ def broadcast_each(sender: Connection, what: str, count: int, patience: float = 
         broadcast(sender, f"{what} {number}", patience)
 
 
-def broadcast_often(senders: list[Connection], times: int) -> None:
-    """So many broadcasts, one from each of the senders at a time."""
+def expect_memory_at_rest(cluster: Cluster, senders: list[Connection]) -> None:
+    """No process grows with every 5,000 messages more: each of the 3 workers gets a third of
+    them."""
+    memory.expect_rest([cluster.pid, *cluster.slots.values()],
+                       lambda phase: broadcast_often(senders, BROADCASTS, phase), 2,
+                       BROADCASTS * LONG_MESSAGE, "5,000 messages")
+
+
+def broadcast_often(senders: list[Connection], times: int, phase: int) -> None:
+    """So many broadcasts, one from each of the senders at a time, each of LONG_MESSAGE bytes and
+    unlike all others."""
     for number in range(0, times, len(senders)):
-        under_way = [one.send(broadcast_path(f"{number} x" + "y" * 200)) for one in senders]
+        texts = [f"{phase} {number} {place} ".ljust(LONG_MESSAGE, "y")
+                 for place in range(len(senders))]
+        under_way = [one.send(broadcast_path(text)) for one, text in zip(senders, texts)]
         for exchange in under_way:
             message_replies.expect_json(exchange.wait(10), 200)

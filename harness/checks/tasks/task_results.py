@@ -58,7 +58,10 @@ REFERENCE: dict[str, Callable[[int], object]] = {"fibonacci": fibonacci, "prime"
 def expect_result(body: Body) -> None:
     wanted, found = REFERENCE[body["type"]](body["n"]), body["result"]
     if found != wanted or isinstance(found, bool) != isinstance(wanted, bool):
-        raise CheckFailed(f"{body['type']} of {body['n']} is {found!r}", expected=repr(wanted))
+        listed = ("the JSON value was made with braces, which make a list of it: write "
+                  "`Json result = …`") if found == [wanted] else ""
+        raise CheckFailed(f"{body['type']} of {body['n']} is {found!r}", expected=repr(wanted),
+                          likely=listed)
 
 
 def expect_largest_prime(cluster: Cluster) -> None:

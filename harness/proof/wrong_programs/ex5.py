@@ -3,14 +3,14 @@ from __future__ import annotations
 
 from harness.proof.wrong_program import Wrong
 
-FULL = "waiting_.size() >= static_cast<std::size_t>(room);"
+FULL = "size(waiting_) >= room;"
 
 N = '  const auto n = cluster::whole_number(body.value("n", Json()));'
 
 WRONG = (
     Wrong("never-free-again", "a worker that has finished its task is never free again", 1,
-          (("    seat(slot).task.clear();\n    ++seat(slot).completed;",
-            "    ++seat(slot).completed;"),),
+          (("    seat_of(slot).task.clear();\n    ++seat_of(slot).completed;",
+            "    ++seat_of(slot).completed;"),),
           "although a worker is free",
           also={number: "tasks that wait are not begun when a worker has finished"
                 for number in (2, 3, 4, 5)}),
@@ -28,8 +28,8 @@ WRONG = (
     Wrong("busy-ones-are-available", "workers at work are counted as available", 1,
           (('{"available", count(&Seat::free)}', '{"available", seats_.size()}'),), "drift"),
     Wrong("counts-die-with-the-worker", "`completed` is the process's, not the slot's", 1,
-          (("    seat(slot).pid = 0;\n",
-            "    seat(slot).pid = 0;\n    seat(slot).completed = 0;\n"),), "anew"),
+          (("    seat_of(slot).pid = 0;\n",
+            "    seat_of(slot).pid = 0;\n    seat_of(slot).completed = 0;\n"),), "anew"),
     Wrong("last-in-first-out", "the newest task is started first", 2,
           (("  waiting_.push_back(task.id);", "  waiting_.push_front(task.id);"),), "stack"),
     Wrong("requeued-at-the-back", "the task of a dead worker goes to the end of the queue", 2,
@@ -62,7 +62,7 @@ WRONG = (
           (("    if (task.attempts >= settings_.max_attempts) {",
             "    if (task.attempts + 1 >= settings_.max_attempts) {"),), "too early"),
     Wrong("results-for-ever", "finished tasks are never forgotten", 3,
-          (("    if (finished_.size() > static_cast<std::size_t>(settings_.result_limit)) {",
+          (("    if (size(finished_) > settings_.result_limit) {",
             "    if (finished_.size() > 1'000'000U + "
             "static_cast<std::size_t>(settings_.result_limit)) {"),), "for ever"),
     Wrong("forgotten-but-kept", "old tasks are not shown any more, but not erased either", 3,
@@ -75,10 +75,9 @@ WRONG = (
     Wrong("one-too-many", "the limit is off by one: 21 tasks wait", 4,
           ((FULL, FULL.replace(">=", ">")),), "off by one"),
     Wrong("one-too-few", "the limit is off by one: 19 tasks wait", 4,
-          ((FULL, FULL.replace("waiting_.size()", "waiting_.size() + 1")),), "off by one"),
+          ((FULL, FULL.replace("size(waiting_)", "size(waiting_) + 1")),), "off by one"),
     Wrong("tasks-at-work-count", "tasks that are being processed count as waiting", 4,
-          ((FULL, FULL.replace("waiting_.size()",
-                               "waiting_.size() + static_cast<std::size_t>(count(&Seat::busy))")),),
+          ((FULL, FULL.replace("size(waiting_)", "size(waiting_) + count(&Seat::busy)")),),
           "at work"),
     Wrong("free-workers-make-no-room",
           "a task that a free worker will take at once counts as one that waits", 4,

@@ -24,3 +24,14 @@ def test_a_start_may_take_longer_while_the_machine_is_behind(
         with pytest.raises(CheckFailed, match="no ready line after"):
             fixture.start()
     fixture.finish()
+
+
+@pytest.mark.parametrize(("scaled", "real", "least", "most"), [
+    (60.0, 90.0, 60.0, 60.0), (1.5, 90.0, 3.0, 89.0), (1.5, 2.0, 2.0, 2.0)])
+def test_waits_follow_the_start_and_never_exceed_the_real_figure(
+        make_fixture: Callable[[str], Fixture], scaled: float, real: float, least: float,
+        most: float) -> None:
+    fixture = make_fixture("import time; time.sleep(0.6)")
+    fixture.start()
+    assert least <= fixture.ample(scaled, real) <= most
+    fixture.finish()

@@ -80,6 +80,24 @@ class TestItem1:
         \"\"\"Third\"\"\"
         tell(fixture, "builds on it", 0)
 """
+FEWER = TOLD + """
+class TestItem1:
+    \"\"\"One measures, three follow\"\"\"
+    item = 1
+    needs = ("test_first",)
+    def test_first(self, fixture: Fixture) -> None:
+        \"\"\"First\"\"\"
+        MEASURED
+    def test_1(self, fixture: Fixture) -> None:
+        \"\"\"Second\"\"\"
+        tell(fixture, "1", 0.2)
+    def test_2(self, fixture: Fixture) -> None:
+        \"\"\"Third\"\"\"
+        tell(fixture, "2", 0.2)
+    def test_3(self, fixture: Fixture) -> None:
+        \"\"\"Fourth\"\"\"
+        tell(fixture, "3", 0.2)
+"""
 ENDLESS = TOLD + '''
 class TestItem1:
     """Without end"""
@@ -131,6 +149,18 @@ def test_who_is_not_in_doubt_runs_once(tmp_path: Path, first: str) -> None:
     graded = grade(tmp_path, DOUBTFUL.replace("FIRST", first), "-n3")
     assert graded.result("test_doubtful") == "fail", graded.output
     assert [one[0] for one in told(tmp_path)].count("doubtful") == 1
+
+
+@pytest.mark.parametrize(("measured", "at_once"), [
+    ("fixture.start_used = lambda: 0.01", 3), ("fixture.start_used = lambda: 100.0", 1),
+    ("fixture.behind = lambda: 9.0", 2)])
+def test_so_many_run_at_once_as_the_machine_carries(tmp_path: Path, measured: str, at_once: int
+                                                    ) -> None:
+    graded = grade(tmp_path, FEWER.replace("MEASURED", measured), "-n3")
+    assert graded.code == 0, graded.output
+    ran = [one[1:3] for one in told(tmp_path)]
+    assert at_once == max(sum(began <= other[0] < ended for other in ran)
+                          for began, ended in ran)
 
 
 def test_a_child_that_has_died_is_replaced(tmp_path: Path) -> None:
