@@ -86,9 +86,10 @@ Json compute(const std::string& type, std::uint64_t n) {
 int run_worker(Worker& worker, const Settings& /*settings*/) {
   worker.end_by_signal();
   // STEP 1: the life of a worker
-  // Say that this worker is `idle`, and then that it is ready. A `task` has id, kind and n. Answer
-  // it with a `result` that has id and result. The handler only notes the task; the main line
-  // computes. When told to leave (ending()), first finish a task that was noted.
+  // Say once that this worker is `idle`, so that it has its seat, and then that it is ready. A
+  // `task` has id, kind and n. Answer it with a `result` that has id and result: it frees the seat.
+  // The handler only notes the task; the main line computes. When told to leave (ending()), first
+  // finish a task that was noted.
   // The grade stays 0 of 5: `curl http://127.0.0.1:8000/stats` shows 4 available workers now.
   // TODO: be idle, be ready, compute, answer.
   static_cast<void>(compute);
@@ -204,8 +205,9 @@ class Pool {
   // Refuse a task when the pool is closed, or full: then return false. `max_queue` tasks may wait,
   // and one more for each free worker, which will take it at once. What a full pool refuses counts
   // as rejected. Else store the task, put it at the back of the queue, and count it. The look at
-  // the queue and the push must be one step: no other task may come in between.
-  // The grade stays 0 of 5: of 25 tasks 24 get 202, the last one 429. Look at GET /stats, too.
+  // the queue and the push must be one step, under the lock: no other task may come in between.
+  // The grade stays 0 of 5: of 25 tasks 24 get 202, the last one 429. GET /stats shows
+  // 24 tasks in the queue: nobody takes them before step 3.
   //   for i in $(seq 25); do
   //     curl -so /dev/null -w '%{http_code} ' -d '{"type":"prime","n":7}' 127.0.0.1:8000/task
   //   done
@@ -227,7 +229,7 @@ class Pool {
   // If a task waits and a worker is free, give the worker the next task, and return it: the caller
   // sends it. Note it in the seat and in the task (status, slot, started_at). This is an attempt.
   // The grade stays 0 of 5: a task (`curl` with its Location) is "processing", and stays so. It
-  // is computed, but complete() drops the result until step 4.
+  // is computed, but complete() only frees the seat until step 4.
   // TODO: look, take, note.
   std::optional<Task> hand_out() {
     const Lock lock(mutex_);
@@ -257,11 +259,11 @@ class Pool {
 
   // STEP 5: take a death
   // The seat has no worker now (its `completed` stays). If the worker had a task, that has no slot
-  // any more. It is "queued" again, at the *front* of the queue, even if the queue is full, and
-  // counts as requeued. But after `max_attempts` attempts it has failed, and counts as that; the
-  // outcome is {"error": …} with the reason.
-  // If the worker has `left` by itself (somebody sent it SIGTERM), it never began the task, which
-  // was still on its way: take this attempt back.
+  // any more. If the worker has `left` by itself (somebody sent it SIGTERM), it never began the
+  // task, which was still on its way: first take this attempt back.
+  // The task is "queued" again, at the *front* of the queue, even if the queue is full, and counts
+  // as requeued. But after `max_attempts` attempts it has failed, and counts as that; the outcome
+  // is {"error": …} with the reason.
   // Brings: items 2, 3 and 5.
   // TODO: empty the seat, put the task back, or give it up.
   void lose_worker(int slot, bool left) {

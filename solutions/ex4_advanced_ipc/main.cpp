@@ -91,12 +91,12 @@ class Calls {
   explicit Calls(Worker& worker) : worker_(worker) {}
 
   // STEP 2: call the master
-  // - call(): Make an id that no other call has, of whatever process: `process_` and a counter.
+  // - call(): Make an id that no other call has, of whatever process: `process_`, '-', a counter.
   //   Put a promise under it into `pending_`, and keep its future. Send the request, with this
   //   `id`. Return the answer if it comes_within() the timeout, else nothing. Before you return,
   //   erase the entry if it is still there: an answer that comes too late must find none.
-  // - answer(): Take the promise of this answer out of `pending_`, and give it the answer. Drop
-  //   the answer if there is no promise.
+  // - answer(): Take the promise of this answer (by its `id`) out of `pending_`, and give it the
+  //   whole message. Drop the message if there is no promise.
   // Several threads call at once, while the main line brings answers: hold the lock wherever
   // `pending_` or `last_id_` is used, but not while you wait.
   // The grade stays 0 of 5: `curl -i http://127.0.0.1:8000/stats` waits 4.5 s now, and is 504.
@@ -164,12 +164,12 @@ struct Office {
 // ("stats", "send" or "broadcast"), `from` (the caller's slot), `message`, and the call's `id`.
 Json serve_request(Office& office, const Json& request) {
   // STEP 3: answer what others ask
-  // - For "stats": Answer with worker, pid, requests (an atomic: load() it), received (all messages
-  //   that ever came), pending and uptime (seconds, with a fraction). If this worker itself asks,
-  //   the very /stats that is being answered waits, too: it is the call with the request's id, and
-  //   `pending` leaves it out.
+  // - For "stats": Answer with worker (its number()), pid (getpid()), requests (an atomic: load()
+  //   it), received (all messages that ever came), pending and uptime (seconds, with a fraction).
+  //   If this worker itself asks, the very /stats that is being answered waits, too: it is the call
+  //   with the request's id, and `pending` leaves it out.
   // - For a message: Put it into the mailbox (from, type "direct" or "broadcast", message,
-  //   timestamp in Unix milliseconds); "send" is direct. Answer with worker, pid and the message,
+  //   timestamp: unix_ms()); "send" is direct. Answer with worker, pid and the message,
   //   as a proof that it was read here.
   // The grade stays 0 of 5: nobody asks before step 4.
   Json answer{{"worker", office.worker.number()}, {"pid", ::getpid()}};
@@ -330,9 +330,9 @@ class Router {
   // says the rest. `queued`: note that the reply is awaited. `full`: the slot is missing at once,
   // "full", since its process does not read. `closed`: "none", it has no process now (current() is
   // 0 then, and send() to 0 returns `closed`). `too_long` cannot happen: a message has 1,024 bytes.
-  // The grade stays 0 of 5, and /stats 504: look into the journal instead, after one call of it.
-  //   rm -f /tmp/journal; make ex4-run JOURNAL=/tmp/journal
-  //   grep -E '"(request|reply)"' /tmp/journal
+  // The grade stays 0 of 5, and /stats 504. But the journal has 3 requests and 3 replies, each sent
+  // and received. Start with `make ex4-run JOURNAL=/tmp/journal`, and in another terminal:
+  //   curl -i http://127.0.0.1:8000/stats; grep -E '"type":"(request|reply)"' /tmp/journal
   void pass_on(Pending& pending, const Json& call) {
     Json request = call;
     request["type"] = "request";
@@ -350,20 +350,7 @@ class Router {
   }
   // END STEP 4
 
-  // STEP 5: collect the replies
-  // - take_reply(): Note what the reply has as `answer`, under the slot of its sender. Drop a reply
-  //   that is not awaited (any more).
-  // - finish_if_complete(): When no reply is awaited any more, send the caller pending.answer()
-  //   with `type` "answer" and the id of its call. Cancel the deadline, and erase the entry.
-  // Brings: items 1, 2, 3 and 5.
-  void take_reply(const Master::WorkerInfo& from, Json reply) {
-    const auto entry = pending_.find(reply["id"]);
-    if (entry != pending_.end() && entry->second.awaited.erase(from.pid) > 0) {
-      entry->second.answers[from.slot] = std::move(reply["answer"]);
-      finish_if_complete(entry->first);
-    }
-  }
-
+  // If no reply is awaited any more, sends the answer, and forgets the call with its deadline.
   void finish_if_complete(const std::string& id) {
     const auto entry = pending_.find(id);
     auto& pending = entry->second;
@@ -374,6 +361,19 @@ class Router {
     master_.send(pending.caller.pid, answer);
     master_.loop().cancel(pending.deadline);
     pending_.erase(entry);  // and `id`, if it is the entry's own
+  }
+
+  // STEP 5: collect the replies
+  // Note what the reply has as `answer`, under the slot of its sender, who is not awaited any more.
+  // Perhaps the call is complete now. Drop a reply that is not awaited (any more): its call may be
+  // over, or unknown.
+  // Brings: items 1, 2, 3 and 5.
+  void take_reply(const Master::WorkerInfo& from, Json reply) {
+    const auto entry = pending_.find(reply["id"]);
+    if (entry != pending_.end() && entry->second.awaited.erase(from.pid) > 0) {
+      entry->second.answers[from.slot] = std::move(reply["answer"]);
+      finish_if_complete(entry->first);
+    }
   }
   // END STEP 5
 
