@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Iterator
 
 from clang.cindex import (
-    CompilationDatabase, Cursor, CursorKind, Diagnostic, Index, Token, TokenKind, TranslationUnit,
-    TypeKind,
+    CompilationDatabase, Cursor, CursorKind, Diagnostic, Index, Token, TokenKind, TypeKind,
 )
 
 SHIFTED = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "==", "&&": "||",
@@ -64,10 +63,10 @@ class Solution:
         if "-o" in arguments:
             place = arguments.index("-o")
             del arguments[place:place + 2]
-        # The preamble, all headers, is parsed once for all mutants.
-        options = (TranslationUnit.PARSE_PRECOMPILED_PREAMBLE
-                   | getattr(TranslationUnit, "PARSE_CREATE_PREAMBLE_ON_FIRST_PARSE", 0x100))
-        self.unit = Index.create().parse(str(file), args=[*arguments, "-w"], options=options)
+        self.unit = Index.create().parse(str(file), args=[*arguments, "-w"])
+        wrong = [str(one) for one in self.unit.diagnostics if one.severity >= Diagnostic.Error]
+        if wrong:
+            raise ValueError(f"libclang cannot read {file}: {wrong[0]}")
         self.steps = steps(self.code)
 
     def step_at(self, start: int, end: int) -> int:
@@ -76,30 +75,25 @@ class Solution:
                      if begin <= start and end <= stop), 0)
 
     def own(self) -> Iterator[Cursor]:
-        """The nodes of the steps."""
+        """The nodes of this file: a function may be larger than a step."""
         for top in self.unit.cursor.get_children():
             if top.location.file and top.location.file.name == str(self.file):
-                yield from (node for node in top.walk_preorder() if self.step_at(*extent(node)))
+                yield from top.walk_preorder()
 
     def mutants(self) -> list[Mutant]:
-        """Those that compile, each source once."""
+        """Each source once. Some do not compile."""
         found: dict[str, Mutant] = {}
         for edit in sorted(set(self.edits()), key=lambda edit: (edit.start, edit.end, edit.text)):
             source = (self.code[:edit.start] + edit.text + self.code[edit.end:]).decode()
             line = self.code.count(b"\n", 0, edit.start) + 1
             mutant = Mutant(self.exercise, self.step_at(edit.start, edit.end), line, edit.change,
                             source)
-            if mutant.key not in found and self.compiles(source):
-                found[mutant.key] = mutant
+            found.setdefault(mutant.key, mutant)
         return list(found.values())
 
-    def compiles(self, source: str) -> bool:
-        self.unit.reparse(unsaved_files=[(str(self.file), source)])
-        return not any(one.severity >= Diagnostic.Error for one in self.unit.diagnostics)
-
     def edits(self) -> list[Edit]:
-        nodes = list(self.own())
-        return [*(edit for node in nodes for edit in self.of_node(node)), *self.of_tokens()]
+        found = [*(edit for node in self.own() for edit in self.of_node(node)), *self.of_tokens()]
+        return [edit for edit in found if self.step_at(edit.start, edit.end)]
 
     def of_node(self, node: Cursor) -> Iterator[Edit]:
         children = list(node.get_children())
@@ -137,8 +131,7 @@ class Solution:
     def of_tokens(self) -> Iterator[Edit]:
         for token in self.unit.cursor.get_tokens():
             start, end = extent(token)
-            changed = self.step_at(start, end) and shift(token)
-            if changed:
+            if changed := shift(token):
                 line = self.code[self.code.rfind(b"\n", 0, start) + 1:self.code.find(b"\n", end)]
                 yield Edit(start, end, changed.encode(),
                            f"{token.spelling} is {changed} in: {shown(line)}")
