@@ -128,11 +128,11 @@ grade:
 	done; [ -z "$$failed" ] || { echo "not all points:$$failed" >&2; exit 1; }
 
 test:
-	@$(packages) learner test fuzz soak
+	@$(packages) learner test fuzz soak foreign
 	@.ci/test $(ARGS)
 
 prove:
-	@$(packages) learner
+	@$(packages) learner foreign
 	@$(start) harness.proof.prove $(ARGS)
 
 mutants:
@@ -142,7 +142,7 @@ mutants:
 
 RUNS := 1
 soak:
-	@$(packages) learner soak
+	@$(packages) learner soak foreign
 	@$(start) harness.proof.soak --runs $(RUNS) $(ARGS)
 
 SECONDS := 60

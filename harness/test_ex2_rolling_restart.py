@@ -201,7 +201,8 @@ class TestItem4Version:
     @check(expected="three SIGUSR2 in quick succession are one restart: all workers 1.1.0, and no "
                     "further restart follows",
            likely="each signal counts: one that came during the restart begins a second restart "
-                  "beside it, or is remembered and obeyed afterwards",
+                  "beside it, or is remembered and obeyed afterwards; or nobody notes that the "
+                  "restart is over",
            hint="a restart that is under way is a fact to be looked at when the signal comes: log "
                 "it and ignore it", seconds=3)
     def test_signals_during_a_restart_are_ignored(self, fixture: Fixture) -> None:
@@ -213,8 +214,9 @@ class TestItem4Version:
     @check(expected="a successor that is not ready within READY_TIMEOUT_MS is killed, the restart "
                     "is abandoned, the others go on with 1.0.0; a crash replacement has its slot's "
                     "version; the next restart brings 1.1.0 to all",
-           likely="the restart goes on with the next slot, or hangs, or the version is raised "
-                  "although the restart failed", needs=(CRASHES,), seconds=5,
+           likely="the restart goes on with the next slot, or begins again by itself, or hangs, "
+                  "or the version is raised although the restart failed", needs=(CRASHES,),
+           seconds=5,
            hint="raise the master's version only when the last slot is done")
     def test_abandoned_restart_keeps_the_version(self, fixture: Fixture) -> None:
         """An abandoned restart does not count; each slot keeps its version, also after a crash"""
@@ -234,7 +236,8 @@ class TestItem5NothingDropped(EndDuringRestartChecks):
     @check(expected="two restarts under load: every request on 16 fresh and 16 kept-alive "
                     "connections gets a whole 200",
            likely="the old worker closes connections that are in use, or its listening socket's "
-                  "queue, or ends too early", seconds=5, heavy=True,
+                  "queue, or ends too early, or is killed instead of told to go", seconds=5,
+           heavy=True,
            hint="a draining worker stops accepting, answers what still comes with Connection: "
                 "close, and closes only connections that are idle for longer than a second")
     def test_fresh_and_kept_alive_connections(self, fixture: Fixture) -> None:

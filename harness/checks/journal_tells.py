@@ -1,9 +1,15 @@
 """What the journal tells of the processes that the master has started."""
 from __future__ import annotations
 
+import time
+from signal import SIGKILL
+
 from harness.cluster.cluster import Cluster
 from harness.judging.journal import read_journal
 from harness.system import processes
+
+NOTED_WITHIN = 1.0
+"""Seconds within which a master notes the end of a process."""
 
 
 def spawned(cluster: Cluster, slot: int) -> list[int]:
@@ -17,6 +23,17 @@ def ready_at(cluster: Cluster, pid: int) -> float | None:
     """When the process said that it is ready."""
     return next((float(entry["t"]) for entry in read_journal(cluster.journal)
                  if entry.get("event") == "ready" and entry.get("pid") == pid), None)
+
+
+def killed(cluster: Cluster, pid: int) -> bool:
+    """Whether the process, which is gone, was ended by SIGKILL."""
+    end = time.monotonic() + NOTED_WITHIN
+    while True:
+        exits = [entry for entry in read_journal(cluster.journal)
+                 if entry.get("event") == "exit" and entry.get("child") == pid]
+        if exits or time.monotonic() > end:
+            return any(entry.get("signal") == SIGKILL for entry in exits)
+        time.sleep(0.01)
 
 
 def left_when_ready(cluster: Cluster, pid: int) -> bool:

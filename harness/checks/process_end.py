@@ -7,7 +7,7 @@ from signal import SIGCONT, SIGKILL, SIGSTOP
 from harness.clients import worker_slots
 from harness.cluster.cluster import Cluster
 from harness.judging.time_bounds import expect_not_before
-from harness.judging.verdict import Inconclusive
+from harness.judging.verdict import BoundBroken, Inconclusive
 
 KILL_SLACK = 1.0
 """Seconds. A process killed at a timeout must be gone by 110 % of the timeout plus this."""
@@ -36,12 +36,22 @@ def expect_killed_at(cluster: Cluster, pid: int, since: float, bound: float, wha
     """
     latest = bound * 1.1 + KILL_SLACK
     if cluster.watcher.wait_gone([pid], since + latest * 1.5 + 1 - time.monotonic()):
-        cluster.refuse_late(latest, since, f"the end of {what} (still there)", due=since + bound)
+        try:
+            cluster.refuse_late(latest, since, f"the end of {what} (still there)",
+                                due=since + bound)
+        except BoundBroken as late:
+            late.likely = "nobody kills it when its time is over, or the time has no end"
+            raise
     at = cluster.watcher.gone_at(pid)
     if at is None:
         raise Inconclusive(f"the harness was too slow to see when {what} ended")
     cluster.expect_within(latest, since, at, f"the end of {what}", due=since + bound)
-    expect_not_before(bound * 0.9 - 0.1, since, at, f"the end of {what}")
+    try:
+        expect_not_before(bound * 0.9 - 0.1, since, at, f"the end of {what}")
+    except BoundBroken as early:
+        early.likely = "it is killed at once: it is given no time, or less than the timeout"
+        early.hint = "SIGTERM first; SIGKILL only when the timeout is over"
+        raise
 
 
 def expect_no_orphan(cluster: Cluster, stopped: int, others: list[int]) -> None:

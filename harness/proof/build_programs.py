@@ -14,6 +14,8 @@ from harness.proof.wrong_program import Wrong, apply
 from harness.system.places import HARNESS, ROOT
 
 SOURCES = ROOT / "build/dev/wrong"
+FOREIGN = ROOT / "harness/proof/foreign"
+GO = ROOT / "build/go"
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,18 @@ def link_names() -> None:
     for link, name in wanted.items():
         if not link.is_symlink():
             link.symlink_to(name)
+
+
+def go_binary(number: int) -> Path:
+    return GO / f"bin/ex{number}"
+
+
+def build_go(number: int) -> None:
+    """Raises CalledProcessError when it does not compile; the compiler has said why."""
+    environment = {**os.environ, "GOCACHE": str(GO / "cache"), "GOPROXY": "off",
+                   "CGO_ENABLED": "0"}
+    subprocess.run(["go", "build", "-o", str(go_binary(number)), "."], check=True,
+                   cwd=FOREIGN / f"ex{number}", env=environment)
 
 
 def build(targets: list[str]) -> None:

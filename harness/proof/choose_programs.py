@@ -41,6 +41,8 @@ def choose(wanted: argparse.Namespace, more: Callable[[Subject], bool] = lambda 
                  "files beside it have the names")
     try:
         build_programs.build(sorted({subject.target for subject in found if subject.target}))
+        for number in {subject.exercise.number for subject in found if subject.name == "in Go"}:
+            build_programs.build_go(number)
     except NoSuchText as why:
         sys.exit(f"error: {why}")
     except subprocess.CalledProcessError:

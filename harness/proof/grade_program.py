@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.judging.verdict import HARNESS_FAULT
-from harness.proof.build_programs import Exercise, binary, source
+from harness.proof.build_programs import FOREIGN, Exercise, binary, go_binary, source
 from harness.proof.wrong_program import Wrong
 from harness.system.places import ROOT
 
@@ -72,15 +72,23 @@ class Verdict:
 def subjects(exercise: Exercise) -> list[Subject]:
     number = exercise.number
     found = [Subject(exercise, "solution", "the solution", f"build/bin/ex{number}-solution")]
-    foreign = ROOT / f"harness/proof/foreign/ex{number}.py"
-    if foreign.exists():
-        command = f"{shlex.quote(sys.executable)} {foreign.relative_to(ROOT)}"
-        found.append(Subject(exercise, "foreign", "in Python", command))
+    found += [Subject(exercise, "foreign", name, command)
+              for name, command in foreign_programs(number)]
     found.append(Subject(exercise, "starter", "the starter", f"build/bin/ex{number}"))
     for wrong in exercise.wrong:
         command = str(binary(exercise, wrong).relative_to(ROOT))
         found.append(Subject(exercise, "wrong", wrong.name, command, wrong))
     return found
+
+
+def foreign_programs(number: int) -> list[tuple[str, str]]:
+    """The programs in other languages: name and command."""
+    file = FOREIGN / f"ex{number}"
+    place = str(file.relative_to(ROOT))
+    kinds = ((file.with_suffix(".py"), "in Python", f"{shlex.quote(sys.executable)} {place}.py"),
+             (file.with_suffix(".js"), "in JavaScript", f"node {place}.js"),
+             (file / "go.mod", "in Go", str(go_binary(number).relative_to(ROOT))))
+    return [(name, command) for source, name, command in kinds if source.exists()]
 
 
 def grade(subject: Subject, how: How) -> Verdict:
@@ -104,8 +112,13 @@ def command_of(subject: Subject, how: How, report: Path) -> list[str]:
     if subject.wrong is not None and subject.wrong.real_time:
         command.append("--real-time")
     if subject.wrong is not None and how.item_only:
-        command += ["-k", f"TestItem{subject.wrong.item}"]
+        command += ["-k", group_name(subject.wrong.item)]
     return command
+
+
+def group_name(item: int) -> str:
+    """The class of an item's checks begins so."""
+    return f"TestItem{item}" if item else "TestCommonGround"
 
 
 def run(command: list[str]) -> str | None:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.proof import contract_table, soak_counts
+from harness.proof.mutants import mutant_counts
 from harness.proof.grade_program import ITEMS, Verdict
 from harness.system.files import write_whole
 from harness.system.places import ROOT
@@ -25,7 +26,7 @@ def row(verdict: Verdict) -> list[str]:
     cells = [SIGNS.get(verdict.results.get(number, ""), "") for number in (*ITEMS, 0)]
     wrong = verdict.subject.wrong
     if wrong is not None:
-        cells[wrong.item - 1] += "!"
+        cells[wrong.item - 1] += "!"  # the common ground is the last
     return cells
 
 
@@ -77,11 +78,13 @@ def write_page(verdicts: list[Verdict], soak: soak_counts.Tally, file: Path) -> 
                       "asked for wrong programs and starters."), ""]
     for number in sorted({one.subject.exercise.number for one in verdicts}):
         lines += exercise_lines([one for one in verdicts if one.subject.exercise.number == number])
+    lines += mutant_lines()
     lines += [CONTRACT, "", *contract_table.lines()]
     file.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
 
 
 REPEATED, TABLES = "## Repeated", "## How to read the tables"
+MUTANTS = "## Mutants"
 CONTRACT = "## What grades each sentence of the contract"
 
 
@@ -106,6 +109,18 @@ def soak_lines(soak: soak_counts.Tally) -> list[str]:
                      "Clopper and Pearson."), "",
             f"| {' | '.join(soak_counts.HEADINGS)} |", "|---|---|--:|--:|--:|--:|--:|",
             *(f"| {' | '.join(row)} |" for row in soak_counts.rows(soak)), ""]
+
+
+def mutant_lines() -> list[str]:
+    graded = list(mutant_counts.read(mutant_counts.KEPT).values())
+    if not graded:
+        return []
+    return [MUTANTS, "",
+            *wrapped("Machine-made: in the steps of each solution every statement is left out, "
+                     "every condition negated, every constant and comparison shifted, one at a "
+                     "time (`make mutants`). A mutant is killed when a check fails; the score "
+                     "leaves out those that no check can kill, because they do the same."), "",
+            *mutant_counts.lines(graded), ""]
 
 
 def wrapped(text: str, indent: str = "") -> list[str]:

@@ -10,7 +10,7 @@ class Wrong:
     mistake: str
     """The learner's mistake, in a sentence."""
     item: int
-    """The item that must fail."""
+    """The item that must fail; 0: the common ground."""
     edits: tuple[tuple[str, str], ...]
     """Texts of the solution (each must be there just once), each with the text in its place."""
     word: str

@@ -43,6 +43,9 @@ def told_by(evidence: list[Evidence], log: EventLog, endpoints: str, seen: str) 
             return thrown, THROWN_WHERE
         if crash := crashed(cluster):
             return crash, CRASHED_WHERE
+    if asked := threw(log, seen):
+        return f"an exception was thrown in the handler of {asked}, which makes the answer a 500", (
+            "the body of the answer has the exception's text")
     if asked := not_there(log, endpoints, seen):
         return f"nothing is there to answer {asked}", NO_HANDLER
     return "", ""
@@ -85,6 +88,16 @@ def crashed(cluster: Evidence) -> str:
             whom = f"worker {entry.get('peer')} (pid {entry.get('child')})"
             why = NO_KEY_MEANS if no_key and name == SIGABRT.name else CRASH
             return f"{whom} has died of {name}: {why}"
+    return ""
+
+
+def threw(log: EventLog, seen: str) -> str:
+    """The request whose handler has thrown an exception, if the verdict is about it. Exercise 3 has
+    a path that answers 500 by right."""
+    for event in reversed(log.all()):
+        if event.kind == "request" and event.status == 500 and f"{event.path}: 500" in seen:
+            path = (event.path or "").partition("?")[0]
+            return f"{event.method} {path}" if path != "/error" else ""
     return ""
 
 

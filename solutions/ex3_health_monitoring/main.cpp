@@ -264,9 +264,8 @@ void treat(Master& master, Noted& noted, int slot, const Settings& settings) {
   // is seen now:
   // - The slot has no treatment: judge its worker. If it is sick, log `reason=…` with the figures
   //   and with `longestMs`, start a successor, and note the treatment, `since` noted.now.
-  // - The slot has a worker, and it is not the sick one: that has died, and the library has
-  // replaced
-  //   it. Dismiss the successor: SIGTERM if it is ready, else SIGKILL.
+  // - The slot has a worker, and it is not the sick one: that has died, and was replaced by the
+  //   library. Dismiss the successor: SIGTERM if it is ready, else SIGKILL.
   // - The successor is ready: hand the slot over.
   // - The successor lives, and is not ready within `settings.timeout` (a second at least, which a
   //   start may take): log it, and dismiss the successor by SIGKILL.

@@ -7,17 +7,22 @@ from contextlib import contextmanager
 from typing import Iterator
 
 from harness.checks.common_ground import ports
+from harness.checks.journal_tells import ready_at, spawned
+from harness.cluster.cluster import Cluster
 from harness.cluster.fixture import Fixture
 from harness.judging.verdict import CheckFailed, Inconclusive
 
 DEFAULT_PORT = 8000
 PORT_PATIENCE = 60.0
+MANY = 16
+"""Workers: with so many the last one is ready some time after the first."""
+READY_PATIENCE = 1.0
 
 
 def expect_ready_line(fixture: Fixture, chosen: int | None) -> None:
     """The line comes once and is true. With no chosen port the default one holds."""
     port = chosen or DEFAULT_PORT
-    cluster = fixture.start({"PORT": chosen}, wait=False)
+    cluster = fixture.start({"PORT": chosen, "WORKERS": MANY if chosen else None}, wait=False)
     if (cluster.wait_started() == 1 and ports.taken(port)
             and any(str(port) in line for line in cluster.output(error=True))):
         # The program says so. Another program has it, or connections of the last one still do.
@@ -31,6 +36,30 @@ def expect_ready_line(fixture: Fixture, chosen: int | None) -> None:
     found = [line for line in cluster.output() if "ready url=" in line]
     if found != [expected]:
         raise CheckFailed(f"the lines {found}", expected=expected)
+    expect_ready_before(cluster)
+
+
+def expect_ready_before(cluster: Cluster) -> None:
+    """Each first worker was ready, as its journal tells, before the line came."""
+    line = cluster.ready_at or 0.0
+    late = [(slot, moment - line) for slot in range(1, cluster.workers + 1)
+            for pid in spawned(cluster, slot)[:1]
+            if (moment := await_ready(cluster, pid)) is not None and moment > line]
+    if late:
+        raise CheckFailed(f"after the ready line {len(late)} of {cluster.workers} workers became "
+                          f"ready: worker {late[0][0]} {late[0][1] * 1000:.1f} ms after it",
+                          expected="the line comes when every worker is ready, and not before",
+                          likely="the ready line is printed when the workers are started: nobody "
+                                 "waits until they are ready",
+                          hint="wait until all are ready before you announce it")
+
+
+def await_ready(cluster: Cluster, pid: int) -> float | None:
+    """When the process said that it is ready; None: it never did."""
+    end = time.monotonic() + READY_PATIENCE
+    while (moment := ready_at(cluster, pid)) is None and time.monotonic() < end:
+        time.sleep(0.01)
+    return moment
 
 
 @contextmanager

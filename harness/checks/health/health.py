@@ -1,6 +1,7 @@
 """Unhealthy workers are replaced in time, healthy ones are left alone."""
 from __future__ import annotations
 
+import re
 import time
 from signal import SIGCONT, SIGSTOP
 from typing import Callable
@@ -8,7 +9,7 @@ from typing import Callable
 from harness.checks import connections
 from harness.checks.health import heartbeats, vitals
 from harness.checks.health.heartbeats import interval, moments
-from harness.checks.journal_tells import left_when_ready, ready_at, spawned
+from harness.checks.journal_tells import killed, left_when_ready, ready_at, spawned
 from harness.checks.process_end import expect_processes_gone
 from harness.checks.replacement import expect_replaced
 from harness.clients.http_client import Connection
@@ -27,6 +28,11 @@ LONGEST_DOUBT = 12.0
 back."""
 LEAVES_WITHIN = 5.0
 """Seconds for an old worker to finish its requests, once its successor serves."""
+REASON = re.compile(r"\breason=(\w+)")
+JUDGED = {"memory": {"likely": "its memory is compared with something else than MEMORY_LIMIT_MB "
+                               "MiB, for instance bytes with MiB",
+                     "hint": "memoryBytes > MEMORY_LIMIT_MB * 1024 * 1024"}}
+"""The likely cause and the hint when a healthy worker is judged sick, by the reason in the log."""
 TOO_FEW = 10
 """Requests. ERROR_RATE_MIN_REQUESTS itself is still too few to judge."""
 
@@ -78,7 +84,11 @@ def expect_same(cluster: Cluster, before: dict[int, int], done: Callable[[], boo
             doubt_silence(cluster, began, why)
             what = (f"a new process {new[0]} was started" if new
                     else f"worker {gone[0]} has ended")
-            raise CheckFailed(f"{why}, but {what}", expected="no worker is replaced", **said)
+            reason = next((found[1] for line in cluster.lines if line.t >= began
+                           and (found := REASON.search(line.text))), "")
+            judged = f"; its log says reason={reason}" if reason else ""
+            raise CheckFailed(f"{why}, but {what}{judged}", expected="no worker is replaced",
+                              **(said or JUDGED.get(reason, {})))
         time.sleep(0.02)
 
 
@@ -143,6 +153,11 @@ def expect_unhealthy_replaced(cluster: Cluster, slot: int, old: int, since: floa
     """A successor serves in time, and the old process leaves."""
     await_successor(cluster, slot, old, since, bound(cluster), why)
     expect_gone(cluster, old, since, why)
+    if killed(cluster, old):
+        raise CheckFailed(f"process {old} was idle, and was killed (SIGKILL, as the journal tells)",
+                          expected="it is told to go; SIGKILL is for one that is stuck",
+                          likely="every sick worker is killed, with its requests in flight",
+                          hint="SIGTERM for a worker that still sends heartbeats")
 
 
 def expect_silent_replaced(cluster: Cluster, slot: int, old: int, last: float,

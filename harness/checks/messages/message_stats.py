@@ -133,15 +133,20 @@ def expect_in_time(cluster: Cluster, fixture: Fixture, asked: Connection, stoppe
 
 
 def expect_requests_counted(asked: Connection) -> None:
-    """Two answers to / one after another, each in its form: `requests` is one more."""
+    """Two answers to / and one to /stats, one after another: `requests` is one more each time."""
     answers = [asked.get("/", patience=5) for _ in range(2)]
     for answer in answers:
         expect_form(answer)
         message_replies.expect_json(answer, 200)
-    former, latter = (answer.json.get("requests") for answer in answers)
-    if not isinstance(former, int) or latter != former + 1:
-        raise CheckFailed(f"`requests` in two answers to / one after another: {[former, latter]}",
-                          expected="one more each time")
+    told = [answer.json.get("requests") for answer in answers]
+    summed = message_replies.expect_json(asked.get("/stats", patience=5), 200)
+    told += [row.get("requests") for row in summed.get("workers", [])
+             if isinstance(row, dict) and row.get("worker") == answers[0].worker]
+    if not isinstance(told[0], int) or told != [told[0], told[0] + 1, told[0] + 2]:
+        raise CheckFailed("`requests` of one worker, asked by GET /, GET / and GET /stats: "
+                          f"{told}", expected="one more each time",
+                          likely="`requests` is counted twice, or not for every path, or it is "
+                                 "told before this request has counted at one path only")
 
 
 def await_nothing_pending(cluster: Cluster, within: float,

@@ -5,6 +5,7 @@ import threading
 import time
 from dataclasses import dataclass
 
+from harness.checks.restart.restart_causes import NOT_PROMOTED
 from harness.cluster.cluster import Cluster
 from harness.judging.time_bounds import overdue
 from harness.judging.verdict import CheckFailed, Inconclusive
@@ -130,10 +131,14 @@ class Sampler(threading.Thread):
         most = max((sample.children for sample in self.samples), key=len)
         least = min((sample.children for sample in self.samples), key=len)
         if len(most) > before + 1:
+            young = most - self.samples[0].children
             at_once = new[1][0] - new[0][0] < startup / 2
+            cause = ALL_AT_ONCE if at_once else END_NOT_AWAITED
+            if len(young) > before:  # each of the old ones has left, and there are two for each
+                cause = dict(zip(("likely", "hint"), NOT_PROMOTED))
             raise CheckFailed(f"{len(most)} worker processes at once: {sorted(most)}",
                               expected=f"never more than {before} + 1",
-                              **(ALL_AT_ONCE if at_once else END_NOT_AWAITED))
+                              **cause)
         if len(least) < before:
             raise CheckFailed(f"only {len(least)} worker processes at one moment: {sorted(least)}",
                               expected=f"never fewer than {before}", **ENDED_FIRST)

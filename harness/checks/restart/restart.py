@@ -8,8 +8,7 @@ from typing import NoReturn
 
 from harness.checks import process_end
 from harness.checks.drain import drain
-from harness.checks.journal_tells import left_when_ready, spawned
-from harness.checks.restart import newcomers, versions
+from harness.checks.restart import newcomers, restart_causes, versions
 from harness.checks.restart.one_at_a_time import Sampler, await_settled
 from harness.checks.settings import seconds
 from harness.clients.exchange import Exchange
@@ -173,11 +172,7 @@ def refuse_still_there(restart: Restart, left: list[int], bound: float) -> NoRet
         cluster.refuse_late(bound, since, f"after SIGUSR2 the old workers {slots} are still there, "
                                           f"pids {sorted(left)}", due=since)
     except BoundBroken as late:
-        young = {pid for slot in old for pid in spawned(cluster, slot)} - restart.known
-        if len(left) == len(old) and any(left_when_ready(cluster, pid) for pid in young):
-            late.likely = ("the successors were told to go, not the old workers: all of these are "
-                           "still there, and new ones have become ready and left")
-            late.hint = "ask which worker the slot has before its successor is promoted"
+        late.likely, late.hint = restart_causes.of_left(cluster, left, old, restart.known)
         raise
 
 
@@ -187,7 +182,11 @@ def expect_all_new(restart: Restart, wanted: str = "") -> dict[int, int]:
     Returns slot → pid.
     """
     cluster, old = restart.cluster, restart.old
-    new = versions.pids_of(cluster, wanted)
+    try:
+        new = versions.pids_of(cluster, wanted)
+    except versions.WrongVersions as failed:
+        failed.likely, failed.hint = restart_causes.of_versions(failed.found, old.values(), wanted)
+        raise
     same = [slot for slot in new if new[slot] in old.values()]
     if same:
         raise CheckFailed(f"the workers {same} are still the same processes: {old} before, {new} "

@@ -11,6 +11,16 @@ from harness.clients.load import Load
 from harness.cluster.cluster import Cluster
 from harness.judging.verdict import CheckFailed
 
+
+class WrongVersions(CheckFailed):
+    """Workers tell another version than the wanted one. `found`: slot → answer."""
+
+    def __init__(self, found: dict[int, Answer], wanted: str) -> None:
+        super().__init__(f"the versions (slot: version) are {by_slot(found)}",
+                         expected=f"{wanted} from all workers")
+        self.found = found
+
+
 # ----- asking
 
 
@@ -88,8 +98,7 @@ def expect_version(cluster: Cluster, wanted: str) -> dict[int, int]:
     """All slots serve that version; returns slot → pid."""
     found = survey(cluster)
     if set(by_slot(found).values()) != {wanted}:
-        raise CheckFailed(f"the versions (slot: version) are {by_slot(found)}",
-                          expected=f"{wanted} from all workers")
+        raise WrongVersions(found, wanted)
     return pids(found)
 
 

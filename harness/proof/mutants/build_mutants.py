@@ -24,48 +24,48 @@ class NotBuilt(Exception):
 
 def build(mutants: list[Mutant], tell: Callable[[str], None]) -> list[Mutant]:
     """Returns those that compile; their programs are in FOLDER/bin, by their keys."""
-    good = list(mutants)
+    groups = dict(grouped(mutants))
     for _ in range(MOST_TRIES):
-        write_sources(good)
-        tell(f"building {len(good)} mutants")
-        names = sorted(file.stem for file in FOLDER.glob("*.cpp"))
-        made = subprocess.run([str(ROOT / ".ci/build"), "dev", *names], cwd=ROOT, text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        write_sources(groups)
+        tell(f"building {sum(map(len, groups.values()))} mutants")
+        # With -k 0 the compiler is shown all of them, though it refuses one.
+        made = subprocess.run([str(ROOT / ".ci/build"), "dev", "-k", "0", *groups], cwd=ROOT,
+                              text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if made.returncode == 0:
-            link_names(good)
-            return good
+            link_names(groups)
+            return [one for group in groups.values() for one in group]
         refused = set(ERROR.findall(made.stdout))
         if not refused:
             raise NotBuilt(made.stdout[-3000:])
-        good = [one for one in good if one.key not in refused]
+        groups = {name: [one for one in group if one.key not in refused]
+                  for name, group in groups.items()}
     raise NotBuilt(f"there are still errors after {MOST_TRIES} tries")
 
 
-def groups(mutants: list[Mutant]) -> Iterator[tuple[str, list[Mutant]]]:
+def grouped(mutants: list[Mutant]) -> Iterator[tuple[str, list[Mutant]]]:
+    """Name of the program → those in it."""
     for number in sorted({one.exercise for one in mutants}):
         own = [one for one in mutants if one.exercise == number]
         for first in range(0, len(own), AT_ONCE):
             yield f"mutants-ex{number}-{first // AT_ONCE}", own[first:first + AT_ONCE]
 
 
-def write_sources(mutants: list[Mutant]) -> None:
+def write_sources(groups: dict[str, list[Mutant]]) -> None:
     """Files that stay the same keep their time."""
     (FOLDER / "bin").mkdir(parents=True, exist_ok=True)
-    kept = set()
-    for name, group in groups(mutants):
+    for name, group in groups.items():
         file = FOLDER / f"{name}.cpp"
-        kept.add(file)
         text = together({one.key: one.source for one in group})
         if not file.exists() or file.read_text(encoding="utf-8") != text:
             file.write_text(text, encoding="utf-8")
-    for stale in set(FOLDER.glob("*.cpp")) - kept:
+    for stale in set(FOLDER.glob("*.cpp")) - {FOLDER / f"{name}.cpp" for name in groups}:
         stale.unlink()
 
 
-def link_names(mutants: list[Mutant]) -> None:
+def link_names(groups: dict[str, list[Mutant]]) -> None:
     for link in (FOLDER / "bin").iterdir():
         if link.is_symlink():
             link.unlink()
-    for name, group in groups(mutants):
+    for name, group in groups.items():
         for one in group:
             (FOLDER / "bin" / one.key).symlink_to(name)

@@ -1,9 +1,9 @@
 """Grades mutants of the solutions: whoever gets 5 of 5 shows what the grader does not see.
 
 Usage: make mutants [ARGS='--only 1,5 --jobs 2 --again survived']
-What was graded is kept in build/mutants.json: the same command goes on where it was ended. When all
-have been graded, the counts and those that survived go into harness/proof/mutants/mutants.json,
-which PROOF.md shows. Exit code 0 when each that survived is explained, 1 if not.
+What was graded is kept in harness/proof/mutants/mutants.json: the same command goes on where it was
+ended. PROOF.md shows the counts, and those that survived. Exit code 0 when each of them is
+explained, 1 if not.
 """
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import argparse
 import json
 import sys
 import tempfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -89,7 +90,7 @@ def checks(report: dict[str, Any] | None, result: str) -> list[dict[str, Any]]:
 def main() -> int:
     wanted = options()
     numbers = choose_programs.listed(wanted.only, list("12345"), "exercise")
-    kept = mutant_counts.read(mutant_counts.WORK)
+    kept = mutant_counts.read(mutant_counts.KEPT)
     try:
         mutants = build(all_mutants(numbers), lambda text: print(text, flush=True))
     except NotBuilt as why:
@@ -99,9 +100,12 @@ def main() -> int:
     print(f"{len(mutants)} mutants compile, {len(mutants) - len(missing)} are graded already; "
           f"no grading lasts longer than {LONGEST:.0f} s", flush=True)
 
+    writing = threading.Lock()
+
     def one(mutant: Mutant) -> None:
         kept[mutant.key] = graded = grade(mutant)
-        mutant_counts.write(mutant_counts.WORK, kept)
+        with writing:
+            mutant_counts.write(mutant_counts.KEPT, kept)
         left = sum(other.key not in kept for other in mutants)
         print(f"exercise {graded.exercise}, step {graded.step}, line {graded.line}, "
               f"{graded.change}: {graded.outcome} {graded.by} ({graded.seconds} s; {left} left)",
@@ -114,8 +118,9 @@ def main() -> int:
         pool.shutdown(cancel_futures=True)
         sys.exit("ended; the same command goes on with the others")
     own = [kept[mutant.key] for mutant in mutants]
-    if not wanted.only:
-        mutant_counts.write_counts(mutant_counts.KEPT, own)
+    if not wanted.only:  # forget those of former solutions
+        kept = {mutant.key: kept[mutant.key] for mutant in mutants}
+        mutant_counts.write(mutant_counts.KEPT, kept)
     for line in mutant_counts.lines(own):
         print(line)
     return 1 if mutant_counts.unexplained(own) else 0

@@ -1,5 +1,5 @@
-"""What became of the mutants: the file of the work in progress, the counts that are kept, and the
-explanations of those that no check can kill (explained.txt)."""
+"""What became of the mutants (mutants.json), and why no check can kill some of them
+(explained.txt)."""
 from __future__ import annotations
 
 import json
@@ -8,9 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from harness.system.files import write_whole
-from harness.system.places import ROOT
 
-WORK = ROOT / "build/mutants.json"
 KEPT = Path(__file__).with_name("mutants.json")
 EXPLAINED = Path(__file__).with_name("explained.txt")
 KILLED = ("killed by an item", "killed by the common ground")
@@ -38,9 +36,9 @@ def read(file: Path) -> dict[str, Graded]:
 
 def write(file: Path, graded: dict[str, Graded]) -> None:
     """Whole or not at all: the work may be ended at any moment."""
-    text = {key: asdict(one) for key, one in list(graded.items())}
-    file.parent.mkdir(exist_ok=True)
-    write_whole(file, json.dumps(text, indent=0) + "\n")
+    rows = [f"{json.dumps(key)}: {json.dumps(asdict(one))}"
+            for key, one in sorted(list(graded.items()))]
+    write_whole(file, "{" + ",\n".join(rows) + "}\n")
 
 
 def explanations() -> dict[tuple[int, int, str], str]:
@@ -59,23 +57,6 @@ def why_equivalent(one: Graded) -> str:
 
 def unexplained(graded: list[Graded]) -> list[Graded]:
     return [one for one in graded if one.outcome not in KILLED and not why_equivalent(one)]
-
-
-def write_counts(file: Path, graded: list[Graded]) -> None:
-    """Counts by exercise, and all that was not killed, in full."""
-    counts = {number: Counter(one.outcome for one in graded if one.exercise == number)
-              for number in sorted({one.exercise for one in graded})}
-    alive = [asdict(one) for one in graded if one.outcome not in KILLED]
-    write_whole(file, json.dumps({"counts": counts, "alive": alive}, indent=1) + "\n")
-
-
-def kept_lines() -> list[str]:
-    """For PROOF.md; empty as long as nothing was graded."""
-    if not KEPT.exists():
-        return []
-    found = json.loads(KEPT.read_text(encoding="utf-8"))
-    counts = {int(number): Counter(own) for number, own in found["counts"].items()}
-    return table(counts, [Graded(**one) for one in found["alive"]])
 
 
 def lines(graded: list[Graded]) -> list[str]:

@@ -3,6 +3,8 @@ from __future__ import annotations
 
 from harness.proof.wrong_program import Wrong
 
+WAITS_FOR_EVER = "the drain does not end before the timeout"
+
 WRONG = (
     Wrong("nobody-is-replaced", "replacing is switched off when the cluster is ready", 1,
           (("  if (!noted.stopping()) master.announce_ready();\n",
@@ -199,4 +201,14 @@ WRONG = (
     Wrong("health-does-not-drain", "the 503 for /health is that of all other paths", 2,
           (('  if (request.path == "/health") {',
             '  if (request.path == "/heath") {'),), "all other paths"),
+    Wrong("keeps-connections-open", "answers during the drain leave their connections open", 2,
+          (("  server.close_after_answer();\n", ""),), "close_after_answer",
+          also={3: WAITS_FOR_EVER, 4: WAITS_FOR_EVER, 5: WAITS_FOR_EVER}),
+    Wrong("default-answers-at-once", "GET / does not take its time", 1,
+          (('server.Get("/", after(server, settings.default_delay));',
+            'server.Get("/", after(server, 0ms));'),), "simulated work",
+          also={3: "a request that should still be under way has its answer already"}),
+    Wrong("announces-too-early", "the ready line is printed when the workers are started", 0,
+          (("  master.wait_until([&] { return master.all_ready() || noted.stopping(); });\n", ""),),
+          "ready"),
 )

@@ -7,6 +7,12 @@ READY_WAIT = (
     "  master.wait_until([&] { return ready() || !master.find(pid) || master.ending(); }, timeout);"
 )
 
+INITIALISE = (
+    "  if (worker.wait_until([&] { return worker.ending(); }, startup)) {\n    return 0;\n  }\n")
+WRONG_ONES_SERVE = "after a restart old versions are served"
+ANOTHER_FOLLOWS = "when a restart is over, another one begins"
+READY_LINE_TOO_EARLY = "the ready line is printed before the workers serve"
+
 WRONG = (
     Wrong("starts-with-the-second-version",
           "the version is raised before it is used for the first time", 1,
@@ -150,4 +156,36 @@ WRONG = (
            ("return gone() || master.ending(); }, timeout)) {", "return gone(); }, timeout)) {"),
            ("    if (!master.all_ready() || master.ending()) {\n      return false;",
             "    if (!master.all_ready()) {\n      return false;")), "goes on"),
+    Wrong("nobody-is-promoted", "the successor never becomes the slot's worker", 2,
+          (("  master.promote(successor);\n", ""),), "never becomes the slot's worker",
+          also={3: WRONG_ONES_SERVE, 4: WRONG_ONES_SERVE,
+                5: "so many processes that the restart comes to no end in time"}),
+    Wrong("old-variables-handed-on", "successors are started with the variables of the first start",
+          4, (("  const pid_t pid = master.start(slot, version.variables());",
+               "  const pid_t pid = master.start(slot, Version{}.variables());"),),
+          "variables of the first start", also={2: WRONG_ONES_SERVE, 3: WRONG_ONES_SERVE}),
+    Wrong("old-one-is-never-told", "nobody tells the old worker to go", 2,
+          (("  master.kill(former, SIGTERM);\n", ""),), "told to go"),
+    Wrong("old-one-is-killed", "the old worker is killed, with requests in flight", 5,
+          (("  master.kill(former, SIGTERM);\n", "  master.kill(former, SIGKILL);\n"),), "killed",
+          also={3: "an old worker does not finish its requests"}),
+    Wrong("restart-stays-wanted", "nobody notes that the restart is over: another one follows", 4,
+          (("    restart_wanted = false;\n", ""),), "is over",
+          also={2: ANOTHER_FOLLOWS, 3: ANOTHER_FOLLOWS, 5: ANOTHER_FOLLOWS}),
+    Wrong("ready-before-it-is-initialised",
+          "the worker says that it is ready, and then initialises", 3,
+          ((INITIALISE + "  server.start();\n  worker.ready();\n",
+            "  worker.ready();\n" + INITIALISE + "  server.start();\n"),), "ready",
+          also={2: READY_LINE_TOO_EARLY, 4: READY_LINE_TOO_EARLY, 5: READY_LINE_TOO_EARLY}),
+    Wrong("failed-successor-lives-on", "a successor that is not ready in time is left alone", 4,
+          (("  master.kill(pid, SIGKILL);\n"
+            "  master.wait_until([&] { return !master.find(pid); });\n", ""),),
+          "nobody kills it"),
+    Wrong("handler-throws", "the handler throws an exception", 1,
+          (('  const std::string version = handed_down != nullptr ? handed_down : "unknown";\n',
+            '  const std::string version = "1.0.0";\n'),
+           ("        const std::chrono::duration<double> uptime",
+            "        if (handed_down != nullptr) throw std::runtime_error(\"no such key\");\n"
+            "        const std::chrono::duration<double> uptime"),
+           ("#include <string>\n", "#include <stdexcept>\n#include <string>\n")), "exception"),
 )

@@ -3,6 +3,8 @@ from __future__ import annotations
 
 from harness.proof.wrong_program import Wrong
 
+HEALTHY_ONES_GO = "healthy workers are replaced all the time"
+
 WRONG = (
     Wrong("one-heartbeat-only", "a heartbeat is sent when the worker is ready, and never again", 1,
           (("  worker.loop().every(interval, send);\n", "  static_cast<void>(interval);\n"),),
@@ -117,4 +119,9 @@ WRONG = (
           "before its successor"),
     Wrong("restarts-not-counted", "the report says 0 restarts for ever", 5,
           (('" restarts=" << noted.restarts[slot]', '" restarts=" << 0'),), "count"),
+    Wrong("bytes-against-megabytes", "bytes are compared with the limit in MiB", 3,
+          (("settings.memory_limit * mebibyte)", "settings.memory_limit)"),), "bytes",
+          also={1: HEALTHY_ONES_GO, 2: HEALTHY_ONES_GO, 4: HEALTHY_ONES_GO, 5: HEALTHY_ONES_GO}),
+    Wrong("every-sick-one-is-killed", "a sick worker is killed, with its requests in flight", 3,
+          (("stuck ? SIGKILL : SIGTERM", "stuck ? SIGKILL : SIGKILL"),), "kill"),
 )

@@ -175,4 +175,8 @@ WRONG = (
             "    const auto kept = static_cast<std::ptrdiff_t>(std::min(limit_, "
             "messages_.size()));\n"
             "    return std::deque<Json>(messages_.end() - kept, messages_.end());")), "pile up"),
+    Wrong("counts-itself-twice", "GET / tells one request too many", 5,
+          (('server.reply(response, 200, {{"requests", office.requests.load()}});',
+            'server.reply(response, 200, {{"requests", office.requests.load() + 1}});'),),
+          "requests"),
 )

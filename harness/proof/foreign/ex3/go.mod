@@ -1,0 +1,3 @@
+module ex3
+
+go 1.19
