@@ -44,14 +44,14 @@ class TestItem1Start:
         cluster = fixture.start()
         workers.expect_children(cluster, 4, versions.expect_version(cluster, "1.0.0"))
 
-    @check(expected="`version` a text, `uptime` seconds since the worker's start, `timestamp` the "
-                    "time in UTC as ISO 8601",
+    @check(expected="after WORK_MS: `version` a text, `uptime` seconds since the worker's start, "
+                    "`timestamp` the time in UTC as ISO 8601", seconds=0.7,
            likely="the timestamp is local time or a number, or uptime is that of the machine or in "
-                  "milliseconds", seconds=0.3,
+                  "milliseconds, or the answer does not take WORK_MS",
            hint="remember when the worker started; a timestamp looks like 2026-01-31T12:34:56Z")
     def test_answer_has_version_uptime_and_timestamp(self, fixture: Fixture) -> None:
-        """`GET /` tells version, uptime and timestamp"""
-        versions.expect_fields(fixture.start())
+        """`GET /` tells version, uptime and timestamp, after WORK_MS"""
+        versions.expect_fields(fixture.start({"WORK_MS": 60}), 0.06)
 
     @check(expected="within 1 s and the simulated start-up a new process answers in the slot, with "
                     "version 1.0.0",

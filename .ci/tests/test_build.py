@@ -157,3 +157,21 @@ def test_links_of_editors_and_of_learners_do_no_harm(kit: Path) -> None:
             elsewhere.rename(folder)
         lock.unlink()
         gone.unlink()
+
+
+def test_a_kit_that_is_reached_by_a_link_is_the_same(kit: Path) -> None:
+    link = kit.parent / "link"
+    link.symlink_to(kit)
+    try:
+        done = subprocess.run(f"cd {link} && make ex1", shell=True, env=learners(kit), text=True,
+                              timeout=500, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        assert done.returncode == 0 and "Configuring" not in done.stdout, done.stdout
+    finally:
+        link.unlink()
+
+
+def test_the_compiler_that_is_named_counts_at_each_build(kit: Path) -> None:
+    code, said = make(kit, "ex1", CXX="/nonexistent/c++")
+    assert code != 0 and "/nonexistent/c++" in said, said
+    code, said = make(kit, "ex1")
+    assert code == 0 and "Configuring build/dev" in said and "common/src" not in said, said

@@ -1,8 +1,11 @@
 """The report that a grading leaves: the page with the pictures, and the same as a trace."""
 from __future__ import annotations
 
+import fcntl
+import os
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
 
 from harness.judging.checklist import Checklist
 from harness.picture import report_page
@@ -24,9 +27,10 @@ def publish(folder: Path, checklist: Checklist, report: dict[str, Any],
             check["timeline"] = timeline(check["id"])
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        perfetto_trace.write(folder / TRACE, found)
-        (folder / PAGE).unlink(missing_ok=True)  # an old one would be taken for this grading's
-        report_page.write(folder / PAGE, found)
+        with alone_in(folder):
+            perfetto_trace.write(folder / TRACE, found)
+            (folder / PAGE).unlink(missing_ok=True)  # an old one would be taken for this grading's
+            report_page.write(folder / PAGE, found)
     except report_page.NoLibrary as why:
         return f"No pictures were written: {why}"
     except Exception as fault:  # the verdict stands without a report
@@ -34,3 +38,14 @@ def publish(folder: Path, checklist: Checklist, report: dict[str, Any],
     page = (folder / PAGE).resolve()
     page = page.relative_to(Path.cwd()) if page.is_relative_to(Path.cwd()) else page
     return f"What happened in each check, as pictures: {page}"
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Of gradings that end at the same moment each leaves its page and its trace together."""
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)

@@ -62,9 +62,9 @@ def expect_counts_in_flight(cluster: Cluster, requests: int) -> None:
 def active_requests(answer: Answer) -> int:
     expect_status(answer, 200, "ok")
     counts = [answer.json.get(name) for name in ("activeRequests", "connections")]
-    if any(type(count) is not int for count in counts):
+    if any(type(count) is not int or count < 0 for count in counts):
         raise CheckFailed(f"{answer}, body {answer.body[:200]!r}",
-                          expected="`activeRequests` and `connections` as whole numbers")
+                          expected="`activeRequests` and `connections` as whole numbers from 0 on")
     return int(answer.json["activeRequests"])
 
 

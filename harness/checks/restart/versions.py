@@ -9,6 +9,7 @@ from harness.clients import worker_slots
 from harness.clients.exchange import Answer, Exchange
 from harness.clients.load import Load
 from harness.cluster.cluster import Cluster
+from harness.judging.time_bounds import expect_not_before
 from harness.judging.verdict import CheckFailed
 
 
@@ -108,10 +109,12 @@ def expect_versions(cluster: Cluster, wanted: dict[int, object], when: str) -> N
         raise CheckFailed(f"{when} the versions (slot: version) are {seen}", expected=str(wanted))
 
 
-def expect_fields(cluster: Cluster) -> None:
-    """Every worker tells `uptime` in seconds and `timestamp` as ISO 8601 in UTC, both true."""
+def expect_fields(cluster: Cluster, work: float) -> None:
+    """Every worker tells `uptime` in seconds and `timestamp` as ISO 8601 in UTC, both true, and
+    takes so many seconds for it."""
     before = datetime.now(timezone.utc)
     for answer in survey(cluster).values():
+        expect_not_before(work * 0.98, answer.started, answer.ended, "the answer to GET /")
         expect_uptime(answer.json.get("uptime"), time.monotonic() - cluster.started)
         expect_timestamp(answer.json.get("timestamp"), before)
 

@@ -1,6 +1,7 @@
 """The report is written where it should be, and never costs the verdict."""
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from harness.judging.report import as_json
 from harness.judging.verdict import Record
 from harness.picture import report_page
 from harness.picture.timeline_parts import Bar, Lane, Timeline
-from harness.plugin.publish import publish
+from harness.plugin.publish import alone_in, publish
 from harness.tests.toys import grade
 
 CHECK = '''
@@ -43,6 +44,22 @@ def timeline(count: int = 1) -> dict[str, Any]:
 def published(folder: Path) -> str:
     passed = checklist("pass")
     return publish(folder, passed, as_json(passed, "x", 1.0), lambda _: timeline())
+
+
+def test_two_gradings_publish_one_after_the_other(tmp_path: Path) -> None:
+    done = threading.Event()
+
+    def second() -> None:
+        published(tmp_path)
+        done.set()
+
+    with alone_in(tmp_path):
+        thread = threading.Thread(target=second)
+        thread.start()
+        waited = not done.wait(0.3)
+        assert waited and not list(tmp_path.iterdir())
+    thread.join(10)
+    assert {file.name for file in tmp_path.iterdir()} == {"index.html", "trace.json"}
 
 
 def test_it_can_be_elsewhere_or_switched_off(tmp_path: Path) -> None:
