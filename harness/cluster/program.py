@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.judging.exercise import Exercise
+from harness.system.processes import HARNESS_VARIABLES, RUN_MARKER
 
 ELF = b"\x7fELF"
 COMMON_VARIABLES = ("HOST", "PORT", "WORKERS", "JOURNAL", "SHUTDOWN_TIMEOUT_MS")
@@ -56,5 +57,7 @@ class Program:
         """The user's own environment without variables that steer a cluster or belong to the
         harness."""
         drop = {*COMMON_VARIABLES, *exercise.variables}
+        own = ("PYTEST", HARNESS_VARIABLES)
         return {name: value for name, value in os.environ.items()
-                if name not in drop and not name.endswith("_MS") and not name.startswith("PYTEST")}
+                if name == RUN_MARKER or name not in drop and not name.endswith("_MS")
+                and not name.startswith(own)}

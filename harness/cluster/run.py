@@ -18,10 +18,11 @@ from harness.cluster.limits import ENOUGH_ROOM, free_bytes
 from harness.judging.verdict import Result
 from harness.system.files import remove, write_whole
 from harness.system.places import ROOT
-from harness.system.processes import RUN_MARKER
+from harness.system.processes import RUN_MARKER, TOKEN
 
 SUPERVISOR_SECONDS = 20.0
 FOLDER, DISK = "CLUSTER_HARNESS_FOLDER", "CLUSTER_HARNESS_DISK"
+ASKING = "CLUSTER_HARNESS_ASKING"
 TIMELINES, START = "timelines", "start"
 MEMORY = Path("/dev/shm")
 
@@ -29,19 +30,25 @@ MEMORY = Path("/dev/shm")
 class Run:
     """The run as any of its processes has it: the leading process, and those that run checks."""
 
-    def __init__(self, folder: Path, disk: Path, token: str) -> None:
-        """`folder` is for everything but programs: these may only be executed from `disk`."""
-        self.folder, self.disk, self.token = folder, disk, token
+    def __init__(self, folder: Path, disk: Path, token: str, asking: int) -> None:
+        """`folder` is for everything but programs: these may only be executed from `disk`. `asking`
+        is the descriptor at which the run supervisor is asked: only who has inherited it can do
+        that."""
+        self.folder, self.disk, self.token, self.asking = folder, disk, token, asking
 
     @staticmethod
     def of_environment() -> Run:
-        return Run(Path(os.environ[FOLDER]), Path(os.environ[DISK]), os.environ[RUN_MARKER])
+        return Run(Path(os.environ[FOLDER]), Path(os.environ[DISK]), os.environ[RUN_MARKER],
+                   int(os.environ[ASKING]))
 
-    @property
-    def address(self) -> str:
-        """The address at which the run supervisor waits for programs to start: an abstract name,
-        not a path, so the length of the temporary folder's path does not matter."""
-        return f"\0cluster-harness-{self.token}"
+    def connect(self, patience: float) -> socket.socket:
+        """A connection to a new cluster supervisor. OSError: the run supervisor does not take it
+        within so many seconds."""
+        own, theirs = socket.socketpair()
+        with theirs, socket.socket(fileno=os.dup(self.asking)) as asking:
+            asking.settimeout(patience)
+            socket.send_fds(asking, [b"start"], [theirs.fileno()])
+        return own
 
     def _file(self, check: str) -> Path:
         return self.folder / "results" / hashlib.sha1(check.encode()).hexdigest()
@@ -97,20 +104,21 @@ class LeadingRun(Run):
     def __init__(self, keep_timelines: bool = False) -> None:
         folder, disk = (Path(tempfile.mkdtemp(prefix="cluster-harness-", dir=where))
                         for where in (in_memory(), None))
-        super().__init__(folder, disk, uuid.uuid4().hex)
+        asking, asked = socket.socketpair(type=socket.SOCK_SEQPACKET)
+        super().__init__(folder, disk, uuid.uuid4().hex, asking.detach())
         for name in ("results", "clusters", *([TIMELINES] if keep_timelines else [])):
             (self.folder / name).mkdir()
         clean = {key: value for key, value in os.environ.items() if key != RUN_MARKER}
-        clean["PYTHONPATH"] = str(ROOT)
-        with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(self.address)
-            listener.listen(64)
+        # Not in its arguments: these can be read by every user.
+        clean |= {"PYTHONPATH": str(ROOT), TOKEN: self.token}
+        with asked:
             self._supervisor = subprocess.Popen(
                 [sys.executable, "-P", "-m", "harness.cluster.run_supervisor",
-                 str(listener.fileno()), self.token, str(self.folder), str(self.disk)],
+                 str(asked.fileno()), str(self.folder), str(self.disk)],
                 stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True,
-                env=clean, pass_fds=(listener.fileno(),))
-        os.environ.update({FOLDER: str(self.folder), DISK: str(self.disk), RUN_MARKER: self.token})
+                env=clean, pass_fds=(asked.fileno(),))
+        os.environ.update({FOLDER: str(self.folder), DISK: str(self.disk), RUN_MARKER: self.token,
+                           ASKING: str(self.asking)})
 
     def leave(self) -> None:
         """To be called in a forked child: the run supervisor then does not wait for its end."""
@@ -125,6 +133,7 @@ class LeadingRun(Run):
             self._supervisor.wait(SUPERVISOR_SECONDS)
         except subprocess.TimeoutExpired:
             self._supervisor.kill()
+        os.close(self.asking)
         for folder in (self.folder, self.disk):  # the run supervisor itself may have been killed
             remove(folder)
 

@@ -1,10 +1,12 @@
 """The run supervisor: a process that starts the clusters of a run, and clears up after the run,
 also if the run was killed.
 
-Usage: python3 -P -m harness.cluster.run_supervisor LISTENER TOKEN FOLDER [FOLDER...]
+Usage: python3 -P -m harness.cluster.run_supervisor ASKED FOLDER [FOLDER...]
 
-LISTENER is the descriptor of a listening socket. For each connection to it the run supervisor forks
-a cluster supervisor, which starts one cluster (see cluster_supervisor.py).
+ASKED is the descriptor of a socket without a name, whose other end the run's own processes inherit.
+For each connection that comes over it, as a descriptor, the run supervisor forks a cluster
+supervisor, which starts one cluster (see cluster_supervisor.py). The run's token is in the
+environment.
 Only the run holds the other end of the run supervisor's standard input: end of file there says that
 the run is over. Then the run supervisor kills the processes that bear the run's token in their
 environment, waits for the cluster supervisors, and removes the folders.
@@ -32,31 +34,31 @@ PATIENCE = 2.0
 """Seconds for the rest of a request that has begun."""
 
 
-def serve(listener: socket.socket, supervisors: set[int]) -> None:
+def serve(asked: socket.socket, supervisors: set[int]) -> None:
     """Fork cluster supervisors until the run is over."""
     poll = select.poll()
-    for one in (0, listener.fileno()):
+    for one in (0, asked.fileno()):
         poll.register(one, select.POLLIN)
     while True:
         ready = {number for number, _ in poll.poll(LOOK_MS)}
-        if listener.fileno() in ready:
-            answer(listener, supervisors)
+        if asked.fileno() in ready:
+            answer(asked, supervisors)
         collect(supervisors)
         if 0 in ready and not os.read(0, 4096):
             return
 
 
-def answer(listener: socket.socket, supervisors: set[int]) -> None:
+def answer(asked: socket.socket, supervisors: set[int]) -> None:
     """Fork a cluster supervisor for a check that asks for one. The run outlives a refusal of the
     machine."""
-    try:
-        connection, _ = listener.accept()
-    except OSError:
-        time.sleep(LOOK_MS / 1000)  # the connection stays in the queue: the next try may take it
+    descriptors = socket.recv_fds(asked, 64, 1)[1]
+    if not descriptors:  # there is none left here, or nobody who asks
+        time.sleep(LOOK_MS / 1000)
         return
-    with connection:
+    os.set_inheritable(descriptors[0], False)
+    with socket.socket(fileno=descriptors[0]) as connection:
         try:
-            supervisors.add(fork_supervisor(listener, connection))
+            supervisors.add(fork_supervisor(asked, connection))
         except OSError as why:
             refuse(connection, why)
 
@@ -73,11 +75,11 @@ def refuse(connection: socket.socket, why: OSError) -> None:
     tell(connection, error=why.errno, text=why.strerror)
 
 
-def fork_supervisor(listener: socket.socket, connection: socket.socket) -> int:
+def fork_supervisor(asked: socket.socket, connection: socket.socket) -> int:
     pid = os.fork()
     if pid == 0:
         try:
-            listener.close()
+            asked.close()
             supervise(connection)
         except BaseException as why:  # the harness's own fault, not the program's
             tell(connection, fault=f"{type(why).__name__}: {why}")
@@ -114,14 +116,15 @@ def clear(token: str, folders: list[Path], supervisors: set[int]) -> None:
 def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: None)  # not SIG_IGN, which the programs would inherit
-    listener, token = socket.socket(fileno=int(sys.argv[1])), sys.argv[2]
-    folders = [Path(name) for name in sys.argv[3:]]
+    asked, token = socket.socket(fileno=int(sys.argv[1])), os.environ.pop(processes.TOKEN)
+    os.set_inheritable(asked.fileno(), False)
+    folders = [Path(name) for name in sys.argv[2:]]
     processes.adopt_orphans()
     supervisors: set[int] = set()
     try:
-        serve(listener, supervisors)
+        serve(asked, supervisors)
     finally:
-        listener.close()
+        asked.close()
         clear(token, folders, supervisors)
 
 

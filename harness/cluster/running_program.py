@@ -40,7 +40,7 @@ class RunningProgram:
         environment = program.environment(exercise) | {
             "TMPDIR": str(self.tmp), "JOURNAL": str(self.journal), **settings}
         self.started = time.monotonic()
-        self.supervised = SupervisedProgram(run.address, prefix + program.words, environment,
+        self.supervised = SupervisedProgram(run, prefix + program.words, environment,
                                             self.folder, self.cwd)
         self.pid = self.supervised.pid
         self.excess = ""

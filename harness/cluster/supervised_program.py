@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.cluster.limits import largest_file
+from harness.cluster.run import Run
 from harness.judging.verdict import CheckFailed, Inconclusive
 from harness.system import processes
 
@@ -21,10 +22,10 @@ MACHINES = (errno.EAGAIN, errno.ENOMEM, errno.ENOSPC, errno.EMFILE, errno.ENFILE
 
 
 class SupervisedProgram:
-    """Asks the run supervisor at `address` to start the program. One thread of its own listens to
-    the cluster supervisor; any thread may call the methods."""
+    """Asks the run's supervisor to start the program. One thread of its own listens to the cluster
+    supervisor; any thread may call the methods."""
 
-    def __init__(self, address: str, words: list[str], environment: dict[str, str], folder: Path,
+    def __init__(self, run: Run, words: list[str], environment: dict[str, str], folder: Path,
                  cwd: Path) -> None:
         self.status: int | None = None
         """The exit code, negative for a signal; None while it runs."""
@@ -32,13 +33,12 @@ class SupervisedProgram:
         """A fault of the cluster supervisor itself."""
         self.over = self._ended = False
         self._told = threading.Condition()
-        self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._connection.settimeout(START_SECONDS)
         request = {"words": words, "environment": environment, "folder": str(folder),
                    "cwd": str(cwd), "largest_file": largest_file(folder)}
-        self._messages = self._connection.makefile("r", encoding="ascii")
         try:
-            self._connection.connect(address)
+            self._connection = run.connect(START_SECONDS)
+            self._connection.settimeout(START_SECONDS)
+            self._messages = self._connection.makefile("r", encoding="ascii")
             self.output, self.error = self._ask(json.dumps(request).encode() + b"\n")
             answer = json.loads(self._messages.readline() or "{}")
         except OSError as why:

@@ -17,7 +17,8 @@ BIRTH_TICK = 1 / os.sysconf("SC_CLK_TCK")
 """Seconds: the kernel tells the start of a process in such steps."""
 GONE = (FileNotFoundError, ProcessLookupError, PermissionError)
 """A process that is just ending may be found in one file below /proc, and no more in the next."""
-RUN_MARKER = "CLUSTER_HARNESS_RUN"
+HARNESS_VARIABLES = "CLUSTER_HARNESS_"
+RUN_MARKER, TOKEN = f"{HARNESS_VARIABLES}RUN", f"{HARNESS_VARIABLES}TOKEN"
 
 
 def adopt_orphans() -> None:

@@ -123,7 +123,8 @@ def test_a_circle_is_found() -> None:
 
 
 def test_a_module_is_short() -> None:
-    files = [*HARNESS.rglob("*.py"), *HARNESS.rglob("*.js")]
+    files = [file for file in (*HARNESS.rglob("*.py"), *HARNESS.rglob("*.js"))
+             if "foreign" not in file.parts]  # those are programs, each with one main line
     lengths = {str(file.relative_to(HARNESS)): len(file.read_text(encoding="utf-8").splitlines())
                for file in files}
     assert {name: lines for name, lines in lengths.items() if lines > MOST_LINES} == {}

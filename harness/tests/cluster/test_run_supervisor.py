@@ -3,16 +3,20 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import socket
 import subprocess
 import sys
 import uuid
 from pathlib import Path
-from typing import Iterator
+from typing import Callable, Iterator
 
 import pytest
 
+from harness.cluster.fixture import Fixture
+from harness.cluster.run import LeadingRun, Run
 from harness.system.places import ROOT
+from harness.system.processes import TOKEN
 
 BROKEN = f"""
 import os, socket, sys
@@ -21,41 +25,46 @@ from harness.cluster import run_supervisor
 
 def refuse(*_):
     raise OSError(11, "Resource temporarily unavailable")
-accept = socket.socket.accept
-def refuse_once(listener):
-    socket.socket.accept = accept
-    refuse()
 def fail(*_):
     raise RuntimeError("a fault")
 FAULT
 run_supervisor.main()
 """
 ASKED = b'{"words": []}\n'
+REFUSED_ONCE = """
+take = socket.recv_fds
+def take_none(*words):
+    for descriptor in take(*words)[1]:
+        os.close(descriptor)
+    socket.recv_fds = take
+    return b"", [], 0, None
+socket.recv_fds = take_none
+""".strip()
 
 
 class RunSupervisor:
     def __init__(self, folder: Path, fault: str) -> None:
-        self.folder, self.address = folder, f"\0cluster-harness-test-{uuid.uuid4().hex}"
-        with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(self.address)
-            listener.listen()
+        asking, asked = socket.socketpair(type=socket.SOCK_SEQPACKET)
+        self.asking, token = asking.detach(), uuid.uuid4().hex
+        self.run = Run(folder, folder, token, self.asking)
+        with asked:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", BROKEN.replace("FAULT", fault), str(listener.fileno()),
-                 uuid.uuid4().hex, str(folder)],
-                stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, pass_fds=(listener.fileno(),))
+                [sys.executable, "-c", BROKEN.replace("FAULT", fault), str(asked.fileno()),
+                 str(folder)], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                pass_fds=(asked.fileno(),), env={**os.environ, TOKEN: token})
 
     def ask(self) -> str:
-        with socket.socket(socket.AF_UNIX) as asking:
-            asking.settimeout(10)
-            asking.connect(self.address)
-            asking.sendall(ASKED)
+        with self.run.connect(10) as connection:
+            connection.settimeout(10)
+            connection.sendall(ASKED)
             try:
-                return asking.makefile().readline()
+                return connection.makefile().readline()
             except ConnectionResetError:
                 return ""
 
     def end(self) -> int:
         assert self.process.stdin is not None
+        os.close(self.asking)
         self.process.stdin.close()
         return self.process.wait(20)
 
@@ -75,10 +84,24 @@ def test_a_fork_that_fails_is_told_to_the_check_that_asked(folder: Path) -> None
     assert supervisor.end() == 0
 
 
-def test_a_connection_that_cannot_be_taken_is_taken_later(folder: Path) -> None:
-    supervisor = RunSupervisor(folder, "socket.socket.accept = refuse_once; os.fork = refuse")
+def test_a_connection_that_cannot_be_taken_harms_no_other(folder: Path) -> None:
+    supervisor = RunSupervisor(folder, f"{REFUSED_ONCE}\nos.fork = refuse")
+    assert supervisor.ask() == ""
     assert "error" in json.loads(supervisor.ask())
     assert supervisor.end() == 0
+
+
+def test_nothing_of_a_run_can_be_used_or_read_by_another_user(
+        make_fixture: Callable[[str], Fixture]) -> None:
+    """No socket has a name, and no argument a secret."""
+    run = make_fixture("").run
+    assert isinstance(run, LeadingRun)
+    words = Path(f"/proc/{run._supervisor.pid}/cmdline").read_bytes()
+    assert run.token.encode() not in words
+    assert b"run_supervisor" in words
+    assert run.token not in Path("/proc/net/unix").read_text()
+    for folder in (run.folder, run.disk):
+        assert folder.stat().st_mode & 0o077 == 0
 
 
 def test_a_run_supervisor_with_a_fault_clears_up(folder: Path) -> None:
