@@ -44,7 +44,7 @@ class TestItem1Heartbeats:
            hint="send one as soon as the worker is ready, then start the timer", seconds=0.1)
     def test_first_heartbeat_comes_at_once(self, fixture: Fixture) -> None:
         """Every worker sends its first heartbeat as soon as it is ready"""
-        cluster = fixture.start()
+        cluster = fixture.start({"HEARTBEAT_INTERVAL_MS": 3000})  # longer than "at once"
         for slot, pid in worker_slots.find_workers(cluster).items():
             vitals.expect_all(cluster.client.get("/health", patience=3))
             heartbeats.expect_first_at_once(cluster, slot, pid)

@@ -8,7 +8,7 @@ from typing import Iterator
 
 from harness.checks.common_ground import ports
 from harness.checks.journal_tells import ready_at, spawned
-from harness.cluster.cluster import Cluster
+from harness.cluster.cluster import MOST_WORKERS, Cluster
 from harness.cluster.fixture import Fixture
 from harness.judging.verdict import CheckFailed, Inconclusive
 
@@ -39,6 +39,13 @@ def expect_ready_line(fixture: Fixture, chosen: int | None) -> None:
     expect_ready_before(cluster)
 
 
+TOO_EARLY = {
+    "expected": "the line comes when every worker is ready, and not before",
+    "likely": "the ready line is printed when the workers are started: nobody waits until they are "
+              "ready",
+    "hint": "wait until all are ready before you announce it"}
+
+
 def expect_ready_before(cluster: Cluster) -> None:
     """Each first worker was ready, as its journal tells, before the line came."""
     line = cluster.ready_at or 0.0
@@ -48,10 +55,17 @@ def expect_ready_before(cluster: Cluster) -> None:
     if late:
         raise CheckFailed(f"after the ready line {len(late)} of {cluster.workers} workers became "
                           f"ready: worker {late[0][0]} {late[0][1] * 1000:.1f} ms after it",
-                          expected="the line comes when every worker is ready, and not before",
-                          likely="the ready line is printed when the workers are started: nobody "
-                                 "waits until they are ready",
-                          hint="wait until all are ready before you announce it")
+                          **TOO_EARLY)
+
+
+def expect_no_line_of_unready(cluster: Cluster) -> None:
+    """The cluster has ended, perhaps before it was ready: then there was no ready line."""
+    lines = [line for line in cluster.output() if line.startswith("ready url=")]
+    first = [pid for slot in range(1, MOST_WORKERS + 1) for pid in spawned(cluster, slot)[:1]]
+    unready = [pid for pid in first if ready_at(cluster, pid) is None]
+    if lines and unready:
+        raise CheckFailed(f"{lines[0]!r} although {len(unready)} of {len(first)} workers were never "
+                          "ready: the signal came before that", **TOO_EARLY)
 
 
 def await_ready(cluster: Cluster, pid: int) -> float | None:

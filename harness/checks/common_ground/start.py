@@ -7,7 +7,9 @@ import time
 from signal import SIGINT, SIGKILL, SIGTERM, Signals
 
 from harness.checks.common_ground import ports
-from harness.checks.common_ground.ready_line import default_port_alone, expect_ready_line
+from harness.checks.common_ground.ready_line import (
+    default_port_alone, expect_no_line_of_unready, expect_ready_line,
+)
 from harness.clients import worker_slots
 from harness.cluster.cluster import READY, Cluster
 from harness.cluster.fixture import Fixture
@@ -184,6 +186,7 @@ def early_signal(fixture: Fixture, number: Signals, image: str) -> None:
                             f"the end after {number.name}, sent {after:.3f} s after the start"
                             + cluster.said())
     cluster.expect_processes_gone(time.monotonic(), 1.0)
+    expect_no_line_of_unready(cluster)
 
 
 def await_first_child(cluster: Cluster, image: str) -> None:

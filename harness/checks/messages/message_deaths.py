@@ -63,6 +63,21 @@ def expect_502_of_empty_slot(cluster: Cluster, fixture: Fixture, sender: Connect
     expect_error(answer, 502)
     cluster.expect_within(QUICK, answer.started, answer.ended,
                           "the 502 of a slot without a process")
+    expect_missing_when_empty(cluster, fixture, sender, slot, emptied)
+
+
+def expect_missing_when_empty(cluster: Cluster, fixture: Fixture, sender: Connection, slot: int,
+                              emptied: float) -> None:
+    """Nothing is said if the slot has a process again meanwhile."""
+    answer = sender.get("/stats", patience=message_replies.timeout(fixture) + 3)
+    if may_be_filled(cluster, emptied, answer):
+        return
+    missing = message_replies.expect_json(answer, 200).get("missing")
+    if missing != [slot]:
+        raise CheckFailed(f"`missing` in /stats is {missing!r} while slot {slot} has no process",
+                          expected=f"[{slot}]",
+                          likely="a slot without a process is neither awaited nor noted as missing",
+                          hint="note what send() returns for each slot")
 
 
 def may_be_filled(cluster: Cluster, emptied: float, answer: Answer) -> bool:
