@@ -95,6 +95,13 @@ def renew_counts(soak: soak_counts.Tally, file: Path) -> None:
     write_whole(file, "\n".join(lines) + tables)
 
 
+def renew_mutants(file: Path) -> None:
+    """Write the page's part on mutants anew, and leave the rest."""
+    above, _, contract = file.read_text(encoding="utf-8").partition(CONTRACT)
+    lines = [above.partition(MUTANTS)[0].rstrip(), "", *mutant_lines(), CONTRACT]
+    write_whole(file, "\n".join(lines) + contract)
+
+
 def soak_lines(soak: soak_counts.Tally) -> list[str]:
     if not soak.counts:
         return []

@@ -64,8 +64,8 @@ def expect_no_line_of_unready(cluster: Cluster) -> None:
     first = [pid for slot in range(1, MOST_WORKERS + 1) for pid in spawned(cluster, slot)[:1]]
     unready = [pid for pid in first if ready_at(cluster, pid) is None]
     if lines and unready:
-        raise CheckFailed(f"{lines[0]!r} although {len(unready)} of {len(first)} workers were never "
-                          "ready: the signal came before that", **TOO_EARLY)
+        raise CheckFailed(f"{lines[0]!r} although {len(unready)} of {len(first)} workers were "
+                          "never ready: the signal came before that", **TOO_EARLY)
 
 
 def await_ready(cluster: Cluster, pid: int) -> float | None:

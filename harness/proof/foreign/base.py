@@ -6,11 +6,13 @@ handed down.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import ipaddress
 import json
 import os
 import resource
+import select
 import signal
 import socket
 import subprocess
@@ -22,6 +24,16 @@ Loop = asyncio.AbstractEventLoop
 ROLE = os.environ.get("CLUSTER_ROLE", "")
 SLOT = int(ROLE.split()[0]) if ROLE else 0
 PROGRAM = os.path.abspath(sys.argv[0])
+
+
+def fill_standard_descriptors() -> None:
+    """Where the standard ones are closed nothing else may get their numbers."""
+    while (spare := os.open(os.devnull, os.O_RDWR)) < 3:
+        pass
+    os.close(spare)
+
+
+fill_standard_descriptors()
 
 
 class Refused(Exception):
@@ -53,7 +65,8 @@ class Settings:
         self.journal = -1
         if path is not None:
             try:
-                flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+                # Not to wait for the reader of a FIFO.
+                flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
                 self.journal = os.open(path, flags, 0o644)
             except OSError as why:
                 raise Refused(f"JOURNAL={path!r} is not allowed: {why.strerror}; a file that can "
@@ -63,13 +76,21 @@ class Settings:
         if self.journal >= 0:
             entry = {"t": time.monotonic(), "role": "worker" if SLOT else "master", "worker": SLOT,
                      "pid": os.getpid(), "event": event, **fields}
-            os.write(self.journal, (json.dumps(entry) + "\n").encode())
+            with contextlib.suppress(OSError):
+                os.write(self.journal, (json.dumps(entry) + "\n").encode())
+
+
+def put(line: str) -> None:
+    """Drops the line if standard output is a pipe that is full: nothing waits for who reads it."""
+    with contextlib.suppress(OSError):
+        if select.select([], [1], [], 0)[1]:
+            os.write(1, f"{line}\n".encode())
 
 
 def log(text: str) -> None:
     now = time.time()
     stamp = time.strftime("%H:%M:%S", time.localtime(now)) + f".{int(now * 1000) % 1000:03d}"
-    os.write(1, f"{stamp} {f'worker{SLOT}' if SLOT else 'master'}[{os.getpid()}] {text}\n".encode())
+    put(f"{stamp} {f'worker{SLOT}' if SLOT else 'master'}[{os.getpid()}] {text}")
 
 
 def read_lines(loop: Loop, channel: socket.socket, line: Callable[[str], None],
@@ -100,7 +121,7 @@ def announce(settings: Settings, listener: socket.socket) -> None:
     """Print the ready line."""
     name, port = settings.host, listener.getsockname()[1]
     url = f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
-    os.write(1, f"ready url={url} workers={settings.workers} pid={os.getpid()}\n".encode())
+    put(f"ready url={url} workers={settings.workers} pid={os.getpid()}")
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -124,8 +145,16 @@ def raise_open_files() -> None:
 
 
 def ignore_ctrl_c() -> None:
-    """The terminal sends it to all processes; the master tells the workers what to do."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """The terminal sends it to all processes, and so its hang-up; the master tells the workers what
+    to do."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def end_signals() -> list[signal.Signals]:
+    """Those that end the cluster. A hang-up that was ignored at the start (`nohup`) stays so."""
+    ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    return [signal.SIGTERM, signal.SIGINT, *([] if ignored else [signal.SIGHUP])]
 
 
 def start_worker(settings: Settings, slot: int, *handed: socket.socket
@@ -170,6 +199,8 @@ def pause_after(lived: float, last: float) -> float:
 def run_master(settings: Settings, lead: Callable[[socket.socket], Coroutine[Any, Any, int]]
                ) -> int:
     raise_open_files()
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)  # which the workers inherit
     try:
         listener = listen(settings)
     except OSError as why:

@@ -3,11 +3,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import socket
+import struct
+from email.utils import formatdate
 from typing import Any, Protocol
 
 Reply = tuple[int, dict[str, Any], dict[str, str], float]
 """Status, body, further headers, and the seconds that the work takes."""
 HEAD_LIMIT, BODY_LIMIT, STALL_SECONDS, LINGER_SECONDS = 16 * 1024, 64 * 1024, 5.0, 0.5
+UNREAD_SECONDS, BLANK_LINES = 5.0, 100
+TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[!$&'()*+,;=._~%0-9A-Za-z-]*)(:[0-9]*)?")
+CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]+[ \t]*(;.*)?")
 
 
 class Owner(Protocol):
@@ -25,32 +33,59 @@ class Owner(Protocol):
     def changed(self) -> None: ...
 
 
+def parse_head(head: str) -> tuple[str, str, str, dict[str, str]]:
+    """Method, target, version and headers. Raises ValueError if this is no HTTP request."""
+    first, *lines = head.split("\r\n")
+    method, target, version = first.split(" ")
+    headers: dict[str, str] = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        key = name.lower()
+        if not colon or not TOKEN.fullmatch(name) or re.search(r"[\0\r\n]", value) \
+                or key in headers and key in ("host", "content-length", "transfer-encoding"):
+            raise ValueError
+        headers[key] = value.strip(" \t")
+    old = version == "HTTP/1.0"
+    if not TOKEN.fullmatch(method) or not old and version != "HTTP/1.1" \
+            or not HOST.fullmatch(headers.get("host", "" if old else "/")) \
+            or not re.fullmatch("[0-9]+", headers.get("content-length", "0")) \
+            or headers.get("transfer-encoding", "chunked").lower() != "chunked" \
+            or not re.fullmatch(r"[^\0-\x20\x7f]+", target):
+        raise ValueError
+    return method, target, version, headers
+
+
 class Connection(asyncio.Protocol):
     """One connection: collects a request, waits its simulated time, answers, and goes on with the
     bytes that came meanwhile."""
 
     transport: asyncio.Transport
     count = 0
+    query = ""
 
     def __init__(self, owner: Owner) -> None:
         self.owner, self.buffer, self.busy, self.closing = owner, bytearray(), False, False
         self.stall: asyncio.TimerHandle | None = None
+        self.unread: asyncio.TimerHandle | None = None
+        self.blank_lines = 0
         Connection.count += 1
         self.number = Connection.count
 
     @property
     def active(self) -> bool:
-        return self.busy or self.stall is not None
+        return self.busy or self.stall is not None or self.unread is not None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
+        transport.set_write_buffer_limits(0)
         self.owner.clients.add(self)
         self.owner.note("open", conn=self.number)
 
     def connection_lost(self, why: Exception | None) -> None:
         self.busy = False
         self.set_stall(False)
+        self.set_unread(False)
         self.owner.clients.discard(self)
         self.owner.note("close", conn=self.number)
         self.owner.changed()
@@ -59,6 +94,33 @@ class Connection(asyncio.Protocol):
         if not self.closing:
             self.buffer += data
             self.advance()
+
+    def pause_writing(self) -> None:
+        self.set_unread(True)
+
+    def resume_writing(self) -> None:
+        self.set_unread(False)
+        self.owner.loop.call_soon(self.advance)
+        self.owner.changed()
+
+    def set_unread(self, on: bool) -> None:
+        if self.unread is not None:
+            self.unread.cancel()
+            self.unread = None
+        if on:
+            left = self.transport.get_write_buffer_size()
+            self.unread = self.owner.loop.call_later(UNREAD_SECONDS, self.still_unread, left)
+
+    def still_unread(self, before: int) -> None:
+        """The client has had its time to take some of the answer."""
+        if self.transport.get_write_buffer_size() < before:
+            return self.set_unread(True)
+        if self.owner.draining:
+            self.owner.tell("cut 1")
+        # With a reset: the kernel forgets what it still has for this client.
+        peer: socket.socket = self.transport.get_extra_info("socket")
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
 
     def set_stall(self, on: bool) -> None:
         if on and self.stall is None:
@@ -76,8 +138,18 @@ class Connection(asyncio.Protocol):
 
     def advance(self) -> None:
         """Take the next request out of the buffer if it is there whole."""
-        if self.busy or self.closing:
+        if self.busy or self.closing or self.unread is not None:
+            if len(self.buffer) > HEAD_LIMIT + BODY_LIMIT:
+                self.transport.pause_reading()
             return
+        if self.transport.is_closing():
+            return
+        self.transport.resume_reading()
+        blank = len(self.buffer) - len(self.buffer.lstrip(b"\r\n"))
+        self.blank_lines += self.buffer.count(b"\n", 0, blank)
+        del self.buffer[:blank]
+        if self.blank_lines > BLANK_LINES:
+            return self.transport.close()
         self.set_stall(bool(self.buffer))
         end = self.buffer.find(b"\r\n\r\n")
         if end > HEAD_LIMIT or (end < 0 and len(self.buffer) > HEAD_LIMIT):
@@ -85,27 +157,26 @@ class Connection(asyncio.Protocol):
         if end < 0:
             return
         try:
-            first, *rest = bytes(self.buffer[:end]).decode("latin-1").split("\r\n")
-            method, target, version = first.split(" ")
-            pairs = [one.split(":", 1) for one in rest]
-            headers = {key.strip().lower(): value.strip() for key, value in pairs}
-            length = int(headers.get("content-length", "0"))
+            method, target, version, headers = parse_head(self.buffer[:end].decode("latin-1"))
+            length = int(headers.get("content-length", "0")[:18])
         except ValueError:
             return self.refuse(400, "this is not an HTTP request")
-        if "chunked" in headers.get("transfer-encoding", ""):
+        if "transfer-encoding" in headers:
             try:
                 length = self.chunked_length(end + 4)
             except ValueError:
                 return self.refuse(400, "a chunk has no valid size")
-        if length > BODY_LIMIT:
+        if length > BODY_LIMIT or len(self.buffer) > end + 4 + 2 * BODY_LIMIT and length < 0:
             return self.refuse(413, f"the body may have {BODY_LIMIT} bytes")
         if length < 0 or len(self.buffer) < end + 4 + length:
             return
         body = bytes(self.buffer[end + 4:end + 4 + length])
         del self.buffer[:end + 4 + length]
         self.set_stall(False)
+        self.blank_lines = 0
         close = version != "HTTP/1.1" or headers.get("connection", "").lower() == "close"
-        self.handle(method, target.split("?")[0], body, close)
+        path, _, self.query = target.partition("?")
+        self.handle(method, path, body, close)
 
     def chunked_length(self, at: int) -> int:
         """How many bytes the chunks from here on take up: more than the limit if they are too many,
@@ -115,10 +186,12 @@ class Connection(asyncio.Protocol):
             line = self.buffer.find(b"\r\n", at)
             if line < 0:
                 return -1
-            chunk = int(bytes(self.buffer[at:line]).split(b";")[0], 16)
+            if not CHUNK_SIZE.fullmatch(self.buffer[at:line]):
+                raise ValueError
+            chunk = int(self.buffer[at:line].split(b";")[0], 16)
             if chunk == 0:
-                stop = self.buffer.find(b"\r\n", line + 2)
-                return -1 if stop < 0 else stop + 2 - start
+                stop = self.buffer.find(b"\r\n\r\n", line)
+                return -1 if stop < 0 else stop + 4 - start
             size, at = size + chunk, line + 4 + chunk
         return size
 
@@ -143,6 +216,7 @@ class Connection(asyncio.Protocol):
         close = close or self.owner.draining or self.owner.leaving
         data = json.dumps({**body, **self.owner.identity()}).encode()
         headers = {"Content-Type": "application/json", "Content-Length": str(len(data)),
+                   "Date": formatdate(usegmt=True),
                    "Connection": "close" if close else "keep-alive", **(extra or {})}
         lines = "".join(f"{key}: {value}\r\n" for key, value in headers.items())
         text = f"HTTP/1.1 {status} -\r\n{lines}\r\n"
@@ -153,7 +227,7 @@ class Connection(asyncio.Protocol):
         if close:
             self.linger()
         else:
-            self.advance()
+            self.owner.loop.call_soon(self.advance)  # not at once: there may be a great many
         self.owner.changed()
 
     def linger(self) -> None:

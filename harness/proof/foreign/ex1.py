@@ -17,7 +17,7 @@ import time
 from typing import Any
 
 from base import (
-    ROLE, SLOT, Loop, Refused, announce, await_end, ignore_ctrl_c, log, pause_after,
+    ROLE, SLOT, Loop, Refused, announce, await_end, end_signals, ignore_ctrl_c, log, pause_after,
     raise_open_files, read_lines, run_master, start_worker, whole,
 )
 from base import Settings as Common
@@ -35,6 +35,8 @@ class Settings(Common):
 
 
 class Worker:
+    kind: type[Connection] = Connection
+
     def __init__(self, settings: Settings, loop: Loop, listener: socket.socket,
                  channel: socket.socket) -> None:
         self.settings, self.loop, self.listener, self.channel = settings, loop, listener, channel
@@ -91,7 +93,7 @@ class Worker:
         peer.setblocking(False)
         self.accepting.unregister(self.listener)
         self.accepting.register(self.listener, select.EPOLLIN)
-        taken = self.loop.connect_accepted_socket(lambda: Connection(self), peer)
+        taken = self.loop.connect_accepted_socket(lambda: self.kind(self), peer)
         self.loop.create_task(taken).add_done_callback(lambda done: done.exception())
 
     def health(self) -> dict[str, int]:
@@ -170,7 +172,7 @@ class Master:
         self.done: asyncio.Future[None] = loop.create_future()
 
     def start(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in end_signals():
             self.loop.add_signal_handler(number, self.on_signal, number)
         for slot in self.slots:
             self.spawn(slot)

@@ -17,7 +17,7 @@ import uuid
 from typing import Any
 
 from base import (
-    ROLE, Loop, Refused, announce, await_end, log, pause_after, read_lines, run_master,
+    ROLE, Loop, Refused, announce, await_end, end_signals, log, pause_after, read_lines, run_master,
     start_worker, whole,
 )
 from base import Settings as Common
@@ -65,7 +65,7 @@ class Master:
         self.done: asyncio.Future[None] = loop.create_future()
 
     def start(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in end_signals():
             self.loop.add_signal_handler(number, self.on_signal, number)
         for slot in self.slots:
             self.spawn(slot)

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from harness.proof import build_programs, choose_programs
+from harness.proof import build_programs, choose_programs, proof_page
 from harness.proof.grade_program import LONGEST, run
 from harness.proof.mutants import mutant_counts
 from harness.proof.mutants.build_mutants import FOLDER, NotBuilt, build
@@ -65,6 +65,12 @@ def grade(mutant: Mutant) -> Graded:
                   round(time.monotonic() - began, 1))
 
 
+def graded_again(one: Graded, wanted: argparse.Namespace) -> bool:
+    """Who is explained is not asked for again."""
+    return (one.outcome == "inconclusive"
+            or one.outcome in wanted.again and not mutant_counts.why_equivalent(one))
+
+
 def report_of(mutant: Mutant, wanted: str) -> dict[str, Any] | None:
     """None: the grading did not end, or it left no report."""
     folder = next(one.folder for one in build_programs.exercises()
@@ -95,21 +101,20 @@ def main() -> int:
         mutants = build(all_mutants(numbers), lambda text: print(text, flush=True))
     except NotBuilt as why:
         sys.exit(f"error: the mutants are not built: {why}")
-    missing = [one for one in mutants
-               if one.key not in kept or kept[one.key].outcome in (*wanted.again, "inconclusive")]
+    missing = [one for one in mutants if one.key not in kept or graded_again(kept[one.key], wanted)]
     print(f"{len(mutants)} mutants compile, {len(mutants) - len(missing)} are graded already; "
           f"no grading lasts longer than {LONGEST:.0f} s", flush=True)
 
-    writing = threading.Lock()
+    writing, done = threading.Lock(), list[str]()
 
     def one(mutant: Mutant) -> None:
         kept[mutant.key] = graded = grade(mutant)
         with writing:
             mutant_counts.write(mutant_counts.KEPT, kept)
-        left = sum(other.key not in kept for other in mutants)
+            done.append(mutant.key)
         print(f"exercise {graded.exercise}, step {graded.step}, line {graded.line}, "
-              f"{graded.change}: {graded.outcome} {graded.by} ({graded.seconds} s; {left} left)",
-              flush=True)
+              f"{graded.change}: {graded.outcome} {graded.by} ({graded.seconds} s; "
+              f"{len(missing) - len(done)} left)", flush=True)
 
     pool = ThreadPoolExecutor(wanted.jobs)
     try:
@@ -121,6 +126,7 @@ def main() -> int:
     if not wanted.only:  # forget those of former solutions
         kept = {mutant.key: kept[mutant.key] for mutant in mutants}
         mutant_counts.write(mutant_counts.KEPT, kept)
+        proof_page.renew_mutants(proof_page.PAGE)
     for line in mutant_counts.lines(own):
         print(line)
     return 1 if mutant_counts.unexplained(own) else 0

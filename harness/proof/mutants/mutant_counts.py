@@ -62,10 +62,12 @@ def unexplained(graded: list[Graded]) -> list[Graded]:
 def lines(graded: list[Graded]) -> list[str]:
     counts = {number: Counter(one.outcome for one in graded if one.exercise == number)
               for number in sorted({one.exercise for one in graded})}
-    return table(counts, [one for one in graded if one.outcome not in KILLED])
+    alive = [one for one in graded if one.outcome not in KILLED]
+    return table(counts, sorted(alive, key=lambda one: (one.exercise, one.line, one.change)))
 
 
 def table(counts: dict[int, Counter[str]], alive: list[Graded]) -> list[str]:
+    """In Markdown."""
     told = ["| exercise | mutants | killed by an item | by the common ground alone | equivalent "
             "| alive | score |", "|---|--:|--:|--:|--:|--:|--:|"]
     total: Counter[str] = Counter()
@@ -74,12 +76,14 @@ def table(counts: dict[int, Counter[str]], alive: list[Graded]) -> list[str]:
         told.append(row(str(number), own, mine))
         total.update(own)
     told.append(row("all", total, alive))
-    for heading, wanted in (("Alive:", False), ("Equivalent, and why:", True)):
+    for heading, wanted in (("alive", False), ("equivalent", True)):
         some = [one for one in alive if bool(why_equivalent(one)) == wanted]
-        told += ["", heading, ""] if some else []
+        if some:
+            told += ["", f"| {heading}: exercise, step | change | why |", "|---|---|---|"]
         for one in some:
-            why = f": {why_equivalent(one)}" if wanted else f" ({one.outcome})"
-            told.append(f"- exercise {one.exercise}, step {one.step}, `{one.change}`{why}")
+            change = one.change.replace("|", "\\|")
+            why = why_equivalent(one) or one.outcome
+            told.append(f"| {one.exercise}, {one.step} | `{change}` | {why} |")
     return told
 
 

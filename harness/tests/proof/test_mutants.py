@@ -81,4 +81,5 @@ def test_the_score_leaves_out_what_is_equivalent(tmp_path: Path, monkeypatch: py
     mutant_counts.write(file, {str(number): one for number, one in enumerate(graded)})
     told = mutant_counts.lines(list(mutant_counts.read(file).values()))
     assert "| all | 3 | 1 | 0 | 1 | 1 | 50.0 % |" in told
-    assert "- exercise 3, step 1, `left out: call(0);`: it does nothing" in told
+    assert "| 3, 1 | `left out: call(0);` | it does nothing |" in told
+    assert "| 3, 1 | `0 is 1 in: call(0);` | survived |" in told

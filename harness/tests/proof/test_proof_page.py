@@ -48,6 +48,14 @@ def test_the_page_has_the_table_of_the_contract() -> None:
     assert "\n".join([proof_page.CONTRACT, "", *contract_table.lines()]).rstrip() in page()
 
 
+def test_the_page_has_the_mutants_that_are_kept(tmp_path: Path) -> None:
+    assert "\n".join([*proof_page.mutant_lines(), proof_page.CONTRACT]) in page()
+    copy = tmp_path / "PROOF.md"
+    copy.write_text(page().replace(" mutants |", " some |"), encoding="utf-8")
+    proof_page.renew_mutants(copy)
+    assert copy.read_text(encoding="utf-8") == page()
+
+
 def test_the_page_has_the_counts_that_are_kept() -> None:
     counts = "\n".join(proof_page.soak_lines(soak_counts.read(soak_counts.KEPT)))
     assert counts and counts in page()
