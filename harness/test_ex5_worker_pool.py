@@ -238,7 +238,7 @@ class TestItem3Followed:
         result_limit.expect_kept(cluster, old, 0, done=27)
         result_limit.expect_kept(cluster, more, 10, done=27)
         memory.expect_rest([cluster.pid], lambda _: result_limit.complete_many(cluster, 1500), 2,
-                           1500 * result_limit.TASK_SIZE, "1,500 tasks")
+                           "1,500 tasks")
 
 
 class TestItem4Backpressure(PoolEndChecks, QueueLimitChecks):

@@ -8,43 +8,39 @@ from harness.system import processes
 
 FLAT = 256 * 1024
 """Bytes by which a process may grow in a phase that counts as flat."""
-LAST = 5
-"""Phases by whose average growth a process is judged that has had no flat one."""
-SOON, MOST_PHASES = 10, 20
-"""After so many phases who leaks all that was sent is refused, and who leaks a part of it. A
-garbage collector may let a heap grow through many phases, but ever less."""
-ALL, PART = 0.5, 0.1
-"""Shares of what was sent: what a process grows by is a leak of it from there on."""
+MOST_PHASES, SPAN = 20, 5
+"""A garbage collector may let a heap grow through many phases, but ever less. So who never had a
+flat phase is judged by its growth in the last SPAN phases and in as many before the half."""
+DECLINED = 0.5
+"""A leak grows as much in the last phases as in the earlier ones, a collector's heap no more than
+this share."""
 
 
-def expect_rest(pids: Iterable[int], phase: Callable[[int], object], least: int, sent: int,
-                what: str) -> None:
+def expect_rest(pids: Iterable[int], phase: Callable[[int], object], least: int, what: str) -> None:
     """Go through equal phases, at least so many, until each of the processes has had one in which
-    it did not grow. In each phase a process is sent so many bytes."""
+    it did not grow."""
     grown: dict[int, list[int]] = {pid: [] for pid in pids}
     size = resident(grown)
     restless = set(grown)
     for number in range(MOST_PHASES):
         if number >= least and not restless:
             return
-        if number == SOON:
-            refuse_growth({pid: grown[pid] for pid in restless}, sent * ALL, what)
         phase(number)
         after = resident(grown)
         for pid in grown:
             grown[pid].append(after[pid] - size[pid])
         size = after
         restless -= {pid for pid in restless if grown[pid][-1] <= FLAT}
-    refuse_growth({pid: grown[pid] for pid in restless}, sent * PART, what)
-
-
-def refuse_growth(grown: dict[int, list[int]], limit: float, what: str) -> None:
-    leaks = [f"process {pid} by {mebibytes(sizes)} MiB" for pid, sizes in sorted(grown.items())
-             if sum(sizes[-LAST:]) / LAST > limit]
+    leaks = [pid for pid in sorted(restless) if not declines(grown[pid])]
     if leaks:
-        count = len(next(iter(grown.values())))
-        raise CheckFailed(f"in {count} phases of {what} each grew {'; '.join(leaks)}",
+        told = "; ".join(f"process {pid} by {mebibytes(grown[pid])} MiB" for pid in leaks)
+        raise CheckFailed(f"in {MOST_PHASES} phases of {what} each grew {told}",
                           expected="memory comes to rest")
+
+
+def declines(grown: list[int]) -> bool:
+    half = MOST_PHASES // 2
+    return sum(grown[-SPAN:]) <= DECLINED * sum(grown[half - SPAN:half])
 
 
 def mebibytes(sizes: Iterable[int]) -> str:

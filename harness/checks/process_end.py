@@ -40,7 +40,7 @@ def expect_killed_at(cluster: Cluster, pid: int, since: float, bound: float, wha
             cluster.refuse_late(latest, since, f"the end of {what} (still there)",
                                 due=since + bound)
         except BoundBroken as late:
-            late.likely = "nobody kills it when its time is over, or the time has no end"
+            late.likely = "nobody kills it when its time is over: the wait for it has no limit"
             raise
     at = cluster.watcher.gone_at(pid)
     if at is None:

@@ -35,6 +35,8 @@ class Fixture:
     def ample(self, scaled: float, real: float) -> float:
         """Like pace(), for a wait that ends badly if a process needs longer to start: several times
         what the program was seen to need, and never more than the real figure."""
+        if not self.run.start_seconds():  # the check runs alone
+            self.start()
         return min(real, max(self.pace(scaled, real), STARTS * self.run.start_seconds()))
 
     def figure(self, name: str) -> float:

@@ -45,9 +45,13 @@ class Run:
         """A connection to a new cluster supervisor. OSError: the run supervisor does not take it
         within so many seconds."""
         own, theirs = socket.socketpair()
-        with theirs, socket.socket(fileno=os.dup(self.asking)) as asking:
-            asking.settimeout(patience)
-            socket.send_fds(asking, [b"start"], [theirs.fileno()])
+        try:
+            with theirs, socket.socket(fileno=os.dup(self.asking)) as asking:
+                asking.settimeout(patience)
+                socket.send_fds(asking, [b"start"], [theirs.fileno()])
+        except OSError:
+            own.close()
+            raise
         return own
 
     def _file(self, check: str) -> Path:

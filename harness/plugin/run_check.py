@@ -43,13 +43,15 @@ def run_check(record: Record, function: Callable[..., None], fixture: Fixture,
     fixture.log.add("judged")
     fixture.run.put_result(record.id, record.result)
     try:
+        if bound is not None:
+            record.late, record.behind = True, fixture.behind()
         if record.result == "fail":
             explain(fixture, record)
     except Exception as fault:
         record.notes.append(f"the failure cannot be explained: {harness_fault(fault)}")
     try:
         record.notes += fixture.end()
-        record.late, record.behind = bound is not None, fixture.behind()
+        record.behind = record.behind or fixture.behind()
         record.start_used = fixture.start_used()
         if trace is not None:
             record.notes += keep(trace, fixture)

@@ -75,7 +75,7 @@ def write_page(verdicts: list[Verdict], soak: soak_counts.Tally, file: Path) -> 
              *wrapped("**FAIL** is the item that must fail; other items that fail follow from the "
                       "same mistake, as explained below the table. A dot: skipped, since an "
                       "earlier check that it builds on has failed. Of the common ground nothing is "
-                      "asked for wrong programs and starters."), ""]
+                      "asked for starters, and for wrong programs only where it is marked."), ""]
     for number in sorted({one.subject.exercise.number for one in verdicts}):
         lines += exercise_lines([one for one in verdicts if one.subject.exercise.number == number])
     lines += mutant_lines()
@@ -126,7 +126,8 @@ def mutant_lines() -> list[str]:
             *wrapped("Machine-made: in the steps of each solution every statement is left out, "
                      "every condition negated, every constant and comparison shifted, one at a "
                      "time (`make mutants`). A mutant is killed when a check fails; the score "
-                     "leaves out those that no check can kill, because they do the same."), "",
+                     "leaves out those that no check may kill, because they do what the contract "
+                     "allows."), "",
             *mutant_counts.lines(graded), ""]
 
 

@@ -44,8 +44,8 @@ def told_by(evidence: list[Evidence], log: EventLog, endpoints: str, seen: str) 
         if crash := crashed(cluster):
             return crash, CRASHED_WHERE
     if asked := threw(log, seen):
-        return f"an exception was thrown in the handler of {asked}, which makes the answer a 500", (
-            "the body of the answer has the exception's text")
+        return f"perhaps an exception was thrown in the handler of {asked}: the answer is a 500", (
+            "with the kit's library the body of the answer has the exception's text")
     if asked := not_there(log, endpoints, seen):
         return f"nothing is there to answer {asked}", NO_HANDLER
     return "", ""

@@ -99,7 +99,8 @@ class Calls {
   //   whole message. Drop the message if there is no promise.
   // Several threads call at once, while the main line brings answers: hold the lock wherever
   // `pending_` or `last_id_` is used, but not while you wait.
-  // The grade stays 0 of 5: `curl -i http://127.0.0.1:8000/stats` waits 4.5 s now, and is 504.
+  // The grade stays 0 of 5: `curl -i http://127.0.0.1:8000/stats` is 502 now, no longer 504: the
+  // master answers, but asks nobody yet.
   std::optional<Json> call(Json request, milliseconds timeout) {
     std::unique_lock lock(mutex_);
     const std::string id = process_ + '-' + std::to_string(++last_id_);
@@ -379,7 +380,7 @@ class Router {
 
   // STEP 6: deadlines
   // The time of a call is over. Who is still awaited is missing: "late". Then nobody is awaited any
-  // more, and the caller gets the answers that have come. (Find the call with at(): if step 5 or 7
+  // more, and the caller gets the answers that have come. (Find the call with at(): if step 7
   // has forgotten to cancel a deadline, that throws, and you learn of it.)
   // The count stays, but checks of item 4 pass: the item needs step 7, too.
   void expire(const std::string& id) {

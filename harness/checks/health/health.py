@@ -28,6 +28,8 @@ LONGEST_DOUBT = 12.0
 back."""
 LEAVES_WITHIN = 5.0
 """Seconds for an old worker to finish its requests, once its successor serves."""
+AT_ONCE = 0.2
+"""Seconds. Who is given no longer than that to leave is given no time."""
 REASON = re.compile(r"\breason=(\w+)")
 JUDGED = {"memory": {"likely": "its memory is compared with something else than MEMORY_LIMIT_MB "
                                "MiB, for instance bytes with MiB",
@@ -151,12 +153,14 @@ def expect_gone(cluster: Cluster, old: int, since: float, why: str) -> None:
 def expect_unhealthy_replaced(cluster: Cluster, slot: int, old: int, since: float,
                               why: str) -> None:
     """A successor serves in time, and the old process leaves."""
-    await_successor(cluster, slot, old, since, bound(cluster), why)
+    new = await_successor(cluster, slot, old, since, bound(cluster), why)
     expect_gone(cluster, old, since, why)
-    if killed(cluster, old):
-        raise CheckFailed(f"process {old} was idle, and was killed (SIGKILL, as the journal tells)",
+    gone, ready = cluster.watcher.gone_at(old), ready_at(cluster, new)
+    if gone is not None and ready is not None and gone - ready < AT_ONCE and killed(cluster, old):
+        raise CheckFailed(f"process {old} was not stuck, and was killed as soon as its successor "
+                          "was ready (SIGKILL, as the journal tells)",
                           expected="it is told to go; SIGKILL is for one that is stuck",
-                          likely="every sick worker is killed, with its requests in flight",
+                          likely="every sick worker is killed, whatever it has in flight",
                           hint="SIGTERM for a worker that still sends heartbeats")
 
 

@@ -70,8 +70,11 @@ def expect_missing_when_empty(cluster: Cluster, fixture: Fixture, sender: Connec
                               emptied: float) -> None:
     """Nothing is said if the slot has a process again meanwhile."""
     answer = sender.get("/stats", patience=message_replies.timeout(fixture) + 3)
-    if may_be_filled(cluster, emptied, answer):
+    cluster.watcher.scan()
+    came = any(one.first < answer.ended for one in cluster.watcher.newcomers(emptied))
+    if came or may_be_filled(cluster, emptied, answer):
         return
+    message_replies.doubt_starved(cluster, answer, [slot])
     missing = message_replies.expect_json(answer, 200).get("missing")
     if missing != [slot]:
         raise CheckFailed(f"`missing` in /stats is {missing!r} while slot {slot} has no process",

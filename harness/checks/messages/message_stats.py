@@ -139,9 +139,8 @@ def expect_requests_counted(asked: Connection) -> None:
         expect_form(answer)
         message_replies.expect_json(answer, 200)
     told = [answer.json.get("requests") for answer in answers]
-    summed = message_replies.expect_json(asked.get("/stats", patience=5), 200)
-    told += [row.get("requests") for row in summed.get("workers", [])
-             if isinstance(row, dict) and row.get("worker") == answers[0].worker]
+    told += [row.get("requests") for row in rows_of(asked.get("/stats", patience=5))
+             if row.get("worker") == answers[0].worker]
     if not isinstance(told[0], int) or told != [told[0], told[0] + 1, told[0] + 2]:
         raise CheckFailed("`requests` of one worker, asked by GET /, GET / and GET /stats: "
                           f"{told}", expected="one more each time",

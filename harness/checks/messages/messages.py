@@ -169,7 +169,7 @@ def expect_memory_at_rest(cluster: Cluster, senders: list[Connection]) -> None:
     them."""
     memory.expect_rest([cluster.pid, *cluster.slots.values()],
                        lambda phase: broadcast_often(senders, BROADCASTS, phase), 2,
-                       BROADCASTS * LONG_MESSAGE, "5,000 messages")
+                       "5,000 messages")
 
 
 def broadcast_often(senders: list[Connection], times: int, phase: int) -> None:

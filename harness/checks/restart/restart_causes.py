@@ -8,6 +8,7 @@ from harness.checks.journal_tells import left_when_ready, ready_at, spawned
 from harness.clients.exchange import Answer
 from harness.cluster.cluster import Cluster
 
+FIRST_VERSION = "1.0.0"
 VERSION = re.compile(r"\d{1,9}(\.\d{1,9}){2}")
 Cause = tuple[str, str]
 """The likely cause, and a hint; two empty texts: nothing is known."""
@@ -17,10 +18,8 @@ NOT_PROMOTED = (
     "promote() the successor before the old worker is told to go")
 OLD_VARIABLES = (
     "the successors are started with the variables of the first start, so that the new version "
-    "does not get to them", "give start() the variables of the version that the restart brings")
-A_FURTHER_ONE = (
-    "a further restart has begun by itself: nobody notes that the last one is over, or each signal "
-    "counts", "clear the wish for a restart when it is over")
+    "does not get to them; or the version is a constant",
+    "give start() the variables of the version that the restart brings")
 NEVER_TOLD = (
     "the old worker is never told to go (SIGTERM), or does not heed it: its successor is ready, "
     "and it is still there", "after promote() send SIGTERM to the process that had the slot before")
@@ -31,13 +30,15 @@ SUCCESSORS_TOLD = (
 
 
 def of_versions(found: dict[int, Answer], old: Collection[int], wanted: str) -> Cause:
-    """New processes (`old`: the pids of the former ones) tell another version than the wanted."""
-    told = {slot: str(answer.json.get("version")) for slot, answer in found.items()}
-    if any(later(version, wanted) for version in told.values()):
-        return A_FURTHER_ONE
-    if any(answer.pid in old for answer in found.values()):
+    """New processes (`old`: the pids of the former workers) tell another version than the wanted
+    one."""
+    told = {str(answer.json.get("version")) for answer in found.values()}
+    if any(answer.pid in old for answer in found.values()) or any(
+            later(version, wanted) for version in told):
         return "", ""
-    return NOT_PROMOTED if wanted in told.values() else OLD_VARIABLES
+    if wanted in told:
+        return NOT_PROMOTED
+    return OLD_VARIABLES if told == {FIRST_VERSION} else ("", "")
 
 
 def later(version: str, than: str) -> bool:
@@ -53,7 +54,6 @@ def of_left(cluster: Cluster, left: Collection[int], old: dict[int, int], known:
     if len(left) == len(old) and any(left_when_ready(cluster, pid)
                                      for some in young.values() for pid in some):
         return SUCCESSORS_TOLD
-    told = any(ready_at(cluster, pid) is not None
-               for slot, pid in old.items() if pid in left for pid in young[slot])
-    killed = len(left) < len(old)  # one was: after its timeout
-    return NEVER_TOLD if told or killed else ("", "")
+    replaced = any(ready_at(cluster, pid) is not None
+                   for slot, former in old.items() if former in left for pid in young[slot])
+    return NEVER_TOLD if replaced else ("", "")

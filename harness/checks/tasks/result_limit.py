@@ -8,9 +8,6 @@ from harness.checks.tasks import held_workers, pool_stats, task_status, tasks
 from harness.cluster.cluster import Cluster
 from harness.judging.verdict import CheckFailed
 
-TASK_SIZE = 256
-"""About the bytes that a master needs to remember a task: an id, a type, three times, a result."""
-
 
 def expect_kept(cluster: Cluster, names: Sequence[str], count: int, done: int) -> None:
     """When `done` tasks are completed, exactly `count` of `names` can be asked for.

@@ -10,7 +10,6 @@ from harness.judging.verdict import CheckFailed
 from harness.system import processes
 
 MIB = 2 ** 20
-SENT = 5 * MIB
 COLLECTOR = [3.2, 0.8, 0.3, 1.2, 1.3, 3.5, 0.5, 1.1, 0.9, 1.4, 0.6, 0.9, 0.5, 0.7, 0.4, 0.5, 0.3,
              0.6, 0.3, 0.4]
 """The growth of a garbage collector's heap, in MiB a phase: never flat, but ever less."""
@@ -25,7 +24,7 @@ def phases(monkeypatch: pytest.MonkeyPatch, growth: list[float]) -> int:
         size, count = size + int(growth[number] * MIB), number + 1
 
     monkeypatch.setattr(processes, "resident", lambda pid: size)
-    memory.expect_rest([os.getpid()], phase, 2, SENT, "messages")
+    memory.expect_rest([os.getpid()], phase, 2, "messages")
     return count
 
 
@@ -36,7 +35,7 @@ def test_a_heap_comes_to_rest(monkeypatch: pytest.MonkeyPatch, growth: list[floa
     assert phases(monkeypatch, growth) == count
 
 
-@pytest.mark.parametrize(("each", "count"), [(5.2, 10), (0.8, 20)])
-def test_a_leak_never_does(monkeypatch: pytest.MonkeyPatch, each: float, count: int) -> None:
-    with pytest.raises(CheckFailed, match=f"in {count} phases of messages each grew process"):
+@pytest.mark.parametrize("each", [5.2, 0.3])
+def test_a_leak_never_does(monkeypatch: pytest.MonkeyPatch, each: float) -> None:
+    with pytest.raises(CheckFailed, match="in 20 phases of messages each grew process"):
         phases(monkeypatch, [each] * 20)

@@ -56,10 +56,10 @@ class RunSupervisor:
     def ask(self) -> str:
         with self.run.connect(10) as connection:
             connection.settimeout(10)
-            connection.sendall(ASKED)
             try:
+                connection.sendall(ASKED)
                 return connection.makefile().readline()
-            except ConnectionResetError:
+            except (BrokenPipeError, ConnectionResetError):
                 return ""
 
     def end(self) -> int:
