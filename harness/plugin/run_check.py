@@ -108,7 +108,8 @@ def explain(fixture: Fixture, record: Record) -> None:
         record.notes.append(f"the cause cannot be told: {harness_fault(fault)}")
     else:
         record.likely, record.hint = likely or record.likely, hint or record.hint
-    record.likely = "; or ".join(filter(None, [still_to_do(evidence, record.seen), record.likely]))
+    record.likely = "; or ".join(filter(None, [
+        still_to_do(evidence, record.seen), cause.threw(fixture.log, record.seen), record.likely]))
 
 
 def still_to_do(evidence: list[Evidence], seen: str) -> str:
