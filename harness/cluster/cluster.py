@@ -18,7 +18,7 @@ from harness.judging.events import EventLog
 from harness.judging.exercise import Exercise
 from harness.judging.time_bounds import ABSURD, await_true, expect_within, refuse_late
 from harness.judging.verdict import BoundBroken, CheckFailed, Inconclusive
-from harness.system import processes
+from harness.system import processes, scheduling
 from harness.system.files import text_of
 
 READY = re.compile(r"^ready url=(http://(\[[0-9a-fA-F:.%]+\]|[^:/\s]+):(\d+)) "
@@ -78,7 +78,7 @@ class Cluster(RunningProgram):
                 hint="start the workers, wait until each has said that it is ready, then print the "
                      "line")
         self.start_used = max(START_USED_LEAST,
-                              sum(map(processes.processor_time, self.watcher.pids())))
+                              sum(map(scheduling.processor_time, self.watcher.pids())))
         self.url, self.workers = match.group(1), int(match.group(4))
         if int(match.group(3)) > MOST_PORT or not 1 <= self.workers <= MOST_WORKERS:
             raise CheckFailed(f"the ready line says {match.group()}",
@@ -97,8 +97,8 @@ class Cluster(RunningProgram):
         while self._ready_line() is None:
             code = self.wait_exit(0)
             now, pids = time.monotonic(), self.watcher.pids()
-            total = sum(map(processes.processor_time, pids))
-            if total > used or any(processes.ready_threads(pid) for pid in pids):
+            total = sum(map(scheduling.processor_time, pids))
+            if total > used or any(scheduling.ready_threads(pid) for pid in pids):
                 quiet_since, used = now, total
             if code is not None or self._started_too_long(now):
                 return code
@@ -140,7 +140,8 @@ class Cluster(RunningProgram):
 
     def signal_group(self, number: Signals) -> float:
         """Send a signal to the whole process group, as a terminal's Ctrl+C does."""
-        return self._send(number, self.pid, "group", lambda: os.killpg(self.pid, number))
+        group = self.watcher.seen[self.pid].here
+        return self._send(number, self.pid, "group", lambda: os.killpg(group, number))
 
     def signal_worker(self, slot: int, number: Signals) -> float:
         pid = worker_slots.pid_of(self, slot)

@@ -13,19 +13,20 @@ import json
 import os
 import resource
 import select
-import signal
 import socket
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
-from harness.system import processes
+from harness.system import prctl, processes
 from harness.system.files import remove
 
 LOOK_MS = 100
 """Milliseconds between two looks for orphans to collect."""
 KILLING_SECONDS = 10.0
 """A process that the kernel holds cannot be killed; after this time it is left to itself."""
+CHILDREN: list[subprocess.Popen[bytes]] = []
 LONGEST_REQUEST = 16 * 1024 * 1024
 """Bytes."""
 
@@ -33,7 +34,7 @@ LONGEST_REQUEST = 16 * 1024 * 1024
 def supervise(connection: socket.socket) -> None:
     """The whole life of a cluster supervisor."""
     os.setsid()
-    processes.adopt_orphans()
+    prctl.adopt_orphans()
     request, (output, error) = receive(connection)
     try:
         master = start(request, output, error)
@@ -75,12 +76,15 @@ def tell(connection: socket.socket, **message: Any) -> bool:
 def start(request: dict[str, Any], output: int, error: int) -> int:
     """Start the program in a session of its own; returns its pid."""
     limit_files(request["largest_file"])
-    os.chdir(request["cwd"])
-    streams = [(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
-               (os.POSIX_SPAWN_DUP2, output, 1), (os.POSIX_SPAWN_DUP2, error, 2)]
-    words = request["words"]
-    return os.posix_spawn(words[0], words, request["environment"], file_actions=streams,
-                          setsid=True, setsigdef=[signal.SIGPIPE, signal.SIGXFSZ])
+    user = request["user"]
+    if user is not None:
+        prctl.forgo_privileges()
+    # It is collected as any other child. (A Popen that is not kept would collect it, too.)
+    CHILDREN.append(subprocess.Popen(
+        request["words"], env=request["environment"], cwd=request["cwd"],
+        stdin=subprocess.DEVNULL, stdout=output, stderr=error, start_new_session=True,
+        user=user, group=user, extra_groups=None if user is None else ()))
+    return CHILDREN[0].pid
 
 
 def limit_files(most: int) -> None:

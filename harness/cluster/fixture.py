@@ -87,6 +87,10 @@ class Fixture:
         return max((cluster.meter.allowance(cluster.started, now) for cluster in self.clusters),
                    default=0.0)
 
+    def excused(self) -> float:
+        """The most seconds by which something was late and was forgiven."""
+        return max((cluster.meter.excused for cluster in self.clusters), default=0.0)
+
     def start_used(self) -> float:
         """Seconds of processor time that the first start took; 0 if there was none."""
         return next((cluster.start_used for cluster in self.clusters if cluster.start_used), 0.0)

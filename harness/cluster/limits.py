@@ -6,6 +6,7 @@ the machine must not suffer from it.
 """
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -68,8 +69,9 @@ def usage(folder: Path) -> tuple[int, int]:
                         break
                     if entry.is_dir(follow_symlinks=False):
                         folders.append(entry.path)
-        except OSError:
-            continue
+        except OSError as why:
+            if why.errno == errno.ENAMETOOLONG:  # it is nested so deep that it cannot be counted
+                return MOST_FILES + 1, size
     return count, size
 
 

@@ -7,11 +7,13 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.judging.exercise import Exercise
-from harness.system.processes import HARNESS_VARIABLES, RUN_MARKER
+from harness.system.processes import RUN_MARKER
 
 ELF = b"\x7fELF"
-COMMON_VARIABLES = ("HOST", "PORT", "WORKERS", "JOURNAL", "SHUTDOWN_TIMEOUT_MS")
+KEPT_VARIABLES = (RUN_MARKER, "HOME", "LANG", "LANGUAGE", "LOGNAME", "PATH", "SHELL", "TERM", "TZ",
+                  "USER")
+KEPT_ENDINGS = ("_HOME", "_OPTIONS", "_OPTS", "_PATH", "_ROOT")
+"""For instance LD_LIBRARY_PATH, ASAN_OPTIONS, JAVA_HOME, DOTNET_ROOT."""
 
 
 class NoProgram(Exception):
@@ -53,11 +55,9 @@ class Program:
         return Program([os.path.abspath(first), *absolute[1:]], command)
 
     @staticmethod
-    def environment(exercise: Exercise) -> dict[str, str]:
-        """The user's own environment without variables that steer a cluster or belong to the
-        harness."""
-        drop = {*COMMON_VARIABLES, *exercise.variables}
-        own = ("PYTEST", HARNESS_VARIABLES)
+    def environment() -> dict[str, str]:
+        """What of the user's environment a program gets: what runtimes and sanitizers need, nothing
+        that steers a cluster, no secret."""
         return {name: value for name, value in os.environ.items()
-                if name == RUN_MARKER or name not in drop and not name.endswith("_MS")
-                and not name.startswith(own)}
+                if name in KEPT_VARIABLES or name.endswith(KEPT_ENDINGS)
+                or name.startswith("LC_")}

@@ -7,22 +7,23 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import tempfile
 import uuid
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Sequence, cast
 
+from harness.cluster.isolation import Isolation
 from harness.cluster.limits import ENOUGH_ROOM, free_bytes
+from harness.cluster.start_supervisor import start_supervisor
 from harness.judging.verdict import Result
 from harness.system.files import remove, write_whole
-from harness.system.places import ROOT
-from harness.system.processes import RUN_MARKER, TOKEN
+from harness.system import processes
+from harness.system.processes import RUN_MARKER
 
 SUPERVISOR_SECONDS = 20.0
-FOLDER, DISK = "CLUSTER_HARNESS_FOLDER", "CLUSTER_HARNESS_DISK"
-ASKING = "CLUSTER_HARNESS_ASKING"
+STATE = "CLUSTER_HARNESS_STATE"
+"""The variable by which the processes of a run know it: JSON, see Run.of_environment()."""
 TIMELINES, START = "timelines", "start"
 MEMORY = Path("/dev/shm")
 
@@ -30,16 +31,17 @@ MEMORY = Path("/dev/shm")
 class Run:
     """The run as any of its processes has it: the leading process, and those that run checks."""
 
-    def __init__(self, folder: Path, disk: Path, token: str, asking: int) -> None:
+    def __init__(self, folder: Path, disk: Path, asking: int, user: int | None = None) -> None:
         """`folder` is for everything but programs: these may only be executed from `disk`. `asking`
         is the descriptor at which the run supervisor is asked: only who has inherited it can do
-        that."""
-        self.folder, self.disk, self.token, self.asking = folder, disk, token, asking
+        that. `user`: as whom programs run; None: as this process's."""
+        self.folder, self.disk, self.asking, self.user = folder, disk, asking, user
+        self.clusters, self.programs = folder / "clusters", disk / "programs"
 
     @staticmethod
     def of_environment() -> Run:
-        return Run(Path(os.environ[FOLDER]), Path(os.environ[DISK]), os.environ[RUN_MARKER],
-                   int(os.environ[ASKING]))
+        state = json.loads(os.environ[STATE])
+        return Run(Path(state["folder"]), Path(state["disk"]), state["asking"], state["user"])
 
     def connect(self, patience: float) -> socket.socket:
         """A connection to a new cluster supervisor. OSError: the run supervisor does not take it
@@ -105,39 +107,56 @@ class Run:
 class LeadingRun(Run):
     """The run in its leading process, which starts the run supervisor and ends it."""
 
-    def __init__(self, keep_timelines: bool = False) -> None:
+    def __init__(self, keep_timelines: bool = False, isolation: Isolation = Isolation()) -> None:
         folder, disk = (Path(tempfile.mkdtemp(prefix="cluster-harness-", dir=where))
                         for where in (in_memory(), None))
-        asking, asked = socket.socketpair(type=socket.SOCK_SEQPACKET)
-        super().__init__(folder, disk, uuid.uuid4().hex, asking.detach())
-        for name in ("results", "clusters", *([TIMELINES] if keep_timelines else [])):
-            (self.folder / name).mkdir()
-        clean = {key: value for key, value in os.environ.items() if key != RUN_MARKER}
-        # Not in its arguments: these can be read by every user.
-        clean |= {"PYTHONPATH": str(ROOT), TOKEN: self.token}
-        with asked:
-            self._supervisor = subprocess.Popen(
-                [sys.executable, "-P", "-m", "harness.cluster.run_supervisor",
-                 str(asked.fileno()), str(self.folder), str(self.disk)],
-                stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True,
-                env=clean, pass_fds=(asked.fileno(),))
-        os.environ.update({FOLDER: str(self.folder), DISK: str(self.disk), RUN_MARKER: self.token,
-                           ASKING: str(self.asking)})
+        asking, self._asked = socket.socketpair(type=socket.SOCK_SEQPACKET)
+        super().__init__(folder, disk, asking.detach(), isolation.user)
+        self.isolation, self.token = isolation, uuid.uuid4().hex
+        self._supervisor: subprocess.Popen[bytes] | None = None
+        self._proc = -1
+        for place in (folder / "results", self.clusters, self.programs,
+                      *[folder / TIMELINES] * keep_timelines):
+            place.mkdir()
+            place.chmod(0o755)  # whatever the umask; the folder above keeps others out
+
+    def start(self, shown: Sequence[Path] = ()) -> None:
+        """Start the run supervisor. `shown`: what a program sees in its sandbox, beside the system
+        and the run's own folders."""
+        with self._asked:
+            self._supervisor = start_supervisor(self, self._asked, self.isolation, shown)
+        self._look_at_programs(self._supervisor.pid)
+        os.environ.update({STATE: json.dumps({"folder": str(self.folder), "disk": str(self.disk),
+                                              "asking": self.asking, "user": self.user}),
+                           RUN_MARKER: self.token})
+
+    def _look_at_programs(self, top: int) -> None:
+        """From now on, if there is a sandbox, the processes below that one are looked at, by their
+        numbers there."""
+        with socket.socket(fileno=os.dup(self.asking)) as asking:
+            asking.settimeout(SUPERVISOR_SECONDS)
+            _, (self._proc,), _, _ = socket.recv_fds(asking, 64, 1)
+        if self.isolation.bubblewrap:
+            processes.look_at(f"/proc/self/fd/{self._proc}", top)
 
     def leave(self) -> None:
         """To be called in a forked child: the run supervisor then does not wait for its end."""
-        assert self._supervisor.stdin is not None
+        assert self._supervisor is not None and self._supervisor.stdin is not None
         os.close(self._supervisor.stdin.fileno())
 
     def end(self) -> None:
         """Let the run supervisor clear up, and wait for it."""
-        assert self._supervisor.stdin is not None
-        self._supervisor.stdin.close()
-        try:
-            self._supervisor.wait(SUPERVISOR_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._supervisor.kill()
+        if self._supervisor is not None:
+            assert self._supervisor.stdin is not None
+            self._supervisor.stdin.close()
+            try:
+                self._supervisor.wait(SUPERVISOR_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._supervisor.kill()
         os.close(self.asking)
+        if self._proc >= 0:
+            processes.look_at(processes.OWN, 0)
+            os.close(self._proc)
         for folder in (self.folder, self.disk):  # the run supervisor itself may have been killed
             remove(folder)
 

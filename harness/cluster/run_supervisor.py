@@ -1,9 +1,11 @@
 """The run supervisor: a process that starts the clusters of a run, and clears up after the run,
 also if the run was killed.
 
-Usage: python3 -P -m harness.cluster.run_supervisor ASKED FOLDER [FOLDER...]
+Usage: see start_supervisor.py. ARGUMENTS: ASKED FOLDER [FOLDER...]
 
 ASKED is the descriptor of a socket without a name, whose other end the run's own processes inherit.
+First the run supervisor sends a descriptor of its /proc there, since in a sandbox processes have
+numbers of their own.
 For each connection that comes over it, as a descriptor, the run supervisor forks a cluster
 supervisor, which starts one cluster (see cluster_supervisor.py). The run's token is in the
 environment.
@@ -24,7 +26,7 @@ import time
 from pathlib import Path
 
 from harness.cluster.cluster_supervisor import LOOK_MS, receive, supervise, tell
-from harness.system import processes
+from harness.system import prctl, processes
 from harness.system.files import remove
 
 END_SECONDS = 15.0
@@ -113,13 +115,21 @@ def clear(token: str, folders: list[Path], supervisors: set[int]) -> None:
         remove(folder)
 
 
+def show_processes(asked: socket.socket) -> None:
+    handle = os.open(processes.OWN, os.O_RDONLY | os.O_DIRECTORY)
+    socket.send_fds(asked, [b"proc"], [handle])
+    os.close(handle)
+
+
 def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: None)  # not SIG_IGN, which the programs would inherit
     asked, token = socket.socket(fileno=int(sys.argv[1])), os.environ.pop(processes.TOKEN)
     os.set_inheritable(asked.fileno(), False)
     folders = [Path(name) for name in sys.argv[2:]]
-    processes.adopt_orphans()
+    prctl.adopt_orphans()
+    prctl.shut_out_others()
+    show_processes(asked)
     supervisors: set[int] = set()
     try:
         serve(asked, supervisors)
@@ -127,6 +137,3 @@ def main() -> None:
         asked.close()
         clear(token, folders, supervisors)
 
-
-if __name__ == "__main__":
-    main()

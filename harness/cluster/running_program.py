@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 
 from harness.cluster import limits
 from harness.cluster.output import Output
@@ -16,7 +17,7 @@ from harness.judging.delay_meter import DelayMeter
 from harness.judging.events import EventLog, Line, shortened
 from harness.judging.exercise import Exercise
 from harness.judging.verdict import CheckFailed
-from harness.system import processes
+from harness.system import processes, scheduling
 from harness.system.files import remove
 
 LONGEST_SHOWN = 500
@@ -32,12 +33,14 @@ class RunningProgram:
                  settings: dict[str, str], prefix: list[str]) -> None:
         self.exercise, self.run, self.log = exercise, run, log
         self.number, self.settings = number, settings
-        self.folder = run.folder / "clusters" / f"{os.getpid()}-{number}-{time.monotonic_ns()}"
+        self.folder = run.clusters / f"{os.getpid()}-{number}-{time.monotonic_ns()}"
         self.cwd, self.tmp = self.folder / "cwd", self.folder / "tmp"
         self.journal = self.folder / "journal.jsonl"
-        for folder in (self.cwd, self.tmp):
-            folder.mkdir(parents=True)
-        environment = program.environment(exercise) | {
+        for folder in (self.folder, self.cwd, self.tmp):
+            folder.mkdir()
+            if run.user is not None:
+                os.chown(folder, run.user, run.user)
+        environment = program.environment() | {
             "TMPDIR": str(self.tmp), "JOURNAL": str(self.journal), **settings}
         self.started = time.monotonic()
         self.supervised = SupervisedProgram(run, prefix + program.words, environment,
@@ -49,7 +52,8 @@ class RunningProgram:
         self.exit_code: int | None = None
         self.written = Output(log, number)
         self.watcher = Watcher(self.pid, self.supervised.supervisor, log, number, self._look)
-        self.meter = DelayMeter(self.watcher.pids)
+        self.meter = DelayMeter(self.watcher.pids, partial(
+            scheduling.processor_time_of_ended, self.supervised.supervisor))
         log.add("note", t=self.started, cluster=number, pid=self.pid, text="start",
                 data={"settings": settings, "program": " ".join([*prefix, program.command])})
         self.written.read(self.supervised.output, error=False)

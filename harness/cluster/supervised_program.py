@@ -17,6 +17,8 @@ from harness.judging.verdict import CheckFailed, Inconclusive
 from harness.system import processes
 
 START_SECONDS = 20.0
+FIRST = 1
+"""The number of the run supervisor in a sandbox. No process there can kill it."""
 MACHINES = (errno.EAGAIN, errno.ENOMEM, errno.ENOSPC, errno.EMFILE, errno.ENFILE)
 """Errors of a start that say nothing about the program."""
 
@@ -34,7 +36,7 @@ class SupervisedProgram:
         self.over = self._ended = False
         self._told = threading.Condition()
         request = {"words": words, "environment": environment, "folder": str(folder),
-                   "cwd": str(cwd), "largest_file": largest_file(folder)}
+                   "cwd": str(cwd), "largest_file": largest_file(folder), "user": run.user}
         try:
             self._connection = run.connect(START_SECONDS)
             self._connection.settimeout(START_SECONDS)
@@ -96,6 +98,9 @@ class SupervisedProgram:
         (A kernel out of memory could kill it, too. But that takes the largest process, and a
         cluster supervisor is among the smallest.)
         """
+        if not processes.shares_numbers() and not processes.alive(FIRST):
+            self.fault = "the run supervisor has ended, and the sandbox with it"
+            return ""
         if self.over:
             return "" if self._ended or self.fault else "the program killed its parent"
         return "the program stopped its parent" if processes.state(self.supervisor) == "T" else ""
@@ -110,7 +115,7 @@ class SupervisedProgram:
         stopped the supervisor. The end is not waited for."""
         try:
             if not self.over:  # afterwards the pid may be another process's
-                os.kill(self.supervisor, signal.SIGCONT)
+                processes.send(self.supervisor, signal.SIGCONT)
             self._connection.shutdown(socket.SHUT_WR)
         except OSError:
             pass

@@ -5,6 +5,7 @@ import os
 import select
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Callable
 
@@ -23,6 +24,8 @@ class Seen:
     pid is used again."""
 
     pid: int
+    here: int
+    """Its pid among the harness's own processes; `pid` is the one that the program itself sees."""
     born: float
     first: float
     handle: int
@@ -46,28 +49,32 @@ class Watcher(threading.Thread):
         self._ending = False
         self._note(master)
 
-    def _note(self, pid: int) -> None:
+    def _note(self, *pids: int) -> None:
         with self._guard:
-            known = self.seen.get(pid)
-            if known is not None and known.gone is None:
-                known.last = time.monotonic()
-                return
-            try:
-                handle = os.pidfd_open(pid)
-            except OSError:
-                return
+            new = []
+            for pid in pids:
+                known = self.seen.get(pid)
+                if known is not None and known.gone is None:
+                    known.last = time.monotonic()
+                else:
+                    new.append(pid)
+            for pid, here in processes.numbers_here(new).items():
+                self._note_new(pid, here)
+
+    def _note_new(self, pid: int, here: int) -> None:
+        with suppress(OSError):  # it is gone
+            handle = os.pidfd_open(here)
             now = time.monotonic()
-            self.seen[pid] = Seen(pid, processes.born(pid) or now, now, handle, now)
+            self.seen[pid] = Seen(pid, here, processes.born(pid) or now, now, handle, now)
             self._poll.register(handle, select.POLLIN)
-        kind: Kind = "child" if pid != self.master else "spawn"
-        self.log.add(kind, pid=pid, cluster=self.cluster, t=now)
+            kind: Kind = "child" if pid != self.master else "spawn"
+            self.log.add(kind, pid=pid, cluster=self.cluster, t=now)
 
     def scan(self) -> None:
         """Look now at all processes below the cluster supervisor. No more than MOST_PROCESSES of
         them are noted."""
         found = [pid for pid in self.below() if processes.alive(pid)]
-        for pid in found[:MOST_PROCESSES]:
-            self._note(pid)
+        self._note(*found[:MOST_PROCESSES])
         self._look(len(found))
 
     def below(self) -> list[int]:

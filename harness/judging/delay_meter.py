@@ -5,6 +5,8 @@ Three things are measured:
   counts that for each thread);
 - for how long the machine below kept a virtual machine's processors from it;
 - how much too late a sleeping thread of the harness woke.
+A program cannot buy time: it counts only what others have taken of the processors. What the
+program's own threads took meanwhile made nobody wait but the program itself.
 """
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ import time
 from dataclasses import dataclass
 from typing import Callable, Iterable
 
-from harness.system import processes
+from harness.system import processes, scheduling
 
 TICK = 0.010
 SCAN_SECONDS = 0.05
@@ -33,26 +35,37 @@ LONGEST_WAIT = 10.0
 @dataclass(frozen=True)
 class Sample:
     """One measurement, at `t`, `span` seconds after the one before. If it is a scan, `waited` tells
-    how long threads have waited since the last scan."""
+    how long threads have waited since the last scan, `others` how much processor time was taken by
+    others than the program meanwhile, and `free` how much the program left."""
 
     t: float
     span: float
     oversleep: float
     waited: float = 0.0
+    others: float = 0.0
+    free: float = 0.0
     scan: bool = False
 
 
 class DelayMeter(threading.Thread):
-    """Samples the delay from its start to its stop; `watched` tells the program's processes."""
+    """Samples the delay from its start to its stop; `watched` tells the program's processes,
+    `ended` the processor time of those that have ended."""
 
-    def __init__(self, watched: Callable[[], Iterable[int]]) -> None:
+    def __init__(self, watched: Callable[[], Iterable[int]],
+                 ended: Callable[[], float] = lambda: 0.0) -> None:
         super().__init__(daemon=True, name="delay-meter")
-        self._watched = watched
+        self._watched, self._ended = watched, ended
+        self.excused = 0.0
+        """The most seconds by which something was late and was forgiven."""
         self._samples: list[Sample] = []
-        self._known = dict(processes.run_queue_wait(os.getpid()))
-        self._stolen = processes.stolen()
-        self._credited: dict[int, float] = {}
-        """Thread → the seconds already counted of a wait that still lasts."""
+        self._known = {(0, thread): had for thread, had
+                       in scheduling.run_queue_wait(os.getpid(), processes.OWN).items()}
+        self._stolen, self._processors = scheduling.stolen(), os.cpu_count() or 1
+        self._others = scheduling.busy() - ended()
+        """Processor time of others than the program so far; it never falls."""
+        self._program = ended()
+        self._credited: dict[tuple[int, int], float] = {}
+        """Process and thread → the seconds already counted of a wait that still lasts."""
         self._scanned = time.monotonic()
         self._counted = bool(self._known)
         self._ending = threading.Event()
@@ -64,41 +77,56 @@ class DelayMeter(threading.Thread):
             time.sleep(TICK)
             now, used = time.monotonic(), time.thread_time()
             scan = now >= next_scan
-            waited = self._newly_waited() if scan else 0.0
+            waited, others, free = self._scan() if scan else (0.0, 0.0, 0.0)
             oversleep = max(0.0, now - before - TICK)
-            self._samples.append(Sample(now, now - last, oversleep, waited, scan))
+            self._samples.append(Sample(now, now - last, oversleep, waited, others, free, scan))
             last = now
             if scan:
                 next_scan = now + pause_after(time.thread_time() - used)
 
-    def _newly_waited(self) -> float:
-        stolen, self._stolen = self._stolen, processes.stolen()
+    def _scan(self) -> tuple[float, float, float]:
+        """`waited`, `others` and `free` of a sample."""
+        stolen, self._stolen = self._stolen, scheduling.stolen()
         total = max((now - before for before, now in zip(stolen, self._stolen)), default=0.0)
         now, before = time.monotonic(), self._scanned
+        # This very thread is left out: it wakes so often that it would count all the time.
         own = {thread.native_id for thread in threading.enumerate() if thread.name in COUNTED}
-        for pid in (os.getpid(), *self._watched()):
-            for thread, had in processes.run_queue_wait(pid).items():
-                # This very thread is left out: it wakes so often that it would count all the time.
-                if pid != os.getpid() or thread in own:
-                    total += self._waited(pid, thread, had, now - before)
+        for thread, had in scheduling.run_queue_wait(os.getpid(), processes.OWN).items():
+            if thread in own:
+                total += self._waited(0, thread, had, now - before)
+        program = self._ended()
+        for pid in self._watched():
+            had_by = scheduling.run_queue_wait(pid)
+            program += max(scheduling.processor_time(pid), sum(ran for ran, _ in had_by.values()))
+            program += scheduling.processor_time_of_ended(pid)
+            total += sum(self._waited(pid, thread, had, now - before)
+                         for thread, had in had_by.items())
         self._scanned = now
-        return total
+        return total, *self._left_by(program, now - before)
+
+    def _left_by(self, program: float, elapsed: float) -> tuple[float, float]:
+        """How much processor time others have taken since the last scan, and how much the program
+        has left; `program` is what it has taken so far."""
+        took, self._program = program - self._program, max(program, self._program)
+        before, self._others = self._others, max(self._others, scheduling.busy() - program)
+        return self._others - before, max(0.0, elapsed * self._processors - max(0.0, took))
 
     def _waited(self, pid: int, thread: int, had: tuple[float, float], elapsed: float) -> float:
-        """How long the thread has waited since the last scan.
+        """How long the thread has waited since the last scan. `pid`: 0 for the harness's own.
 
         The kernel counts a wait when it ends, and the process may end with it. So a wait that still
         lasts is counted here as it goes on, and taken off again when the kernel tells of it.
         """
-        known = self._known.get(thread, (0.0, 0.0))
-        self._known[thread] = had
+        key = pid, thread
+        known = self._known.get(key, (0.0, 0.0))
+        self._known[key] = had
         if had == known:
-            still = elapsed if processes.thread_state(pid, thread) == "R" else 0.0
-            self._credited[thread] = self._credited.get(thread, 0.0) + still
-            return still
-        grown = had[1] - known[1]
-        credited = self._credited.pop(thread, 0.0)
-        return max(0.0, grown - credited)
+            waited = elapsed if scheduling.thread_state(pid, thread) == "R" else 0.0
+            self._credited[key] = self._credited.get(key, 0.0) + waited
+        else:
+            waited = max(0.0, had[1] - known[1] - self._credited.pop(key, 0.0))
+        own_will = pid and waited and scheduling.lets_others_go_first(pid, thread)
+        return 0.0 if own_will else waited
 
     def stop(self) -> None:
         self._ending.set()
@@ -119,7 +147,7 @@ class DelayMeter(threading.Thread):
         first = bisect.bisect_left(samples, start - margin, key=lambda sample: sample.t)
         samples = samples[first:]
         quiet_from, quiet_to = start + NEAR, (due if due is not None else start) - NEAR
-        inside = [(sample.oversleep, waited) for sample, waited in zip(samples, spread(samples))
+        inside = [found for sample, found in zip(samples, caused_by_others(samples))
                   if sample.t <= last and not quiet_from < sample.t < quiet_to]
         late = [oversleep for oversleep, _ in inside]
         woken_late = max(late, default=0.0) if self._counted else sum(late)
@@ -143,12 +171,26 @@ class DelayMeter(threading.Thread):
 
     def _ready_threads(self) -> dict[int, tuple[float, float]]:
         return {thread: had for pid in self._watched()
-                for thread, had in processes.ready_threads(pid).items()}
+                for thread, had in scheduling.ready_threads(pid).items()}
 
 
 def pause_after(used: float) -> float:
     """Seconds from a scan to the next, by the processor time that it took."""
     return min(SCAN_MOST, max(SCAN_SECONDS, used / processes.LOOK_SHARE))
+
+
+def caused_by_others(samples: list[Sample]) -> list[tuple[float, float]]:
+    """For each sample how much too late a sleep ended, and for how long threads were kept waiting,
+    as far as others than the program can have caused it."""
+    found = []
+    others = free = float("inf")  # after the last scan nothing is known yet
+    for sample, waited in reversed(list(zip(samples, spread(samples)))):
+        if sample.scan:
+            others, free = sample.others, sample.free
+        waited = min(waited, others)
+        others -= waited
+        found.append((min(sample.oversleep, free), waited))
+    return found[::-1]
 
 
 def spread(samples: list[Sample]) -> list[float]:

@@ -19,7 +19,7 @@ from typing import Any, Callable, Mapping, Protocol
 import pytest
 from _pytest.runner import runtestprotocol
 
-from harness.system import processes
+from harness.system import prctl
 
 
 MOST_AGAIN = 8
@@ -34,7 +34,7 @@ class Child:
         self.pid = os.fork()
         if self.pid == 0:
             try:
-                processes.end_with(leader)
+                prctl.end_with(leader)
                 # Ctrl+C goes to all processes; the leading process ends the others.
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
                 forked()
@@ -48,7 +48,7 @@ class Child:
     def reap(self) -> str:
         """Kill it if it still runs; returns how it has ended."""
         self.pipe.close()
-        processes.kill(self.pid)
+        os.kill(self.pid, signal.SIGKILL)
         code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         return f"exit code {code}" if code >= 0 else f"signal {-code}"
 
@@ -109,7 +109,7 @@ class ParallelChecks:
                     raise self.session.Failed(self.session.shouldfail)
         finally:
             for child in self.children:
-                processes.kill(child.pid)
+                os.kill(child.pid, signal.SIGKILL)
             for child in self.children:
                 child.reap()
 

@@ -28,6 +28,7 @@ def expect_within(meter: DelayMeter, bound: float, start: float, end: float, wha
     allowance = meter.allowance(start, end, start + bound if due is None else due)
     forgiven = took <= bound + allowance
     if forgiven and took - bound <= max(FORGIVABLE, bound / 5):
+        meter.excused = max(meter.excused, took - bound)
         return
     if forgiven or allowance > ABSURD:
         raise Inconclusive(f"{what}: took {took:.2f} s (bound {bound:.2f} s), "

@@ -57,6 +57,8 @@ class Record:
     """It failed for a bound on time."""
     behind: float = 0.0
     """Seconds that the machine was behind meanwhile."""
+    excused: float = 0.0
+    """The most seconds by which something was late in it and was forgiven."""
     start_used: float = 0.0
     """Seconds of processor time that its first start took."""
     expected: str = ""

@@ -29,7 +29,7 @@ from harness.judging.checklist import COMMON
 from harness.judging.exit_code import FAIL_EXIT
 from harness.learner import progress
 from harness.learner.commands import folder_of, name_of
-from harness.system import processes
+from harness.system import prctl, processes
 from harness.system.places import ROOT
 
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -159,7 +159,7 @@ def watch(number: int) -> None:
 
 
 def main() -> int:
-    processes.adopt_orphans()
+    prctl.adopt_orphans()
     for number in ENDS:
         signal.signal(number, signal.default_int_handler)
     try:

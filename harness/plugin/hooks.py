@@ -103,6 +103,9 @@ def in_doubt(reports: list[pytest.TestReport]) -> str:
     for record in filter(None, map(record_of, reports)):
         if record.result == "inconclusive" and HARNESS_FAULT not in record.seen:
             return f"inconclusive: {record.seen}"
+        if record.result == "pass" and record.excused > 0:
+            return (f"passed, but something was {record.excused * 1000:.0f} ms late, which the "
+                    "other checks beside it may have caused")
         behind = record.behind >= max(BEHIND, BEHIND_SHARE * record.seconds)
         if record.late and behind and not record.says_step:
             return f"failed while the machine was {record.behind:.1f} s behind: {record.seen}"

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from harness.cluster.isolation import choose, needed_by, refuse_unreadable
 from harness.cluster.program import NoProgram
 from harness.cluster.run import LeadingRun
 from harness.judging.checklist import Checklist
@@ -53,15 +54,20 @@ class Leader:
             self.program = find_program(config, self.checklist.exercise)
         except NoProgram as why:
             raise pytest.UsageError(str(why)) from None
+        self.isolation = choose(not option(config, "no_isolation"))
         lacking = problems()
         if lacking:
             pytest.exit("nothing can be graded on this machine: " + "; ".join(lacking),
                         INCONCLUSIVE_EXIT)
         self.report_folder = report_folder(config, self.checklist.exercise)
-        self.run = LeadingRun(keep_timelines=self.report_folder is not None)
+        self.run = LeadingRun(self.report_folder is not None, self.isolation)
         try:
             self.program, self.graded = take(self.program, own_target(config, self.checklist),
-                                             self.run.disk)
+                                             self.run.programs)
+            shown = needed_by(self.program.words)
+            if self.isolation.user is not None:
+                refuse_unreadable(self.program.words, shown)
+            self.run.start(shown)
         except NoProgram as why:
             self.run.end()
             raise pytest.UsageError(str(why)) from None
@@ -111,6 +117,8 @@ class Leader:
             return
         seconds = time.monotonic() - self.began
         self.display.end(seconds, stopped)
+        if self.isolation.lacking:
+            self.display.console.print(f"Isolation: {self.isolation}", markup=False)
         if self.report_folder is not None:
             folder = self.report_folder
             if option(self.config, "report_dir") is None and not self.checklist.whole:
@@ -126,7 +134,7 @@ class Leader:
 
     def report(self, seconds: float) -> dict[str, Any]:
         found = as_json(self.checklist, self.program.command, seconds)
-        return {**found, **asdict(self.graded)}
+        return {**found, **asdict(self.graded), "isolation": str(self.isolation)}
 
 
 def own_target(config: pytest.Config, checklist: Checklist) -> str:

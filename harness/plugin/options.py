@@ -21,6 +21,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--solution", action="store_true", help="grade the reference solution")
     group.addoption("--program", metavar="COMMAND",
                     help="grade this program instead of the built starter")
+    group.addoption("--no-isolation", action="store_true",
+                    help="let the program see the machine as it is, as your own user")
     group.addoption("--real-time", action="store_true",
                     help="use the contract's own figures, not scaled ones")
     # --trace (keep what each check did) is an option of pytest's debugger. pytest.ini turns the

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harness.cluster.limits import MIB, MOST_BYTES, free_bytes, nearly_full
 from harness.cluster.run import in_memory
-from harness.system import processes
+from harness.system import prctl, processes
 
 LEAST_ROOM = 2 * MOST_BYTES
 """Bytes that must be free for journals and other files of programs: a program that writes without
@@ -72,7 +72,7 @@ def processes_and_children() -> None:
 
 def be_child(writing: int) -> None:
     try:
-        processes.adopt_orphans()
+        prctl.adopt_orphans()
         said = "ok"
     except OSError as why:
         said = f"no process may adopt orphans here: {why}"

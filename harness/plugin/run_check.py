@@ -52,7 +52,7 @@ def run_check(record: Record, function: Callable[..., None], fixture: Fixture,
     try:
         record.notes += fixture.end()
         record.behind = record.behind or fixture.behind()
-        record.start_used = fixture.start_used()
+        record.excused, record.start_used = fixture.excused(), fixture.start_used()
         if trace is not None:
             record.notes += keep(trace, fixture)
         fixture.remove_folders()

@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import subprocess
 from pathlib import Path
 
 
 def remove(folder: Path) -> None:
-    """Remove a folder, also one with folders in it that may not be entered or written."""
-    if os.path.isdir(folder):
-        os.chmod(folder, 0o700)
-    for at, below, _ in os.walk(folder):
-        for name in below:
-            if not os.path.islink(path := os.path.join(at, name)):
-                os.chmod(path, 0o700)
-    shutil.rmtree(folder, ignore_errors=True)
+    """Remove a folder, also one with folders in it that may not be entered or written, or that are
+    nested thousands deep. What cannot be removed is left there."""
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        return
+    except (OSError, RecursionError):
+        for words in (["chmod", "-R", "u+rwx"], ["rm", "-rf"]):
+            subprocess.run([*words, "--", str(folder)], stdin=subprocess.DEVNULL,
+                           stderr=subprocess.DEVNULL)
 
 
 def text_of(path: Path) -> str:

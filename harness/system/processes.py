@@ -1,39 +1,50 @@
-"""Processes: questions about them to /proc; to kill, collect and adopt them."""
+"""Processes: questions about them to /proc; to kill and collect them.
+
+The programs that are graded may have process numbers of their own (pid_namespaces(7)). Then
+look_at() says where these are found: from that call on, questions are about the processes there.
+"""
 from __future__ import annotations
 
-import ctypes
 import os
+import re
 import resource
 import signal
 import time
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 LOOK_SHARE = 0.1
 """The share of a processor that looking at a program again and again may take: the more threads the
 program has, the less often the looks come."""
+NUMBER_INSIDE = re.compile(rb"^NSpid:\s+\d+\s+(\d+)", re.MULTILINE)
+"""In /proc/PID/status: the number here, then those in the process namespaces that it is in."""
 BIRTH_TICK = 1 / os.sysconf("SC_CLK_TCK")
 """Seconds: the kernel tells the start of a process in such steps."""
 GONE = (FileNotFoundError, ProcessLookupError, PermissionError)
 """A process that is just ending may be found in one file below /proc, and no more in the next."""
 HARNESS_VARIABLES = "CLUSTER_HARNESS_"
 RUN_MARKER, TOKEN = f"{HARNESS_VARIABLES}RUN", f"{HARNESS_VARIABLES}TOKEN"
+OWN = "/proc"
+"""Where this process, and others with numbers like its own, are found."""
+_proc, _top = OWN, 0
 
 
-def adopt_orphans() -> None:
-    """From now on a process whose parent dies becomes a child of this one, not of init."""
-    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+def look_at(folder: str, top: int) -> None:
+    """`folder`: /proc as a process sees it whose numbers are used from now on. `top`: the number
+    here of a process that all of them descend from."""
+    global _proc, _top
+    _proc, _top = folder, top
 
 
-def end_with(parent: int) -> None:
-    """From now on the kernel kills this process when its parent dies. If the parent has died
-    already, the process ends at once."""
-    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
-    if os.getppid() != parent:
-        os._exit(1)
+def folder(pid: int) -> str:
+    """The folder of that process below /proc."""
+    return f"{_proc}/{pid}"
+
+
+def shares_numbers() -> bool:
+    """Whether the numbers are this process's own."""
+    return _proc == OWN
 
 
 def read(path: str) -> bytes:
@@ -51,22 +62,22 @@ def has_children_files() -> bool:
     return Path(f"/proc/self/task/{os.getpid()}/children").exists()
 
 
-def threads(pid: int) -> list[int]:
-    """Empty if there is no such process."""
+def threads(pid: int, at: str = "") -> list[int]:
+    """Empty if there is no such process. `at`: where to look instead."""
     try:
-        return [int(name) for name in os.listdir(f"/proc/{pid}/task")]
+        return [int(name) for name in os.listdir(f"{at or _proc}/{pid}/task")]
     except GONE:
         return []
 
 
-def children(pid: int) -> list[int]:
+def children(pid: int, at: str = "") -> list[int]:
     """The direct children, whichever of its threads has started them. Empty if it is gone."""
     if not has_children_files():  # the slow way, for kernels without the `children` files
         return [one for one in everyone() if parent(one) == pid]
     found: list[int] = []
-    for task in threads(pid):
+    for task in threads(pid, at):
         try:
-            found += map(int, read(f"/proc/{pid}/task/{task}/children").split())
+            found += map(int, read(f"{at or _proc}/{pid}/task/{task}/children").split())
         except GONE:
             continue
     return found
@@ -76,7 +87,8 @@ def fields(pid: int, thread: int | None = None) -> list[str]:
     """The fields of /proc/PID/stat from the state on (the third field); empty if there is no such
     process or thread."""
     try:
-        stat = read(f"/proc/{pid}/stat" if thread is None else f"/proc/{pid}/task/{thread}/stat")
+        stat = read(f"{folder(pid)}/stat" if thread is None
+                    else f"{folder(pid)}/task/{thread}/stat")
     except OSError:
         return []
     return stat.rpartition(b")")[2].decode().split()
@@ -88,31 +100,14 @@ def parent(pid: int) -> int:
     return int(stat[1]) if stat else 0
 
 
-def descendants(pid: int) -> list[int]:
+def descendants(pid: int, at: str = "") -> list[int]:
     found: dict[int, None] = {}
     queue = [pid]
     while queue:
-        below = [one for one in children(queue.pop()) if one not in found]
+        below = [one for one in children(queue.pop(), at) if one not in found]
         found.update(dict.fromkeys(below))
         queue += below
     return list(found)
-
-
-def run_queue_wait(pid: int) -> dict[int, tuple[float, float]]:
-    """For each thread the seconds since its start that it has run, and that it has waited for a
-    processor."""
-    found: dict[int, tuple[float, float]] = {}
-    try:
-        tasks = threads(pid)
-    except OSError:  # the harness has no descriptor left
-        return found
-    for task in tasks:
-        try:
-            ran, waited = read(f"/proc/{pid}/task/{task}/schedstat").split()[:2]
-        except (OSError, ValueError):
-            continue
-        found[task] = int(ran) / 1e9, int(waited) / 1e9
-    return found
 
 
 def born(pid: int) -> float | None:
@@ -130,40 +125,10 @@ def born(pid: int) -> float | None:
     return since_boot + offset
 
 
-def stolen() -> list[float]:
-    """For each processor of a virtual machine the seconds for which the machine below has kept it
-    from threads that were ready to run (proc(5), "steal"). Empty if unknown."""
-    try:
-        lines = read("/proc/stat").splitlines()[1:]
-        rows = [row.split() for row in lines if row.startswith(b"cpu")]
-    except OSError:
-        return []
-    return [int(row[8]) / os.sysconf("SC_CLK_TCK") for row in rows if len(row) > 8]
-
-
-def thread_state(pid: int, thread: int) -> str:
-    """One letter as in /proc/PID/stat (R: it runs, or waits for a processor); "" if there is no
-    such thread."""
-    return (fields(pid, thread) or [""])[0]
-
-
-def ready_threads(pid: int) -> dict[int, tuple[float, float]]:
-    """The threads that run or wait for a processor just now, each with its seconds of both so far
-    (see run_queue_wait)."""
-    return {thread: had for thread, had in run_queue_wait(pid).items()
-            if thread_state(pid, thread) == "R"}
-
-
-def processor_time(pid: int) -> float:
-    """Seconds that the process has run, in its own code and in the kernel; 0 if it is gone."""
-    stat = fields(pid)
-    return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK") if stat else 0.0
-
-
 def resident(pid: int) -> int:
     """Bytes of its resident set; 0 if it is gone."""
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return int(Path(f"{folder(pid)}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, IndexError):
         return 0
 
@@ -184,8 +149,8 @@ def state(pid: int) -> str:
 def stopped(pid: int) -> bool:
     """Whether every thread of the process is stopped, or the process is gone."""
     try:
-        tasks = os.listdir(f"/proc/{pid}/task")
-        stats = [read(f"/proc/{pid}/task/{thread}/stat") for thread in tasks]
+        tasks = os.listdir(f"{folder(pid)}/task")
+        stats = [read(f"{folder(pid)}/task/{thread}/stat") for thread in tasks]
     except OSError:
         return not alive(pid)
     return all(stat.rpartition(b")")[2].split()[0] in (b"T", b"t", b"Z") for stat in stats)
@@ -196,7 +161,7 @@ def alive(pid: int) -> bool:
 
 
 def everyone() -> list[int]:
-    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    return [int(name) for name in os.listdir(_proc) if name.isdigit()]
 
 
 def marked(name: str, value: str) -> list[int]:
@@ -205,7 +170,7 @@ def marked(name: str, value: str) -> list[int]:
     found = []
     for pid in everyone():
         try:
-            if entry in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+            if entry in Path(f"{folder(pid)}/environ").read_bytes().split(b"\0"):
                 found.append(pid)
         except OSError:
             continue
@@ -214,7 +179,7 @@ def marked(name: str, value: str) -> list[int]:
 
 def command_line(pid: int) -> str:
     try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+        words = Path(f"{folder(pid)}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
         return b" ".join(words).decode(errors="replace")
     except OSError:
         return ""
@@ -223,7 +188,7 @@ def command_line(pid: int) -> str:
 def image(pid: int) -> str:
     """The file of the program that the process runs; "" if that is not known."""
     try:
-        return os.readlink(f"/proc/{pid}/exe")
+        return os.readlink(f"{folder(pid)}/exe")
     except OSError:
         return ""
 
@@ -231,16 +196,44 @@ def image(pid: int) -> str:
 def folder_of(pid: int) -> str:
     """The working directory of the process; "" if that is not known."""
     try:
-        return os.readlink(f"/proc/{pid}/cwd")
+        return os.readlink(f"{folder(pid)}/cwd")
     except OSError:
         return ""
 
 
+def send(pid: int, number: int) -> None:
+    """Signal a process. Raises ProcessLookupError if there is none."""
+    if shares_numbers():
+        os.kill(pid, number)
+        return
+    try:
+        handle = os.open(folder(pid), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise ProcessLookupError(pid) from None
+    try:
+        signal.pidfd_send_signal(handle, signal.Signals(number))  # takes a folder of /proc, too
+    finally:
+        os.close(handle)
+
+
 def kill(pid: int) -> None:
     try:
-        os.kill(pid, signal.SIGKILL)
+        send(pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
         pass
+
+
+def numbers_here(pids: list[int]) -> dict[int, int]:
+    """By which number each of these processes is known to this one. Those that are gone are left
+    out."""
+    if shares_numbers() or not pids:
+        return {pid: pid for pid in pids}
+    found: dict[int, int] = {}
+    for here in descendants(_top, OWN):
+        with suppress(OSError, AttributeError):
+            status = read(f"{OWN}/{here}/status")
+            found[int(NUMBER_INSIDE.search(status).group(1))] = here  # type: ignore[union-attr]
+    return {pid: found[pid] for pid in pids if pid in found}
 
 
 def kill_all(pids: list[int]) -> None:

@@ -17,9 +17,10 @@ from harness.tests.toys import server
 def make_fixture(tmp_path: Path,
                  monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Fixture]]:
     """Makes a fixture whose program is the toy server with some more lines of Python in it."""
-    for name in ("CLUSTER_HARNESS_RUN", "CLUSTER_HARNESS_FOLDER", "CLUSTER_HARNESS_DISK"):
+    for name in ("CLUSTER_HARNESS_RUN", "CLUSTER_HARNESS_STATE"):
         monkeypatch.delenv(name, raising=False)
     run = LeadingRun()
+    run.start()
     exercise = Exercise(number=9, name="toy", folder="exercises/ex9_toy", start_first="")
     yield lambda extra: Fixture(
         exercise, Program.find(server(tmp_path, extra), tmp_path, ""), run, False)

@@ -45,7 +45,8 @@ EXERCISE = Exercise(number=9, name="toy", folder="exercises/ex9_toy",
 
 
 def server(folder: Path, extra: str = "") -> str:
-    """Write a one-process program; returns its command line."""
+    """Write a one-process program, which another user may run, too; returns its command line."""
+    folder.chmod(0o755)
     path = folder / "server.py"
     path.write_text(SERVER.replace("EXTRA", extra))
     return f"{sys.executable} {path}"

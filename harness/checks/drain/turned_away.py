@@ -154,8 +154,12 @@ def expect_all_answered_at(draining: Drain, refused: Answer) -> None:
     held = draining.held[0]
     ended = held.wait(2).ended
     late = ended - refused.started
-    allowance = draining.cluster.meter.allowance
-    if late > READ_WITHIN and late > READ_WITHIN + allowance(refused.started, ended):
+    meter = draining.cluster.meter
+    if late <= READ_WITHIN:
+        return
+    if late <= READ_WITHIN + meter.allowance(refused.started, ended):
+        meter.excused = max(meter.excused, late - READ_WITHIN)
+    else:
         raise CheckFailed(f"{refused}, {refused.started - draining.signalled:.2f} s after the "
                           f"signal, while {held.method} {held.path} was still being worked on: "
                           f"for {late:.2f} s more")

@@ -2,7 +2,6 @@
 ready."""
 from __future__ import annotations
 
-import os
 import time
 from signal import SIGSTOP, Signals
 from typing import Collection
@@ -15,7 +14,7 @@ from harness.cluster.cluster import CHILD_AGE, Cluster
 from harness.cluster.fixture import Fixture
 from harness.judging.time_bounds import await_true, overdue
 from harness.judging.verdict import CheckFailed, Inconclusive
-from harness.system import processes
+from harness.system import processes, scheduling
 
 READY_MARGIN = 0.05
 """Seconds before it can be ready that a worker must have been signalled."""
@@ -47,7 +46,7 @@ def signal_starting(cluster: Cluster, pid: int, born: float, number: Signals) ->
 
 def in_vfork(cluster: Cluster) -> bool:
     """Whether the master may wait for the exec of a child, which must not be stopped before."""
-    return any(processes.thread_state(cluster.pid, one) == "D"
+    return any(scheduling.thread_state(cluster.pid, one) == "D"
                for one in processes.threads(cluster.pid))
 
 
@@ -63,7 +62,7 @@ def send(cluster: Cluster, pid: int, number: Signals) -> float:
     cluster.log.add("signal", cluster=cluster.number, pid=pid, t=moment, text=number.name,
                     data={"to": "the new worker"})
     try:
-        os.kill(pid, number)
+        processes.send(pid, number)
     except ProcessLookupError:
         raise CheckFailed(f"the new process {pid} was gone before it was sent {number.name}"
                           + cluster.said()) from None

@@ -9,6 +9,7 @@ from pathlib import Path
 from harness.cluster.fixture import Fixture
 from harness.cluster.program import Program
 from harness.judging.verdict import CheckFailed, Inconclusive
+from harness.system import processes
 
 
 def copy_if_native(fixture: Fixture) -> tuple[Program, Path | None]:
@@ -19,7 +20,7 @@ def copy_if_native(fixture: Fixture) -> tuple[Program, Path | None]:
     words = fixture.program.words
     if not fixture.program.is_native:
         return fixture.program, None
-    folder = fixture.run.disk / f"copy-{os.getpid()}"
+    folder = fixture.run.programs / f"copy-{os.getpid()}"
     folder.mkdir(exist_ok=True)
     path = folder / Path(words[0]).name
     shutil.copy2(words[0], path)
@@ -40,7 +41,7 @@ def expect_running(new: dict[int, int], path: Path | None) -> None:
         return
     wanted = path.stat().st_ino
     for slot, pid in new.items():
-        image = f"/proc/{pid}/exe"
+        image = f"{processes.folder(pid)}/exe"
         try:
             seen = os.stat(image).st_ino
         except OSError as why:

@@ -16,7 +16,7 @@ from harness.clients.load import Load
 from harness.cluster.cluster import Cluster
 from harness.judging.time_bounds import overdue, overdue_at
 from harness.judging.verdict import BoundBroken, CheckFailed, Inconclusive
-from harness.system import processes
+from harness.system import processes, scheduling
 
 SLACK = 1.0
 """Seconds that a worker may need beyond its simulated start-up, as after a crash."""
@@ -103,7 +103,7 @@ def not_noticed_yet(cluster: Cluster) -> bool:
     """A child has ended and was not reaped, or the master runs, or waits for a processor or for the
     disk."""
     dead = [pid for pid in processes.children(cluster.pid) if processes.state(pid) == "Z"]
-    return bool(dead) or any(processes.thread_state(cluster.pid, one) in ("R", "D")
+    return bool(dead) or any(scheduling.thread_state(cluster.pid, one) in ("R", "D")
                              for one in processes.threads(cluster.pid))
 
 

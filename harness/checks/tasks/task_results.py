@@ -10,7 +10,7 @@ from harness.checks.tasks.task_status import Body
 from harness.clients import worker_slots
 from harness.cluster.cluster import Cluster
 from harness.judging.verdict import CheckFailed
-from harness.system import processes
+from harness.system import scheduling
 
 
 def fibonacci(n: int) -> int:
@@ -74,10 +74,10 @@ def expect_largest_prime(cluster: Cluster) -> None:
     name = tasks.submit(cluster, "prime", 2 ** 63 - 25)
     slot = tasks.await_status(cluster, name, "processing", "with a free worker")["worker"]
     worker = worker_slots.find_workers(cluster)[slot]
-    before = processes.processor_time(worker)
+    before = scheduling.processor_time(worker)
     progress = tasks.Progress(cluster, tasks.LONGEST + 4 * took)
     while (body := task_status.task(cluster, name))["status"] == "processing":
-        used = processes.processor_time(worker) - before
+        used = scheduling.processor_time(worker) - before
         if used > 4 * took + 5:
             raise CheckFailed(f"prime of 2^63-25 has not ended after {used:.0f} s of processor "
                               f"time; prime of 2^61-1 took {took:.1f} s",

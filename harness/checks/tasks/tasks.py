@@ -14,7 +14,7 @@ from harness.clients.http_client import Connection
 from harness.cluster.cluster import Cluster
 from harness.judging.time_bounds import overdue
 from harness.judging.verdict import CheckFailed
-from harness.system import processes
+from harness.system import processes, scheduling
 
 AT_ONCE = 1.0
 """Seconds for what needs no computing."""
@@ -116,8 +116,8 @@ class Progress:
         if now < self.looked + LOOKS_EVERY:
             return
         self.looked, workers = now, processes.children(self.cluster.pid)
-        total = sum(map(processes.processor_time, workers))
-        if total != self.used or any(map(processes.ready_threads, workers)):
+        total = sum(map(scheduling.processor_time, workers))
+        if total != self.used or any(map(scheduling.ready_threads, workers)):
             self.last, self.used = now, total
         if overdue(self.last, QUIET) or now - self.began > self.longest:
             self.cluster.refuse_late(QUIET, self.last, what)

@@ -19,7 +19,7 @@ from signal import SIGINT, SIGKILL, default_int_handler, getsignal, signal
 
 from harness.cluster.cluster import Cluster
 from harness.cluster.fixture import Fixture
-from harness.cluster.program import COMMON_VARIABLES, NoProgram, Program
+from harness.cluster.program import NoProgram, Program
 from harness.cluster.run import LeadingRun
 from harness.judging.events import Line
 from harness.judging.exercise import Exercise
@@ -29,6 +29,7 @@ from harness.learner.play.session import Refused, Session
 from harness.picture.report_page import DRAWS_TIMELINES, NoLibrary, filled
 from harness.system.places import ROOT
 
+COMMON_VARIABLES = ("HOST", "PORT", "WORKERS", "SHUTDOWN_TIMEOUT_MS")
 BY_HAND = re.compile(r"^## Try it by hand\n.*?^```sh\n(.*?)^```", re.DOTALL | re.MULTILINE)
 MOST_PORT = 65_535
 LOOKS_EVERY = 0.2
@@ -62,9 +63,9 @@ def exercise_of(number: int) -> Exercise:
 
 
 def settings_of(exercise: Exercise) -> dict[str, str]:
-    """The settings in the environment, as for the program itself; the JOURNAL is our own."""
+    """The settings in the environment, as for the program itself. (The JOURNAL is our own.)"""
     names = (*COMMON_VARIABLES, *exercise.variables, *exercise.real)
-    return {name: os.environ[name] for name in names if name in os.environ and name != "JOURNAL"}
+    return {name: os.environ[name] for name in names if name in os.environ}
 
 
 def advice(exercise: Exercise, url: str, address: str) -> str:
@@ -133,6 +134,7 @@ def main() -> int:
     exercise = exercise_of(wanted.number)
     command = f"build/bin/ex{wanted.number}{'-solution' if wanted.solution else ''}"
     run = LeadingRun()
+    run.start()
     session: Session | None = None
     try:
         page = filled("play.html", {"title": f"Exercise {exercise.number}: {exercise.name}"},

@@ -26,6 +26,8 @@ class Hostile:
     """The statements of the check."""
     reason: str
     """A pattern that the failure's message matches."""
+    isolated: bool = True
+    """Whether it does its harm in a sandbox, too."""
 
 
 def once_ready(action: str) -> str:
@@ -111,10 +113,10 @@ PROGRAMS = [
     Hostile("makes-many-files", once_ready(MANY_FILES), LINGER, "made more than 10000 files"),
     Hostile("kills-its-parents-group",
             once_ready("os.killpg(os.getpgid(os.getppid()), 9)\n"
-                       "time.sleep(50)"), LINGER, "killed its parent"),
+                       "time.sleep(50)"), LINGER, "killed its parent", isolated=False),
     Hostile("stops-its-parent",
             once_ready("os.kill(os.getppid(), signal.SIGSTOP)\n"
-                       "time.sleep(50)"), LINGER, "stopped its parent"),
+                       "time.sleep(50)"), LINGER, "stopped its parent", isolated=False),
     Hostile("claims-a-port-that-cannot-be",
             "print('ready url=http://127.0.0.1:99999 workers=1 pid=1', flush=True)", GET,
             "the ready line says"),

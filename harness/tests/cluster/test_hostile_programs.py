@@ -40,7 +40,8 @@ class TestItem2:
 def test_a_hostile_program_fails_and_leaves_nothing(tmp_path: Path, program: Hostile) -> None:
     (tmp_path / "good").mkdir()
     checks = CHECKS.replace("STEPS", program.steps).replace("GOOD", server(tmp_path / "good"))
-    graded = grade(tmp_path, checks, "-n0", program=server(tmp_path, program.extra))
+    graded = grade(tmp_path, checks, "-n0", *["--no-isolation"] * (not program.isolated),
+                   program=server(tmp_path, program.extra))
     hostile = graded.check("test_hostile")
     assert graded.code == 1 and hostile["result"] == "fail", graded.output
     assert graded.result("test_next") == "pass", graded.output

@@ -46,12 +46,15 @@ class RunSupervisor:
     def __init__(self, folder: Path, fault: str) -> None:
         asking, asked = socket.socketpair(type=socket.SOCK_SEQPACKET)
         self.asking, token = asking.detach(), uuid.uuid4().hex
-        self.run = Run(folder, folder, token, self.asking)
+        self.run = Run(folder, folder, self.asking)
         with asked:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", BROKEN.replace("FAULT", fault), str(asked.fileno()),
                  str(folder)], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL,
                 pass_fds=(asked.fileno(),), env={**os.environ, TOKEN: token})
+        with socket.socket(fileno=os.dup(self.asking)) as told:
+            for descriptor in socket.recv_fds(told, 64, 1)[1]:
+                os.close(descriptor)
 
     def ask(self) -> str:
         with self.run.connect(10) as connection:
@@ -95,10 +98,10 @@ def test_nothing_of_a_run_can_be_used_or_read_by_another_user(
         make_fixture: Callable[[str], Fixture]) -> None:
     """No socket has a name, and no argument a secret."""
     run = make_fixture("").run
-    assert isinstance(run, LeadingRun)
+    assert isinstance(run, LeadingRun) and run._supervisor is not None
     words = Path(f"/proc/{run._supervisor.pid}/cmdline").read_bytes()
     assert run.token.encode() not in words
-    assert b"run_supervisor" in words
+    assert b"supervisor" in words
     assert run.token not in Path("/proc/net/unix").read_text()
     for folder in (run.folder, run.disk):
         assert folder.stat().st_mode & 0o077 == 0

@@ -10,9 +10,9 @@ import time
 import pytest
 
 from harness.judging.delay_meter import DelayMeter, Sample, pause_after
-from harness.system import processes
+from harness.system import processes, scheduling
 
-waits_are_counted = pytest.mark.skipif(not processes.run_queue_wait(os.getpid()),
+waits_are_counted = pytest.mark.skipif(not scheduling.run_queue_wait(os.getpid()),
                                        reason="this kernel does not count how long threads wait")
 
 
@@ -33,7 +33,7 @@ def let_run_only_if_idle(pid: int) -> None:
 
 
 def await_running(pid: int) -> None:
-    while not processes.processor_time(pid) > 0.1:
+    while not scheduling.processor_time(pid) > 0.1:
         time.sleep(0.01)
 
 
@@ -77,9 +77,10 @@ def test_a_starved_program_is_noticed_by_slow_scans() -> None:
 
 
 @waits_are_counted
-def test_a_wait_that_still_lasts_is_counted() -> None:
+def test_a_wait_that_still_lasts_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """The program has had no processor since the start of the interval: the kernel has counted
     nothing yet."""
+    monkeypatch.setattr(scheduling, "lets_others_go_first", lambda *_: False)
     hog, starved = spin(), spin()
     meter = DelayMeter(lambda: [starved.pid])
     meter.start()
@@ -96,8 +97,9 @@ def test_a_wait_that_still_lasts_is_counted() -> None:
 
 
 @waits_are_counted
-def test_a_wait_that_ends_with_the_process_is_counted() -> None:
+def test_a_wait_that_ends_with_the_process_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """The process gets a processor at last and ends: the kernel's count of its wait is lost."""
+    monkeypatch.setattr(scheduling, "lets_others_go_first", lambda *_: False)
     hogs = [spin() for _ in range(3)]
     starved = on_one_processor("sum(range(200_000_000))")
     meter = DelayMeter(lambda: [starved.pid] if processes.alive(starved.pid) else [])
@@ -117,6 +119,32 @@ def test_a_wait_that_ends_with_the_process_is_counted() -> None:
         end(*hogs, starved)
 
 
+@waits_are_counted
+@pytest.mark.parametrize("policy", [os.SCHED_OTHER, os.SCHED_IDLE])
+def test_a_program_that_keeps_itself_waiting_is_not_excused(policy: int) -> None:
+    """However many of its own threads spin: nobody else wanted their processor."""
+    spinning = [spin() for _ in range(4)]
+    meter = DelayMeter(lambda: [one.pid for one in spinning])
+    try:
+        for one in spinning:
+            os.sched_setscheduler(one.pid, policy, os.sched_param(0))
+            os.sched_setaffinity(one.pid, os.sched_getaffinity(0))
+        time.sleep(0.2)
+        meter.start()
+        time.sleep(0.15)
+        start, before = time.monotonic(), taken_by_others(spinning)
+        time.sleep(1)
+        others = taken_by_others(spinning) - before
+        assert meter.allowance(start, start + 1) < others + 0.2
+    finally:
+        meter.stop()
+        end(*spinning)
+
+
+def taken_by_others(programs: list[subprocess.Popen[bytes]]) -> float:
+    return scheduling.busy() - sum(scheduling.processor_time(one.pid) for one in programs)
+
+
 def test_an_idle_program_has_no_delay() -> None:
     sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     meter = DelayMeter(lambda: [sleeper.pid])
@@ -133,9 +161,9 @@ def test_an_idle_program_has_no_delay() -> None:
 
 def test_time_that_the_machine_below_takes_is_delay(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two processors were kept from a virtual machine for 0.3 s at once: that is not added up."""
-    assert len(processes.stolen()) == os.cpu_count()
+    assert len(scheduling.stolen()) == os.cpu_count()
     taken = [0.0, 0.0]
-    monkeypatch.setattr(processes, "stolen", lambda: list(taken))
+    monkeypatch.setattr(scheduling, "stolen", lambda: list(taken))
     meter = DelayMeter(lambda: [])
     meter.start()
     start = time.monotonic()
@@ -152,7 +180,7 @@ def test_waiting_for_a_timer_is_not_delay() -> None:
     meter = DelayMeter(lambda: [])
     for number in range(1000):
         waited = 0.01 if 200 <= number < 700 else 0.0
-        meter._samples.append(Sample(number / 100, 0.01, 0.0, waited, scan=True))
+        meter._samples.append(Sample(number / 100, 0.01, 0.0, waited, 0.5, 0.5, True))
     assert meter.allowance(1.0, 8.5) == pytest.approx(5.0, abs=0.1)
     assert meter.allowance(1.0, 8.5, due=8.0) < 0.1
 
@@ -161,7 +189,7 @@ def test_threads_that_wait_at_once_are_not_added_up() -> None:
     meter = DelayMeter(lambda: [])
     for number in range(1, 300):
         waited = 0.64 if number == 100 else 0.0
-        meter._samples.append(Sample(number / 100, 0.01, 0.0, waited, scan=True))
+        meter._samples.append(Sample(number / 100, 0.01, 0.0, waited, 0.5, 0.5, True))
     assert 0.4 < meter.allowance(0.5, 1.5) <= 0.64
 
 
@@ -175,5 +203,5 @@ def test_a_wait_at_the_start_is_counted_however_long_scans_take() -> None:
     meter = DelayMeter(lambda: [])
     for number in range(1, 1200):
         waited = 0.3 if number == 125 else 0.0
-        meter._samples.append(Sample(number / 100, 0.01, 0.0, waited, scan=number % 25 == 0))
+        meter._samples.append(Sample(number / 100, 0.01, 0.0, waited, 0.5, 0.5, number % 25 == 0))
     assert meter.allowance(1.0, 8.3, due=8.0) == pytest.approx(0.25, abs=0.06)

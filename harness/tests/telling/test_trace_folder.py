@@ -65,7 +65,9 @@ def test_what_is_no_plain_file_is_not_kept_and_hinders_nothing(tmp_path: Path) -
 
 def test_a_trace_that_cannot_be_kept_spoils_nothing(tmp_path: Path) -> None:
     start = "first, second = fixture.start(), fixture.start()"
-    note = f"open({str(tmp_path / 'pids')!r}, 'w').write(f'{{first.pid}} {{second.pid}}')"
+    note = ("from harness.system.processes import numbers_here; "
+            f"open({str(tmp_path / 'pids')!r}, 'w').write("
+            "' '.join(map(str, numbers_here([first.pid, second.pid]).values())))")
     block = ("os.makedirs('build/trace/ex9', exist_ok=True); "
              "open('build/trace/ex9/test_bad', 'w').close()")
     checks = CHECKS.replace(start, f"{start}; {note}; {block}")

@@ -1,0 +1,179 @@
+"""How a program that is graded is kept from everything but itself.
+
+- A sandbox by bubblewrap: the program sees the system and its own folders, but neither the kit nor
+  anybody's home; no process but those of its grading; a network that has only the loopback.
+- Another user, where the grader is root: the program can neither signal nor trace the grader.
+
+The network is the grader's, too, so that it can speak with the program: see enter_network().
+"""
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import random
+import shlex
+import shutil
+import socket
+import stat
+import struct
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Mapping, Sequence
+
+from harness.cluster.program import NoProgram
+from harness.system import processes
+from harness.system.places import ROOT
+
+CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
+SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
+SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/opt", "/nix",
+          "/sys/devices/system/cpu")
+"""What a program sees of the machine, as far as it is there. /opt and /nix have runtimes."""
+USERS = range(61184, 65520)
+"""User numbers that systemd keeps for services without a fixed user (DynamicUser): no account has
+one of them."""
+MOST_IN_MEMORY = 64 * 1024 * 1024
+"""Bytes that the program may write into its /tmp, and as many into its /dev/shm."""
+CAPABILITIES = ("CAP_SETUID", "CAP_SETGID", "CAP_KILL", "CAP_DAC_OVERRIDE", "CAP_FOWNER")
+"""What the supervisors need, where they are root, to start programs as another user, to end them,
+and to remove their files."""
+TRY_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Isolation:
+    bubblewrap: bool = False
+    user: int | None = None
+    """The number of the program's user and of its group; None: the grader's own."""
+    lacking: str = ""
+    """Why there is no sandbox."""
+
+    def __str__(self) -> str:
+        """As the program ran."""
+        other = self.user is not None
+        if self.bubblewrap:
+            return "in a sandbox (bubblewrap)" + ", as another user" * other
+        return f"{'as another user, but in no sandbox' if other else 'none'}: {self.lacking}"
+
+
+def choose(wanted: bool) -> Isolation:
+    """The best isolation that this machine allows. To be called early in the leading process, while
+    it has one thread: the network is left here."""
+    if not wanted:
+        return Isolation(lacking="--no-isolation was given")
+    user = free_user() if os.geteuid() == 0 else None
+    if shutil.which("bwrap") is None:
+        return Isolation(user=user, lacking="there is no bubblewrap (as root: apt-get install "
+                                            "bubblewrap)")
+    try:
+        enter_network()
+        tried = subprocess.run([*sandbox([], [], {}), "true"], capture_output=True, text=True,
+                               timeout=TRY_SECONDS)
+    except (OSError, subprocess.TimeoutExpired) as why:
+        return Isolation(user=user, lacking=f"this machine does not allow it ({why})")
+    if tried.returncode != 0:
+        said = " ".join(tried.stderr.split())
+        return Isolation(user=user, lacking=f"this machine does not allow it ({said})")
+    return Isolation(True, user)
+
+
+def free_user() -> int:
+    """A user number of which no process runs."""
+    used = set()
+    for pid in processes.everyone():
+        try:
+            used.add(os.stat(f"/proc/{pid}").st_uid)
+        except OSError:
+            continue
+    return random.choice([user for user in USERS if user not in used])
+
+
+def enter_network() -> None:
+    """Leave this machine's network for one that has only the loopback. Processes that are started
+    from now on are there, too."""
+    user, group = os.geteuid(), os.getegid()
+    kinds = CLONE_NEWNET if user == 0 else CLONE_NEWNET | CLONE_NEWUSER
+    if ctypes.CDLL(None, use_errno=True).unshare(kinds) != 0:
+        raise OSError(ctypes.get_errno(), f"unshare: {os.strerror(ctypes.get_errno())}")
+    if user != 0:  # the same user as before, see user_namespaces(7)
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
+        Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
+    with socket.socket() as any_socket:  # see netdevice(7)
+        asked = struct.pack("16sh14x", b"lo", 0)
+        flags = struct.unpack("16sh14x", fcntl.ioctl(any_socket, SIOCGIFFLAGS, asked))[1]
+        fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | IFF_UP))
+
+
+def sandbox(shown: Sequence[Path], writable: Sequence[Path],
+            copied: Mapping[str, int]) -> list[str]:
+    """The first words of a command line that is to run in a sandbox, where its process has the
+    number 1. It sees the files and folders in `shown`, and may change those in `writable`.
+    `copied`: files that it has for itself, by descriptors of their contents."""
+    words = ["bwrap", "--die-with-parent", "--as-pid-1", "--unshare-pid", "--unshare-ipc",
+             "--unshare-uts", "--unshare-cgroup-try", "--hostname", "sandbox"]
+    if os.geteuid() == 0:
+        words += ["--cap-drop", "ALL"]
+        words += [word for name in CAPABILITIES for word in ("--cap-add", name)]
+    for place in SYSTEM:
+        words += [*ways_to(Path(place)), "--ro-bind-try", place, place]
+    if under_system(ROOT):
+        words += ["--tmpfs", str(ROOT), "--remount-ro", str(ROOT)]
+    words += ["--proc", "/proc", "--dev", "/dev"]
+    for place in ("/tmp", "/dev/shm"):
+        words += ["--perms", "1777", "--size", str(MOST_IN_MEMORY), "--tmpfs", place]
+    for option, paths in (("--ro-bind", shown), ("--bind", writable)):
+        for path in paths:
+            words += [*ways_to(path), option, str(path), str(path)]
+    for place, content in copied.items():
+        words += ["--file", str(content), place]
+    return [*words, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/", "--"]
+
+
+def ways_to(path: Path) -> list[str]:
+    """The folders above it, which every user may pass."""
+    return [word for folder in reversed(path.parents[:-1])
+            for word in ("--perms", "0755", "--dir", str(folder))]
+
+
+def under_system(path: Path) -> bool:
+    return any(path.is_relative_to(place) for place in SYSTEM)
+
+
+def needed_by(words: list[str]) -> list[Path]:
+    """The files and folders that a command line wants to see: the folders of the files that it
+    names, and a runtime's whole folder."""
+    found: dict[Path, None] = {}
+    for index, word in enumerate(words):
+        for path in dict.fromkeys((Path(word), Path(os.path.realpath(word)))):
+            if path.is_absolute() and path.exists() and (
+                    not under_system(path) or path.is_relative_to(ROOT)):
+                found[shown_for(path, runtime=index == 0)] = None
+    if not under_system(Path(sys.base_prefix)):  # the supervisors' own runtime
+        found[Path(sys.base_prefix)] = None
+    return list(found)
+
+
+def refuse_unreadable(words: list[str], shown: Sequence[Path]) -> None:
+    """NoProgram: another user, as which programs are run, could not read what they name."""
+    for path in (*shown, *(Path(word) for word in words if os.path.isabs(word))):
+        try:
+            mode = path.stat().st_mode
+        except OSError:
+            continue
+        if not mode & stat.S_IROTH or path.is_dir() and not mode & stat.S_IXOTH:
+            name = shlex.quote(str(path))
+            raise NoProgram(f"programs run as another user here, who may not read {name}. Allow it "
+                            f"with `chmod -R o+rX {name}`, or grade with --no-isolation")
+
+
+def shown_for(path: Path, runtime: bool) -> Path:
+    """The folder of a file, if it has nothing to hide; else the file alone."""
+    folder = path if path.is_dir() else path.parent
+    if runtime and folder.name == "bin":
+        folder = folder.parent
+    private = (ROOT, Path.home(), Path("/tmp"), Path("/dev/shm"))
+    return path if any(place.is_relative_to(folder) for place in private) else folder

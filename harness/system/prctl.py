@@ -1,0 +1,36 @@
+"""What a process asks of the kernel for itself, see prctl(2)."""
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 4, 36, 38
+
+
+def adopt_orphans() -> None:
+    """From now on a process whose parent dies becomes a child of this one, not of init."""
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def shut_out_others() -> None:
+    """From now on no other process of the same user may trace this one or take its descriptors."""
+    prctl(PR_SET_DUMPABLE, 0)
+
+
+def forgo_privileges() -> None:
+    """From now on no program that is executed gets more rights than this process has."""
+    prctl(PR_SET_NO_NEW_PRIVS, 1)
+
+
+def end_with(parent: int) -> None:
+    """From now on the kernel kills this process when its parent dies. If the parent has died
+    already, the process ends at once."""
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def prctl(option: int, value: int) -> None:
+    if ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), f"prctl({option}, {value})")
