@@ -79,7 +79,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool:
     if option(item.config, "trace"):
         trace = Trace(folder_for(root(item.config), fixture.exercise.number, record.id))
         record.trace = os.path.relpath(trace.folder)
-    run_check(record, item.function, fixture, needed, lambda: item.obj(**arguments), trace)
+    run_check(record, item.function, fixture, needed, lambda: item.obj(**arguments), trace,
+              item.config.stash[LEADER].todo)
     record.hint = hint(item.module.EXERCISE, number, record.hint) if record.result == "fail" else ""
     item.user_properties.append((RECORD, vars(record)))
     if record.result == "fail":
