@@ -70,6 +70,8 @@ class Doubt:
     """Why the outcome is in doubt; empty if it is not."""
     tell: Callable[[list[pytest.TestReport], str], None]
     """Notes in the reports of the second time why there was a first."""
+    postpone: Callable[[pytest.Function], None]
+    """Called when a check has run once, and waits to run alone."""
 
 
 class AtOnce(Protocol):
@@ -159,6 +161,7 @@ class ParallelChecks:
         elif len(self.again) < MOST_AGAIN and (why := self.doubt.of(reports)):
             self.again[item] = why
             self.waiting.append(item)
+            self.doubt.postpone(item)
             return
         self.ended.append(item)
         for report in reports:

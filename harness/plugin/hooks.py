@@ -139,11 +139,12 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     if processes == 0 or not items:
         leader.display.begin()
         return None
+    doubt = Doubt(in_doubt, tell_of_doubt,
+                  postpone=lambda item: leader.display.postpone(short_id(item.nodeid)))
     checks = ParallelChecks(session, processes,
                             needs={item: needed_by(item, items) for item in items},
                             heavy={item for item in items if declaration(item).heavy},
-                            forked=leader.run.leave, doubt=Doubt(in_doubt, tell_of_doubt),
-                            at_once=AtOnce(processes))
+                            forked=leader.run.leave, doubt=doubt, at_once=AtOnce(processes))
     leader.display.begin()
     checks.run()
     return True
