@@ -21,7 +21,8 @@ from _pytest.runner import runtestprotocol
 
 from harness.system import processes
 
-
+LOOKS_EVERY = 0.5
+"""Seconds between two looks whether the run is to stop."""
 MOST_AGAIN = 8
 """Checks that run once more: a machine that leaves more in doubt is no machine to grade on."""
 
@@ -102,7 +103,7 @@ class ParallelChecks:
         try:
             while self.waiting or any(child.item for child in self.children):
                 self.deal()
-                ready = wait([child.pipe for child in self.children if child.item])
+                ready = wait([child.pipe for child in self.children if child.item], LOOKS_EVERY)
                 for child in [one for one in self.children if one.pipe in ready]:
                     self.take(child)
                 if self.session.shouldstop:

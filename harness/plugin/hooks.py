@@ -139,8 +139,9 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     if processes == 0 or not items:
         leader.display.begin()
         return None
+    display = leader.display
     doubt = Doubt(in_doubt, tell_of_doubt,
-                  postpone=lambda item: leader.display.postpone(short_id(item.nodeid)))
+                  postpone=lambda item: display.postpone(short_id(item.nodeid)))
     checks = ParallelChecks(session, processes,
                             needs={item: needed_by(item, items) for item in items},
                             heavy={item for item in items if declaration(item).heavy},
@@ -172,18 +173,27 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if leader is None:
         return
     session.config.pluginmanager.register(Listener(leader), "grading-listener")
+    if isinstance(interrupt := signal.getsignal(signal.SIGINT), Interrupt):
+        interrupt.session = session
 
 
 class Interrupt:
     """Ctrl+C ends the run, which then publishes the results so far. That takes a moment, and a
-    second Ctrl+C must not break it off."""
+    second Ctrl+C must not break it off.
+
+    The session is told, too: the interpreter loses an exception that comes while it runs a
+    destructor or a callback.
+    """
 
     def __init__(self) -> None:
         self.since = -CLEARING
+        self.session: pytest.Session | None = None
 
     def __call__(self, number: int, frame: object) -> None:
         if time.monotonic() > self.since + CLEARING:
             self.since = time.monotonic()
+            if self.session is not None:
+                self.session.shouldstop = "Ctrl+C"
             raise KeyboardInterrupt
 
 
