@@ -4,14 +4,14 @@ import os
 import sys
 from importlib.util import find_spec
 
-NEEDED = {"h11": "python3-h11", "rich": "python3-rich"}
+NEEDED = ("h11", "rich")
 
 
 def lacking() -> str:
-    packages = [package for module, package in NEEDED.items() if find_spec(module) is None]
-    if packages:
-        return (f"{sys.executable} has no {' and no '.join(packages)}. "
-                f"As root: apt-get install {' '.join(packages)}")
+    modules = [module for module in NEEDED if find_spec(module) is None]
+    if modules:
+        return (f"{sys.executable} has no {' and no '.join(modules)}. Type .ci/python in the place "
+                "of python3: it runs a Python that has them, or says what to install")
     return "" if os.path.exists("/proc/self/stat") else "/proc is not mounted"
 
 

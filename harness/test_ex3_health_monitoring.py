@@ -8,7 +8,7 @@ from harness.checks import connections
 from harness.checks.common_ground.all_checks import AllChecks
 from harness.checks.common_ground.http import expect_error
 from harness.checks.health import health, health_report, heartbeats, vitals
-from harness.checks.health.hanging_successor import HangingSuccessorChecks
+from harness.checks.health.slow_successor import SuccessorChecks
 from harness.checks.health.stopped_group import StoppedGroupChecks
 from harness.clients import worker_slots
 from harness.clients.load import Load
@@ -214,7 +214,7 @@ class TestItem4Errors:
         health.expect_judged_healthy(cluster, before, 2, "worker 2 has 15 % errors")
 
 
-class TestItem5Replacement(HangingSuccessorChecks):
+class TestItem5Replacement(SuccessorChecks):
     """Unhealthy workers are replaced by themselves"""
 
     item = 5

@@ -32,7 +32,7 @@ SHORTER = {
     "make prove ARGS=--fast": "make prove ARGS='--fast --only 1 --name no-retry-after'",
     "make soak RUNS=10":
         "make soak ARGS='--only 1 --name no-retry-after --load idle --file build/proof/soak.json'",
-    "python3 -m pytest harness/tests": "python3 -m pytest harness/tests -k order",
+    ".ci/python -m pytest harness/tests": ".ci/python -m pytest harness/tests -k order",
 }
 UNTIL_CTRL_C = ("-run", "-watch", "-play SOLUTION=1")
 ONE_ITEM = "-p no:cacheprovider -k TestItem1"

@@ -21,7 +21,8 @@ from _pytest.runner import runtestprotocol
 
 from harness.system import prctl
 
-
+LOOKS_EVERY = 0.5
+"""Seconds between two looks whether the run is to stop."""
 MOST_AGAIN = 8
 """Checks that run once more: a machine that leaves more in doubt is no machine to grade on."""
 
@@ -70,6 +71,8 @@ class Doubt:
     """Why the outcome is in doubt; empty if it is not."""
     tell: Callable[[list[pytest.TestReport], str], None]
     """Notes in the reports of the second time why there was a first."""
+    postpone: Callable[[pytest.Function], None]
+    """Called when a check has run once, and waits to run alone."""
 
 
 class AtOnce(Protocol):
@@ -100,7 +103,7 @@ class ParallelChecks:
         try:
             while self.waiting or any(child.item for child in self.children):
                 self.deal()
-                ready = wait([child.pipe for child in self.children if child.item])
+                ready = wait([child.pipe for child in self.children if child.item], LOOKS_EVERY)
                 for child in [one for one in self.children if one.pipe in ready]:
                     self.take(child)
                 if self.session.shouldstop:
@@ -159,6 +162,7 @@ class ParallelChecks:
         elif len(self.again) < MOST_AGAIN and (why := self.doubt.of(reports)):
             self.again[item] = why
             self.waiting.append(item)
+            self.doubt.postpone(item)
             return
         self.ended.append(item)
         for report in reports:

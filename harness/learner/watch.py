@@ -42,13 +42,26 @@ CLEARED = SUPERVISOR_SECONDS
 """Seconds that a grading has to clear up when it is ended."""
 
 
+class End:
+    """A signal that ends the watch raises KeyboardInterrupt, and is remembered: the interpreter
+    loses an exception that comes while it runs a destructor or a callback."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __call__(self, number: int, frame: object) -> None:
+        if not self.asked:
+            self.asked = True
+            raise KeyboardInterrupt
+
+
 class Saves(FileSystemEventHandler):
     """Tells that a source in the folder was saved, in whatever way an editor saves. The system
     tells of it at once; a look now and then finds what it does not tell: a folder that was
     replaced, or a file behind a link."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, end: End) -> None:
+        self.folder, self.end = folder, end
         self._ready, self._told = os.pipe()
         self._known = self._contents()
 
@@ -70,8 +83,11 @@ class Saves(FileSystemEventHandler):
         return found
 
     def come(self, *others: int) -> bool:
-        """Wait for a save, or until one of the other file descriptors can be read; true: a save."""
+        """Wait for a save, or until one of the other file descriptors can be read; true: a save.
+        KeyboardInterrupt: the watch is to end."""
         while True:
+            if self.end.asked:
+                raise KeyboardInterrupt
             readable = select.select([self._ready, *others], [], [], LOOKS_EVERY)[0]
             if self._ready in readable or self._contents() not in (self._known, {}):
                 return True
@@ -137,8 +153,8 @@ def grade(number: int, saves: Saves, narrow: bool) -> bool:
     return run(whole, saves) is not None
 
 
-def watch(number: int) -> None:
-    saves, observer = Saves(folder_of(number)), Observer()
+def watch(number: int, end: End) -> None:
+    saves, observer = Saves(folder_of(number), end), Observer()
     narrow = False  # the first time everything is to be seen
     observer.schedule(saves, str(saves.folder))
     try:
@@ -160,13 +176,12 @@ def watch(number: int) -> None:
 
 def main() -> int:
     prctl.adopt_orphans()
-    for number in ENDS:
-        signal.signal(number, signal.default_int_handler)
+    end = End()
     try:
-        watch(int(sys.argv[1]))
-    except KeyboardInterrupt:
         for number in ENDS:
-            signal.signal(number, signal.SIG_IGN)
+            signal.signal(number, end)
+        watch(int(sys.argv[1]), end)
+    except KeyboardInterrupt:
         clear()
         print("\nended")
     return 0

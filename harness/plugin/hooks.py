@@ -79,7 +79,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool:
     if option(item.config, "trace"):
         trace = Trace(folder_for(root(item.config), fixture.exercise.number, record.id))
         record.trace = os.path.relpath(trace.folder)
-    run_check(record, item.function, fixture, needed, lambda: item.obj(**arguments), trace)
+    run_check(record, item.function, fixture, needed, lambda: item.obj(**arguments), trace,
+              item.config.stash[LEADER].todo)
     record.hint = hint(item.module.EXERCISE, number, record.hint) if record.result == "fail" else ""
     item.user_properties.append((RECORD, vars(record)))
     if record.result == "fail":
@@ -141,11 +142,13 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     if processes == 0 or not items:
         leader.display.begin()
         return None
+    display = leader.display
+    doubt = Doubt(in_doubt, tell_of_doubt,
+                  postpone=lambda item: display.postpone(short_id(item.nodeid)))
     checks = ParallelChecks(session, processes,
                             needs={item: needed_by(item, items) for item in items},
                             heavy={item for item in items if declaration(item).heavy},
-                            forked=leader.run.leave, doubt=Doubt(in_doubt, tell_of_doubt),
-                            at_once=AtOnce(processes))
+                            forked=leader.run.leave, doubt=doubt, at_once=AtOnce(processes))
     leader.display.begin()
     checks.run()
     return True
@@ -173,18 +176,27 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if leader is None:
         return
     session.config.pluginmanager.register(Listener(leader), "grading-listener")
+    if isinstance(interrupt := signal.getsignal(signal.SIGINT), Interrupt):
+        interrupt.session = session
 
 
 class Interrupt:
     """Ctrl+C ends the run, which then publishes the results so far. That takes a moment, and a
-    second Ctrl+C must not break it off."""
+    second Ctrl+C must not break it off.
+
+    The session is told, too: the interpreter loses an exception that comes while it runs a
+    destructor or a callback.
+    """
 
     def __init__(self) -> None:
         self.since = -CLEARING
+        self.session: pytest.Session | None = None
 
     def __call__(self, number: int, frame: object) -> None:
         if time.monotonic() > self.since + CLEARING:
             self.since = time.monotonic()
+            if self.session is not None:
+                self.session.shouldstop = "Ctrl+C"
             raise KeyboardInterrupt
 
 

@@ -21,10 +21,12 @@ from harness.judging.exit_code import INCONCLUSIVE_EXIT
 from harness.judging.report import as_json
 from harness.judging.verdict import HARNESS_FAULT, Record
 from harness.plugin.built_program import take
+from harness.plugin.open_steps import steps_with_todo
 from harness.plugin.options import find_program, option, refuse_unwritable, report_folder
 from harness.plugin.preflight import problems
 from harness.plugin.publish import publish
-from harness.system.places import HARNESS
+from harness.system.files import text_of
+from harness.system.places import HARNESS, ROOT
 from harness.telling.report_json import write
 
 RECORD = "record"
@@ -74,6 +76,11 @@ class Leader:
         self.unreported = False
         self.starter = (option(config, "program") is None and not option(config, "solution")
                         and config.rootpath == HARNESS)
+        self.todo: list[int] | None = None
+        """The steps that have their TODO in the source of the graded starter."""
+        if self.starter and self.graded.source:
+            main = ROOT / self.checklist.exercise.folder / "main.cpp"
+            self.todo = steps_with_todo(text_of(main))
         self.display = Display(self.checklist, self.program.command, self.starter,
                                self.graded.source)
         if report := option(config, "report_json"):

@@ -8,13 +8,12 @@ from typing import Callable
 
 from harness.cluster.fixture import Fixture
 from harness.cluster.run import Run
-from harness.cluster.unfinished import step_to_do
 from harness.judging.checklist import declaration_of, sentence
-from harness.judging.evidence import Evidence
 from harness.judging.verdict import (
     HARNESS_FAULT, Bound, BoundBroken, CheckFailed, Inconclusive, Record,
 )
 from harness.picture.timeline import picture
+from harness.plugin.open_steps import still_to_do
 from harness.system.files import text_of
 from harness.telling import cause
 from harness.telling.last_lines import last_lines
@@ -36,9 +35,10 @@ def blocked(run: Run, needed: dict[str, str]) -> tuple[str, str] | None:
 
 
 def run_check(record: Record, function: Callable[..., None], fixture: Fixture,
-              needed: dict[str, str], call: Callable[[], object], trace: Trace | None) -> None:
+              needed: dict[str, str], call: Callable[[], object], trace: Trace | None,
+              todo: list[int] | None) -> None:
     """Fill in the record. No exception of a check leaves this function, except for an interrupt by
-    the user."""
+    the user. `todo`: the starter's steps that have their TODO, if they are known."""
     bound = judge(record, function, fixture, needed, call)
     fixture.log.add("judged")
     fixture.run.put_result(record.id, record.result)
@@ -46,7 +46,7 @@ def run_check(record: Record, function: Callable[..., None], fixture: Fixture,
         if bound is not None:
             record.late, record.behind = True, fixture.behind()
         if record.result == "fail":
-            explain(fixture, record)
+            explain(fixture, record, todo)
     except Exception as fault:
         record.notes.append(f"the failure cannot be explained: {harness_fault(fault)}")
     try:
@@ -97,7 +97,7 @@ def judge(record: Record, function: Callable[..., None], fixture: Fixture,
     return bound
 
 
-def explain(fixture: Fixture, record: Record) -> None:
+def explain(fixture: Fixture, record: Record, todo: list[int] | None) -> None:
     """Note the likely cause of a failure and the last lines of the program's output."""
     evidence = fixture.evidence(cause.DYING_SECONDS if cause.connection_lost(record.seen) else 0.0)
     record.wrote = last_lines([cluster.lines for cluster in evidence], record.seen)
@@ -108,17 +108,10 @@ def explain(fixture: Fixture, record: Record) -> None:
         record.notes.append(f"the cause cannot be told: {harness_fault(fault)}")
     else:
         record.likely, record.hint = likely or record.likely, hint or record.hint
+    told = [record.seen, *(line.text for cluster in evidence for line in cluster.lines
+                           if not line.error)]
     record.likely = "; or ".join(filter(None, [
-        still_to_do(evidence, record.seen), cause.threw(fixture.log, record.seen), record.likely]))
-
-
-def still_to_do(evidence: list[Evidence], seen: str) -> str:
-    """The message of a starter that has come to a step which is still to do, in its log or in an
-    answer. The first step comes first, whichever message did. Not every step says so."""
-    told = [seen, *(line.text for cluster in evidence for line in cluster.lines if not line.error)]
-    step = step_to_do(told)
-    before = "" if step.startswith("STEP 1 ") else " (and perhaps one before it)"
-    return f"{step}, as the program says itself{before}" if step else ""
+        still_to_do(told, todo), cause.threw(fixture.log, record.seen), record.likely]))
 
 
 def keep(trace: Trace, fixture: Fixture) -> list[str]:

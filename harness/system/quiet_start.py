@@ -1,6 +1,6 @@
 """Starts one of the kit's commands, so that no accident around it does harm: a Ctrl+C while its
-modules are being loaded, a pipe that nobody reads any more, a terminal that lacks a letter or has
-no width.
+modules are being loaded, a pipe that nobody reads any more, a terminal that was closed, lacks a
+letter or has no width.
 
 Usage: python3 -m harness.system.quiet_start MODULE [ARGUMENT...]
 MODULE has a function main() that returns the exit code; or it is `pytest`, which takes Ctrl+C again
@@ -8,6 +8,7 @@ when harness.plugin.hooks lets it.
 """
 from __future__ import annotations
 
+import errno
 import io
 import os
 import select
@@ -43,15 +44,15 @@ def unless_unread(command: Callable[[], int]) -> int:
         code = command()
         sys.stdout.flush()
         return code
-    except BrokenPipeError:
-        if not unread(sys.stdout):
-            raise  # another pipe
+    except OSError as why:
+        if why.errno not in (errno.EPIPE, errno.EIO) or not unread(sys.stdout):
+            raise  # something else
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
 
 def unread(stream: TextIO) -> bool:
-    """Whether it is a pipe without a reader."""
+    """Whether it is a pipe without a reader, or a terminal that was closed."""
     poll = select.poll()
     poll.register(stream, 0)
     return any(event & select.POLLERR for _, event in poll.poll(0))

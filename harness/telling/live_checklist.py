@@ -1,6 +1,7 @@
 """The checklist while it fills, drawn on a terminal.
 
-Failures come first, then the items, then the checks under way with their seconds so far.
+Failures come first, then the items, then the checks under way with their seconds so far, then those
+that wait for a second run.
 """
 from __future__ import annotations
 
@@ -26,11 +27,18 @@ class LiveChecklist:
         self.checklist, self.began = checklist, time.monotonic()
         self.running: dict[str, float] = {}
         """Check → when it began. Another thread draws meanwhile: it reads from copies."""
+        self.postponed: list[str] = []
+        """Checks that have run once, and wait to run alone."""
         self.failures: list[Record] = []
         """In the order in which they came."""
 
     def start(self, id_: str) -> None:
+        self.postponed = [other for other in self.postponed if other != id_]
         self.running[id_] = time.monotonic()
+
+    def postpone(self, id_: str) -> None:
+        self.running.pop(id_, None)
+        self.postponed = [*self.postponed, id_]
 
     def end(self, record: Record) -> None:
         self.running.pop(record.id, None)
@@ -40,7 +48,7 @@ class LiveChecklist:
         room = height - len(self.checklist.items) - 2
         waited = max(FEWEST, room - max(FEWEST, len(self.failures)))
         failures = cut([failure_line(one) for one in self.failures],
-                       max(FEWEST, room - min(waited, len(self.running))))
+                       max(FEWEST, room - min(waited, len(self.running) + len(self.postponed))))
         return Group(*map(fitting, failures), self.items(), fitting(self.total()),
                      *map(fitting, cut(list(self.waits()), waited)))
 
@@ -61,11 +69,13 @@ class LiveChecklist:
         return Text(f"{seconds:5.0f} s   {done} of {planned} checks done{more}")
 
     def waits(self) -> Iterator[Text]:
-        """The checks under way, the one that takes longest first."""
+        """The checks under way, the one that takes longest first, and those that wait."""
         titles = {id_: title for item in self.checklist.items
                   for id_, title in item.planned.items()}
         for id_, since in sorted(list(self.running.items()), key=lambda one: one[1]):
             yield Text(f"{time.monotonic() - since:5.0f} s   {titles.get(id_, id_)}", style="dim")
+        for id_ in self.postponed:
+            yield Text(f"  waits   {titles.get(id_, id_)} (once more, alone)", style="dim")
 
 
 def so_far(item: Item) -> Text:

@@ -9,7 +9,7 @@ import shlex
 from collections import Counter
 from dataclasses import dataclass
 
-from harness.judging.events import Event
+from harness.judging.events import ASKED, Event
 
 LOCAL = "127.0.0.1"
 TASK_ID = """sed -n 's/.*"taskId": *"\\([^"]*\\)".*/\\1/p'"""
@@ -50,6 +50,29 @@ def kept_alive(events: list[Event], tasks: dict[str, str]) -> dict[tuple[int, in
     return {one: Kept(f"c{one[0]}_{one[1]}") for one in several if one not in bodies}
 
 
+def left_idle(events: list[Event]) -> dict[tuple[int, int | None], int]:
+    """(cluster, conn) → how many requests there were on it: none, or one whose answer had come
+    when a signal was sent, with the connection still open."""
+    signals = [event.t for event in events if event.kind == "signal"]
+    closed = {(event.cluster, event.conn): event.t for event in events if event.kind == "close"}
+    asked: dict[tuple[int, int | None], list[Event]] = {
+        (event.cluster, event.conn): [] for event in events if event.kind == "open"}
+    for event in events:
+        if event.kind in ASKED and (event.cluster, event.conn) in asked:
+            asked[event.cluster, event.conn].append(event)
+
+    def idle(connection: tuple[int, int | None], own: list[Event]) -> bool:
+        since = [end_of(event) for event in own]
+        return not own or len(own) == 1 and any(
+            since[0] < t < closed.get(connection, float("inf")) for t in signals)
+
+    return {connection: len(own) for connection, own in asked.items() if idle(connection, own)}
+
+
+def end_of(event: Event) -> float:
+    return event.end if event.end is not None else float("inf")
+
+
 @dataclass
 class ShellLines:
     """The lines for the events of one check."""
@@ -66,6 +89,8 @@ class ShellLines:
     """Id of a task that is asked for later → the shell's variable for it ("": too many tasks)."""
     workers_answer: bool
     """Whether some answer says which worker it is from."""
+    idle: dict[tuple[int, int | None], int]
+    """The connections that left_idle() finds."""
 
     @classmethod
     def of(cls, events: list[Event], verdict: float) -> ShellLines:
@@ -81,7 +106,7 @@ class ShellLines:
         hosts = {event.cluster: in_address(event.data.get("settings", {}).get("HOST", LOCAL))
                  for event in starts}
         return cls({event.cluster: event.pid or 0 for event in starts}, verdict, dict(ready),
-                   hosts, named, any(event.worker for event in events))
+                   hosts, named, any(event.worker for event in events), left_idle(events))
 
     def master(self, cluster: int) -> str:
         """The shell's variable for the pid of a cluster's master."""
@@ -106,6 +131,13 @@ class ShellLines:
             return f"# pid {event.pid} is gone", ""
         if event.kind == "raw":
             return self.send(event), self.outcome(event)
+        sent = self.idle.get((event.cluster, event.conn))
+        if event.kind == "open":
+            line = open_idle_line("c", event.cluster) if sent == 0 else ""
+            return line, f"connection {event.conn}, which stays idle"
+        if sent and event.method == "GET" and last_of(event.path) not in self.tasks:
+            # curl would close it.
+            return Kept("c").line(event), self.outcome(event) + "; idle from then on"
         return self.request(event), self.outcome(event)
 
     def start(self, event: Event) -> tuple[str, str]:
@@ -182,7 +214,12 @@ def in_address(host: str) -> str:
 
 def open_line(name: str, cluster: int) -> str:
     """Opens a connection, and shows what comes back on it."""
-    return f"exec {{{name}}}<>/dev/tcp/{LOCAL}/{port(cluster)}; cat <&${name} & "
+    return f"{open_idle_line(name, cluster)}; cat <&${name} & "
+
+
+def open_idle_line(name: str, cluster: int) -> str:
+    """Opens a connection, which lives as long as the shell."""
+    return f"exec {{{name}}}<>/dev/tcp/{LOCAL}/{port(cluster)}"
 
 
 def send_line(name: str, data: str) -> str:

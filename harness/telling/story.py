@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from harness.judging.events import Event, EventLog
 from harness.judging.journal import entries
 from harness.judging.process_history import ProcessHistory
-from harness.telling.shell_lines import ShellLines, kept_alive
+from harness.telling.shell_lines import ShellLines, end_of, kept_alive
 
-TOLD = ("note", "request", "raw", "signal", "death")
+TOLD = ("note", "open", "request", "raw", "signal", "death")
 LIMIT, LAST = 40, 10
 """Lines, and how many of them are the last ones."""
 NAMES = re.compile(r"t\d+=|.* & master\d*=\$!")
@@ -93,10 +93,6 @@ def lines(log: EventLog) -> list[str]:
             steps.append(Step(line, [outcome], event.t, event.t, end_of(event)))
     steps += last_steps(events, shell, start)
     return shortened([printable(line) for line in paced(steps)])
-
-
-def end_of(event: Event) -> float:
-    return event.end if event.end is not None else float("inf")
 
 
 def paced(steps: list[Step]) -> list[str]:

@@ -56,6 +56,9 @@ class Display:
     def start(self, id_: str) -> None:
         self.picture.start(id_)
 
+    def postpone(self, id_: str) -> None:
+        self.picture.postpone(id_)
+
     def update(self, item: Item, record: Record) -> None:
         self.picture.end(record)
         if self.live is None:

@@ -1,15 +1,17 @@
-"""A successor that hangs before it is ready, and the workers beside it."""
+"""A successor that hangs before it is ready: the workers beside it, and what becomes of it."""
 from __future__ import annotations
 
 import time
 from functools import partial
 from pathlib import Path
-from signal import SIGSTOP
+from signal import SIGKILL, SIGSTOP
 
 from harness.checks import connections
 from harness.checks.health import health, vitals
 from harness.checks.journal_tells import ready_at, spawned
+from harness.checks.process_end import expect_processes_gone
 from harness.checks.restart import newcomers, program_on_disk
+from harness.checks.settings import seconds
 from harness.clients import worker_slots
 from harness.cluster.cluster import CHILD_AGE, Cluster
 from harness.cluster.fixture import Fixture
@@ -18,10 +20,15 @@ from harness.judging.time_bounds import await_true, overdue
 from harness.judging.verdict import CheckFailed
 from harness.system import processes
 
-HANGS = "#!/bin/sh\nexec sleep 600\n"
-"""A program that never becomes ready."""
+HANGS = "#!/bin/sh\ntrap '' TERM\nexec sleep 600\n"
+"""A program that never becomes ready, and is deaf to SIGTERM."""
 LEAVES_WITHIN = 1.5
 """Seconds for a worker that was asked to go: its idle connections are closed after one."""
+GIVEN_UP = 1.5
+"""A successor that says nothing for HEARTBEAT_TIMEOUT_MS is silent, as any worker is. A start may
+be given half as much again."""
+STARTS_WITHIN = 1.0
+"""The contract's: seconds for the successor of a worker that has died."""
 
 
 class HangingSuccessorChecks:
@@ -37,16 +44,54 @@ class HangingSuccessorChecks:
         program, file = program_on_disk.copy_if_native(fixture)
         cluster = fixture.start(program=program)
         before = dict(worker_slots.find_workers(cluster))
-        hangs = hang_successor(cluster, 1, file)
+        hangs = hang_successor(cluster, 1, file) is not None
         failed = vitals.ask(connections.to_one(cluster, 2), "/error", 30, 500)
         within = health.bound(cluster)
         health.await_successor(cluster, 2, before[2], failed, within, "errors")
         if hangs:
             expect_old_one_stays(cluster, before[1], 1)
 
+    @check(expected="a successor that hangs is killed about HEARTBEAT_TIMEOUT_MS after its start; "
+                    "another one is started, and the sick worker leaves when that one is ready",
+           likely="a successor that hangs is waited for without an end, or is forgotten and lives "
+                  "on, or gets SIGTERM, which it cannot heed, or is given the slot all the same",
+           hint="when its time is over it gets SIGKILL, and the worker that is still sick is "
+                "treated anew", seconds=7, needs=("test_hanging_successor_holds_up_nobody",))
+    def test_hanging_successor_is_given_up(self, fixture: Fixture) -> None:
+        """A successor that hangs is killed, and another one takes its place"""
+        program, file = program_on_disk.copy_if_native(fixture)
+        cluster = fixture.start(program=program)
+        old = worker_slots.find_workers(cluster)[1]
+        hanging = hang_successor(cluster, 1, file)
+        if hanging is not None:
+            given_up = expect_given_up(cluster, hanging)
+            within = health.bound(cluster) + STARTS_WITHIN
+            new = health.await_successor(cluster, 1, old, given_up, within, "errors")
+            health.expect_gone(cluster, old, time.monotonic(), "errors")
+            health.expect_successor_first(cluster, old, new)
 
-def hang_successor(cluster: Cluster, slot: int, file: Path | None) -> bool:
-    """Make the slot's worker sick, and its successor hang; returns whether it surely hangs.
+    @check(expected="a sick worker is killed while its successor hangs: a process serves in its "
+                    "slot, and no other one is left there",
+           likely="the sick worker has died and was replaced, and the successor that was to take "
+                  "its place is forgotten: it lives on",
+           hint="a successor that is not wanted any more is dismissed, too",
+           seconds=3, needs=("test_hanging_successor_holds_up_nobody",))
+    def test_sick_one_dies_while_its_successor_hangs(self, fixture: Fixture) -> None:
+        """A sick worker that dies while its successor hangs leaves no process too many"""
+        program, file = program_on_disk.copy_if_native(fixture)
+        cluster = fixture.start(program=program)
+        old = worker_slots.find_workers(cluster)[1]
+        hanging = hang_successor(cluster, 1, file)
+        if hanging is not None:
+            cluster.signal_worker(1, SIGKILL)
+            given_up = expect_given_up(cluster, hanging)
+            health.await_successor(cluster, 1, old, given_up, STARTS_WITHIN, "crash")
+            health.expect_one_process(cluster, 1)
+
+
+def hang_successor(cluster: Cluster, slot: int, file: Path | None) -> int | None:
+    """Make the slot's worker sick, and its successor hang; returns the successor if it surely
+    hangs.
 
     `file`: the program's file, if another one can be put in its place. A program that starts its
     workers from there gets one that hangs. Any other successor is stopped, if it is not ready
@@ -56,21 +101,30 @@ def hang_successor(cluster: Cluster, slot: int, file: Path | None) -> bool:
     known = spawned(cluster, slot)
     lying_there = file.read_bytes() if file else b""
     put(file, HANGS.encode())
-    failed = vitals.ask(connections.to_one(cluster, slot), "/error", 30, 500)
+    failed = make_sick(cluster, slot)
     successor = await_spawn(cluster, slot, known, failed)
     time.sleep(CHILD_AGE)
     put(file, lying_there)
     if successor is None:
-        return False
+        return None
     if processes.image(successor) not in ("", processes.image(cluster.pid)) and file:
-        return True
+        return successor
     if ready_at(cluster, successor) is None and processes.alive(successor):
         try:
             newcomers.send(cluster, successor, SIGSTOP)
         except CheckFailed:  # its master has just given it up
-            return False
+            return None
         await_true(partial(processes.stopped, successor), 5, "the successor did not stop")
-    return False
+    return None
+
+
+def make_sick(cluster: Cluster, slot: int) -> float:
+    """Let 30 requests fail; returns the moment of the last one. No connection is left to the
+    worker: so it can leave at once."""
+    connection = connections.to_one(cluster, slot)
+    failed = vitals.ask(connection, "/error", 30, 500)
+    connection.close()
+    return failed
 
 
 def put(file: Path | None, content: bytes) -> None:
@@ -106,3 +160,11 @@ def expect_old_one_stays(cluster: Cluster, old: int, slot: int) -> None:
                                  "or after a fixed time",
                           hint="hand the slot over only when the successor has said that it is "
                                "ready")
+
+
+def expect_given_up(cluster: Cluster, hanging: int) -> float:
+    """The successor that hangs ends in time; returns the moment."""
+    within = seconds(cluster, "HEARTBEAT_TIMEOUT_MS") * GIVEN_UP + health.bound(cluster)
+    expect_processes_gone(cluster, [hanging], time.monotonic(), within,
+                          "(a successor that hangs)")
+    return cluster.watcher.gone_at(hanging) or time.monotonic()

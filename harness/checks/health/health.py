@@ -150,6 +150,16 @@ def expect_gone(cluster: Cluster, old: int, since: float, why: str) -> None:
     expect_reason(cluster, why)
 
 
+def expect_one_process(cluster: Cluster, slot: int) -> None:
+    """Of all processes that were started in the slot just one is left."""
+    began = time.monotonic()
+    while len(left := [pid for pid in spawned(cluster, slot) if processes.alive(pid)]) != 1:
+        if overdue(began, LEAVES_WITHIN):
+            raise CheckFailed(f"in slot {slot} there are {len(left)} processes: "
+                              f"{processes.describe(left)}", expected="one in each slot")
+        time.sleep(0.02)
+
+
 def expect_unhealthy_replaced(cluster: Cluster, slot: int, old: int, since: float,
                               why: str) -> None:
     """A successor serves in time, and the old process leaves."""

@@ -16,6 +16,10 @@ from harness.judging.verdict import CheckFailed
 
 SHUTS = "test_sigterm_finishes_what_was_accepted"
 """The check on which the others of the end build."""
+READ_WITHIN = 0.3
+"""Seconds after which the first bytes of a request are surely read."""
+REST_AFTER = 0.5
+"""Seconds from SIGTERM to the last bytes of a request that had begun before."""
 
 
 class PoolEndChecks:
@@ -65,6 +69,26 @@ class PoolEndChecks:
         cluster = fixture.start({"SHUTDOWN_TIMEOUT_MS": timeout})
         held_workers.occupy(cluster)
         forced_end.expect_forced_end(cluster, cluster.signal(SIGTERM), timeout / 1000)
+
+    @check(expected="a request of which the last bytes come half a second after SIGTERM is "
+                    "answered (200 or 503), though no task is left; then exit 0",
+           likely="when no task is left all connections are cut, those with a request under way, "
+                  "too", hint="idle connections may be closed at once; a request that has begun is "
+                              "waited for, up to the timeout", needs=(SHUTS,), seconds=1)
+    def test_request_under_way_is_answered(self, fixture: Fixture) -> None:
+        """A request that is under way at SIGTERM is answered, and costs no exit code"""
+        cluster = fixture.start()
+        connection = cluster.client.connect()
+        half = connection.send("/stats", held_back=2)
+        time.sleep(READ_WITHIN)
+        cluster.signal(SIGTERM)
+        time.sleep(REST_AFTER)
+        connection.more(b"\r\n")
+        answer = half.wait(3)
+        if answer.status not in (200, 503):
+            raise CheckFailed(f"{answer}, {REST_AFTER:.1f} s after SIGTERM; its first bytes came "
+                              "before it")
+        cluster.expect_exit(0, answer.ended, 2.0)
 
 
 def begin(cluster: Cluster, ctrl_c: bool = False) -> float:

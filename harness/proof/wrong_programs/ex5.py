@@ -107,6 +107,10 @@ WRONG = (
               ("  const auto deadline = Clock::now() + timeout;\n", ""),
               ("deadline - Clock::now());\n  const auto cut", "timeout);\n  const auto cut")),
           "instead of what is left"),
+    Wrong("requests-cut-at-once",
+          "when no task is left all connections are cut, those with a request under way, too", 4,
+          (("  master.wait_until([&] { return server.drained() || master.forced(); }, "
+            "deadline - Clock::now());\n", ""),), "connections are cut"),
     Wrong("accepts-during-the-end", "new tasks are accepted after SIGTERM", 4,
           (("  pool.closed = true;\n", ""),), "still accepted"),
     Wrong("nobody-replaced-during-the-end",

@@ -181,6 +181,7 @@ def ctrl_c_again_and_again(pid: int, number: int) -> None:
 @pytest.mark.parametrize(("send", "number", "code"), [
     (os.kill, signal.SIGINT, 2), (ctrl_c_again_and_again, signal.SIGINT, 2),
     (os.killpg, signal.SIGINT, 2), (os.kill, signal.SIGTERM, -signal.SIGTERM),
+    (os.killpg, signal.SIGHUP, -signal.SIGHUP),
     (os.kill, signal.SIGKILL, -signal.SIGKILL)])
 def test_no_process_outlives_the_leading_process(
         tmp_path: Path, send: Callable[[int, int], None], number: int, code: int) -> None:

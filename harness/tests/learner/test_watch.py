@@ -1,11 +1,14 @@
 """Saving is all that a learner has to do, in a small copy of the kit whose build takes no time."""
 from __future__ import annotations
 
+import fcntl
 import os
+import pty
 import shutil
 import signal
 import subprocess
 import sys
+import termios
 import threading
 from pathlib import Path
 from typing import Callable, Iterator
@@ -15,7 +18,7 @@ from watchdog.events import (
     FileClosedEvent, FileCreatedEvent, FileModifiedEvent, FileMovedEvent, FileSystemEvent,
 )
 
-from harness.learner.watch import Saves
+from harness.learner.watch import End, Saves
 from harness.system import processes
 from harness.system.places import HARNESS
 from harness.system.processes import RUN_MARKER
@@ -171,7 +174,7 @@ def test_an_error_of_the_compiler_is_shown_as_it_is(kit: Kit) -> None:
     (FileModifiedEvent("ex/main.cpp"), False),
 ], ids=str)
 def test_what_counts_as_a_save(event: FileSystemEvent, counts: bool, tmp_path: Path) -> None:
-    saves = Saves(tmp_path)
+    saves = Saves(tmp_path, End())
     saves.on_any_event(event)
     with open("/dev/zero", "rb") as always_readable:
         assert saves.come(always_readable.fileno()) == counts
@@ -207,6 +210,37 @@ def test_a_grading_under_way_is_ended(kit: Kit, how: str) -> None:
         assert kit.end() == 0
     assert kit.running() == [] and "Traceback" not in kit.output
     assert not [pid for pid in all_pids() if marked(pid, kit)]
+
+
+def test_an_end_whose_exception_is_lost_is_remembered(tmp_path: Path) -> None:
+    end = End()
+    saves = Saves(tmp_path, end)
+    with pytest.raises(KeyboardInterrupt):
+        end(signal.SIGINT, None)
+    end(signal.SIGINT, None)  # an impatient user: the end under way goes on
+    with pytest.raises(KeyboardInterrupt):
+        saves.come()
+
+
+def test_a_terminal_that_is_closed_ends_it(kit: Kit) -> None:
+    kit.await_text("waiting for a save")
+    assert kit.end() == 0
+    leader, follower = pty.openpty()
+    with open(kit.root / "errors", "w") as errors:
+        watch = subprocess.Popen(
+            [sys.executable, "-m", "harness.system.quiet_start", "harness.learner.watch", "1"],
+            cwd=kit.root, stdin=follower, stdout=follower, stderr=errors, start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+    try:
+        os.close(follower)
+        kit.save("endless")
+        await_true(lambda: any("build/bin/ex1" in processes.command_line(pid)
+                               for pid in kit.running()))
+        os.close(leader)
+        assert watch.wait(PATIENCE) in (0, 1)
+    finally:
+        watch.kill()
+    assert (kit.root / "errors").read_text() == "" and kit.running() == []
 
 
 def marked(pid: int, kit: Kit) -> bool:

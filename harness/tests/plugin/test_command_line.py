@@ -20,6 +20,16 @@ LONG = PASSING + '''
         (HARNESS / os.environ["BEGUN"]).touch()
         time.sleep(60)
 '''
+LOST = '''
+import signal
+class Lost:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+def pytest_runtest_logreport(report):
+    if report.when == "call":
+        Lost()
+'''
+"""A Ctrl+C in a destructor, in which an exception is lost."""
 QUIET = [sys.executable, "-m", "harness.system.quiet_start"]
 
 
@@ -64,6 +74,16 @@ def test_a_grading_that_is_stopped_has_no_score(tmp_path: Path) -> None:
         output = process.communicate(timeout=30)[0]
     assert process.returncode == 2, output
     assert "stopped: there is no score" in output and "of 1 passed" not in output, output
+
+
+def test_a_ctrl_c_whose_exception_is_lost_stops_it_too(tmp_path: Path) -> None:
+    write_exercise(tmp_path, LONG)
+    with open(tmp_path / "conftest.py", "a") as conftest:
+        conftest.write(LOST)
+    done = subprocess.run(command(tmp_path, server(tmp_path)), cwd=tmp_path, timeout=30,
+                          env={"BEGUN": str(tmp_path / "begun")}, capture_output=True, text=True)
+    assert done.returncode == 2 and "KeyboardInterrupt" in done.stderr, done.stderr
+    assert "stopped: there is no score" in done.stdout, done.stdout
 
 
 def test_ctrl_c_while_modules_load_ends_without_a_word(tmp_path: Path) -> None:

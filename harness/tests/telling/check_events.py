@@ -18,6 +18,13 @@ def asked(log: EventLog, t: float, conn: int, path: str, cluster: int = 1) -> No
             status=200)
 
 
+def opened(log: EventLog, t: float, conn: int, closed: float | None = None) -> None:
+    """A connection was opened; the client closes it at that moment, or never."""
+    log.add("open", t=t, cluster=1, conn=conn)
+    if closed is not None:
+        log.add("close", t=closed, cluster=1, conn=conn, text="closed by the client")
+
+
 def submitted(log: EventLog, t: float, task: str) -> None:
     """A task was submitted, and its answer gave this id."""
     log.add("request", t=t, cluster=1, conn=1, method="POST", path="/task", end=1.001, status=202,

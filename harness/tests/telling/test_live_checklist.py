@@ -40,6 +40,16 @@ class TestItem2:
                 raise CheckFailed("the first item was not shown")
             time.sleep(0.02)
 '''
+DOUBTFUL = '''
+class TestItem3:
+    """The third item"""
+    item = 3
+    def test_doubtful(self, fixture: Fixture) -> None:
+        """It is judged when it runs alone"""
+        if not os.path.exists("FIRST"):
+            open("FIRST", "w").close()
+            raise Inconclusive("too slow")
+'''
 TITLE = "A check whose title is longer than a narrow terminal is wide"
 
 
@@ -79,6 +89,16 @@ def test_what_takes_longest_is_named_first() -> None:
     drawn = picture(running=3)
     drawn.running["1d"] -= 100
     assert on_screen(drawn, 120, 24)[-3].strip() == f"100 s   {TITLE} 1d"
+
+
+def test_who_waits_for_a_second_run_is_not_under_way() -> None:
+    drawn = picture(running=2)
+    drawn.postpone("1b")
+    assert [line.strip() for line in on_screen(drawn, 120, 24)[-2:]] == [
+        f"0 s   {TITLE} 1c", f"waits   {TITLE} 1b (once more, alone)"]
+    drawn.start("1b")
+    assert [line.strip() for line in on_screen(drawn, 120, 24)[-2:]] == [
+        f"0 s   {TITLE} 1c", f"0 s   {TITLE} 1b"]
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])
@@ -142,3 +162,17 @@ def test_a_dumb_terminal_gets_each_item_when_it_is_complete(tmp_path: Path) -> N
     checks = CHECKS + GATED.replace("GATE", str(tmp_path / "gate"))
     output = on_a_terminal(tmp_path, checks, open_gate, TERM="dumb")
     assert "[x] 2. The second item" in output and "checks done" not in output
+
+
+def test_a_terminal_sees_who_waits_for_a_second_run(tmp_path: Path) -> None:
+    shown = False
+
+    def open_gate(output: str) -> None:
+        nonlocal shown
+        shown = shown or "waits   It is judged when it runs alone (once more, alone)" in output
+        if shown:
+            (tmp_path / "gate").touch()
+
+    checks = CHECKS + (GATED + DOUBTFUL).replace("GATE", str(tmp_path / "gate")).replace(
+        "FIRST", str(tmp_path / "first"))
+    assert "[x] 3. The third item" in on_a_terminal(tmp_path, checks, open_gate) and shown

@@ -10,7 +10,9 @@ import pytest
 
 from harness.judging.events import EventLog
 from harness.telling.story import lines
-from harness.tests.telling.check_events import MASTER, WORKER, asked, signalled, started, submitted
+from harness.tests.telling.check_events import (
+    MASTER, WORKER, asked, opened, signalled, started, submitted,
+)
 
 
 def at_port(listener: socket.socket, script: str) -> str:
@@ -64,6 +66,55 @@ def test_a_connection_that_is_closed_ends_no_shell() -> None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             connection.close()
             assert bash.communicate(timeout=10)[0].endswith("alive\n")
+
+
+def expect_idle(script: str, wanted: list[bytes]) -> None:
+    """Pasted into bash the lines open as many connections, on which just these bytes come, and
+    which end with the shell."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(10)
+        with subprocess.Popen(["bash"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL, text=True) as bash:
+            assert bash.stdin is not None
+            bash.stdin.write(at_port(listener, script) + "\n")
+            bash.stdin.flush()
+            for data in wanted:
+                connection, _ = listener.accept()
+                with connection:
+                    connection.settimeout(10)
+                    assert b"".join(connection.recv(1) for _ in data) == data
+                    connection.settimeout(0.1)
+                    with pytest.raises(TimeoutError):
+                        connection.recv(1)
+            bash.stdin.close()
+            assert bash.wait(10) == 0
+
+
+def test_an_idle_connection_is_opened_and_stays_open() -> None:
+    log = EventLog()
+    for number in range(3):
+        opened(log, 1.0 + number / 1000, number)
+    (line,) = lines(log)
+    assert line.startswith("for i in $(seq 3); do exec {c}<>/dev/tcp/127.0.0.1/8000; done   #")
+    assert "connection 2, which stays idle" in line
+    expect_idle(line, [b""] * 3)
+
+
+def test_a_connection_that_is_idle_at_a_signal_is_no_curl() -> None:
+    """curl would close it. One that was closed before, or has no answer yet, stays a curl."""
+    log = EventLog()
+    started(log)
+    for conn, closed in ((1, None), (2, 1.3)):
+        opened(log, 1.1, conn, closed)
+        asked(log, 1.2, conn, f"/{conn}")
+    opened(log, 1.3, 3)
+    log.add("request", t=1.3, cluster=1, conn=3, method="GET", path="/3", end=5.0, status=200)
+    signalled(log, 1.35, "SIGTERM", "master")
+    _, idle, closed_one, under_way, *_ = [one for one in lines(log) if not one.startswith("sleep")]
+    assert "idle from then on" in idle
+    assert closed_one.startswith("curl -sSi http://127.0.0.1:8000/2 &")
+    assert under_way.startswith("curl -sSi http://127.0.0.1:8000/3 &")
+    expect_idle(idle, [b"GET /1 HTTP/1.1\r\nHost: x\r\n\r\n"])
 
 
 def test_bytes_that_were_sent_name_the_port_of_the_lines() -> None:
