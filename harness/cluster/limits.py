@@ -10,10 +10,17 @@ import errno
 import os
 from pathlib import Path
 
+from harness.system import processes
+
 MIB = 1024 * 1024
 MOST_PROCESSES = 500
 """Processes of one cluster at once. The contract allows 64 workers; a runtime that adds some
-helpers to each stays far below. (Threads do not count.)"""
+helpers to each stays far below."""
+MOST_THREADS = 4096
+"""Threads of all its processes."""
+MOST_MEMORY = 2048 * MIB
+"""Bytes of memory that all its processes have for themselves. 64 workers of a runtime that needs
+30 MiB each stay below."""
 MOST_OUTPUT = 512 * MIB
 """Bytes on standard output and error in one check. Four lines for each of 1,000 requests a second
 are 12 MiB in half a minute."""
@@ -35,6 +42,22 @@ def too_many_processes(count: int) -> str:
     if count <= MOST_PROCESSES:
         return ""
     return f"the program had {count} processes at once; it was ended at {MOST_PROCESSES}"
+
+
+def too_many_threads(pids: list[int]) -> str:
+    count = sum(len(processes.threads(pid)) for pid in pids)
+    if count <= MOST_THREADS:
+        return ""
+    return f"the program had {count} threads at once; it was ended at {MOST_THREADS}"
+
+
+def too_much_memory(pids: list[int]) -> str:
+    if sum(map(processes.memory, pids)) <= MOST_MEMORY:
+        return ""
+    size = sum(map(processes.memory_share, pids))
+    if size <= MOST_MEMORY:
+        return ""
+    return f"the program took {size // MIB} MiB of memory; it was ended at {MOST_MEMORY // MIB} MiB"
 
 
 def too_much_output(count: int) -> str:

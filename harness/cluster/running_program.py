@@ -66,13 +66,14 @@ class RunningProgram:
         """The program's output so far."""
         return self.written.lines()
 
-    def _look(self, count: int) -> None:
+    def _look(self, pids: list[int]) -> None:
         """End the program if it goes beyond a limit. The watcher calls this at each scan with the
-        number of processes."""
+        living processes."""
         self.disk_was_full = self.disk_was_full or limits.nearly_full(self.run.folder)
         if self.excess:
             return
-        self.excess = (limits.too_many_processes(count) or limits.too_much_output(self.written.size)
+        self.excess = (limits.too_many_processes(len(pids)) or limits.too_many_threads(pids)
+                       or limits.too_much_memory(pids) or limits.too_much_output(self.written.size)
                        or limits.too_much_stored(self.folder) or self.supervised.harmed())
         if self.excess:
             self.log.add("note", cluster=self.number, text=self.excess)

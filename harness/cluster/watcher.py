@@ -37,8 +37,8 @@ class Watcher(threading.Thread):
     """Scans the process tree again and again. When a process ends, the kernel tells at once."""
 
     def __init__(self, master: int, supervisor: int, log: EventLog, cluster: int,
-                 look: Callable[[int], None]) -> None:
-        """`look` is called at each scan with the number of processes."""
+                 look: Callable[[list[int]], None]) -> None:
+        """`look` is called at each scan with the living processes."""
         super().__init__(daemon=True, name="watcher")
         self.master, self.supervisor, self.log, self.cluster = master, supervisor, log, cluster
         self._look = look
@@ -75,7 +75,7 @@ class Watcher(threading.Thread):
         them are noted."""
         found = [pid for pid in self.below() if processes.alive(pid)]
         self._note(*found[:MOST_PROCESSES])
-        self._look(len(found))
+        self._look(found)
 
     def below(self) -> list[int]:
         """The descendants of the cluster supervisor. If that is gone: the living processes that

@@ -83,6 +83,35 @@ for number in range(40000):
     open(f"file{number}", "w").close()
 time.sleep(50)
 '''
+THREADS = '''
+threading.stack_size(32768)
+for _ in range(20000):
+    try:
+        threading.Thread(target=time.sleep, args=(40,), daemon=True).start()
+    except RuntimeError:
+        time.sleep(0.01)
+'''
+MEMORY = '''
+kept = []
+for _ in range(96):
+    kept.append(b"x" * (32 << 20))
+    time.sleep(0.02)
+time.sleep(50)
+'''
+MEMORY_OF_MANY = '''
+for _ in range(12):
+    if os.fork() == 0:
+        kept = b"x" * (256 << 20)
+        signal.alarm(30)
+        signal.pause()
+    time.sleep(0.1)
+'''
+NESTED = '''
+for _ in range(20000):
+    os.mkdir("folder")
+    os.chdir("folder")
+time.sleep(50)
+'''
 IGNORE_ALL = '''
 for number in range(1, 32):
     if number not in (9, 17, 19):
@@ -103,6 +132,13 @@ PROGRAMS = [
     Hostile("forks-in-a-loop", once_ready(FORKS.replace("DETACH", "pass")), LINGER, TOO_MANY),
     Hostile("forks-in-a-loop-each-on-its-own", once_ready(FORKS.replace("DETACH", "os.setsid()")),
             LINGER, TOO_MANY),
+    Hostile("starts-threads-in-a-loop", once_ready(THREADS), LINGER,
+            r"had \d+ threads at once; it was ended at 4096"),
+    Hostile("takes-memory-in-a-loop", once_ready(MEMORY), LINGER,
+            r"took \d+ MiB of memory; it was ended at 2048 MiB"),
+    Hostile("takes-memory-in-many-processes", once_ready(MEMORY_OF_MANY), LINGER,
+            r"took \d+ MiB of memory; it was ended at 2048 MiB"),
+    Hostile("nests-folders-without-end", once_ready(NESTED), LINGER, "made more than 10000 files"),
     Hostile("ignores-all-signals", IGNORE_ALL, END, "the end of the master"),
     Hostile("closes-its-output",
             "os.closerange(1, 3)\n"
