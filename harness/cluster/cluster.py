@@ -19,7 +19,7 @@ from harness.judging.exercise import Exercise
 from harness.judging.time_bounds import ABSURD, await_true, expect_within, refuse_late
 from harness.judging.verdict import BoundBroken, CheckFailed, Inconclusive
 from harness.system import processes, scheduling
-from harness.system.files import text_of
+from harness.system.files import names_in, text_of
 
 READY = re.compile(r"^ready url=(http://(\[[0-9a-fA-F:.%]+\]|[^:/\s]+):(\d+)) "
                    r"workers=(\d+) pid=(\d+)$")
@@ -264,10 +264,9 @@ class Cluster(RunningProgram):
 
     def expect_no_trace(self) -> None:
         """No file is left. (A socket cannot listen without a process, and those are gone.)"""
-        files = [str(path.relative_to(self.folder)) for folder in (self.cwd, self.tmp)
-                 for path in folder.rglob("*")]
-        if files:
-            raise CheckFailed(f"files left behind: {', '.join(files)}",
+        left = [name for folder in (self.cwd, self.tmp) for name in names_in(folder)]
+        if left:
+            raise CheckFailed(f"files left behind: {', '.join(left)}",
                               expected="no file left after the end")
 
 

@@ -93,6 +93,16 @@ def limit_files(most: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
 
 
+def standing() -> list[object]:
+    """What another process of the same user can take from this one, and from the run supervisor,
+    without a signal: its limits, its priority, its processors."""
+    limits = (resource.RLIMIT_AS, resource.RLIMIT_CPU, resource.RLIMIT_DATA,
+              resource.RLIMIT_NOFILE, resource.RLIMIT_NPROC, resource.RLIMIT_STACK)
+    return [(*(resource.prlimit(pid, limit) for limit in limits),
+             os.getpriority(os.PRIO_PROCESS, pid), os.sched_getscheduler(pid),
+             os.sched_getaffinity(pid)) for pid in (os.getpid(), os.getppid())]
+
+
 def watch(connection: socket.socket, master: int) -> int | None:
     """Until the connection is closed: tell how the master ends, and collect orphans. The master
     itself is not collected, so that its pid is not used again."""
@@ -101,8 +111,12 @@ def watch(connection: socket.socket, master: int) -> int | None:
     for one in (connection.fileno(), handle):
         poll.register(one, select.POLLIN)
     status: int | None = None
+    before = standing()
     while True:
         ready = {number for number, _ in poll.poll(LOOK_MS)}
+        if before != (now := standing()):
+            before = now
+            tell(connection, harm="the program hindered its parent")
         if handle in ready:
             poll.unregister(handle)
             status = status_of(master)

@@ -151,7 +151,7 @@ def needed_by(words: list[str]) -> list[Path]:
         for path in dict.fromkeys((Path(word), Path(os.path.realpath(word)))):
             if path.is_absolute() and path.exists() and (
                     not under_system(path) or path.is_relative_to(ROOT)):
-                found[shown_for(path, runtime=index == 0)] = None
+                found.update(dict.fromkeys(shown_for(path, runtime=index == 0)))
     if not under_system(Path(sys.base_prefix)):  # the supervisors' own runtime
         found[Path(sys.base_prefix)] = None
     return list(found)
@@ -170,10 +170,13 @@ def refuse_unreadable(words: list[str], shown: Sequence[Path]) -> None:
                             f"with `chmod -R o+rX {name}`, or grade with --no-isolation")
 
 
-def shown_for(path: Path, runtime: bool) -> Path:
-    """The folder of a file, if it has nothing to hide; else the file alone."""
+def shown_for(path: Path, runtime: bool) -> list[Path]:
+    """The folder of a file, if it has nothing to hide; else the file alone. A folder that has
+    something to hide is not shown."""
     folder = path if path.is_dir() else path.parent
     if runtime and folder.name == "bin":
         folder = folder.parent
     private = (ROOT, Path.home(), Path("/tmp"), Path("/dev/shm"))
-    return path if any(place.is_relative_to(folder) for place in private) else folder
+    if not any(place.is_relative_to(folder) for place in private):
+        return [folder]
+    return [] if path.is_dir() else [path]

@@ -34,6 +34,7 @@ class SupervisedProgram:
         self.fault = ""
         """A fault of the cluster supervisor itself."""
         self.over = self._ended = False
+        self._harm = ""
         self._told = threading.Condition()
         request = {"words": words, "environment": environment, "folder": str(folder),
                    "cwd": str(cwd), "largest_file": largest_file(folder), "user": run.user}
@@ -82,6 +83,7 @@ class SupervisedProgram:
                 with self._told:
                     message = json.loads(line)
                     self.status = message.get("status", self.status)
+                    self._harm = message.get("harm", self._harm)
                     self.fault = message.get("fault", self.fault)
                     self._ended = self._ended or "ended" in message
                     self._told.notify_all()
@@ -92,12 +94,14 @@ class SupervisedProgram:
             self._told.notify_all()
 
     def harmed(self) -> str:
-        """How the cluster supervisor was killed or stopped; "" if it was not. It has a session of
-        its own, so only the program can have done that.
+        """How the cluster supervisor was killed, stopped or hindered; "" if it was not. It has a
+        session of its own, so only the program can have done that.
 
         (A kernel out of memory could kill it, too. But that takes the largest process, and a
         cluster supervisor is among the smallest.)
         """
+        if self._harm:
+            return self._harm
         if not processes.shares_numbers() and not processes.alive(FIRST):
             self.fault = "the run supervisor has ended, and the sandbox with it"
             return ""

@@ -19,6 +19,7 @@ from harness.telling import cause
 from harness.telling.last_lines import last_lines
 from harness.telling.story import lines
 from harness.telling.trace_folder import Trace
+from harness.telling.visible import all_visible
 
 
 def blocked(run: Run, needed: dict[str, str]) -> tuple[str, str] | None:
@@ -64,6 +65,7 @@ def run_check(record: Record, function: Callable[..., None], fixture: Fixture,
         except Exception as fault:  # a story that cannot be told must not spoil a verdict
             record.notes.append(f"what was done cannot be told: {harness_fault(fault)}")
     record.seconds = record.seconds if record.result != "skipped" else 0.0
+    vars(record).update(all_visible(vars(record)))
     if fixture.run.keeps_timelines and record.result != "skipped":
         keep_timeline(fixture, record, bound)
 
@@ -125,7 +127,7 @@ def keep(trace: Trace, fixture: Fixture) -> list[str]:
 def keep_timeline(fixture: Fixture, record: Record, bound: Bound | None) -> None:
     """Keep the check's picture. One that cannot be drawn must not spoil a verdict."""
     try:
-        kept = picture(fixture.log, record.seen, bound).as_json()
+        kept = all_visible(picture(fixture.log, record.seen, bound).as_json())
     except Exception as fault:
         kept = {"fault": harness_fault(fault)}
     fixture.run.put_timeline(record.id, kept)

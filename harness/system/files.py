@@ -6,12 +6,32 @@ import os
 import shutil
 import stat
 import subprocess
+from contextlib import suppress
 from pathlib import Path
+
+MOST_NAMES = 100
+
+
+def names_in(folder: Path) -> list[str]:
+    """What lies in a folder of a program, each with the folder's name before it. Only the first
+    hundred; no link is followed, and a folder that has become something else is told, too."""
+    if folder.is_symlink() or not folder.is_dir():
+        return [f"{folder.name} (no folder any more)"]
+    found = []
+    for at, below, files in os.walk(folder):
+        found += [os.path.relpath(os.path.join(at, name), folder.parent) for name in below + files]
+        if len(found) >= MOST_NAMES:
+            break
+    return found[:MOST_NAMES]
 
 
 def remove(folder: Path) -> None:
     """Remove a folder, also one with folders in it that may not be entered or written, or that are
-    nested thousands deep. What cannot be removed is left there."""
+    nested thousands deep; or what has taken its place. What cannot be removed is left there."""
+    if folder.is_symlink() or folder.is_file():
+        with suppress(OSError):
+            folder.unlink()
+        return
     try:
         shutil.rmtree(folder)
     except FileNotFoundError:

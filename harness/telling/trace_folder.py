@@ -12,6 +12,7 @@ import shutil
 from pathlib import Path
 
 from harness.judging.events import EventLog, Line
+from harness.telling.visible import all_visible, visible
 
 
 class Trace:
@@ -30,7 +31,8 @@ class Trace:
 
     def keep_events(self, log: EventLog) -> list[str]:
         """One event a line within one list: for grep and for programs."""
-        events = ",\n".join(json.dumps(event, ensure_ascii=False) for event in log.as_json())
+        events = ",\n".join(json.dumps(all_visible(event), ensure_ascii=False)
+                             for event in log.as_json())
         return self._keep({"events.json": f"[\n{events}\n]\n"})
 
     def _keep(self, texts: dict[str, str]) -> list[str]:
@@ -38,7 +40,7 @@ class Trace:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             for name, text in texts.items():
-                (self.folder / name).write_text(text, encoding="utf-8", errors="replace")
+                (self.folder / name).write_text(visible(text), encoding="utf-8")
         except OSError as why:
             return [f"the trace could not be kept: {why}"]
         return []

@@ -1,0 +1,324 @@
+"""What a hostile submission tries. Each function returns what it has gained; empty: nothing."""
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import resource
+import signal
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+PTRACE_ATTACH, PTRACE_DETACH, CLONE_NEWNS, CLONE_NEWUSER = 16, 17, 0x20000, 0x10000000
+PIDFD_GETFD, SECRET = 438, b"a-secret-of-the-instructor"
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a cheat may know of the machine: where the kit lies, whose home it attacks, and a port
+    of the machine on which somebody listens."""
+
+    kit: str
+    home: str
+    port: int
+
+
+def others() -> list[int]:
+    """The processes that are not this program's."""
+    own, found = {os.getpid()}, []
+    pids = sorted(int(name) for name in os.listdir("/proc") if name.isdigit())
+    for pid in pids:
+        try:
+            state, parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
+        except OSError:
+            continue
+        if int(parent) in own:
+            own.add(pid)
+        elif pid not in own and state != "Z":
+            found.append(pid)
+    return found
+
+
+def contents(*paths: str) -> bytes:
+    for path in paths:
+        try:
+            found = Path(path).read_bytes()
+        except OSError:
+            continue
+        if found:
+            return found[:40]
+    return b""
+
+
+def write_to(*paths: str) -> str:
+    for path in paths:
+        try:
+            with open(path, "a") as file:
+                file.write(" ")
+            return path
+        except OSError:
+            continue
+    return ""
+
+
+def reads_the_solution(place: Place) -> bytes:
+    return contents(f"{place.kit}/solutions/ex1_graceful_shutdown/main.cpp",
+                    f"{place.kit}/build/bin/ex1-solution")
+
+
+def reads_the_harness(place: Place) -> bytes:
+    return contents(f"{place.kit}/harness/test_ex1_graceful_shutdown.py", f"{place.kit}/README.md")
+
+
+def runs_the_solution(place: Place) -> str:
+    done = subprocess.run([f"{place.kit}/build/bin/ex1-solution"], env={"PORT": "x"}, timeout=5,
+                          stderr=subprocess.PIPE)
+    return done.stderr.decode()
+
+
+def reads_a_key(place: Place) -> bytes:
+    return contents(f"{place.home}/.ssh/id_ed25519")
+
+
+def reads_another_submission(place: Place) -> bytes:
+    return contents(f"{place.home}/submissions/alice/main.cpp")
+
+
+def reads_environments(place: Place) -> str:
+    for pid in ("self", *others()):
+        if SECRET in contents_whole(f"/proc/{pid}/environ"):
+            return f"the environment of {pid}"
+    return ""
+
+
+def contents_whole(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError:
+        return b""
+
+
+def reads_memory_of_others(place: Place) -> str:
+    return next((f"{pid}" for pid in others() if contents(f"/proc/{pid}/mem", f"/proc/{pid}/maps")),
+                "")
+
+
+def kills_others(place: Place) -> str:
+    return signals(signal.SIGKILL)
+
+
+def stops_others(place: Place) -> str:
+    return signals(signal.SIGSTOP)
+
+
+def signals(number: int) -> str:
+    reached = []
+    for pid in others():
+        try:
+            os.kill(pid, number)
+            reached.append(str(pid))
+        except OSError:
+            continue
+    reached = [pid for pid in reached if pid != "1"]  # the first process of a sandbox ignores it
+    return " ".join(reached)
+
+
+def traces_others(place: Place) -> str:
+    libc = ctypes.CDLL(None)
+    return " ".join(str(pid) for pid in others() if libc.ptrace(PTRACE_ATTACH, pid, 0, 0) == 0)
+
+
+def takes_descriptors(place: Place) -> str:
+    libc = ctypes.CDLL(None)
+    for pid in others():
+        try:
+            handle = os.pidfd_open(pid)
+        except OSError:
+            continue
+        for number in range(64):
+            if libc.syscall(PIDFD_GETFD, handle, number, 0) >= 0:
+                return f"{number} of {pid}"
+    return ""
+
+
+def opens_descriptors(place: Place) -> str:
+    for pid in others():
+        try:
+            names = os.listdir(f"/proc/{pid}/fd")
+        except OSError:
+            continue
+        return f"{names} of {pid}"
+    return ""
+
+
+def limits_others(place: Place) -> str:
+    """A limit of one second of processor time would kill a process later."""
+    reached = []
+    for pid in others():
+        try:
+            resource.prlimit(pid, resource.RLIMIT_CPU, (1, 1))
+            reached.append(str(pid))
+        except OSError:
+            continue
+    return " ".join(reached)
+
+
+def speaks_to_named_sockets(place: Place) -> str:
+    for line in Path("/proc/net/unix").read_text().splitlines()[1:]:
+        name = line.split()[-1]
+        if name.startswith("@"):
+            with socket.socket(socket.AF_UNIX) as one:
+                try:
+                    one.connect("\0" + name[1:])
+                    return name
+                except OSError:
+                    continue
+    return ""
+
+
+def writes_into_the_kit(place: Place) -> str:
+    return write_to(f"{place.kit}/harness/conftest.py", f"{place.kit}/build/state/ex1.made",
+                    f"{place.kit}/build/progress.json", f"{place.kit}/Makefile")
+
+
+def poisons_bytecode(place: Place) -> str:
+    folders = [f"{place.kit}/build/pycache", "/usr/lib/python3/dist-packages", "/usr/lib/python3.11"]
+    return write_to(*(f"{folder}/h11.py" for folder in folders))
+
+
+def puts_modules_beside_itself(place: Place) -> str:
+    here = os.path.dirname(os.path.abspath(__file__))
+    return write_to(*(f"{here}/{name}" for name in ("conftest.py", "h11.py", "json.py")))
+
+
+def rewrites_results(place: Place) -> str:
+    """The results of the checks lie beside the folders of the clusters."""
+    run = Path(os.environ["JOURNAL"]).parents[2]
+    found = [path for path in run.rglob("*") if path.is_file() and "clusters" not in path.parts]
+    return write_to(*map(str, found))
+
+
+def reaches_the_machine(place: Place) -> str:
+    with socket.create_connection(("127.0.0.1", place.port), 2):
+        return "a listener of the machine"
+
+
+def reaches_the_network(place: Place) -> str:
+    """An address that is kept for documents (RFC 5737): to send something there must fail."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        return str(one.sendto(b"x", ("192.0.2.1", 9)))
+
+
+def lists_interfaces(place: Place) -> str:
+    return " ".join(name for _, name in socket.if_nameindex() if name != "lo")
+
+
+def mounts_something(place: Place) -> str:
+    libc = ctypes.CDLL(None)
+    return "mounted" if libc.mount(b"none", b"/usr", b"tmpfs", 0, None) == 0 else ""
+
+
+def becomes_root(place: Place) -> str:
+    for call in (os.setuid, os.seteuid):
+        try:
+            call(0)
+            return "user 0" if os.stat("/proc/self").st_uid == 0 and os.listdir("/root") else ""
+        except OSError:
+            continue
+    done = subprocess.run(["su", "-c", "id -u"], stdin=subprocess.DEVNULL, capture_output=True,
+                          timeout=5)
+    return done.stdout.decode()
+
+
+def changes_the_kernel(place: Place) -> str:
+    return write_to("/proc/sys/kernel/hostname", "/proc/sys/vm/overcommit_memory",
+                    "/proc/sysrq-trigger", "/sys/devices/system/cpu/cpu1/online")
+
+
+def fills_memory_file_systems(place: Place) -> str:
+    written = 0
+    for folder in ("/tmp", "/dev/shm", "/", "/dev", "/var/tmp", "/run"):
+        try:
+            with open(f"{folder}/big", "wb", buffering=0) as file:
+                while written < 1024 * MIB:
+                    written += file.write(bytes(4 * MIB))
+        except OSError:
+            continue
+    return f"{written // MIB} MiB" if written > 256 * MIB else ""
+
+
+def outlives_the_grading(place: Place) -> str:
+    """A daemon in a session of its own, without the grading's mark. Whether it is gone afterwards
+    is looked at from outside."""
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            for number in range(3):
+                os.dup2(os.open("/dev/null", os.O_RDWR), number)
+            os.execve("/bin/sleep", ["sleep", "86399"], {})
+        os._exit(0)
+    return ""
+
+
+def leaves_by_a_namespace(place: Place) -> str:
+    if os.fork() == 0:
+        os.setsid()
+        ctypes.CDLL(None).unshare(CLONE_NEWUSER | CLONE_NEWNS)
+        if os.fork() == 0:
+            os.execve("/bin/sleep", ["sleep", "86399"], {})
+        os._exit(0)
+    return ""
+
+
+def writes_escape_sequences(place: Place) -> str:
+    """The title of the terminal, a clear screen, an 8-bit control, HTML; and then it dies."""
+    os.write(1, b"\x1b]0;gained\x07\x1b[2J\x9b31m\xc2\x9b31m<script>alert(1)</script>\n")
+    os.kill(os.getpid(), signal.SIGKILL)
+    return ""
+
+
+def makes_a_pipe_of_the_journal(place: Place) -> str:
+    """Who reads it waits without end."""
+    journal = os.environ["JOURNAL"]
+    os.unlink(journal)
+    os.mkfifo(journal)
+    return ""
+
+
+def makes_a_link_of_the_journal(place: Place) -> str:
+    """Who reads the journal reads a key, who removes the folder a home."""
+    journal = Path(os.environ["JOURNAL"])
+    journal.unlink()
+    journal.symlink_to(f"{place.home}/.ssh/id_ed25519")
+    link = Path(os.environ["TMPDIR"]) / "home"
+    link.symlink_to(place.home)
+    return ""
+
+
+def moves_its_folders(place: Place) -> str:
+    """The folder that will be removed is another one then."""
+    folder = Path(os.environ["JOURNAL"]).parent
+    os.rename(folder / "tmp", folder / "moved")
+    (folder / "tmp").symlink_to(place.home)
+    return ""
+
+
+def takes_all_watches(place: Place) -> str:
+    """Of inotify a user has only so many."""
+    libc = ctypes.CDLL(None)
+    kept = 0
+    while libc.inotify_init() >= 0 and kept < 4096:
+        kept += 1
+    time.sleep(1)
+    return ""
+
+
+def locks_memory(place: Place) -> str:
+    """Memory that the kernel may not swap out."""
+    block = mmap.mmap(-1, 512 * MIB)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(block))
+    return "512 MiB" if ctypes.CDLL(None).mlock(ctypes.c_void_p(address), 512 * MIB) == 0 else ""

@@ -1,0 +1,32 @@
+"""The program of a cheat: a right program of exercise 1 that tries to do harm before it starts.
+
+Usage: python3 submission.py ATTEMPT KIT HOME PORT
+The right program lies beside this file. If the attempt has gained something, that is the program's
+last line, and it ends with exit code 99.
+"""
+from __future__ import annotations
+
+import os
+import sys
+
+import attempts
+import base
+import ex1
+
+
+def try_it(name: str, place: attempts.Place) -> None:
+    try:
+        gained = getattr(attempts, name)(place)
+    except Exception as why:
+        base.log(f"{name}: {type(why).__name__}")
+        return
+    if gained:
+        print(f"gained {gained!r}", flush=True)
+        os._exit(99)
+
+
+if __name__ == "__main__":
+    if not base.ROLE:
+        name, kit, home, port = sys.argv[1:5]
+        try_it(name, attempts.Place(kit, home, int(port)))
+    sys.exit(ex1.main())

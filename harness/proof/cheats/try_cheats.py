@@ -1,0 +1,183 @@
+"""Grades submissions that cheat or do harm, and looks from outside at what they have gained.
+
+Usage: make cheats [ARGS='--name kills_others --user']
+Exit code 0 when none has gained anything, 1 if one has.
+"""
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.proof.cheats import attempts
+from harness.system import processes
+from harness.system.places import HARNESS, ROOT
+
+PARTS = ("attempts.py", "submission.py")
+CHECKS = "test_two_workers_answer or test_nothing_is_left"
+ORDINARY = 61001
+"""A user number that no account and no program has."""
+LONGEST = 120.0
+CONTROL_BYTES = rb"[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]"
+"""In UTF-8, but for the tab and the end of a line."""
+SLEEPER = "sleep 86399"
+MAY_FAIL = {
+    "kills_others": "killed its parent", "stops_others": "stopped its parent",
+    "limits_others": "hindered its parent", "outlives_the_grading": "no process may be left",
+    "leaves_by_a_namespace": "no process may be left", "writes_escape_sequences": r"exit code -9|builds on",
+    "makes_a_pipe_of_the_journal": "", "makes_a_link_of_the_journal": "files left|journal",
+    "moves_its_folders": "files left",
+}
+"""Cheats that cost the program points: what the grading says then. (Another user cannot reach the
+harness: for him nothing happens.)"""
+
+
+@dataclass
+class Tried:
+    name: str
+    faults: list[str] = field(default_factory=list)
+    """What the cheat has gained or harmed, or what of it was not named."""
+    said: list[str] = field(default_factory=list)
+    """What failed, as the grading says it."""
+
+
+def names() -> list[str]:
+    own = [(name, one) for name, one in vars(attempts).items() if inspect.isfunction(one)]
+    return [name for name, one in own if list(inspect.signature(one).parameters) == ["place"]]
+
+
+class Victim:
+    """A home with secrets, a process, a listener, an environment: all of the user who grades."""
+
+    def __init__(self, folder: Path, user: int | None) -> None:
+        self.folder, self.user = folder, user
+        self.home, self.work = folder / "home", folder / "work"
+        secret = attempts.SECRET.decode()
+        for path in (self.home / ".ssh/id_ed25519", self.home / "submissions/alice/main.cpp"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(secret)
+        submission = self.home / "submissions/mallory"
+        submission.mkdir()
+        for part in PARTS:
+            shutil.copy(HARNESS / "proof/cheats" / part, submission)
+        for part in (HARNESS / "proof/foreign").glob("*.py"):
+            shutil.copy(part, submission)
+        self.work.mkdir()
+        folder.chmod(0o755)
+        if user is not None:
+            for path in (folder, *folder.rglob("*")):
+                os.chown(path, user, user)
+        self.environment = {**os.environ, "HOME": str(self.home), "INSTRUCTOR": secret,
+                            "TMPDIR": str(self.work), "PYTHONDONTWRITEBYTECODE": "1"}
+        self.bystander = subprocess.Popen([*self.as_user(), "sleep", "600"], env=self.environment)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener.setblocking(False)
+
+    def as_user(self) -> list[str]:
+        who = f"{self.user}"
+        return [] if self.user is None else [
+            "setpriv", f"--reuid={who}", f"--regid={who}", "--clear-groups", "--"]
+
+    def grade(self, name: str) -> tuple[str, dict[str, Any]]:
+        """What the grading printed, and its report."""
+        port = self.listener.getsockname()[1]
+        program = self.home / "submissions/mallory/submission.py"
+        report = self.work / "report.json"
+        words = [*self.as_user(), sys.executable, "-P", "-m", "pytest",
+                 f"{HARNESS}/test_ex1_graceful_shutdown.py", "--program",
+                 f"/usr/bin/python3 {program} {name} {ROOT} {self.home} {port}", "-n0", "-k",
+                 CHECKS, f"--report-json={report}", f"--report-dir={self.work}/page"]
+        done = subprocess.run(words, cwd=ROOT, env={**self.environment, "PYTHONPATH": str(ROOT)},
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=LONGEST)
+        printed = done.stdout.decode(errors="surrogateescape")
+        return printed, json.loads(report.read_text()) if report.exists() else {}
+
+    def harm(self) -> list[str]:
+        """What has happened to the victim."""
+        found = []
+        if processes.state(self.bystander.pid) != "S":
+            found.append("a process of the grading user was ended or stopped")
+        try:
+            self.listener.accept()[0].close()
+            found.append("a listener of the machine was reached")
+        except BlockingIOError:
+            pass
+        for path in (self.home / ".ssh/id_ed25519", self.home / "submissions/alice/main.cpp"):
+            if not path.exists() or path.read_bytes() != attempts.SECRET:
+                found.append(f"{path.name} was changed")
+        left = [pid for pid in processes.everyone() if processes.alive(pid)
+                and SLEEPER in processes.command_line(pid)]
+        if left:
+            found.append(f"processes outlive the grading: {left}")
+        return found
+
+    def close(self) -> None:
+        self.bystander.kill()
+        self.bystander.wait()
+        self.listener.close()
+
+
+def try_one(name: str, user: int | None) -> Tried:
+    tried = Tried(name)
+    with tempfile.TemporaryDirectory(prefix="cheat-") as folder:
+        victim = Victim(Path(folder), user)
+        try:
+            printed, report = victim.grade(name)
+            judge(tried, printed, report)
+            tried.faults += victim.harm()
+            for file in victim.work.rglob("*"):
+                if file.is_file() and re.search(CONTROL_BYTES, file.read_bytes()):
+                    tried.faults.append(f"{file.name} has control bytes of the program")
+                if file.is_file() and attempts.SECRET in file.read_bytes():
+                    tried.faults.append(f"{file.name} has a secret")
+        finally:
+            victim.close()
+    return tried
+
+
+def judge(tried: Tried, printed: str, report: dict[str, Any]) -> None:
+    checks = [check for item in report.get("items", []) for check in item["checks"]]
+    checks += report.get("common", {}).get("checks", [])
+    if len(checks) != 2:
+        tried.faults.append(f"no report: {printed[-300:]!r}")
+    if "sandbox" not in report.get("isolation", ""):
+        tried.faults.append(f"it was not isolated: {report.get('isolation')}")
+    if re.search(r"[\x00-\x08\x0b-\x1f\x80-\x9f\ud800-\udfff]", printed):
+        tried.faults.append("control bytes on the terminal")
+    for check in checks:
+        if check["result"] == "fail":
+            tried.said.append(check["seen"])
+            if not re.search(MAY_FAIL.get(tried.name, "^$"), check["seen"]):
+                tried.faults.append(check["seen"])
+        elif check["result"] == "inconclusive":
+            tried.faults.append(check["seen"])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make cheats", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--name", choices=names(), help="only this one")
+    parser.add_argument("--user", action="store_true", help="as root: grade as an ordinary user")
+    wanted = parser.parse_args()
+    bad = 0
+    for name in [wanted.name] if wanted.name else names():
+        tried = try_one(name, ORDINARY if wanted.user else None)
+        bad += bool(tried.faults)
+        said = "; ".join(tried.faults) if tried.faults else "nothing gained"
+        named = "".join(f" (named: {one.splitlines()[0]})" for one in tried.said[:1])
+        print(f"{name}: {said}{named}", flush=True)
+    return min(bad, 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
