@@ -54,7 +54,7 @@ class HangingSuccessorChecks:
     @check(expected="a successor that hangs is killed about HEARTBEAT_TIMEOUT_MS after its start; "
                     "another one is started, and the sick worker leaves when that one is ready",
            likely="a successor that hangs is waited for without an end, or is forgotten and lives "
-                  "on, or gets SIGTERM, which it cannot heed, or is given the slot all the same",
+                  "on, or gets SIGTERM, which it cannot heed",
            hint="when its time is over it gets SIGKILL, and the worker that is still sick is "
                 "treated anew", seconds=7, needs=("test_hanging_successor_holds_up_nobody",))
     def test_hanging_successor_is_given_up(self, fixture: Fixture) -> None:
@@ -155,11 +155,7 @@ def expect_old_one_stays(cluster: Cluster, old: int, slot: int) -> None:
     others = [pid for pid in spawned(cluster, slot) if pid != old]
     if gone and all(ready_at(cluster, pid) is None for pid in others):
         raise CheckFailed(f"worker {slot} (pid {old}) has ended, although its successor is not "
-                          "ready", expected="the successor first",
-                          likely="the old worker is ended before its successor is ready: at once, "
-                                 "or after a fixed time",
-                          hint="hand the slot over only when the successor has said that it is "
-                               "ready")
+                          "ready", expected="the successor first", **health.ENDED_FIRST)
 
 
 def expect_given_up(cluster: Cluster, hanging: int) -> float:

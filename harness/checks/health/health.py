@@ -35,6 +35,9 @@ JUDGED = {"memory": {"likely": "its memory is compared with something else than 
                                "MiB, for instance bytes with MiB",
                      "hint": "memoryBytes > MEMORY_LIMIT_MB * 1024 * 1024"}}
 """The likely cause and the hint when a healthy worker is judged sick, by the reason in the log."""
+ENDED_FIRST = {"likely": "the old worker is ended before its successor is ready: at once, or after "
+                         "a fixed time",
+               "hint": "hand the slot over only when the successor has said that it is ready"}
 TOO_FEW = 10
 """Requests. ERROR_RATE_MIN_REQUESTS itself is still too few to judge."""
 
@@ -155,8 +158,8 @@ def expect_one_process(cluster: Cluster, slot: int) -> None:
     began = time.monotonic()
     while len(left := [pid for pid in spawned(cluster, slot) if processes.alive(pid)]) != 1:
         if overdue(began, LEAVES_WITHIN):
-            raise CheckFailed(f"in slot {slot} there are {len(left)} processes: "
-                              f"{processes.describe(left)}", expected="one in each slot")
+            cluster.refuse_late(LEAVES_WITHIN, began, f"one process in slot {slot} (there are "
+                                                      f"{len(left)}: {processes.describe(left)})")
         time.sleep(0.02)
 
 
@@ -249,4 +252,5 @@ def expect_successor_first(cluster: Cluster, old: int, new: int) -> None:
     gone, ready = cluster.watcher.gone_at(old), ready_at(cluster, new)
     if gone is not None and ready is not None and gone < ready - 0.005:
         raise CheckFailed(f"the old process {old} had ended {(ready - gone) * 1000:.0f} ms before "
-                          f"its successor {new} was ready", expected="the successor first")
+                          f"its successor {new} was ready", expected="the successor first",
+                          **ENDED_FIRST)

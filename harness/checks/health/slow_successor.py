@@ -24,7 +24,7 @@ SHORT_INTERVAL_MS = 100
 LONG_START, SHORT_START = 0.4, 0.15
 """Seconds by which a start is made slower: several of these intervals, and so short that after a
 few deaths the pause before the next start is longer."""
-DEATHS = 2
+DEATHS = 3
 """Workers that die young, so that the master waits before it replaces the next one."""
 START_ALLOWED = 1.0
 """The contract's: seconds for a successor to start."""
@@ -56,7 +56,7 @@ class SuccessorChecks(HangingSuccessorChecks):
            likely="the end of the sick worker is counted twice: as a crash, and once more when "
                   "the slot is handed over, as if the sick worker were still there",
            hint="whose process has ended already is neither counted nor sent a signal when the "
-                "slot is handed over", seconds=4,
+                "slot is handed over", seconds=5,
            needs=("test_report_counts_restarts",))
     def test_sick_one_dies_before_its_successor_is_ready(self, fixture: Fixture) -> None:
         """A sick worker that dies before its successor is ready counts once"""
@@ -96,8 +96,8 @@ def expect_counted_once(cluster: Cluster, slot: int) -> None:
     """The report counts a restart for each process that came after another one, and no more."""
     row = health_report.report_after(cluster, time.monotonic()).rows[slot]
     most = len(spawned(cluster, slot)) - 1
-    if not 1 <= int(row["restarts"]) <= most or row["lastRestart"] not in ("crash", "errors"):
+    if not 1 <= int(row["restarts"]) <= most:
         raise CheckFailed(f"worker {slot}: restarts={row['restarts']} "
                           f"lastRestart={row['lastRestart']}",
-                          expected=f"restarts=1 to {most}, since {most + 1} processes were started "
-                                   "in the slot, and lastRestart=crash or errors")
+                          expected=f"restarts=1 to {most}: {most + 1} processes were started in "
+                                   "the slot")

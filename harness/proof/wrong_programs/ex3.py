@@ -93,7 +93,8 @@ WRONG = (
             "    master.start(slot, {});\n"
             "    ++noted.restarts[slot];\n"
             "    noted.last_restart[slot] = reason;\n"),),
-          "ended before its successor"),
+          "ended before its successor",
+          also={3: "a worker that is over the limit is killed, too"}),
     Wrong("healthy-ones-too", "workers that come after a sick one are replaced with it", 5,
           (("    if (reason.empty()) return;",
             "    const auto& all = noted.treatments;\n"
@@ -129,7 +130,7 @@ WRONG = (
           "lives on"),
     Wrong("hanging-successor-gets-the-slot",
           "when its time is over the slot is handed over to a successor that hangs", 5,
-          (("  if (wanted && ready) return", "  if (wanted) return"),), "all the same"),
+          (("  if (wanted && ready) return", "  if (wanted) return"),), "after a fixed time"),
     Wrong("hanging-successor-is-asked-to-go",
           "a successor that hangs is sent SIGTERM, which it cannot heed", 5,
           (("ready ? SIGTERM : SIGKILL", "SIGTERM"),), "SIGTERM"),
