@@ -40,7 +40,7 @@ plays := $(numbers:%=ex%-play)
 diffs := $(numbers:%=ex%-diff)
 resets := $(numbers:%=ex%-reset)
 .PHONY: $(starters) $(runs) $(grades) $(solutions) $(hints) $(watches) $(plays) $(diffs) $(resets)
-.PHONY: help progress grade test prove mutants soak fuzz bench clean
+.PHONY: help progress grade test prove mutants cheats soak fuzz bench clean
 
 help:
 	@echo 'make ex1             build the starter of exercise 1 (there are: $(present:%=ex%))'
@@ -60,6 +60,7 @@ help:
 	@echo 'make test            all tests of this kit'
 	@echo 'make prove           grade wrong programs: is each caught where it should be?'
 	@echo '                     (quicker: ARGS=--fast)'
+	@echo 'make cheats          grade programs that try to do harm: what do they gain? (five minutes)'
 	@echo 'make mutants         change the solutions at every place: does the grader notice? (an hour)'
 	@echo 'make soak RUNS=10    grade programs again and again, on an idle and a loaded machine:'
 	@echo '                     is a verdict ever wrong?'
@@ -139,6 +140,10 @@ mutants:
 	@$(packages) learner test
 	@.ci/build lint
 	@$(start) harness.proof.mutants.command $(ARGS)
+
+cheats:
+	@$(packages) learner test
+	@$(start) harness.proof.cheats.try_cheats $(ARGS)
 
 RUNS := 1
 soak:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.proof import contract_table, soak_counts
+from harness.proof.cheats import cheat_page
 from harness.proof.mutants import mutant_counts
 from harness.proof.grade_program import ITEMS, Verdict
 from harness.system.files import write_whole
@@ -78,13 +79,14 @@ def write_page(verdicts: list[Verdict], soak: soak_counts.Tally, file: Path) -> 
                       "asked for starters, and for wrong programs only where it is marked."), ""]
     for number in sorted({one.subject.exercise.number for one in verdicts}):
         lines += exercise_lines([one for one in verdicts if one.subject.exercise.number == number])
-    lines += mutant_lines()
+    lines += mutant_lines() + cheat_lines()
     lines += [CONTRACT, "", *contract_table.lines()]
     file.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
 
 
 REPEATED, TABLES = "## Repeated", "## How to read the tables"
 MUTANTS = "## Mutants"
+CHEATS = "## Cheats"
 CONTRACT = "## What grades each sentence of the contract"
 
 
@@ -97,9 +99,18 @@ def renew_counts(soak: soak_counts.Tally, file: Path) -> None:
 
 def renew_mutants(file: Path) -> None:
     """Write the page's part on mutants anew, and leave the rest."""
-    above, _, contract = file.read_text(encoding="utf-8").partition(CONTRACT)
-    lines = [above.partition(MUTANTS)[0].rstrip(), "", *mutant_lines(), CONTRACT]
-    write_whole(file, "\n".join(lines) + contract)
+    renew(file, MUTANTS, CHEATS, mutant_lines())
+
+
+def renew_cheats(file: Path) -> None:
+    """The same for the part on cheats."""
+    renew(file, CHEATS, CONTRACT, cheat_lines())
+
+
+def renew(file: Path, headline: str, following: str, lines: list[str]) -> None:
+    above, _, rest = file.read_text(encoding="utf-8").partition(f"{following}\n")
+    kept = above.partition(f"{headline}\n")[0].rstrip()
+    write_whole(file, "\n".join([kept, "", *lines, following]) + f"\n{rest}")
 
 
 def soak_lines(soak: soak_counts.Tally) -> list[str]:
@@ -129,6 +140,10 @@ def mutant_lines() -> list[str]:
                      "leaves out those that no check may kill, because they do what the contract "
                      "allows."), "",
             *mutant_counts.lines(graded), ""]
+
+
+def cheat_lines() -> list[str]:
+    return [CHEATS, "", *cheat_page.lines(), ""]
 
 
 def wrapped(text: str, indent: str = "") -> list[str]:

@@ -1,7 +1,8 @@
 """Grades submissions that cheat or do harm, and looks from outside at what they have gained.
 
-Usage: make cheats [ARGS='--name kills_others --user']
-Exit code 0 when none has gained anything, 1 if one has.
+Usage: make cheats [ARGS='--name kills_others']
+As root each is tried twice: with a grader that is root, and with one that is an ordinary user. The
+table is kept in harness/PROOF.md. Exit code 0 when none has gained anything, 1 if one has.
 """
 from __future__ import annotations
 
@@ -19,8 +20,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.proof.cheats import attempts
+from harness.proof import proof_page
+from harness.proof.cheats import attempts, cheat_page
+from harness.proof.cheats.cheat_page import OTHER_USER, OWN_USER
 from harness.system import processes
+from harness.system.files import write_whole
 from harness.system.places import HARNESS, ROOT
 
 PARTS = ("attempts.py", "submission.py")
@@ -49,6 +53,11 @@ class Tried:
     """What the cheat has gained or harmed, or what of it was not named."""
     said: list[str] = field(default_factory=list)
     """What failed, as the grading says it."""
+
+    def __str__(self) -> str:
+        if self.faults:
+            return "NOT AS EXPECTED: " + "; ".join(self.faults)
+        return (self.said or ["nothing gained"])[0].splitlines()[0]
 
 
 def names() -> list[str]:
@@ -167,16 +176,20 @@ def judge(tried: Tried, printed: str, report: dict[str, Any]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make cheats", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--name", choices=names(), help="only this one")
-    parser.add_argument("--user", action="store_true", help="as root: grade as an ordinary user")
     wanted = parser.parse_args()
-    bad = 0
-    for name in [wanted.name] if wanted.name else names():
-        tried = try_one(name, ORDINARY if wanted.user else None)
-        bad += bool(tried.faults)
-        said = "; ".join(tried.faults) if tried.faults else "nothing gained"
-        named = "".join(f" (named: {one.splitlines()[0]})" for one in tried.said[:1])
-        print(f"{name}: {said}{named}", flush=True)
-    return min(bad, 1)
+    kinds = {OWN_USER: None} if os.geteuid() else {OTHER_USER: None, OWN_USER: ORDINARY}
+    found = {kind: {name: try_one(name, user)
+                    for name in ([wanted.name] if wanted.name else names())}
+             for kind, user in kinds.items()}
+    for kind, tried in found.items():
+        for one in tried.values():
+            print(f"{one.name}, {kind}: {one}")
+    if not wanted.name:
+        kept = {kind: {name: str(one) for name, one in tried.items()}
+                for kind, tried in found.items()}
+        write_whole(cheat_page.KEPT, json.dumps({**cheat_page.read(), **kept}, indent=1) + "\n")
+        proof_page.renew_cheats(proof_page.PAGE)
+    return int(any(one.faults for tried in found.values() for one in tried.values()))
 
 
 if __name__ == "__main__":
