@@ -29,6 +29,8 @@ START_SECONDS = 30.0
 MOST_START_SECONDS = 90.0
 """The longest start on a machine that is behind."""
 START_USED_LEAST = 0.001
+NOT_FOUND = (126, 127)
+"""Exit codes of shells for what is not there, or may not be run."""
 CHILD_AGE = 0.06
 """Seconds. A child younger than 50 ms may still be inside its parent's spawn: it must not be
 stopped."""
@@ -71,10 +73,14 @@ class Cluster(RunningProgram):
                 what = f"no ready line after {now - self.started:.1f} s"
                 if (behind := self.meter.allowance(self.started, now)) > ABSURD:
                     raise Inconclusive(f"{what}, but the machine was {behind:.1f} s behind then")
+            likely = "the master starts no worker, or a worker never tells it that it is ready"
+            if code in NOT_FOUND and not processes.shares_numbers():
+                likely = ("a file that it needs is not to be seen in the sandbox; --no-isolation "
+                          "shows the whole machine")
             raise CheckFailed(
                 what + self.said(),
                 expected="a line `ready url=http://127.0.0.1:8000 workers=N pid=1234`",
-                likely="the master starts no worker, or a worker never tells it that it is ready",
+                likely=likely,
                 hint="start the workers, wait until each has said that it is ready, then print the "
                      "line")
         self.start_used = max(START_USED_LEAST,

@@ -11,7 +11,9 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import os
+import pwd
 import random
+import re
 import shlex
 import shutil
 import socket
@@ -19,11 +21,14 @@ import stat
 import struct
 import subprocess
 import sys
+import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Mapping, Sequence
+from typing import Callable, Mapping, Sequence
 
-from harness.cluster.program import NoProgram
+from harness.cluster.program import RUNTIME_FOLDERS, NoProgram
 from harness.system import processes
 from harness.system.places import ROOT
 
@@ -65,11 +70,15 @@ def choose(wanted: bool) -> Isolation:
     if not wanted:
         return Isolation(lacking="--no-isolation was given")
     user = free_user() if os.geteuid() == 0 else None
+    if user is not None and not allowed(partial(try_user, user)):
+        user = None
+    if not allowed(enter_network):
+        return Isolation(user=user, lacking="this machine does not allow a network of its own")
+    enter_network()
     if shutil.which("bwrap") is None:
         return Isolation(user=user, lacking="there is no bubblewrap (as root: apt-get install "
                                             "bubblewrap)")
     try:
-        enter_network()
         tried = subprocess.run([*sandbox([], [], {}), "true"], capture_output=True, text=True,
                                timeout=TRY_SECONDS)
     except (OSError, subprocess.TimeoutExpired) as why:
@@ -78,6 +87,26 @@ def choose(wanted: bool) -> Isolation:
         said = " ".join(tried.stderr.split())
         return Isolation(user=user, lacking=f"this machine does not allow it ({said})")
     return Isolation(True, user)
+
+
+def allowed(action: Callable[[], None]) -> bool:
+    """Whether it can be done; it is tried in a process of its own, so that nothing is left half
+    done."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        with suppress(BaseException):
+            action()
+            code = 0
+        os._exit(code)
+    return os.waitpid(pid, 0)[1] == 0
+
+
+def try_user(user: int) -> None:
+    """What is done when a program is started as another user. Raises OSError."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chown(folder, user, user)
+        subprocess.run(["true"], user=user, group=user, extra_groups=(), check=True)
 
 
 def free_user() -> int:
@@ -121,7 +150,7 @@ def sandbox(shown: Sequence[Path], writable: Sequence[Path],
     for place in SYSTEM:
         words += [*ways_to(Path(place)), "--ro-bind-try", place, place]
     if under_system(ROOT):
-        words += ["--tmpfs", str(ROOT), "--remount-ro", str(ROOT)]
+        words += ["--tmpfs", str(ROOT)]
     words += ["--proc", "/proc", "--dev", "/dev"]
     for place in ("/tmp", "/dev/shm"):
         words += ["--perms", "1777", "--size", str(MOST_IN_MEMORY), "--tmpfs", place]
@@ -130,7 +159,9 @@ def sandbox(shown: Sequence[Path], writable: Sequence[Path],
             words += [*ways_to(path), option, str(path), str(path)]
     for place, content in copied.items():
         words += ["--file", str(content), place]
-    return [*words, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/", "--"]
+    for place in ("/dev", "/", *[str(ROOT)] * under_system(ROOT)):
+        words += ["--remount-ro", place]
+    return [*words, "--chdir", "/", "--"]
 
 
 def ways_to(path: Path) -> list[str]:
@@ -145,25 +176,39 @@ def under_system(path: Path) -> bool:
 
 def needed_by(words: list[str]) -> list[Path]:
     """The files and folders that a command line wants to see: the folders of the files that it
-    names, and a runtime's whole folder."""
+    names, and those of its runtime."""
     found: dict[Path, None] = {}
-    for index, word in enumerate(words):
+    runtime, *rest = [words[0], *interpreter_of(words[0]), *words[1:]]
+    named = [part for word in rest for part in re.split("[:=,]", word)]
+    folders = [os.environ[name] for name in RUNTIME_FOLDERS if name in os.environ]
+    places = [runtime, *interpreter_of(runtime), *named, *":".join(folders).split(":")]
+    for index, word in enumerate([*places, sys.base_prefix]):  # the last is the supervisors' own
         for path in dict.fromkeys((Path(word), Path(os.path.realpath(word)))):
-            if path.is_absolute() and path.exists() and (
+            if path.is_absolute() and os.path.exists(path) and (
                     not under_system(path) or path.is_relative_to(ROOT)):
-                found.update(dict.fromkeys(shown_for(path, runtime=index == 0)))
-    if not under_system(Path(sys.base_prefix)):  # the supervisors' own runtime
-        found[Path(sys.base_prefix)] = None
+                found.update(dict.fromkeys(shown_for(path, runtime=index < 2)))
     return list(found)
+
+
+def interpreter_of(file: str) -> list[str]:
+    """The program that the first line of a script names."""
+    try:
+        with open(file, "rb") as script:
+            words = os.fsdecode(script.readline(256)).split()
+    except OSError:
+        return []
+    if not words or not words[0].startswith("#!"):
+        return []
+    name = words[0][2:] or (words[1:] or [""])[0]
+    if name.endswith("/env"):
+        name = next((word for word in words[1:] if not word.startswith("-")), "")
+    return [found] if (found := shutil.which(name)) else []
 
 
 def refuse_unreadable(words: list[str], shown: Sequence[Path]) -> None:
     """NoProgram: another user, as which programs are run, could not read what they name."""
-    for path in (*shown, *(Path(word) for word in words if os.path.isabs(word))):
-        try:
-            mode = path.stat().st_mode
-        except OSError:
-            continue
+    for path in (*shown, Path(words[0])):
+        mode = path.stat().st_mode
         if not mode & stat.S_IROTH or path.is_dir() and not mode & stat.S_IXOTH:
             name = shlex.quote(str(path))
             raise NoProgram(f"programs run as another user here, who may not read {name}. Allow it "
@@ -174,9 +219,17 @@ def shown_for(path: Path, runtime: bool) -> list[Path]:
     """The folder of a file, if it has nothing to hide; else the file alone. A folder that has
     something to hide is not shown."""
     folder = path if path.is_dir() else path.parent
-    if runtime and folder.name == "bin":
+    if runtime and folder.name in ("bin", "shims") and not hides(folder.parent):
         folder = folder.parent
-    private = (ROOT, Path.home(), Path("/tmp"), Path("/dev/shm"))
-    if not any(place.is_relative_to(folder) for place in private):
+    if not hides(folder):
         return [folder]
     return [] if path.is_dir() else [path]
+
+
+def hides(folder: Path) -> bool:
+    """Whether others than the program have something in the folder: homes, temporary files, the
+    kit's solutions and what was built."""
+    homes = (Path.home(), *(Path(user.pw_dir) for user in pwd.getpwall() if user.pw_uid >= 1000))
+    private = (ROOT, *homes, Path("/tmp"), Path("/dev/shm"), *map(Path, SYSTEM))
+    return (any(place.is_relative_to(folder) for place in private)
+            or any(folder.is_relative_to(ROOT / name) for name in ("build", "solutions")))

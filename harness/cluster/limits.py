@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
+from contextlib import suppress
 from pathlib import Path
 
-from harness.system import processes
+from harness.system import memory, processes
 
 MIB = 1024 * 1024
 MOST_PROCESSES = 500
@@ -21,6 +23,10 @@ MOST_THREADS = 4096
 MOST_MEMORY = 2048 * MIB
 """Bytes of memory that all its processes have for themselves. 64 workers of a runtime that needs
 30 MiB each stay below."""
+MOST_HIDDEN = 512 * MIB
+"""Bytes in files that have no name."""
+HIDDEN_SECONDS = 0.5
+"""Seconds between two looks for such files: a program may have thousands of descriptors."""
 MOST_OUTPUT = 512 * MIB
 """Bytes on standard output and error in one check. Four lines for each of 1,000 requests a second
 are 12 MiB in half a minute."""
@@ -52,12 +58,26 @@ def too_many_threads(pids: list[int]) -> str:
 
 
 def too_much_memory(pids: list[int]) -> str:
-    if sum(map(processes.memory, pids)) <= MOST_MEMORY:
+    if sum(map(memory.memory, pids)) <= MOST_MEMORY:
         return ""
-    size = sum(map(processes.memory_share, pids))
+    size = sum(map(memory.memory_share, pids))
     if size <= MOST_MEMORY:
         return ""
     return f"the program took {size // MIB} MiB of memory; it was ended at {MOST_MEMORY // MIB} MiB"
+
+
+def too_much_hidden(pids: list[int]) -> str:
+    """Files without a name: they were removed, or never had one (memfd_create(2))."""
+    found: dict[tuple[int, int], int] = {}
+    for pid in pids:
+        for file in memory.open_files(pid):
+            if stat.S_ISREG(file.st_mode) and file.st_nlink == 0:
+                found[file.st_dev, file.st_ino] = file.st_blocks * 512
+    size = sum(found.values())
+    if size <= MOST_HIDDEN:
+        return ""
+    return (f"the program has {size // MIB} MiB in files without a name; it was ended at "
+            f"{MOST_HIDDEN // MIB} MiB")
 
 
 def too_much_output(count: int) -> str:
@@ -69,6 +89,8 @@ def too_much_output(count: int) -> str:
 
 def too_much_stored(folder: Path) -> str:
     count, size = usage(folder)
+    with suppress(OSError):  # a journal with holes takes no room, but it is read
+        size = max(size, os.lstat(folder / "journal.jsonl").st_size)
     if size > MOST_BYTES:
         return (f"the program wrote {size // MIB} MiB into its TMPDIR, working directory and "
                 f"journal; it was ended at {MOST_BYTES // MIB} MiB")

@@ -10,10 +10,15 @@ from pathlib import Path
 from harness.system.processes import RUN_MARKER
 
 ELF = b"\x7fELF"
-KEPT_VARIABLES = (RUN_MARKER, "HOME", "LANG", "LANGUAGE", "LOGNAME", "PATH", "SHELL", "TERM", "TZ",
-                  "USER")
-KEPT_ENDINGS = ("_HOME", "_OPTIONS", "_OPTS", "_PATH", "_ROOT")
-"""For instance LD_LIBRARY_PATH, ASAN_OPTIONS, JAVA_HOME, DOTNET_ROOT."""
+RUNTIME_FOLDERS = ("ASDF_DATA_DIR", "ASDF_DIR", "CARGO_HOME", "DOTNET_ROOT", "GEM_HOME", "GEM_PATH",
+                   "GOPATH", "GOROOT", "JAVA_HOME", "LD_LIBRARY_PATH", "NODE_PATH", "NVM_DIR",
+                   "PERL5LIB", "PYENV_ROOT", "PYTHONPATH", "RBENV_ROOT", "RUBYLIB", "RUSTUP_HOME")
+"""Variables that tell runtimes of folders."""
+KEPT_VARIABLES = (
+    *RUNTIME_FOLDERS, RUN_MARKER, "ASAN_OPTIONS", "HOME", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE",
+    "LOGNAME", "LSAN_OPTIONS", "PATH", "SHELL", "TERM", "TSAN_OPTIONS", "TZ", "UBSAN_OPTIONS",
+    "USER")
+"""What a program gets of its user's environment."""
 
 
 class NoProgram(Exception):
@@ -56,8 +61,6 @@ class Program:
 
     @staticmethod
     def environment() -> dict[str, str]:
-        """What of the user's environment a program gets: what runtimes and sanitizers need, nothing
-        that steers a cluster, no secret."""
-        return {name: value for name, value in os.environ.items()
-                if name in KEPT_VARIABLES or name.endswith(KEPT_ENDINGS)
-                or name.startswith("LC_")}
+        """What runtimes and sanitizers need of the user's environment: nothing that steers a
+        cluster, no secret."""
+        return {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}

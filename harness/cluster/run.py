@@ -15,7 +15,8 @@ from typing import Any, Sequence, cast
 
 from harness.cluster.isolation import Isolation
 from harness.cluster.limits import ENOUGH_ROOM, free_bytes
-from harness.cluster.start_supervisor import start_supervisor
+from harness.cluster.program import NoProgram
+from harness.cluster.start_supervisor import start_remover, start_supervisor
 from harness.judging.verdict import Result
 from harness.system.files import remove, write_whole
 from harness.system import processes
@@ -114,17 +115,24 @@ class LeadingRun(Run):
         super().__init__(folder, disk, asking.detach(), isolation.user)
         self.isolation, self.token = isolation, uuid.uuid4().hex
         self._supervisor: subprocess.Popen[bytes] | None = None
-        self._proc = -1
+        self._proc, self._remover = -1, start_remover(folder, disk)
+        assert self._remover.stdin is not None
+        self._held = self._remover.stdin
         for place in (folder / "results", self.clusters, self.programs,
                       *[folder / TIMELINES] * keep_timelines):
             place.mkdir()
             place.chmod(0o755)  # whatever the umask; the folder above keeps others out
+        if isolation.user is not None and not isolation.bubblewrap:
+            for place in (folder, disk):  # another user's program must come through
+                place.chmod(0o711)
+            (folder / "results").chmod(0o700)
 
     def start(self, shown: Sequence[Path] = ()) -> None:
         """Start the run supervisor. `shown`: what a program sees in its sandbox, beside the system
         and the run's own folders."""
         with self._asked:
-            self._supervisor = start_supervisor(self, self._asked, self.isolation, shown)
+            self._supervisor = start_supervisor(self, self._asked, self.isolation, shown,
+                                                self._held.fileno())
         self._look_at_programs(self._supervisor.pid)
         os.environ.update({STATE: json.dumps({"folder": str(self.folder), "disk": str(self.disk),
                                               "asking": self.asking, "user": self.user}),
@@ -135,7 +143,12 @@ class LeadingRun(Run):
         numbers there."""
         with socket.socket(fileno=os.dup(self.asking)) as asking:
             asking.settimeout(SUPERVISOR_SECONDS)
-            _, (self._proc,), _, _ = socket.recv_fds(asking, 64, 1)
+            received = socket.recv_fds(asking, 64, 1)[1]
+        if not received:
+            raise NoProgram(f"the run supervisor, which starts the programs, does not start "
+                            f"({self.isolation})")
+        self._proc = received[0]
+        os.set_inheritable(self._proc, False)
         if self.isolation.bubblewrap:
             processes.look_at(f"/proc/self/fd/{self._proc}", top)
 
@@ -143,6 +156,7 @@ class LeadingRun(Run):
         """To be called in a forked child: the run supervisor then does not wait for its end."""
         assert self._supervisor is not None and self._supervisor.stdin is not None
         os.close(self._supervisor.stdin.fileno())
+        os.close(self._held.fileno())
 
     def end(self) -> None:
         """Let the run supervisor clear up, and wait for it."""
@@ -157,8 +171,11 @@ class LeadingRun(Run):
         if self._proc >= 0:
             processes.look_at(processes.OWN, 0)
             os.close(self._proc)
-        for folder in (self.folder, self.disk):  # the run supervisor itself may have been killed
+        for folder in (self.folder, self.disk):
             remove(folder)
+        self._held.close()
+        with suppress(subprocess.TimeoutExpired):
+            self._remover.wait(SUPERVISOR_SECONDS)
 
 
 def in_memory() -> Path | None:

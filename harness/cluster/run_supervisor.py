@@ -129,6 +129,7 @@ def main() -> None:
     folders = [Path(name) for name in sys.argv[2:]]
     prctl.adopt_orphans()
     prctl.shut_out_others()
+    prctl.leave_keyring()
     show_processes(asked)
     supervisors: set[int] = set()
     try:

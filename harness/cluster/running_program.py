@@ -9,6 +9,7 @@ from functools import partial
 from harness.cluster import limits
 from harness.cluster.output import Output
 from harness.cluster.program import Program
+from harness.cluster.program_folder import ProgramFolder
 from harness.cluster.run import Run
 from harness.cluster.supervised_program import SupervisedProgram
 from harness.cluster.unfinished import step_to_do
@@ -18,7 +19,6 @@ from harness.judging.events import EventLog, Line, shortened
 from harness.judging.exercise import Exercise
 from harness.judging.verdict import CheckFailed
 from harness.system import processes, scheduling
-from harness.system.files import remove
 
 LONGEST_SHOWN = 500
 """Characters of a line of output in a message."""
@@ -33,22 +33,20 @@ class RunningProgram:
                  settings: dict[str, str], prefix: list[str]) -> None:
         self.exercise, self.run, self.log = exercise, run, log
         self.number, self.settings = number, settings
-        self.folder = run.clusters / f"{os.getpid()}-{number}-{time.monotonic_ns()}"
-        self.cwd, self.tmp = self.folder / "cwd", self.folder / "tmp"
-        self.journal = self.folder / "journal.jsonl"
-        for folder in (self.folder, self.cwd, self.tmp):
-            folder.mkdir()
-            if run.user is not None:
-                os.chown(folder, run.user, run.user)
+        self.place = ProgramFolder(
+            run.clusters / f"{os.getpid()}-{number}-{time.monotonic_ns()}", run.user)
+        self.cwd, self.tmp, self.journal = self.place.cwd, self.place.tmp, self.place.journal
         environment = program.environment() | {
-            "TMPDIR": str(self.tmp), "JOURNAL": str(self.journal), **settings}
+            "TMPDIR": str(self.place.path / "tmp"),
+            "JOURNAL": str(self.place.path / "journal.jsonl"), **settings}
         self.started = time.monotonic()
         self.supervised = SupervisedProgram(run, prefix + program.words, environment,
-                                            self.folder, self.cwd)
+                                            self.place.path)
         self.pid = self.supervised.pid
         self.excess = ""
         """How the program went beyond a limit."""
         self.disk_was_full = False
+        self._hidden_looked = 0.0
         self.exit_code: int | None = None
         self.written = Output(log, number)
         self.watcher = Watcher(self.pid, self.supervised.supervisor, log, number, self._look)
@@ -72,9 +70,13 @@ class RunningProgram:
         self.disk_was_full = self.disk_was_full or limits.nearly_full(self.run.folder)
         if self.excess:
             return
-        self.excess = (limits.too_many_processes(len(pids)) or limits.too_many_threads(pids)
-                       or limits.too_much_memory(pids) or limits.too_much_output(self.written.size)
-                       or limits.too_much_stored(self.folder) or self.supervised.harmed())
+        if time.monotonic() > self._hidden_looked + limits.HIDDEN_SECONDS:
+            self._hidden_looked = time.monotonic()
+            self.excess = limits.too_much_hidden(pids)
+        self.excess = (
+            self.excess or limits.too_many_processes(len(pids)) or limits.too_many_threads(pids)
+            or limits.too_much_memory(pids) or limits.too_much_output(self.written.size)
+            or limits.too_much_stored(self.place.own) or self.supervised.harmed())
         if self.excess:
             self.log.add("note", cluster=self.number, text=self.excess)
             self.supervised.end()
@@ -138,4 +140,4 @@ class RunningProgram:
         return found
 
     def remove_folder(self) -> None:
-        remove(self.folder)
+        self.place.remove()

@@ -22,9 +22,9 @@ from harness.cluster.run_supervisor import main
 os.unlink(sys.path[0])
 main()
 """
-AND_REMOVE = 'folder=$1; disk=$2; shift 2; "$@"; cat >/dev/null; rm -rf -- "$folder" "$disk"'
-"""The supervisor cannot remove what it does not see in its sandbox. That is done when nobody holds
-the other end of the standard input any more."""
+REMOVE = 'cat >/dev/null; rm -rf -- "$@"'
+"""The supervisor cannot remove what it does not see in its sandbox. So that is done outside, when
+nobody holds the other end of this command's standard input any more."""
 
 
 class Started(Protocol):
@@ -38,29 +38,37 @@ class Started(Protocol):
 
 
 def start_supervisor(run: Started, asked: socket.socket, isolation: Isolation,
-                     shown: Sequence[Path]) -> subprocess.Popen[bytes]:
-    """`asked` is the supervisor's end of the socket over which it is asked."""
+                     shown: Sequence[Path], remover: int) -> subprocess.Popen[bytes]:
+    """`asked` is the supervisor's end of the socket over which it is asked, `remover` a descriptor
+    that it holds as long as it lives."""
     archive = run.disk / "supervisor.zip"
     pack(archive)
-    passed = [asked.fileno()]
-    interpreter = [sys.executable, "-I", "-B"]
+    passed = [asked.fileno(), remover]
+    # The interpreter itself, since a virtual environment is not shown.
+    words = [os.path.realpath(sys.executable), "-I", "-B"]
     if isolation.bubblewrap:
-        packed = os.open(archive, os.O_RDONLY)
-        passed.append(packed)
         inside = "/tmp/supervisor.zip"
-        words = ["sh", "-c", AND_REMOVE, "sh", str(run.folder), str(run.disk),
-                 *sandbox([run.programs, *shown], [run.clusters], {inside: packed}),
-                 *interpreter, inside, str(asked.fileno()), str(run.clusters)]
+        passed.append(os.open(archive, os.O_RDONLY))
+        words = [*sandbox([run.programs, *shown], [run.clusters], {inside: passed[2]}),
+                 *words, inside, str(asked.fileno()), str(run.clusters)]
     else:
-        words = [*interpreter, str(archive), str(asked.fileno()), str(run.folder), str(run.disk)]
+        words += [str(archive), str(asked.fileno()), str(run.folder), str(run.disk)]
     # The token is not in the arguments: these can be read by every user.
     environment = {"PATH": os.environ.get("PATH", os.defpath), TOKEN: run.token}
     try:
         return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
                                 start_new_session=True, env=environment, pass_fds=passed)
     finally:
-        for descriptor in passed[1:]:
+        for descriptor in passed[2:]:
             os.close(descriptor)
+
+
+def start_remover(*folders: Path) -> subprocess.Popen[bytes]:
+    """A process that removes the folders when nobody holds the other end of its standard input any
+    more."""
+    return subprocess.Popen(["sh", "-c", REMOVE, "sh", *map(str, folders)], stdin=subprocess.PIPE,
+                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                            start_new_session=True)
 
 
 def pack(archive: Path) -> None:

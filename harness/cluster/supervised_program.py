@@ -18,7 +18,7 @@ from harness.system import processes
 
 START_SECONDS = 20.0
 FIRST = 1
-"""The number of the run supervisor in a sandbox. No process there can kill it."""
+"""The number of the run supervisor in a sandbox."""
 MACHINES = (errno.EAGAIN, errno.ENOMEM, errno.ENOSPC, errno.EMFILE, errno.ENFILE)
 """Errors of a start that say nothing about the program."""
 
@@ -27,17 +27,20 @@ class SupervisedProgram:
     """Asks the run's supervisor to start the program. One thread of its own listens to the cluster
     supervisor; any thread may call the methods."""
 
-    def __init__(self, run: Run, words: list[str], environment: dict[str, str], folder: Path,
-                 cwd: Path) -> None:
+    def __init__(self, run: Run, words: list[str], environment: dict[str, str],
+                 folder: Path) -> None:
         self.status: int | None = None
         """The exit code, negative for a signal; None while it runs."""
         self.fault = ""
         """A fault of the cluster supervisor itself."""
         self.over = self._ended = False
         self._harm = ""
+        self._same_user = run.user is None
+        """As the same user a program may set a limit that makes the kernel kill the supervisor."""
         self._told = threading.Condition()
         request = {"words": words, "environment": environment, "folder": str(folder),
-                   "cwd": str(cwd), "largest_file": largest_file(folder), "user": run.user}
+                   "cwd": str(folder / "cwd"), "largest_file": largest_file(folder),
+                   "user": run.user}
         try:
             self._connection = run.connect(START_SECONDS)
             self._connection.settimeout(START_SECONDS)
@@ -103,8 +106,8 @@ class SupervisedProgram:
         if self._harm:
             return self._harm
         if not processes.shares_numbers() and not processes.alive(FIRST):
-            self.fault = "the run supervisor has ended, and the sandbox with it"
-            return ""
+            self.fault = "" if self._same_user else "the run supervisor has ended"
+            return "the program ended its sandbox" if self._same_user else ""
         if self.over:
             return "" if self._ended or self.fault else "the program killed its parent"
         return "the program stopped its parent" if processes.state(self.supervisor) == "T" else ""

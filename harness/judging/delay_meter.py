@@ -64,6 +64,7 @@ class DelayMeter(threading.Thread):
         self._others = scheduling.busy() - ended()
         """Processor time of others than the program so far; it never falls."""
         self._program = ended()
+        self._pids: set[int] = set()
         self._credited: dict[tuple[int, int], float] = {}
         """Process and thread → the seconds already counted of a wait that still lasts."""
         self._scanned = time.monotonic()
@@ -94,15 +95,19 @@ class DelayMeter(threading.Thread):
         for thread, had in scheduling.run_queue_wait(os.getpid(), processes.OWN).items():
             if thread in own:
                 total += self._waited(0, thread, had, now - before)
-        program = self._ended()
-        for pid in self._watched():
+        program, pids = self._ended(), set(self._watched())
+        for pid in pids:
             had_by = scheduling.run_queue_wait(pid)
             program += max(scheduling.processor_time(pid), sum(ran for ran, _ in had_by.values()))
             program += scheduling.processor_time_of_ended(pid)
             total += sum(self._waited(pid, thread, had, now - before)
                          for thread, had in had_by.items())
         self._scanned = now
-        return total, *self._left_by(program, now - before)
+        others, free = self._left_by(program, now - before)
+        # What a process took that came or went meanwhile need not be known: nobody may have
+        # collected it. All of that is taken for the program's.
+        settled, self._pids = pids == self._pids, pids
+        return (total, others, free) if settled else (total, 0.0, 0.0)
 
     def _left_by(self, program: float, elapsed: float) -> tuple[float, float]:
         """How much processor time others have taken since the last scan, and how much the program

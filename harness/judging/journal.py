@@ -2,6 +2,7 @@
 the order of time."""
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,9 @@ from signal import Signals
 from typing import Any, Iterable
 
 from harness.system.files import text_of
+
+MOST_ENTRIES = 500_000
+"""About as many as fit into a journal that is as long as it may be."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,10 @@ def entries(raw: Iterable[dict[str, Any]], start: float, end: float) -> list[Ent
 
 def read_journal(path: Path) -> list[dict[str, Any]]:
     """The lines that are JSON objects. (A check of its own judges the other lines.)"""
-    entries = []
-    for line in text_of(path).splitlines():
+    entries: list[dict[str, Any]] = []
+    for line in io.StringIO(text_of(path)):
+        if len(entries) >= MOST_ENTRIES:
+            break
         try:
             entry = json.loads(line)
         except (ValueError, RecursionError):

@@ -70,9 +70,12 @@ class Leader:
             if self.isolation.user is not None:
                 refuse_unreadable(self.program.words, shown)
             self.run.start(shown)
-        except NoProgram as why:
+        except (NoProgram, OSError) as why:
             self.run.end()
             raise pytest.UsageError(str(why)) from None
+        except BaseException:
+            self.run.end()
+            raise
         self.unreported = False
         self.starter = (option(config, "program") is None and not option(config, "solution")
                         and config.rootpath == HARNESS)

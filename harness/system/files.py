@@ -10,7 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 
 MOST_NAMES = 100
-
+MOST_BYTES = 128 * 1024 * 1024
+"""What is read of one file of a program."""
 
 def names_in(folder: Path) -> list[str]:
     """What lies in a folder of a program, each with the folder's name before it. Only the first
@@ -43,12 +44,13 @@ def remove(folder: Path) -> None:
 
 
 def text_of(path: Path) -> str:
-    """The text of a file; "" if it cannot be read or is no plain file (to read a pipe could wait
-    without end)."""
+    """The text of a file, at most its first MOST_BYTES; "" if it cannot be read or is no plain file
+    (to read a pipe could wait without end)."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
-        with open(handle, encoding="utf-8", errors="replace") as file:
-            return file.read() if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else ""
+        with open(handle, "rb") as file:
+            plain = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            return file.read(MOST_BYTES).decode(errors="replace") if plain else ""
     except OSError:
         return ""
 

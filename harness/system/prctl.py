@@ -6,6 +6,8 @@ import os
 import signal
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 4, 36, 38
+KEYCTL, KEYCTL_JOIN_SESSION_KEYRING = {"x86_64": 250, "aarch64": 219}, 1
+"""The number of the system call, by machine."""
 
 
 def adopt_orphans() -> None:
@@ -21,6 +23,13 @@ def shut_out_others() -> None:
 def forgo_privileges() -> None:
     """From now on no program that is executed gets more rights than this process has."""
     prctl(PR_SET_NO_NEW_PRIVS, 1)
+
+
+def leave_keyring() -> None:
+    """From now on this process and its children have an empty session keyring, see keyctl(2)."""
+    number = KEYCTL.get(os.uname().machine)
+    if number is not None:
+        ctypes.CDLL(None).syscall(number, KEYCTL_JOIN_SESSION_KEYRING, None)
 
 
 def end_with(parent: int) -> None:

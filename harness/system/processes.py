@@ -19,8 +19,6 @@ LOOK_SHARE = 0.1
 program has, the less often the looks come."""
 NUMBER_INSIDE = re.compile(rb"^NSpid:\s+\d+\s+(\d+)", re.MULTILINE)
 """In /proc/PID/status: the number here, then those in the process namespaces that it is in."""
-MEMORY = re.compile(rb"^(?:RssAnon|RssShmem|VmSwap):\s+(\d+) kB", re.MULTILINE)
-MEMORY_SHARE = re.compile(rb"^(?:Pss_Anon|Pss_Shmem|SwapPss):\s+(\d+) kB", re.MULTILINE)
 BIRTH_TICK = 1 / os.sysconf("SC_CLK_TCK")
 """Seconds: the kernel tells the start of a process in such steps."""
 GONE = (FileNotFoundError, ProcessLookupError, PermissionError)
@@ -132,25 +130,6 @@ def resident(pid: int) -> int:
     try:
         return int(Path(f"{folder(pid)}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, IndexError):
-        return 0
-
-
-def memory(pid: int) -> int:
-    """Bytes that the process takes from the machine, without files, with swapped ones; what it
-    shares with others is counted in full. 0 if it is gone."""
-    return summed(MEMORY, f"{folder(pid)}/status")
-
-
-def memory_share(pid: int) -> int:
-    """The same, but of what it shares with others only its share is counted. This takes much
-    longer. 0 if it is gone."""
-    return summed(MEMORY_SHARE, f"{folder(pid)}/smaps_rollup")
-
-
-def summed(pattern: re.Pattern[bytes], file: str) -> int:
-    try:
-        return sum(map(int, pattern.findall(read(file)))) * 1024
-    except OSError:
         return 0
 
 

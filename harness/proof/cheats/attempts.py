@@ -186,7 +186,8 @@ def writes_into_the_kit(place: Place) -> str:
 
 
 def poisons_bytecode(place: Place) -> str:
-    folders = [f"{place.kit}/build/pycache", "/usr/lib/python3/dist-packages", "/usr/lib/python3.11"]
+    folders = [f"{place.kit}/build/pycache", "/usr/lib/python3/dist-packages",
+               "/usr/lib/python3.11"]
     return write_to(*(f"{folder}/h11.py" for folder in folders))
 
 
@@ -259,7 +260,7 @@ def outlives_the_grading(place: Place) -> str:
         if os.fork() == 0:
             for number in range(3):
                 os.dup2(os.open("/dev/null", os.O_RDWR), number)
-            os.execve("/bin/sleep", ["sleep", "86399"], {})
+            os.execve("/bin/sleep", ["sleep", "86399"], {"PATH": "/bin"})
         os._exit(0)
     return ""
 
@@ -269,7 +270,7 @@ def leaves_by_a_namespace(place: Place) -> str:
         os.setsid()
         ctypes.CDLL(None).unshare(CLONE_NEWUSER | CLONE_NEWNS)
         if os.fork() == 0:
-            os.execve("/bin/sleep", ["sleep", "86399"], {})
+            os.execve("/bin/sleep", ["sleep", "86399"], {"PATH": "/bin"})
         os._exit(0)
     return ""
 
@@ -315,6 +316,49 @@ def takes_all_watches(place: Place) -> str:
         kept += 1
     time.sleep(1)
     return ""
+
+
+def fills_memory_without_a_name(place: Place) -> str:
+    """Memory files: no process has them in its resident set."""
+    for number in range(10):
+        handle = os.memfd_create(f"file{number}")
+        for _ in range(25):
+            os.write(handle, bytes(4 * MIB))
+        time.sleep(0.1)
+    return ""
+
+
+def removes_files_that_are_open(place: Place) -> str:
+    """What it has written has no name, and takes room all the same."""
+    for number in range(10):
+        path = Path(os.environ["TMPDIR"]) / f"file{number}"
+        handle = os.open(path, os.O_CREAT | os.O_RDWR)
+        path.unlink()
+        for _ in range(25):
+            os.write(handle, bytes(4 * MIB))
+        time.sleep(0.1)
+    return ""
+
+
+def writes_a_journal_with_a_hole(place: Place) -> str:
+    """Who reads it reads two gigabytes."""
+    with open(os.environ["JOURNAL"], "ab") as journal:
+        journal.truncate(2000 * MIB)
+    time.sleep(0.3)
+    return ""
+
+
+def limits_the_first_process(place: Place) -> str:
+    """The kernel kills who has used up his processor time, the first process of a sandbox, too."""
+    resource.prlimit(1, resource.RLIMIT_CPU, (0, 0))
+    time.sleep(1)
+    return ""
+
+
+def reads_keys_of_the_kernel(place: Place) -> str:
+    """The session keyring may hold tickets."""
+    keys = Path("/proc/keys").read_text() if os.path.exists("/proc/keys") else ""
+    return keys if "a-key-of-the-instructor" in keys else ""
 
 
 def locks_memory(place: Place) -> str:

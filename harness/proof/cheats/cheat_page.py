@@ -25,12 +25,14 @@ def lines() -> list[str]:
     told = ["| the program | the grader is root | the grader is an ordinary user |",
             "|---|---|---|"]
     for name in kept.get(OWN_USER, {}):
-        cells = [first_sentence(kept.get(kind, {}).get(name, "")) for kind in (OTHER_USER, OWN_USER)]
+        cells = [first_sentence(kept.get(kind, {}).get(name, ""))
+                 for kind in (OTHER_USER, OWN_USER)]
         told.append(f"| {what_it_does(name)} | {cells[0]} | {cells[1]} |")
-    intro = ("Right programs of exercise 1 that try to do harm before they start, each in one way "
-             "(`make cheats`, `harness/proof/cheats/attempts.py`), in the sandbox: as another user, "
-             "or as the grader's own. A fail says what was seen. What a program has gained would be "
-             "told here; that a process, a file or a listener of the grading user was reached, too.")
+    intro = ("Right programs of exercise 1 that try to do harm before they start, each in one "
+             "way (`make cheats`, `harness/proof/cheats/attempts.py`), in the sandbox: as another "
+             "user, or as the grader's own. A fail says what was seen. What a program has gained "
+             "would be told here; that a process, a file or a listener of the grading user was "
+             "reached, too.")
     return [*textwrap.wrap(intro, 110), "", *told]
 
 

@@ -37,10 +37,14 @@ CONTROL_BYTES = rb"[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]"
 SLEEPER = "sleep 86399"
 MAY_FAIL = {
     "kills_others": "killed its parent", "stops_others": "stopped its parent",
-    "limits_others": "hindered its parent", "outlives_the_grading": "no process may be left",
-    "leaves_by_a_namespace": "no process may be left", "writes_escape_sequences": r"exit code -9|builds on",
+    "limits_others": "hindered its parent|ended its sandbox",
+    "outlives_the_grading": "no process may be left",
+    "leaves_by_a_namespace": "no process may be left", "writes_escape_sequences": "exit code -9",
     "makes_a_pipe_of_the_journal": "", "makes_a_link_of_the_journal": "files left|journal",
-    "moves_its_folders": "files left",
+    "moves_its_folders": "files left", "limits_the_first_process": "ended its sandbox|hindered",
+    "fills_memory_without_a_name": "in files without a name",
+    "removes_files_that_are_open": "in files without a name",
+    "writes_a_journal_with_a_hole": r"wrote \d+ MiB into",
 }
 """Cheats that cost the program points: what the grading says then. (Another user cannot reach the
 harness: for him nothing happens.)"""
@@ -79,8 +83,8 @@ class Victim:
         submission.mkdir()
         for part in PARTS:
             shutil.copy(HARNESS / "proof/cheats" / part, submission)
-        for part in (HARNESS / "proof/foreign").glob("*.py"):
-            shutil.copy(part, submission)
+        for right in (HARNESS / "proof/foreign").glob("*.py"):
+            shutil.copy(right, submission)
         self.work.mkdir()
         folder.chmod(0o755)
         if user is not None:
@@ -177,7 +181,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make cheats", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--name", choices=names(), help="only this one")
     wanted = parser.parse_args()
-    kinds = {OWN_USER: None} if os.geteuid() else {OTHER_USER: None, OWN_USER: ORDINARY}
+    kinds: dict[str, int | None] = {OWN_USER: None}
+    if os.geteuid() == 0:
+        kinds = {OTHER_USER: None, OWN_USER: ORDINARY}
     found = {kind: {name: try_one(name, user)
                     for name in ([wanted.name] if wanted.name else names())}
              for kind, user in kinds.items()}
