@@ -93,14 +93,17 @@ def limit_files(most: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
 
 
-def standing() -> list[object]:
+def standing(parent: int) -> list[object]:
     """What another process of the same user can take from this one, and from the run supervisor,
-    without a signal: its limits, its priority, its processors."""
+    without a signal: its limits, its priority, its processors. Empty if the run supervisor is
+    gone."""
+    if os.getppid() != parent:
+        return []
     limits = (resource.RLIMIT_AS, resource.RLIMIT_CPU, resource.RLIMIT_DATA,
               resource.RLIMIT_NOFILE, resource.RLIMIT_NPROC, resource.RLIMIT_STACK)
     return [(*(resource.prlimit(pid, limit) for limit in limits),
              os.getpriority(os.PRIO_PROCESS, pid), os.sched_getscheduler(pid),
-             os.sched_getaffinity(pid)) for pid in (os.getpid(), os.getppid())]
+             os.sched_getaffinity(pid)) for pid in (os.getpid(), parent)]
 
 
 def watch(connection: socket.socket, master: int) -> int | None:
@@ -111,10 +114,12 @@ def watch(connection: socket.socket, master: int) -> int | None:
     for one in (connection.fileno(), handle):
         poll.register(one, select.POLLIN)
     status: int | None = None
-    before = standing()
+    parent = os.getppid()
+    before = standing(parent)
     while True:
         ready = {number for number, _ in poll.poll(LOOK_MS)}
-        if before != (now := standing()):
+        now = standing(parent)
+        if now and now != before:
             before = now
             tell(connection, harm="the program hindered its parent")
         if handle in ready:

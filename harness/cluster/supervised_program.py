@@ -17,8 +17,6 @@ from harness.judging.verdict import CheckFailed, Inconclusive
 from harness.system import processes
 
 START_SECONDS = 20.0
-FIRST = 1
-"""The number of the run supervisor in a sandbox."""
 MACHINES = (errno.EAGAIN, errno.ENOMEM, errno.ENOSPC, errno.EMFILE, errno.ENFILE)
 """Errors of a start that say nothing about the program."""
 
@@ -36,7 +34,7 @@ class SupervisedProgram:
         self.over = self._ended = False
         self._harm = ""
         self._same_user = run.user is None
-        """As the same user a program may set a limit that makes the kernel kill the supervisor."""
+        """Another user cannot reach the supervisor."""
         self._told = threading.Condition()
         request = {"words": words, "environment": environment, "folder": str(folder),
                    "cwd": str(folder / "cwd"), "largest_file": largest_file(folder),
@@ -105,11 +103,12 @@ class SupervisedProgram:
         """
         if self._harm:
             return self._harm
-        if not processes.shares_numbers() and not processes.alive(FIRST):
-            self.fault = "" if self._same_user else "the run supervisor has ended"
-            return "the program ended its sandbox" if self._same_user else ""
+        if self.over and not self._ended and not self.fault:
+            if self._same_user:
+                return "the program killed its parent"
+            self.fault = "it was killed"
         if self.over:
-            return "" if self._ended or self.fault else "the program killed its parent"
+            return ""
         return "the program stopped its parent" if processes.state(self.supervisor) == "T" else ""
 
     def wait(self, patience: float) -> int | None:

@@ -37,11 +37,11 @@ CONTROL_BYTES = rb"[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]"
 SLEEPER = "sleep 86399"
 MAY_FAIL = {
     "kills_others": "killed its parent", "stops_others": "stopped its parent",
-    "limits_others": "hindered its parent|ended its sandbox",
+    "limits_others": "(hindered|killed) its parent",
     "outlives_the_grading": "no process may be left",
     "leaves_by_a_namespace": "no process may be left", "writes_escape_sequences": "exit code -9",
     "makes_a_pipe_of_the_journal": "", "makes_a_link_of_the_journal": "files left|journal",
-    "moves_its_folders": "files left", "limits_the_first_process": "ended its sandbox|hindered",
+    "moves_its_folders": "files left", "limits_the_first_process": "(hindered|killed) its parent",
     "fills_memory_without_a_name": "in files without a name",
     "removes_files_that_are_open": "in files without a name",
     "writes_a_journal_with_a_hole": r"wrote \d+ MiB into",

@@ -181,7 +181,7 @@ def test_a_report_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("steps", "told", "options"), [
     (RUN_SUPERVISOR, "run supervisor, which starts the programs, does not answer",
      ["--no-isolation"]),
-    (RUN_SUPERVISOR, "run supervisor", []),
+    (RUN_SUPERVISOR, "supervisor", []),
     (CLUSTER_SUPERVISOR, "could not be started: TypeError", [])],
     ids=["run", "run-in-sandbox", "cluster"])
 def test_a_supervisor_that_fails_is_inconclusive(tmp_path: Path, steps: str, told: str,
