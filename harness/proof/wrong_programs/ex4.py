@@ -32,7 +32,7 @@ WRONG = (
           "how many messages are kept"),
     Wrong("counts-the-stats-itself",
           "`pending` has the very /stats in it that is being answered", 1,
-          (('pending_beside(request["id"])', 'pending_beside("")'),), "counts the very /stats",
+          (('pending_beside(id)', 'pending_beside("")'),), "counts the very /stats",
           also={4: "nothing pending is waited for there, too"}),
     Wrong("counts-are-kept", "statistics are asked for once, and the answer is kept for ever", 1,
           (("    if (found) server.reply(response, 200, sums(std::move(*found)));",
