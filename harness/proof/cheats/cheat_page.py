@@ -6,8 +6,10 @@ import json
 import re
 import textwrap
 from pathlib import Path
+from typing import Callable
 
-from harness.proof.cheats import attempts
+from harness.proof.cheats import harming, spying
+from harness.proof.cheats.place import Place
 
 KEPT = Path(__file__).with_name("gained.json")
 """Kind of user → name of the cheat → what came of it."""
@@ -29,15 +31,22 @@ def lines() -> list[str]:
                  for kind in (OTHER_USER, OWN_USER)]
         told.append(f"| {what_it_does(name)} | {cells[0]} | {cells[1]} |")
     intro = ("Right programs of exercise 1 that try to do harm before they start, each in one "
-             "way (`make cheats`, `harness/proof/cheats/attempts.py`), in the sandbox: as another "
+             "way (`make cheats`, `harness/proof/cheats/`), in the sandbox: as another "
              "user, or as the grader's own. A fail says what was seen. What a program has gained "
              "would be told here; that a process, a file or a listener of the grading user was "
              "reached, too.")
     return [*textwrap.wrap(intro, 110), "", *told]
 
 
+def attempts() -> dict[str, Callable[[Place], object]]:
+    """By name."""
+    found = {**vars(spying), **vars(harming)}
+    return {name: one for name, one in found.items() if inspect.isfunction(one)
+            and list(inspect.signature(one).parameters) == ["place"]}
+
+
 def what_it_does(name: str) -> str:
-    doc = inspect.getdoc(getattr(attempts, name)) or ""
+    doc = inspect.getdoc(attempts()[name]) or ""
     return name.replace("_", " ") + (f": {doc.splitlines()[0]}" if doc else "")
 
 

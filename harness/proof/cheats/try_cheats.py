@@ -7,7 +7,6 @@ table is kept in harness/PROOF.md. Exit code 0 when none has gained anything, 1 
 from __future__ import annotations
 
 import argparse
-import inspect
 import json
 import os
 import re
@@ -21,13 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from harness.proof import proof_page
-from harness.proof.cheats import attempts, cheat_page
+from harness.proof.cheats import cheat_page
 from harness.proof.cheats.cheat_page import OTHER_USER, OWN_USER
+from harness.proof.cheats.place import SECRET
 from harness.system import processes
 from harness.system.files import write_whole
 from harness.system.places import HARNESS, ROOT
 
-PARTS = ("attempts.py", "submission.py")
+PARTS = ("harming.py", "place.py", "spying.py")
 CHECKS = "test_two_workers_answer or test_nothing_is_left"
 ORDINARY = 61001
 """A user number that no account and no program has."""
@@ -65,8 +65,7 @@ class Tried:
 
 
 def names() -> list[str]:
-    own = [(name, one) for name, one in vars(attempts).items() if inspect.isfunction(one)]
-    return [name for name, one in own if list(inspect.signature(one).parameters) == ["place"]]
+    return list(cheat_page.attempts())
 
 
 class Victim:
@@ -75,14 +74,17 @@ class Victim:
     def __init__(self, folder: Path, user: int | None) -> None:
         self.folder, self.user = folder, user
         self.home, self.work = folder / "home", folder / "work"
-        secret = attempts.SECRET.decode()
+        secret = SECRET.decode()
         for path in (self.home / ".ssh/id_ed25519", self.home / "submissions/alice/main.cpp"):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(secret)
         submission = self.home / "submissions/mallory"
         submission.mkdir()
+        package = submission / "harness/proof/cheats"
+        package.mkdir(parents=True)
         for part in PARTS:
-            shutil.copy(HARNESS / "proof/cheats" / part, submission)
+            shutil.copy(HARNESS / "proof/cheats" / part, package)
+        shutil.copy(HARNESS / "proof/cheats/submission.py", submission)
         for right in (HARNESS / "proof/foreign").glob("*.py"):
             shutil.copy(right, submission)
         self.work.mkdir()
@@ -127,7 +129,7 @@ class Victim:
         except BlockingIOError:
             pass
         for path in (self.home / ".ssh/id_ed25519", self.home / "submissions/alice/main.cpp"):
-            if not path.exists() or path.read_bytes() != attempts.SECRET:
+            if not path.exists() or path.read_bytes() != SECRET:
                 found.append(f"{path.name} was changed")
         left = [pid for pid in processes.everyone() if processes.alive(pid)
                 and SLEEPER in processes.command_line(pid)]
@@ -152,7 +154,7 @@ def try_one(name: str, user: int | None) -> Tried:
             for file in victim.work.rglob("*"):
                 if file.is_file() and re.search(CONTROL_BYTES, file.read_bytes()):
                     tried.faults.append(f"{file.name} has control bytes of the program")
-                if file.is_file() and attempts.SECRET in file.read_bytes():
+                if file.is_file() and SECRET in file.read_bytes():
                     tried.faults.append(f"{file.name} has a secret")
         finally:
             victim.close()

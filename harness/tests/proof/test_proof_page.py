@@ -49,7 +49,7 @@ def test_the_page_has_the_table_of_the_contract() -> None:
 
 
 def test_the_page_has_the_mutants_that_are_kept(tmp_path: Path) -> None:
-    assert "\n".join([*proof_page.mutant_lines(), proof_page.CONTRACT]) in page()
+    assert "\n".join([*proof_page.mutant_lines(), proof_page.CHEATS]) in page()
     copy = tmp_path / "PROOF.md"
     copy.write_text(page().replace(" mutants |", " some |"), encoding="utf-8")
     proof_page.renew_mutants(copy)

@@ -1,4 +1,5 @@
-"""What a hostile submission tries. Each function returns what it has gained; empty: nothing."""
+"""Attempts to change, to end and to use up what is not the program's. Each returns what it has
+gained; empty: nothing."""
 from __future__ import annotations
 
 import ctypes
@@ -6,105 +7,13 @@ import mmap
 import os
 import resource
 import signal
-import socket
 import subprocess
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
-PTRACE_ATTACH, PTRACE_DETACH, CLONE_NEWNS, CLONE_NEWUSER = 16, 17, 0x20000, 0x10000000
-PIDFD_GETFD, SECRET = 438, b"a-secret-of-the-instructor"
-MIB = 1024 * 1024
+from harness.proof.cheats.place import MIB, Place, others, write_to
 
-
-@dataclass(frozen=True)
-class Place:
-    """What a cheat may know of the machine: where the kit lies, whose home it attacks, and a port
-    of the machine on which somebody listens."""
-
-    kit: str
-    home: str
-    port: int
-
-
-def others() -> list[int]:
-    """The processes that are not this program's."""
-    own, found = {os.getpid()}, []
-    pids = sorted(int(name) for name in os.listdir("/proc") if name.isdigit())
-    for pid in pids:
-        try:
-            state, parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
-        except OSError:
-            continue
-        if int(parent) in own:
-            own.add(pid)
-        elif pid not in own and state != "Z":
-            found.append(pid)
-    return found
-
-
-def contents(*paths: str) -> bytes:
-    for path in paths:
-        try:
-            found = Path(path).read_bytes()
-        except OSError:
-            continue
-        if found:
-            return found[:40]
-    return b""
-
-
-def write_to(*paths: str) -> str:
-    for path in paths:
-        try:
-            with open(path, "a") as file:
-                file.write(" ")
-            return path
-        except OSError:
-            continue
-    return ""
-
-
-def reads_the_solution(place: Place) -> bytes:
-    return contents(f"{place.kit}/solutions/ex1_graceful_shutdown/main.cpp",
-                    f"{place.kit}/build/bin/ex1-solution")
-
-
-def reads_the_harness(place: Place) -> bytes:
-    return contents(f"{place.kit}/harness/test_ex1_graceful_shutdown.py", f"{place.kit}/README.md")
-
-
-def runs_the_solution(place: Place) -> str:
-    done = subprocess.run([f"{place.kit}/build/bin/ex1-solution"], env={"PORT": "x"}, timeout=5,
-                          stderr=subprocess.PIPE)
-    return done.stderr.decode()
-
-
-def reads_a_key(place: Place) -> bytes:
-    return contents(f"{place.home}/.ssh/id_ed25519")
-
-
-def reads_another_submission(place: Place) -> bytes:
-    return contents(f"{place.home}/submissions/alice/main.cpp")
-
-
-def reads_environments(place: Place) -> str:
-    for pid in ("self", *others()):
-        if SECRET in contents_whole(f"/proc/{pid}/environ"):
-            return f"the environment of {pid}"
-    return ""
-
-
-def contents_whole(path: str) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError:
-        return b""
-
-
-def reads_memory_of_others(place: Place) -> str:
-    return next((f"{pid}" for pid in others() if contents(f"/proc/{pid}/mem", f"/proc/{pid}/maps")),
-                "")
+CLONE_NEWNS, CLONE_NEWUSER = 0x20000, 0x10000000
 
 
 def kills_others(place: Place) -> str:
@@ -127,34 +36,6 @@ def signals(number: int) -> str:
     return " ".join(reached)
 
 
-def traces_others(place: Place) -> str:
-    libc = ctypes.CDLL(None)
-    return " ".join(str(pid) for pid in others() if libc.ptrace(PTRACE_ATTACH, pid, 0, 0) == 0)
-
-
-def takes_descriptors(place: Place) -> str:
-    libc = ctypes.CDLL(None)
-    for pid in others():
-        try:
-            handle = os.pidfd_open(pid)
-        except OSError:
-            continue
-        for number in range(64):
-            if libc.syscall(PIDFD_GETFD, handle, number, 0) >= 0:
-                return f"{number} of {pid}"
-    return ""
-
-
-def opens_descriptors(place: Place) -> str:
-    for pid in others():
-        try:
-            names = os.listdir(f"/proc/{pid}/fd")
-        except OSError:
-            continue
-        return f"{names} of {pid}"
-    return ""
-
-
 def limits_others(place: Place) -> str:
     """A limit of one second of processor time would kill a process later."""
     reached = []
@@ -165,19 +46,6 @@ def limits_others(place: Place) -> str:
         except OSError:
             continue
     return " ".join(reached)
-
-
-def speaks_to_named_sockets(place: Place) -> str:
-    for line in Path("/proc/net/unix").read_text().splitlines()[1:]:
-        name = line.split()[-1]
-        if name.startswith("@"):
-            with socket.socket(socket.AF_UNIX) as one:
-                try:
-                    one.connect("\0" + name[1:])
-                    return name
-                except OSError:
-                    continue
-    return ""
 
 
 def writes_into_the_kit(place: Place) -> str:
@@ -201,21 +69,6 @@ def rewrites_results(place: Place) -> str:
     run = Path(os.environ["JOURNAL"]).parents[2]
     found = [path for path in run.rglob("*") if path.is_file() and "clusters" not in path.parts]
     return write_to(*map(str, found))
-
-
-def reaches_the_machine(place: Place) -> str:
-    with socket.create_connection(("127.0.0.1", place.port), 2):
-        return "a listener of the machine"
-
-
-def reaches_the_network(place: Place) -> str:
-    """An address that is kept for documents (RFC 5737): to send something there must fail."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
-        return str(one.sendto(b"x", ("192.0.2.1", 9)))
-
-
-def lists_interfaces(place: Place) -> str:
-    return " ".join(name for _, name in socket.if_nameindex() if name != "lo")
 
 
 def mounts_something(place: Place) -> str:
@@ -353,12 +206,6 @@ def limits_the_first_process(place: Place) -> str:
     resource.prlimit(1, resource.RLIMIT_CPU, (0, 0))
     time.sleep(1)
     return ""
-
-
-def reads_keys_of_the_kernel(place: Place) -> str:
-    """The session keyring may hold tickets."""
-    keys = Path("/proc/keys").read_text() if os.path.exists("/proc/keys") else ""
-    return keys if "a-key-of-the-instructor" in keys else ""
 
 
 def locks_memory(place: Place) -> str:
