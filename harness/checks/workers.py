@@ -1,6 +1,7 @@
 """The workers of a cluster as they answer."""
 from __future__ import annotations
 
+from harness.checks.who_answers import note_holder
 from harness.clients import worker_slots
 from harness.cluster.cluster import Cluster
 from harness.judging.verdict import CheckFailed
@@ -8,7 +9,8 @@ from harness.system import processes
 
 
 def expect_children(cluster: Cluster, count: int, found: dict[int, int] | None = None) -> None:
-    """So many workers answer, each a child of the master with a pid of its own.
+    """So many workers answer, each a child of the master with a pid of its own. (Whether each has
+    its own connections is noted for the instructor.)
 
     `found`: slot → pid, where the workers have answered already.
     """
@@ -21,3 +23,4 @@ def expect_children(cluster: Cluster, count: int, found: dict[int, int] | None =
     if not set(found.values()) <= set(children):
         raise CheckFailed(f"answers came from the pids {sorted(found.values())}; the master's "
                           f"children are {sorted(children)}")
+    note_holder(cluster)

@@ -55,6 +55,8 @@ class Cluster(RunningProgram):
         """Seconds of processor time that all its processes took until the ready line; 0: there was
         none. The kernel counts in hundredths, so this has a least value."""
         self.url, self.workers = "", 0
+        self.honesty: list[str] = []
+        """What an instructor may want to know of how the program does it; never a verdict."""
         self.slots: dict[int, int] = {}
         """Slot → the pid that was last seen in it."""
         self.client = Client("http://127.0.0.1:1", log, number, self.meter.allowance)

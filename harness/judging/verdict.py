@@ -70,6 +70,8 @@ class Record:
     rerun: str = ""
     trace: str = ""
     """The folder with the trace of the check."""
+    honesty: list[str] = field(default_factory=list)
+    """What an instructor may want to know of how the program did it."""
     done: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 

@@ -25,6 +25,7 @@ from harness.plugin.open_steps import steps_with_todo
 from harness.plugin.options import find_program, option, refuse_unwritable, report_folder
 from harness.plugin.preflight import problems
 from harness.plugin.publish import publish
+from harness.plugin.source_notes import source_notes
 from harness.system.files import text_of
 from harness.system.places import HARNESS, ROOT
 from harness.telling.report_json import write
@@ -81,9 +82,14 @@ class Leader:
                         and config.rootpath == HARNESS)
         self.todo: list[int] | None = None
         """The steps that have their TODO in the source of the graded starter."""
+        self.honesty: list[str] = []
+        """What an instructor may want to know about the submission."""
         if self.starter and self.graded.source:
-            main = ROOT / self.checklist.exercise.folder / "main.cpp"
-            self.todo = steps_with_todo(text_of(main))
+            folder = Path(self.checklist.exercise.folder)
+            main = text_of(ROOT / folder / "main.cpp")
+            self.todo = steps_with_todo(main)
+            solution = text_of(ROOT / "solutions" / folder.name / "main.cpp")
+            self.honesty = source_notes(main, solution)
         self.display = Display(self.checklist, self.program.command, self.starter,
                                self.graded.source)
         if report := option(config, "report_json"):
@@ -98,6 +104,7 @@ class Leader:
         if record is None:
             return
         record.rerun = self.rerun(report.nodeid)
+        self.honesty += [note for note in record.honesty if note not in self.honesty]
         item = self.checklist.add(record)
         if item is not None:
             record.item, record.title = item.number, item.planned[record.id]
@@ -144,7 +151,8 @@ class Leader:
 
     def report(self, seconds: float) -> dict[str, Any]:
         found = as_json(self.checklist, self.program.command, seconds)
-        return {**found, **asdict(self.graded), "isolation": str(self.isolation)}
+        return {**found, **asdict(self.graded), "isolation": str(self.isolation),
+                "honesty": self.honesty}
 
 
 def own_target(config: pytest.Config, checklist: Checklist) -> str:

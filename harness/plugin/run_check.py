@@ -54,6 +54,7 @@ def run_check(record: Record, function: Callable[..., None], fixture: Fixture,
         record.notes += fixture.end()
         record.behind = record.behind or fixture.behind()
         record.excused, record.start_used = fixture.excused(), fixture.start_used()
+        record.honesty = [note for cluster in fixture.clusters for note in cluster.honesty]
         if trace is not None:
             record.notes += keep(trace, fixture)
         fixture.remove_folders()
