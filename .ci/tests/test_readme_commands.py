@@ -27,6 +27,7 @@ SHORTER = {
     "make test": "make test ARGS=steps",
     "make bench": "make --dry-run bench",
     "make fuzz SECONDS=60": "make fuzz SECONDS=2 ARGS=channel",
+    "make cheats": "make cheats ARGS='--name reads_a_key'",
     "make ex1-diff": "make ex1-diff FORCE=1",
     "make ex1-reset": "make --dry-run ex1-reset",
     "make prove ARGS=--fast": "make prove ARGS='--fast --only 1 --name no-retry-after'",
@@ -117,6 +118,7 @@ def shims(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shims")
     (folder / "python3").write_text(f'#!/bin/sh\nexec "{ROOT}/.ci/python" "$@"\n')
     (folder / "python3").chmod(0o755)
+    folder.chmod(0o755)  # a program that is graded may run as another user
     return folder
 
 
