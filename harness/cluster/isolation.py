@@ -205,11 +205,16 @@ def interpreter_of(file: str) -> list[str]:
     return [found] if (found := shutil.which(name)) else []
 
 
-def refuse_unreadable(words: list[str], shown: Sequence[Path]) -> None:
-    """NoProgram: another user, as which programs are run, could not read what they name."""
-    for path in (*shown, Path(words[0])):
+def refuse_unreadable(words: list[str]) -> None:
+    """NoProgram: another user, as which programs are run, could not read the files that the command
+    names."""
+    named = [path for word in words for path in (Path(word), Path(word).parent)
+             if path.is_absolute() and os.path.exists(path) and not under_system(path)]
+    shown = set(needed_by(words))
+    for path in named:
         mode = path.stat().st_mode
-        if not mode & stat.S_IROTH or path.is_dir() and not mode & stat.S_IXOTH:
+        readable = mode & stat.S_IROTH and (mode & stat.S_IXOTH or not path.is_dir())
+        if path in shown and not readable:
             name = shlex.quote(str(path))
             raise NoProgram(f"programs run as another user here, who may not read {name}. Allow it "
                             f"with `chmod -R o+rX {name}`, or grade with --no-isolation")

@@ -14,7 +14,7 @@ import bisect
 import os
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Callable, Iterable
 
 from harness.system import processes, scheduling
@@ -45,6 +45,8 @@ class Sample:
     others: float = 0.0
     free: float = 0.0
     scan: bool = False
+    stolen: float = 0.0
+    """For how long the machine below kept a processor, since the last scan."""
 
 
 class DelayMeter(threading.Thread):
@@ -78,17 +80,18 @@ class DelayMeter(threading.Thread):
             time.sleep(TICK)
             now, used = time.monotonic(), time.thread_time()
             scan = now >= next_scan
-            waited, others, free = self._scan() if scan else (0.0, 0.0, 0.0)
             oversleep = max(0.0, now - before - TICK)
-            self._samples.append(Sample(now, now - last, oversleep, waited, others, free, scan))
+            found = self._scan() if scan else (0.0, 0.0, 0.0, False, 0.0)
+            self._samples.append(Sample(now, now - last, oversleep, *found))
             last = now
             if scan:
                 next_scan = now + pause_after(time.thread_time() - used)
 
-    def _scan(self) -> tuple[float, float, float]:
-        """`waited`, `others` and `free` of a sample."""
-        stolen, self._stolen = self._stolen, scheduling.stolen()
-        total = max((now - before for before, now in zip(stolen, self._stolen)), default=0.0)
+    def _scan(self) -> tuple[float, float, float, bool, float]:
+        """`waited`, `others`, `free`, `scan` and `stolen` of a sample."""
+        had_stolen, self._stolen = self._stolen, scheduling.stolen()
+        stolen = max((now - had for had, now in zip(had_stolen, self._stolen)), default=0.0)
+        total = 0.0
         now, before = time.monotonic(), self._scanned
         # This very thread is left out: it wakes so often that it would count all the time.
         own = {thread.native_id for thread in threading.enumerate() if thread.name in COUNTED}
@@ -107,7 +110,7 @@ class DelayMeter(threading.Thread):
         # What a process took that came or went meanwhile need not be known: nobody may have
         # collected it. All of that is taken for the program's.
         settled, self._pids = pids == self._pids, pids
-        return (total, others, free) if settled else (total, 0.0, 0.0)
+        return (total, *((others, free) if settled else (0.0, 0.0)), True, stolen)
 
     def _left_by(self, program: float, elapsed: float) -> tuple[float, float]:
         """How much processor time others have taken since the last scan, and how much the program
@@ -152,11 +155,12 @@ class DelayMeter(threading.Thread):
         first = bisect.bisect_left(samples, start - margin, key=lambda sample: sample.t)
         samples = samples[first:]
         quiet_from, quiet_to = start + NEAR, (due if due is not None else start) - NEAR
-        inside = [found for sample, found in zip(samples, caused_by_others(samples))
+        inside = [found for sample, found in zip(samples, each_by_itself(samples))
                   if sample.t <= last and not quiet_from < sample.t < quiet_to]
-        late = [oversleep for oversleep, _ in inside]
+        late = [one.oversleep for one in inside]
         woken_late = max(late, default=0.0) if self._counted else sum(late)
-        return woken_late + sum(waited for _, waited in inside)
+        waited = min(sum(one.waited for one in inside), sum(one.others for one in inside))
+        return woken_late + waited + sum(one.stolen for one in inside)
 
     def _scan_after(self, moment: float) -> float | None:
         """The first scan from that moment on; None as long as there was none."""
@@ -184,21 +188,21 @@ def pause_after(used: float) -> float:
     return min(SCAN_MOST, max(SCAN_SECONDS, used / processes.LOOK_SHARE))
 
 
-def caused_by_others(samples: list[Sample]) -> list[tuple[float, float]]:
-    """For each sample how much too late a sleep ended, and for how long threads were kept waiting,
-    as far as others than the program can have caused it."""
+def each_by_itself(samples: list[Sample]) -> list[Sample]:
+    """The same samples, each with its own part of the waits that were counted later; and a sleep
+    ended too late only as far as the program left a processor for others."""
     found = []
-    others = free = float("inf")  # after the last scan nothing is known yet
-    for sample, waited in reversed(list(zip(samples, spread(samples)))):
-        if sample.scan:
-            others, free = sample.others, sample.free
-        waited = min(waited, others)
-        others -= waited
-        found.append((min(sample.oversleep, free), waited))
+    free = float("inf")  # after the last scan nothing is known yet
+    waits = spread(samples, [sample.waited for sample in samples])
+    stolen = spread(samples, [sample.stolen for sample in samples])
+    for sample, waited, kept in reversed(list(zip(samples, waits, stolen))):
+        free = sample.free if sample.scan else free
+        found.append(replace(sample, oversleep=min(sample.oversleep, free), waited=waited,
+                             stolen=kept))
     return found[::-1]
 
 
-def spread(samples: list[Sample]) -> list[float]:
+def spread(samples: list[Sample], counted: list[float]) -> list[float]:
     """For each sample the seconds in which at least one thread was kept waiting: waits of several
     threads at once are not added up.
 
@@ -207,8 +211,8 @@ def spread(samples: list[Sample]) -> list[float]:
     """
     parts: list[float] = []
     rest = 0.0
-    for sample in reversed(samples):
-        rest += sample.waited
+    for sample, seconds in zip(reversed(samples), reversed(counted)):
+        rest += seconds
         parts.append(min(rest, sample.span))
         rest -= parts[-1]
     return parts[::-1]

@@ -69,7 +69,7 @@ class Leader:
                                              self.run.programs)
             shown = needed_by(self.program.words)
             if self.isolation.user is not None:
-                refuse_unreadable(self.program.words, shown)
+                refuse_unreadable(self.program.words)
             self.run.start(shown)
         except (NoProgram, OSError) as why:
             self.run.end()

@@ -164,6 +164,7 @@ def test_time_that_the_machine_below_takes_is_delay(monkeypatch: pytest.MonkeyPa
     assert len(scheduling.stolen()) == os.cpu_count()
     taken = [0.0, 0.0]
     monkeypatch.setattr(scheduling, "stolen", lambda: list(taken))
+    monkeypatch.setattr(scheduling, "busy", lambda: sum(taken))
     meter = DelayMeter(lambda: [])
     meter.start()
     start = time.monotonic()

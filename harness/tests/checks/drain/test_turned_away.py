@@ -58,7 +58,8 @@ def test_a_request_without_an_answer_until_the_drain_was_over_was_not_turned_awa
                          [(1.1, 0.0, False), (1.4, 0.0, True), (1.4, 0.3, False), (3.0, 0.3, True)])
 def test_a_refusal_is_too_early_only_if_the_last_answer_was_not_just_being_read(
         read: float, behind: float, too_early: bool) -> None:
-    cluster = SimpleNamespace(meter=SimpleNamespace(allowance=lambda start, end: behind))
+    cluster = SimpleNamespace(meter=SimpleNamespace(allowance=lambda start, end: behind,
+                                                    excused=0.0))
     refused = Answer("refused", "GET", "/fast", 1.0, 1.0)
     try:
         turned_away.expect_all_answered_at(drain_of(cluster, answered_at(read)), refused)
