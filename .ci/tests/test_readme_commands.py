@@ -10,6 +10,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,7 +117,7 @@ def environment(shims: Path, **more: str) -> dict[str, str]:
 def shims(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`python3` means the Python that has the grader's modules, as on a machine with only one."""
     folder = tmp_path_factory.mktemp("shims")
-    (folder / "python3").write_text(f'#!/bin/sh\nexec "{ROOT}/.ci/python" "$@"\n')
+    (folder / "python3").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
     (folder / "python3").chmod(0o755)
     folder.chmod(0o755)  # a program that is graded may run as another user
     return folder

@@ -22,6 +22,8 @@ from harness.system import processes
 
 HANGS = "#!/bin/sh\ntrap '' TERM\nexec sleep 600\n"
 """A program that never becomes ready, and is deaf to SIGTERM."""
+EXECUTED_WITHIN = 0.5
+"""Seconds from the fork of a process to its exec."""
 LEAVES_WITHIN = 1.5
 """Seconds for a worker that was asked to go: its idle connections are closed after one."""
 GIVEN_UP = 1.5
@@ -104,10 +106,9 @@ def hang_successor(cluster: Cluster, slot: int, file: Path | None) -> int | None
     failed = make_sick(cluster, slot)
     successor = await_spawn(cluster, slot, known, failed)
     time.sleep(CHILD_AGE)
+    runs_it = successor is not None and file is not None and runs_another(cluster, successor)
     put(file, lying_there)
-    if successor is None:
-        return None
-    if processes.image(successor) not in ("", processes.image(cluster.pid)) and file:
+    if successor is None or runs_it:
         return successor
     if ready_at(cluster, successor) is None and processes.alive(successor):
         try:
@@ -116,6 +117,16 @@ def hang_successor(cluster: Cluster, slot: int, file: Path | None) -> int | None
             return None
         await_true(partial(processes.stopped, successor), 5, "the successor did not stop")
     return None
+
+
+def runs_another(cluster: Cluster, pid: int) -> bool:
+    """Whether the process runs another program than its master. On a busy machine it may take a
+    while until it does."""
+    began = time.monotonic()
+    own = processes.image(cluster.pid)
+    while processes.image(pid) in ("", own) and time.monotonic() < began + EXECUTED_WITHIN:
+        time.sleep(0.005)
+    return processes.image(pid) not in ("", own)
 
 
 def make_sick(cluster: Cluster, slot: int) -> float:
