@@ -161,16 +161,6 @@ def moves_its_folders(place: Place) -> str:
     return ""
 
 
-def takes_all_watches(place: Place) -> str:
-    """Of inotify a user has only so many."""
-    libc = ctypes.CDLL(None)
-    kept = 0
-    while libc.inotify_init() >= 0 and kept < 4096:
-        kept += 1
-    time.sleep(1)
-    return ""
-
-
 def fills_memory_without_a_name(place: Place) -> str:
     """Memory files: no process has them in its resident set."""
     for number in range(10):

@@ -109,9 +109,3 @@ def reaches_the_network(place: Place) -> str:
 
 def lists_interfaces(place: Place) -> str:
     return " ".join(name for _, name in socket.if_nameindex() if name != "lo")
-
-
-def reads_keys_of_the_kernel(place: Place) -> str:
-    """The session keyring may hold tickets."""
-    keys = Path("/proc/keys").read_text() if os.path.exists("/proc/keys") else ""
-    return keys if "a-key-of-the-instructor" in keys else ""
