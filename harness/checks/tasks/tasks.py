@@ -135,11 +135,6 @@ def await_status(cluster: Cluster, name: str, status: str, why: str,
     return body
 
 
-def submit_endless(cluster: Cluster) -> Body:
-    """A task that takes minutes, and a worker has it."""
-    return await_status(cluster, submit(cluster, *ENDLESS), "processing", "with a free worker")
-
-
 def await_over(cluster: Cluster, names: Iterable[str], what: str = "the tasks") -> dict[str, Body]:
     """Wait until all are completed or failed, as long as somebody computes; id → task."""
     progress = Progress(cluster)
