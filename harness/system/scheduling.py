@@ -55,10 +55,10 @@ def thread_state(pid: int, thread: int) -> str:
 
 
 def lets_others_go_first(pid: int, thread: int) -> bool:
-    """Whether the thread is nice, or of the policy SCHED_IDLE or SCHED_BATCH (proc(5), fields 19
-    and 41 of the stat file)."""
+    """Whether the thread is nice, or of the policy SCHED_IDLE (proc(5), fields 19 and 41 of the stat
+    file). One of SCHED_BATCH gets its share like any other."""
     stat = processes.fields(pid, thread)
-    return bool(stat) and (int(stat[16]) > 0 or int(stat[38]) in (os.SCHED_IDLE, os.SCHED_BATCH))
+    return bool(stat) and (int(stat[16]) > 0 or int(stat[38]) == os.SCHED_IDLE)
 
 
 def ready_threads(pid: int) -> dict[int, tuple[float, float]]:

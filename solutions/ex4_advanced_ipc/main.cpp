@@ -322,20 +322,21 @@ class Router {
   Router(Master& master, milliseconds timeout) : master_(master), timeout_(timeout) {}
 
   // A worker calls.
-  void begin(const Master::WorkerInfo& caller, const Json& call) {
+  void begin(const Master::WorkerInfo& caller, Json call) {
     const std::string id = call["id"];
     const auto [entry, fresh] = pending_.try_emplace(id);
     if (!fresh) return master_.log("worker ", caller.slot, " calls with an id in use: ", id);
     auto& pending = entry->second;
     pending.caller = caller;
     pending.deadline = master_.loop().after(timeout_, [this, id] { expire(id); });
-    pass_on(pending, call);
+    pass_on(pending, std::move(call));
     finish_if_complete(id);
   }
 
   // STEP 4: pass a call on
-  // Copy the call. Its `type` becomes "request", and it gets `from`, the caller's slot. Send it to
-  // the slot `to` if `what` is "send", else to every slot, 1 to master_.slots(), the caller's too.
+  // The call becomes the request: its `type` is "request", and it gets `from`, the caller's slot.
+  // Send it to the slot `to` if `what` is "send", else to every slot, 1 to master_.slots(), the
+  // caller's too.
   // (send() takes a pid: master_.current(slot).) Then look at what send() has returned:
   // - Sent::queued: Note that the reply is awaited. (This thread reads the replies, so none can
   //   come before you have noted it.)
@@ -346,12 +347,11 @@ class Router {
   // journal has 3 requests and 3 replies, each sent and received: 12 lines. In one terminal
   // `rm -f /tmp/journal; make ex4-run JOURNAL=/tmp/journal`, in another:
   //   curl -i http://127.0.0.1:8000/stats; echo; grep -E '"type":"(request|reply)"' /tmp/journal
-  void pass_on(Pending& pending, const Json& call) {
-    Json request = call;
+  void pass_on(Pending& pending, Json request) {
     request["type"] = "request";
     request["from"] = pending.caller.slot;
     for (int slot = 1; slot <= master_.slots(); ++slot) {
-      if (call["what"] == "send" && call["to"] != slot) continue;
+      if (request["what"] == "send" && request["to"] != slot) continue;
       const pid_t pid = master_.current(slot);
       const auto sent = master_.send(pid, request);
       if (sent == Sent::queued) {
@@ -453,8 +453,9 @@ int run_master(const Settings& settings) {
   Master master(settings.workers, cluster::listen_on(settings.address), settings.journal);
   Router router(master, settings.master_timeout);
   master.end_by_signal();
-  master.on_message(
-      "call", [&](const Master::WorkerInfo& from, const Json& call) { router.begin(from, call); });
+  master.on_message("call", [&](const Master::WorkerInfo& from, Json call) {
+    router.begin(from, std::move(call));
+  });
   master.on_message("reply", [&](const Master::WorkerInfo& from, Json reply) {
     router.take_reply(from, std::move(reply));
   });

@@ -34,7 +34,8 @@ namespace cluster {
 // When the master is gone, the worker ends: the kernel kills it, or it sees end-of-file on the
 // channel. A worker ignores SIGINT and SIGHUP, which a terminal sends to the whole process group:
 // the master decides. It ignores SIGUSR1 and SIGUSR2, too. SIGTERM ends a worker without a handler
-// for it.
+// for it. The policy of its threads is SCHED_BATCH (sched(7)), so that those who wake one another
+// do not interrupt one another; the master, which watches, comes before its workers.
 class Worker {
  public:
   using MessageHandler = std::function<void(Json message)>;

@@ -40,9 +40,9 @@ WRONG = (
             "    if (found) server.reply(response, 200, first);"),),
           "kept"),
     Wrong("broadcast-without-the-sender", "a broadcast goes to the others only", 2,
-          (('      if (call["what"] == "send" && call["to"] != slot) continue;',
-            '      if (call["what"] == "send" && call["to"] != slot) continue;\n'
-            '      if (call["what"] == "broadcast" && slot == pending.caller.slot) continue;'),),
+          (('      if (request["what"] == "send" && request["to"] != slot) continue;',
+            '      if (request["what"] == "send" && request["to"] != slot) continue;\n'
+            '      if (request["what"] == "broadcast" && slot == pending.caller.slot) continue;'),),
           "sender"),
     Wrong("broadcast-twice-to-the-sender",
           "the sender puts a broadcast into its mailbox itself, and gets it from the master, "
