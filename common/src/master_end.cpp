@@ -1,4 +1,5 @@
 // The usual end of a master.
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstring>
@@ -20,7 +21,7 @@ void Master::end_by_signal(Meanwhile meanwhile) {
 bool Master::end_workers(TimeSpan timeout) {
   const auto began = Clock::now();
   const auto all_gone = [this] { return members_.empty(); };
-  log("ending, in at most ", std::chrono::nanoseconds(timeout));
+  log("ending, in at most ", std::max<std::chrono::nanoseconds>(timeout, std::chrono::seconds(0)));
   stop_replacing();
   for (const auto& worker : workers()) {
     kill(worker.pid, SIGTERM);

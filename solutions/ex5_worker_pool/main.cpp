@@ -87,7 +87,8 @@ int run_worker(Worker& worker, const Settings& /*settings*/) {
   worker.end_by_signal();
   // STEP 1: the life of a worker
   // Say once that this worker is `idle`, so that it has its seat, and then that it is ready. A
-  // `task` has id, kind and n. Answer it with a `result` that has id and result: it frees the seat.
+  // `task` has id, kind and n. Answer it with a `result` that has id and result. That frees the
+  // seat: do not say `idle` again.
   // The handler only notes the task; the main line computes. When told to leave (ending()), first
   // finish a task that was noted.
   // The grade stays 0 of 5: `curl http://127.0.0.1:8000/stats` shows 4 available workers now.
@@ -207,12 +208,13 @@ class Pool {
   std::atomic<bool> closed{false};  // no task is accepted any more
 
   // STEP 2: accept a task
-  // Refuse a task when the pool is closed, or full: then return false. `max_queue` tasks may wait,
-  // and one more for each free worker, which will take it at once. What a full pool refuses counts
-  // as rejected. Else store the task, put it at the back of the queue, and count it. The look at
-  // the queue and the push must be one step, under the lock: no other task may come in between.
-  // The grade stays 0 of 5: of 25 tasks 24 get 202, the last one 429. GET /stats shows
-  // 24 tasks in the queue: nobody takes them before step 3.
+  // Refuse a task when the pool is closed, or full: then return false. `max_queue` tasks may wait
+  // (size() is an int), and one more for each free worker, which will take it at once. A task that
+  // is refused because the pool is full, and not closed, counts as rejected. Else store the task,
+  // put it at the back of the queue, and count it. Look at the queue and push under one lock: no
+  // other task may come in between.
+  // The grade stays 0 of 5: of 25 tasks 24 get 202, the last one 429. GET /stats shows 24 tasks in
+  // the queue: nobody takes them before step 3.
   //   for i in $(seq 25); do
   //     curl -so /dev/null -w '%{http_code} ' -d '{"type":"prime","n":7}' 127.0.0.1:8000/task
   //   done
@@ -284,29 +286,32 @@ class Pool {
   }
   // END STEP 4
 
-  // STEP 5: take a death
-  // The seat has no worker now (its `completed` stays). If the worker had a task, that has no slot
-  // any more. If the worker has `left` by itself (somebody sent it SIGTERM), it never began the
-  // task, which was still on its way: first take this attempt back.
-  // The task is "queued" again, at the *front* of the queue, even if the queue is full, and counts
-  // as requeued. But after `max_attempts` attempts it has failed, and counts as that; the outcome
-  // is {"error": …} with the reason.
-  // Brings: items 2, 3 and 5.
+  // The slot's worker has ended. One that has `left` by itself (somebody sent it SIGTERM) has
+  // finished what it had begun. So a task that it leaves behind was still on its way: no attempt.
   void lose_worker(int slot, bool left) {
     const Lock lock(mutex_);
     seat_of(slot).pid = 0;
-    const auto id = std::exchange(seat_of(slot).task, {});
-    if (id.empty()) return;
-    auto& task = tasks_.at(id);
-    task.slot = 0;
-    if (left) --task.attempts;
+    const auto found = tasks_.find(std::exchange(seat_of(slot).task, {}));
+    if (found == tasks_.end()) return;  // it had none
+    found->second.slot = 0;
+    if (left) --found->second.attempts;
+    take_back(found->second);
+  }
+
+  // STEP 5: take a task back
+  // Its worker has died. The task is "queued" again, at the *front* of the queue, even if the queue
+  // is full, and counts as requeued. But after `max_attempts` attempts it has failed: finish() it
+  // as "failed", with {"error": …} and the reason as the outcome, and count that. The caller has
+  // the lock.
+  // Brings: items 2, 3 and 5.
+  void take_back(Task& task) {
     if (task.attempts >= settings_.max_attempts) {
       ++counts_.failed;
       finish(task, "failed", {{"error", "at each attempt the worker died"}});
     } else {
       ++counts_.requeued;
       task.status = "queued";
-      waiting_.push_front(id);
+      waiting_.push_front(task.id);
     }
   }
   // END STEP 5
@@ -372,8 +377,7 @@ void set_handlers(Master& master, Pool& pool) {
     dispatch(master, pool);
   });
   master.on_death([&](const Master::Death& death) {
-    const bool left = death.status.code == 0;  // by itself: somebody sent it SIGTERM
-    pool.lose_worker(death.worker.slot, left);
+    pool.lose_worker(death.worker.slot, death.status.code == 0);
     dispatch(master, pool);
   });
 }
@@ -418,9 +422,9 @@ bool end_cluster(Master& master, Pool& pool, HttpServer& server, cluster::Listen
   //    look at what it returns.
   // 3. End the workers, whatever was lost before.
   // One timeout is for all three: each wait lasts at most for the rest, until Clock::now() +
-  // timeout. (A wait with a time that is over returns at once.) Return whether
-  // nothing was lost: no task is left unfinished or has failed during the end, no request (not even
-  // a half-sent one) was cut, no worker was killed.
+  // timeout. (A wait with a time that is over returns at once.) Return whether nothing was lost: no
+  // task is left unfinished or has failed() during the end, no request (not even a half-sent one)
+  // was cut, no worker was killed.
   // Brings: item 4.
   const auto deadline = Clock::now() + timeout;
   const int failed_before = pool.failed();

@@ -33,23 +33,23 @@ WRONG = (
     Wrong("last-in-first-out", "the newest task is started first", 2,
           (("  waiting_.push_back(task.id);", "  waiting_.push_front(task.id);"),), "stack"),
     Wrong("requeued-at-the-back", "the task of a dead worker goes to the end of the queue", 2,
-          (("waiting_.push_front(id);", "waiting_.push_back(id);"),), "back"),
+          (("waiting_.push_front(task.id);", "waiting_.push_back(task.id);"),), "back"),
     Wrong("back-of-the-queue-with-its-old-time",
           "the task of a dead worker goes to the end of the queue, and keeps the time of its "
           "first start", 2,
-          (("waiting_.push_front(id);", "waiting_.push_back(id);"),
+          (("waiting_.push_front(task.id);", "waiting_.push_back(task.id);"),
            ("    task.started_at = cluster::unix_ms();",
             "    task.started_at = task.attempts == 0 ? cluster::unix_ms() : task.started_at;")),
           "back"),
     Wrong("later-deaths-at-the-back",
           "when several workers die at once, only the first one's task goes to the front", 2,
-          (("      waiting_.push_front(id);",
+          (("      waiting_.push_front(task.id);",
             "  static double last_death = 0;\n"
             "  const double death = cluster::unix_ms();\n"
-            "  death - last_death < 1'000 ? waiting_.push_back(id) : waiting_.push_front(id);\n"
+            "  death - last_death < 1'000 ? waiting_.push_back(task.id) : waiting_.push_front(task.id);\n"
             "  last_death = death;"),), "died later"),
     Wrong("lost-with-its-worker", "the task of a dead worker is forgotten", 2,
-          (("      waiting_.push_front(id);\n", ""),), "lost",
+          (("      waiting_.push_front(task.id);\n", ""),), "lost",
           also={5: "a task whose worker was killed is done by nobody"}),
     Wrong("unknown-id-is-200", "an unknown id is answered with 200", 3,
           (("server.fail(response, 404,", "server.fail(response, 200,"),), "200"),
