@@ -55,8 +55,8 @@ def thread_state(pid: int, thread: int) -> str:
 
 
 def lets_others_go_first(pid: int, thread: int) -> bool:
-    """Whether the thread is nice, or of the policy SCHED_IDLE (proc(5), fields 19 and 41 of the stat
-    file). One of SCHED_BATCH gets its share like any other."""
+    """Whether the thread is nice, or of the policy SCHED_IDLE (proc(5), fields 19 and 41 of the
+    stat file). One of SCHED_BATCH gets its share like any other."""
     stat = processes.fields(pid, thread)
     return bool(stat) and (int(stat[16]) > 0 or int(stat[38]) == os.SCHED_IDLE)
 

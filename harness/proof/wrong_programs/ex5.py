@@ -46,7 +46,8 @@ WRONG = (
           (("      waiting_.push_front(task.id);",
             "  static double last_death = 0;\n"
             "  const double death = cluster::unix_ms();\n"
-            "  death - last_death < 1'000 ? waiting_.push_back(task.id) : waiting_.push_front(task.id);\n"
+            "  death - last_death < 1'000 ? waiting_.push_back(task.id)\n"
+            "                             : waiting_.push_front(task.id);\n"
             "  last_death = death;"),), "died later"),
     Wrong("lost-with-its-worker", "the task of a dead worker is forgotten", 2,
           (("      waiting_.push_front(task.id);\n", ""),), "lost",
