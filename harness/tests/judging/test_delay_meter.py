@@ -43,10 +43,11 @@ def end(*programs: subprocess.Popen[bytes]) -> None:
         one.wait()
 
 
-def measure(rivals: int, scan: float = 0.0) -> float:
+def measure(rivals: int, scan: float = 0.0, policy: int = os.SCHED_OTHER) -> float:
     """The delay within a second of a busy program that shares one processor with `rivals` others,
     while each scan takes `scan` seconds."""
     busy = [spin() for _ in range(1 + rivals)]
+    os.sched_setscheduler(busy[0].pid, policy, os.sched_param(0))
 
     def watched() -> list[int]:
         time.sleep(scan)
@@ -66,8 +67,14 @@ def measure(rivals: int, scan: float = 0.0) -> float:
 
 
 @waits_are_counted
-def test_a_starved_program_is_noticed() -> None:
-    assert measure(rivals=3) > 0.5
+@pytest.mark.parametrize("policy", [os.SCHED_OTHER, os.SCHED_BATCH])
+def test_a_starved_program_is_noticed(policy: int) -> None:
+    assert measure(rivals=3, policy=policy) > 0.5
+
+
+@waits_are_counted
+def test_a_program_that_lets_others_go_first_waits_by_its_own_will() -> None:
+    assert measure(rivals=3, policy=os.SCHED_IDLE) < 0.2
 
 
 @waits_are_counted
@@ -120,7 +127,7 @@ def test_a_wait_that_ends_with_the_process_is_counted(monkeypatch: pytest.Monkey
 
 
 @waits_are_counted
-@pytest.mark.parametrize("policy", [os.SCHED_OTHER, os.SCHED_IDLE])
+@pytest.mark.parametrize("policy", [os.SCHED_OTHER, os.SCHED_BATCH, os.SCHED_IDLE])
 def test_a_program_that_keeps_itself_waiting_is_not_excused(policy: int) -> None:
     """However many of its own threads spin: nobody else wanted their processor."""
     spinning = [spin() for _ in range(4)]
