@@ -86,11 +86,11 @@ Json compute(const std::string& type, std::uint64_t n) {
 int run_worker(Worker& worker, const Settings& /*settings*/) {
   worker.end_by_signal();
   // STEP 1: the life of a worker
-  // Say once that this worker is `idle`, so that it has its seat, and then that it is ready. A
-  // `task` has id, kind and n. Answer it with a `result` that has id and result. That frees the
-  // seat: do not say `idle` again.
-  // The handler only notes the task; the main line computes. When told to leave (ending()), first
-  // finish a task that was noted.
+  // Say once that this worker is idle, {{"type", "idle"}}, so that it has its seat, and then that
+  // it is ready. A `task` has id, kind and n. Answer it with a `result` that has id and result.
+  // That frees the seat: do not say `idle` again.
+  // The handler only notes the task; the main line computes. A worker that is told to leave
+  // (ending()) while it has a task finishes that first.
   // The grade stays 0 of 5: `curl http://127.0.0.1:8000/stats` shows 4 available workers now.
   // TODO: be idle, be ready, compute, answer.
   static_cast<void>(compute);
@@ -230,8 +230,8 @@ class Pool {
   // STEP 3: hand a task out
   // If a task waits and a worker is free, give the worker the next task, and return it: the caller
   // sends it. Note it in the seat and in the task (status, slot, started_at). This is an attempt.
-  // The grade stays 0 of 5: a task (`curl` with its Location) is "processing", and stays so. It
-  // is computed, but complete() only frees the seat until step 4.
+  // The grade stays 0 of 5: a task (`curl` with the path in its Location) is "processing", and
+  // stays so. It is computed, but complete() only frees the seat until step 4.
   // TODO: look, take, note.
   std::optional<Task> hand_out() {
     const Lock lock(mutex_);
@@ -274,10 +274,10 @@ class Pool {
   }
 
   // STEP 5: take a task back
-  // Its worker has died. The task is "queued" again, at the *front* of the queue, even if the queue
-  // is full, and counts as requeued. But after `max_attempts` attempts it has failed: finish() it
-  // as "failed", with {"error": …} and the reason as the outcome, and count that. The caller has
-  // the lock.
+  // Its worker has died, and the seat is empty. The task is "queued" again, at the *front* of the
+  // queue, even if the queue is full, and counts as requeued. But after `max_attempts` attempts it
+  // has failed: finish() it as "failed", with {"error": …} and the reason as the outcome, and count
+  // that. The caller has the lock.
   // Brings: items 2, 3 and 5.
   // TODO: put the task back, or give it up.
   void take_back(Task& task) {
