@@ -105,8 +105,8 @@ def in_doubt(reports: list[pytest.TestReport]) -> str:
         if record.result == "inconclusive" and HARNESS_FAULT not in record.seen:
             return f"inconclusive: {record.seen}"
         if record.result == "pass" and record.excused > 0:
-            return (f"passed, but something was {record.excused * 1000:.0f} ms late, which the "
-                    "other checks beside it may have caused")
+            return (f"passed, with something {record.excused * 1000:.0f} ms late, perhaps because "
+                    "the checks beside it had the processors")
         behind = record.behind >= max(BEHIND, BEHIND_SHARE * record.seconds)
         if record.late and behind and not record.says_step:
             return f"failed while the machine was {record.behind:.1f} s behind: {record.seen}"

@@ -99,9 +99,10 @@ class Calls {
 
   // STEP 2: call the master
   // - call(): Make an id that no other call has, of whatever process: `process_`, '-', a counter.
-  //   Put a promise under it into `pending_`, and keep its future. Send the request, with this
-  //   `id`. Return the answer if it comes_within() the timeout, else nothing. Before you return,
-  //   erase the entry if it is still there: an answer that comes too late must find none.
+  //   Put a promise under it into `pending_`, and keep its future. Send the request, with this `id`
+  //   and the type "call". Return the answer if it comes_within() the timeout, else nothing. Before
+  //   you return, erase the entry if it is still there: an answer that comes too late must find
+  //   none.
   // - answer(): Take the promise of this answer (by its `id`) out of `pending_`, and give it the
   //   whole message. Drop the message if there is no promise. Read the `id` before you move the
   //   message.
