@@ -46,10 +46,9 @@ def test_a_cluster_whose_output_nobody_reads_goes_on_and_ends(exercise: str) -> 
         first, second = sorted(cluster.workers)
         os.kill(first, signal.SIGKILL)
         cluster.await_replacement(of=first)
-        read_all(cluster)
+        seen = [read_all(cluster)]
         os.kill(second, signal.SIGKILL)
         cluster.await_replacement(of=second)
-        seen: list[str] = []
 
         def told() -> bool:
             seen.append(read_all(cluster))

@@ -2,7 +2,8 @@
 
 Usage: make cheats [ARGS='--name kills_others']
 As root each is tried twice: with a grader that is root, and with one that is an ordinary user. The
-table is kept in harness/PROOF.md. Exit code 0 when none has gained anything, 1 if one has.
+table is kept in harness/PROOF.md. Exit code 0 when none has gained anything, 1 if one has, or if
+this machine allows no sandbox.
 """
 from __future__ import annotations
 
@@ -48,6 +49,10 @@ MAY_FAIL = {
 }
 """Cheats that cost the program points: what the grading says then. (Another user cannot reach the
 harness: for him nothing happens.)"""
+
+
+class NoSandbox(Exception):
+    """What cheats gain without one says nothing."""
 
 
 @dataclass
@@ -166,8 +171,8 @@ def judge(tried: Tried, printed: str, report: dict[str, Any]) -> None:
     checks += report.get("common", {}).get("checks", [])
     if len(checks) != 2:
         tried.faults.append(f"no report: {printed[-300:]!r}")
-    if "sandbox" not in report.get("isolation", ""):
-        tried.faults.append(f"it was not isolated: {report.get('isolation')}")
+    if report and not report["isolation"].startswith("in a sandbox"):
+        raise NoSandbox(report["isolation"])
     if re.search(r"[\x00-\x08\x0b-\x1f\x80-\x9f\ud800-\udfff]", printed):
         tried.faults.append("control bytes on the terminal")
     for check in checks:
@@ -186,9 +191,12 @@ def main() -> int:
     kinds: dict[str, int | None] = {OWN_USER: None}
     if os.geteuid() == 0:
         kinds = {OTHER_USER: None, OWN_USER: ORDINARY}
-    found = {kind: {name: try_one(name, user)
-                    for name in ([wanted.name] if wanted.name else names())}
-             for kind, user in kinds.items()}
+    try:
+        found = {kind: {name: try_one(name, user)
+                        for name in ([wanted.name] if wanted.name else names())}
+                 for kind, user in kinds.items()}
+    except NoSandbox as isolation:
+        sys.exit(f"error: cheats are tried in a sandbox, and there is none here ({isolation})")
     for kind, tried in found.items():
         for one in tried.values():
             print(f"{one.name}, {kind}: {one}")

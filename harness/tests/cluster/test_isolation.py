@@ -10,6 +10,7 @@ from harness.cluster import isolation
 from harness.cluster.isolation import Isolation, needed_by, shown_for
 from harness.cluster.program import Program
 from harness.system.places import ROOT
+from harness.tests.sandbox import NEEDS_SANDBOX
 from harness.tests.toys import grade
 
 CHECKS = '''
@@ -21,7 +22,6 @@ class TestItem1:
         answer = fixture.start().client.get("/")
         assert answer.status == 200, answer
 '''
-NEEDS_SANDBOX = pytest.mark.skipif(shutil.which("bwrap") is None, reason="no bubblewrap")
 
 
 def made(path: Path, text: str = "") -> Path:

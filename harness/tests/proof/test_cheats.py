@@ -2,12 +2,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 
 import pytest
 
 from harness.proof import proof_page
 from harness.proof.cheats import cheat_page, try_cheats
+from harness.tests.sandbox import NEEDS_SANDBOX
 
 KINDS = [None, try_cheats.ORDINARY] if os.geteuid() == 0 else [None]
 FAST = [name for name in try_cheats.names()
@@ -15,7 +15,7 @@ FAST = [name for name in try_cheats.names()
 """Without those that make a check wait for an end that does not come."""
 
 
-@pytest.mark.skipif(shutil.which("bwrap") is None, reason="there is no bubblewrap")
+@NEEDS_SANDBOX
 @pytest.mark.parametrize("user", KINDS)
 @pytest.mark.parametrize("name", FAST)
 def test_a_cheat_gains_nothing(name: str, user: int | None) -> None:
