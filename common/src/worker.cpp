@@ -37,18 +37,6 @@ void end_with_the_master(pid_t master, const Log& log) {
   Handover::clear_environment();
 }
 
-// A worker's threads wake one another and the other workers all the time. With the usual policy
-// each one that wakes may take the processor from the one that woke it, which then has to come back
-// for the rest of its messages. With this one it waits until the other sleeps; see sched(7),
-// "without interactivity causing extra preemptions". Who was started with another policy keeps
-// that.
-void let_others_finish() {
-  if (::sched_getscheduler(0) == SCHED_OTHER) {
-    const sched_param none{};
-    ::sched_setscheduler(0, SCHED_BATCH, &none);
-  }
-}
-
 UniqueFd take_over(int fd) {
   if (fd >= 0) {
     check("fcntl", ::fcntl(fd, F_SETFD, FD_CLOEXEC));
@@ -70,7 +58,6 @@ Worker::Worker(const std::string& journal_path)
       thread_(std::this_thread::get_id()) {
   const auto handover = required_handover();
   end_with_the_master(handover.master, log);
-  let_others_finish();
   raise_open_file_limit();
   resident_bytes(::getpid());  // opens its file as long as there is a descriptor for it
   listener_ = take_over(handover.listener);
@@ -94,6 +81,13 @@ void Worker::ready() {
     journal_.write("ready");
   }
   send({{"type", "ready"}});
+}
+
+void Worker::prefer_throughput() {
+  if (::sched_getscheduler(0) == SCHED_OTHER) {
+    const sched_param none{};
+    ::sched_setscheduler(0, SCHED_BATCH, &none);
+  }
 }
 
 void Worker::send(Json message) {

@@ -1,6 +1,7 @@
 #include "cluster/master.hpp"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -60,6 +61,16 @@ TEST_F(MasterTest, StartsOneWorkerInEachSlotThatKnowsItsNumber) {
   EXPECT_EQ(master.current(3), 0);
   EXPECT_FALSE(master.find(1));
   EXPECT_THROW(master.start(3, {}), std::out_of_range);
+}
+
+TEST_F(MasterTest, AWorkerMayPreferThroughput) {
+  start();
+  const int usual = ::sched_getscheduler(0);
+  EXPECT_EQ(::sched_getscheduler(master.current(1)), usual) << "it has not asked for it yet";
+  const auto answer = ask(master.current(1), {{"type", "prefer throughput"}});
+  EXPECT_EQ(answer["policy"], usual == SCHED_OTHER ? SCHED_BATCH : usual);
+  EXPECT_EQ(answer["thread"], answer["policy"]);
+  EXPECT_EQ(::sched_getscheduler(master.current(2)), usual);
 }
 
 TEST_F(MasterTest, BroadcastReachesAllAndSendOnlyOne) {

@@ -1,6 +1,7 @@
 // The roles of this program when a test has started it: a worker of a Master, or a helper with a
 // channel to the test.
 #include <fcntl.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <array>
@@ -72,6 +73,12 @@ int obey() {
                  {"version", variable("TEST_VERSION")},
                  {"handed", variable("CLUSTER_WORKER")},
                  {"descriptors", open_descriptors()}});
+  });
+  worker.on_message("prefer throughput", [&](const Json&) {
+    Worker::prefer_throughput();
+    int thread = -1;
+    std::jthread([&] { thread = ::sched_getscheduler(0); }).join();
+    worker.send({{"type", "said"}, {"policy", ::sched_getscheduler(0)}, {"thread", thread}});
   });
   worker.on_message("say and die", [&](const Json& message) {
     const std::string text(

@@ -2,7 +2,6 @@
 #include "cluster/worker.hpp"
 
 #include <gtest/gtest.h>
-#include <sched.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -41,12 +40,6 @@ struct WorkerTest : testing::Test {
 struct BusyWorkerTest : WorkerTest {
   BusyWorkerTest() : WorkerTest("busy") {}
 };
-
-TEST_F(WorkerTest, DoesNotInterruptWhoWakesIt) {
-  ASSERT_NE(worker, 0);
-  EXPECT_EQ(::sched_getscheduler(worker), SCHED_BATCH);
-  EXPECT_EQ(::sched_getscheduler(master.process.pid()), SCHED_OTHER) << "only the workers";
-}
 
 TEST_F(WorkerTest, IsGoneSoonAfterItsMasterWasKilled) {
   ASSERT_NE(worker, 0);

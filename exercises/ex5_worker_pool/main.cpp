@@ -216,7 +216,7 @@ class Pool {
   // TODO: look, store, push, count.
   bool submit(const Task& task) {
     const Lock lock(mutex_);
-    cluster::Log("pool")("STEP 2 is still to do: nobody stores the task ", task.id);
+    cluster::Log("master")("STEP 2 is still to do: nobody stores the task ", task.id);
     return false;
   }
   // END STEP 2
@@ -235,7 +235,7 @@ class Pool {
   // TODO: look, take, note.
   std::optional<Task> hand_out() {
     const Lock lock(mutex_);
-    if (!waiting_.empty()) cluster::Log("pool")("STEP 3 is still to do: a task waits");
+    if (!waiting_.empty()) cluster::Log("master")("STEP 3 is still to do: a task waits");
     return std::nullopt;
   }
   // END STEP 3
@@ -250,7 +250,7 @@ class Pool {
   void complete(int slot, const std::string& id, const Json& result) {
     const Lock lock(mutex_);
     static_cast<void>(result);
-    cluster::Log("pool")("STEP 4 is still to do: nobody notes the result of ", id);
+    cluster::Log("master")("STEP 4 is still to do: nobody notes the result of ", id);
     if (seat_of(slot).task == id) seat_of(slot).task.clear();
   }
 
@@ -274,14 +274,14 @@ class Pool {
   }
 
   // STEP 5: take a task back
-  // Its worker has died, and the seat is empty. The task is "queued" again, at the *front* of the
+  // Its worker has ended, and the seat is empty. The task is "queued" again, at the *front* of the
   // queue, even if the queue is full, and counts as requeued. But after `max_attempts` attempts it
   // has failed: finish() it as "failed", with {"error": …} and the reason as the outcome, and count
   // that. The caller has the lock.
   // Brings: items 2, 3 and 5.
   // TODO: put the task back, or give it up.
   void take_back(Task& task) {
-    cluster::Log("pool")("STEP 5 is still to do: nobody has the task ", task.id);
+    cluster::Log("master")("STEP 5 is still to do: nobody has the task ", task.id);
   }
   // END STEP 5
 

@@ -177,9 +177,10 @@ struct Office {
 // not count as pending.
 Json statistics(const Office& office, const std::string& id) {
   const std::chrono::duration<double> uptime = Clock::now() - office.started;
-  return {{"worker", office.worker.number()},           {"pid", ::getpid()},
-          {"requests", office.requests.load()},         {"received", office.mailbox.received()},
-          {"pending", office.calls.pending_beside(id)}, {"uptime", uptime.count()}};
+  return Json::object_t{
+      {"worker", office.worker.number()},           {"pid", ::getpid()},
+      {"requests", office.requests.load()},         {"received", office.mailbox.received()},
+      {"pending", office.calls.pending_beside(id)}, {"uptime", uptime.count()}};
 }
 
 // Returns a worker's answer to a request that the master passes on. The request has `what`
@@ -435,6 +436,7 @@ class Router {
 };
 
 int run_worker(Worker& worker, const Settings& settings) {
+  Worker::prefer_throughput();  // each /stats wakes a dozen threads
   Office office{worker, settings};
   add_routes(office);
   worker.on_message("request", [&](const Json& request) {

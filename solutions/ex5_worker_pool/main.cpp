@@ -299,7 +299,7 @@ class Pool {
   }
 
   // STEP 5: take a task back
-  // Its worker has died, and the seat is empty. The task is "queued" again, at the *front* of the
+  // Its worker has ended, and the seat is empty. The task is "queued" again, at the *front* of the
   // queue, even if the queue is full, and counts as requeued. But after `max_attempts` attempts it
   // has failed: finish() it as "failed", with {"error": …} and the reason as the outcome, and count
   // that. The caller has the lock.

@@ -63,11 +63,9 @@ class SuccessorChecks(HangingSuccessorChecks):
            needs=("test_report_counts_restarts",))
     def test_sick_one_dies_before_its_successor_is_ready(self, fixture: Fixture) -> None:
         """A sick worker that dies before its successor is ready counts once"""
-        program, file = program_on_disk.copy_if_native(fixture)
-        cluster = fixture.start({"HEARTBEAT_INTERVAL_MS": SHORT_INTERVAL_MS}, program=program)
-        quick = file.read_bytes() if file else b""
         for _ in range(TRIES):
-            put(file, quick)
+            program, file = program_on_disk.copy_if_native(fixture)
+            cluster = fixture.start({"HEARTBEAT_INTERVAL_MS": SHORT_INTERVAL_MS}, program=program)
             for _ in range(DEATHS):
                 expect_replaced_when_killed(cluster, 1, health.bound(cluster) + START_ALLOWED)
             slow_down(file, SHORT_START)
