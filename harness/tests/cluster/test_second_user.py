@@ -1,4 +1,4 @@
-"""Another user of the machine, while somebody grades: he reaches, reads and changes nothing of it."""
+"""Another user of the machine, while somebody grades: nothing of it is there for him."""
 from __future__ import annotations
 
 import json
