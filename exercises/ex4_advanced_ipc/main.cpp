@@ -169,6 +169,7 @@ struct Office {
 // not count as pending.
 Json statistics(const Office& office, const std::string& id) {
   const std::chrono::duration<double> uptime = Clock::now() - office.started;
+  // An object_t is made without temporaries. Each /stats needs one from every worker.
   return Json::object_t{
       {"worker", office.worker.number()},           {"pid", ::getpid()},
       {"requests", office.requests.load()},         {"received", office.mailbox.received()},

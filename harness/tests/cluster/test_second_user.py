@@ -35,7 +35,7 @@ class TestItem1:
         assert cluster.client.get("/").status == 200
 '''
 LOOK = '''
-import json, os, re, socket, sys
+import json, os, socket, sys
 places, secret, before = json.loads(sys.argv[1])
 found = []
 def tried(what, action):
