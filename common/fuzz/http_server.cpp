@@ -278,11 +278,11 @@ bool Connection::take_request() {
   if (state == RequestFramer::State::refused) {
     return refuse(framer.status());
   }
-  auto request = parse_request(rest_.substr(0, framer.head_size()));
-  if (!request) {
+  httplib::Request request;
+  if (!parse_request(rest_.substr(0, framer.head_size()), request)) {
     return refuse(400);
   }
-  const auto method = request->method;
+  const auto method = request.method;
   asked_.push_back({method, std::move(request), framer.take_body(), 0, framer.wants_close()});
   rest_.remove_prefix(framer.size());
   return !asked_.back().closes && !rest_.empty();

@@ -9,7 +9,9 @@ namespace cluster {
 namespace {
 
 std::optional<httplib::Request> parse(const std::string& line, const std::string& headers = "") {
-  return parse_request(line + "\r\n" + headers + "\r\n");
+  httplib::Request request;
+  return parse_request(line + "\r\n" + headers + "\r\n", request) ? std::optional(request)
+                                                                  : std::nullopt;
 }
 
 TEST(ParseRequest, TakesTheRequestLineApart) {

@@ -67,7 +67,7 @@ class Jobs {
             ending_ || ::read(events_.get(), &ignored, sizeof ignored) == sizeof ignored;
         --leading;
         if (!woken || ending_) break;
-        threads_.begin_handler(self);
+        threads_.begin_handler(self, LeaderThreads::Clock::now());
         take()();
         threads_.end_handler(self);
         ++done;

@@ -33,7 +33,6 @@ std::pair<std::string_view, std::string_view> first_words(std::string_view input
 // its end, and the client is still there.
 Connection::Answer HttpServer::Engine::handle(LeaderThreads::Member& self, Connection& connection,
                                               bool& whole) {
-  const auto began = Clock::now();
   auto& call = *connection.call;
   AnswerStream stream(Application::request_line, call,
                       [this, &connection](std::string_view text, AnswerStream::Piece piece) {
@@ -43,12 +42,11 @@ Connection::Answer HttpServer::Engine::handle(LeaderThreads::Member& self, Conne
     const Lock lock(connection.mutex);
     return connection.hung_up || connection.gone || connection.cut;
   };
-  threads_.begin_handler(self);
+  threads_.begin_handler(self, call.began);
   try {
     whole = server_.application_->run(call, stream);
   } catch (...) {  // what cpp-httplib does not catch: of a logger, or of a handler of errors
     whole = false;
-    call.header_lines.clear();
     call.long_body.clear();
     if (!stream.started()) {
       Response response;
@@ -72,7 +70,7 @@ Connection::Answer HttpServer::Engine::handle(LeaderThreads::Member& self, Conne
            call.admitted,
            false,
            {}},
-          began,
+          call.began,
           call.close};
 }
 
@@ -149,10 +147,11 @@ void HttpServer::Engine::conclude(Lock& lock, Connection& connection, Connection
   if (sent && answer.close) {
     ::shutdown(connection.fd.get(), SHUT_WR);  // before the hook, which may take its time
   }
+  const auto out = connection.since;
   lock.unlock();
   auto& exchange = answer.exchange;
   exchange.sent = sent;
-  exchange.duration = Clock::now() - answer.began;
+  exchange.duration = out - answer.began;
   if (journal_) {
     journal_.write("response", {{"conn", connection.id},
                                 {"method", exchange.method},

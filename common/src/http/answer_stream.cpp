@@ -1,13 +1,10 @@
 #include "http/answer_stream.hpp"
 
 #include <algorithm>
-#include <utility>
-
 namespace cluster {
 
 namespace {
 
-constexpr std::size_t usual_answer = 512;
 // What is larger is not copied before it leaves.
 constexpr std::size_t worth_copying = std::size_t{64} << 10;
 
@@ -28,12 +25,7 @@ ssize_t AnswerStream::read(char* buffer, std::size_t size) {
 
 ssize_t AnswerStream::write(const char* data, std::size_t size) {
   const std::string_view text(data, size);
-  if (!std::exchange(head_begun_, true) && !call_.header_lines.empty()) {
-    const auto status_line = text.substr(0, text.find('\n') + 1);
-    pending_.reserve(usual_answer);
-    pending_.append(status_line).append(call_.header_lines);
-    pending_.append(text.substr(status_line.size()));
-  } else if (!call_.streams && size <= worth_copying) {
+  if (!call_.streams && size <= worth_copying) {
     pending_ += text;
   } else if (!deliver(text, call_.streams ? Piece::of_stream : Piece::usual)) {
     return -1;

@@ -6,16 +6,16 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "http/call.hpp"
 
 namespace cluster {
 
 // What cpp-httplib takes for the connection: it reads a request that is whole, and writes its
-// answer to whoever delivers it. The header lines of the call, if it has any, are put behind the
-// status line. An answer of one piece is delivered at the end, by finish(), so that it leaves by
-// one system call; what a content provider writes is delivered at once. It lives in the thread that
-// answers, for one request.
+// answer to whoever delivers it. An answer of one piece is delivered at the end, by finish(), so
+// that it leaves by one system call; what a content provider writes is delivered at once. It lives
+// in the thread that answers, for one request.
 class AnswerStream final : public httplib::Stream {
  public:
   enum class Piece : std::uint8_t {
@@ -33,16 +33,18 @@ class AnswerStream final : public httplib::Stream {
   bool finish(bool whole);
   bool started() const { return started_ || !pending_.empty(); }
 
+  // Writes an answer that is whole.
+  void write_whole(std::string text) { pending_ = std::move(text); }
+
   ssize_t read(char* buffer, std::size_t size) override;
   ssize_t write(const char* data, std::size_t size) override;
   bool is_readable() const override { return true; }
   // Not in all versions, so it cannot say `override`.
   // NOLINTNEXTLINE(clang-diagnostic-inconsistent-missing-override,modernize-use-override)
   virtual bool is_writable() const { return !gone_; }
-  // The request has these already. cpp-httplib would make headers of them; of what has a line end
-  // it makes none, and the time is spared.
-  void get_remote_ip_and_port(std::string& ip, int& /*port*/) const override { ip = '\n'; }
-  void get_local_ip_and_port(std::string& ip, int& /*port*/) const override { ip = '\n'; }
+  // The request has these already.
+  void get_remote_ip_and_port(std::string& /*ip*/, int& /*port*/) const override {}
+  void get_local_ip_and_port(std::string& /*ip*/, int& /*port*/) const override {}
   // No select() shall look at it.
   socket_t socket() const override { return INVALID_SOCKET; }
 
@@ -59,7 +61,6 @@ class AnswerStream final : public httplib::Stream {
   std::size_t body_read_ = 0;
   const Deliver deliver_;
   std::string pending_;
-  bool head_begun_ = false;
   bool started_ = false;
   bool gone_ = false;
 };

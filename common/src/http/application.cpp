@@ -4,6 +4,7 @@
 #include <array>
 #include <exception>
 
+#include "http/answer_stream.hpp"
 #include "http/message.hpp"
 
 namespace cluster {
@@ -11,6 +12,7 @@ namespace cluster {
 namespace {
 
 constexpr std::size_t worth_compressing = 1'024;
+constexpr std::size_t worth_moving = std::size_t{64} << 10;
 constexpr const char* any_path = "[\\s\\S]*";
 
 // The parameters of process_request() depend on the version of cpp-httplib. It is told that the
@@ -25,13 +27,29 @@ bool call_process_request(const Process& process, const Setup& setup) {
   }
 }
 
-// After the handler, which sees what the client has sent. HTTP/1.0 gets nothing compressed: it
-// knows no chunks, and cpp-httplib calls a body compressed whose chunks alone would be.
-void spare_compression(httplib::Request& request, const httplib::Response& response) {
+// Only what cpp-httplib writes is compressed. HTTP/1.0 gets nothing compressed: it knows no chunks,
+// and cpp-httplib calls a body compressed whose chunks alone would be.
+bool may_compress(const httplib::Request& request, const httplib::Response& response) {
   const bool small = response.body.size() < worth_compressing && !response.content_provider_;
-  if (small || request.version == "HTTP/1.0") {
+  return !small && request.version != "HTTP/1.0" && has_header(request.headers, "Accept-Encoding");
+}
+
+// After the handler, which sees what the client has sent.
+void spare_compression(httplib::Request& request, const httplib::Response& response) {
+  if (!may_compress(request, response)) {
     erase_header(request.headers, "Accept-Encoding");
   }
+}
+
+// A body that is in no string yet. Whether there can be a file depends on the version.
+template <typename Response>
+bool has_source(const Response& response) {
+  if constexpr (requires { response.file_content_path_; }) {
+    if (!response.file_content_path_.empty()) {
+      return true;
+    }
+  }
+  return static_cast<bool>(response.content_provider_);
 }
 
 // In versions that ask the socket, which is not theirs here.
@@ -70,8 +88,8 @@ HttpServer::Application::Application(HttpServer& server,
 void HttpServer::Application::install() {
   httplib::Server& base = server_;
   server_.svr_sock_ = 0;  // only a server that has a socket asks content providers
-  base.set_pre_routing_handler([this](const Request& request, Response& response) {
-    return respond(call_of(request), response);
+  base.set_pre_routing_handler([](const Request& request, Response& response) {
+    return hand_over(call_of(request), response);
   });
   base.set_error_handler(HandlerWithResponse([this](const Request& request, Response& response) {
     fill_error(request, response);
@@ -84,8 +102,7 @@ void HttpServer::Application::install() {
   base.set_post_routing_handler([this](const Request& request, Response& response) {
     finish_head(call_of(request), response);
   });
-  // What respond() has left to cpp-httplib: it looks for files and reads forms, and then comes
-  // here.
+  // What answer() has left to cpp-httplib: it looks for files and reads forms, and then comes here.
   const Handler rest = [this](const Request& request, Response& response) {
     serve(call_of(request), response);
   };
@@ -97,9 +114,66 @@ void HttpServer::Application::install() {
   base.Options(any_path, rest);
 }
 
-bool HttpServer::Application::run(HttpCall& call, httplib::Stream& stream) {
-  const std::function<void(Request&)> setup = [this, &call](Request& request) {
-    begin(call, request);
+bool HttpServer::Application::run(HttpCall& call, AnswerStream& stream) {
+  call.running = &call.request;
+  call.request.response_handler = Mark{&call};
+  call.response.version = "HTTP/1.1";
+  call.response.headers = default_headers;
+  answer(call);
+  if (!is_plain(call)) {
+    return process(call, stream);
+  }
+  write(call, stream);
+  return true;
+}
+
+// As cpp-httplib's process_request() does it.
+void HttpServer::Application::answer(HttpCall& call) const {
+  auto& response = call.response;
+  try {
+    call.answered = route(call, response) == HandlerResponse::Handled;
+  } catch (...) {
+    take_exception(*call.running, response, std::current_exception());
+    call.answered = true;
+  }
+  if (call.answered && response.status == -1) {
+    response.status = 200;
+  }
+}
+
+// Whether the answer is in its response as it leaves, and nobody but finish_head() changes it.
+bool HttpServer::Application::is_plain(const HttpCall& call) const {
+  const auto& response = call.response;
+  const bool may_change = post_routing_handler || (error_handler && response.status >= 400);
+  return call.answered && !may_change && !has_logger && !has_source(response) &&
+         !may_compress(call.request, response);
+}
+
+// cpp-httplib parses a request and an answer of its own, formats each header by vsnprintf, and
+// copies what the client does not take at once. This costs half of that.
+void HttpServer::Application::write(HttpCall& call, AnswerStream& stream) const {
+  auto& response = call.response;
+  if (response.status >= 400) {
+    fill_error(call.request, response);
+  }
+  if (!response.body.empty() && !has_header(response.headers, "Content-Type")) {
+    response.headers.emplace("Content-Type", "text/plain");
+  }
+  auto text = finish_plain_head(call);
+  if (call.request.method == "HEAD") {
+    response.body.clear();
+  } else if (response.body.size() >= worth_moving) {
+    call.long_body = std::move(response.body);
+  } else {
+    text += response.body;
+  }
+  stream.write_whole(std::move(text));
+}
+
+bool HttpServer::Application::process(HttpCall& call, httplib::Stream& stream) {
+  const std::function<void(Request&)> setup = [&call](Request& request) {
+    request = call.request;  // a content provider may have kept a reference to that one
+    call.running = &request;
   };
   return call_process_request(
       [this, &stream]<typename... Rest>(Rest&&... rest) -> decltype(server_.process_request(
@@ -109,29 +183,15 @@ bool HttpServer::Application::run(HttpCall& call, httplib::Stream& stream) {
       setup);
 }
 
-void HttpServer::Application::begin(HttpCall& call, Request& request) const {
-  auto& parsed = call.request;
-  request.method = parsed.method;
-  request.path = parsed.path;
-  request.target = std::move(parsed.target);
-  request.version = std::move(parsed.version);
-  request.params = std::move(parsed.params);
-  request.headers = std::move(parsed.headers);
-  request.remote_addr = std::move(parsed.remote_addr);
-  request.remote_port = parsed.remote_port;
-  request.local_addr = std::move(parsed.local_addr);
-  request.local_port = parsed.local_port;
-  request.response_handler = Mark{&call};
-  call.running = &request;
-}
-
-httplib::Server::HandlerResponse HttpServer::Application::respond(HttpCall& call,
-                                                                  Response& response) const {
-  const auto result = route(call, response);
-  if (result == HandlerResponse::Handled) {
-    spare_compression(*call.running, response);
+httplib::Server::HandlerResponse HttpServer::Application::hand_over(HttpCall& call,
+                                                                    Response& response) {
+  tell_of_hang_up(*call.running, call);
+  response = std::move(call.response);
+  if (!call.answered) {
+    return HandlerResponse::Unhandled;
   }
-  return result;
+  spare_compression(*call.running, response);
+  return HandlerResponse::Handled;
 }
 
 httplib::Server::HandlerResponse HttpServer::Application::route(HttpCall& call,

@@ -12,13 +12,18 @@
 
 namespace cluster {
 
-// The way of a request through cpp-httplib, and what the owner of the server has set for it. It
-// knows nothing of sockets. Filled before the server starts; then any thread may call run().
+class AnswerStream;
+
+// The way of a request to its handler and of the answer back, and what the owner of the server has
+// set for it. It knows nothing of sockets. Filled before the server starts; then any thread may
+// call run().
 //
 // The request comes parsed: cpp-httplib's own parser decodes the values of headers, knows no line
-// over 8 KiB and no '?' in a query, and costs more than all the rest. So process_request() is given
-// a request line that says nothing, and then the request itself by its setup function. Who is
-// allowed to be served, routes, errors and the head of the answer are decided in the handlers that
+// over 8 KiB and no '?' in a query, and costs more than all the rest. Who is allowed to be served,
+// and by which handler, is decided here. An answer that is a string leaves as it is. All else is
+// cpp-httplib's: files, forms, bodies that a handler reads itself, content providers, compression,
+// loggers. Then process_request() is given a request line that says nothing, and the request itself
+// by its setup function; the answer so far, errors and the head come to it by the handlers that
 // this class sets in it.
 class HttpServer::Application {
  public:
@@ -26,8 +31,8 @@ class HttpServer::Application {
 
   // Writes the answer to `stream`; false: it could not be written to its end. Throws what a handler
   // that may not throw has thrown.
-  bool run(HttpCall& call, httplib::Stream& stream);
-  // The bytes that run() reads from the stream before it has set the request.
+  bool run(HttpCall& call, AnswerStream& stream);
+  // The bytes that cpp-httplib reads from the stream before it is given the request.
   static constexpr std::string_view request_line = "GET / HTTP/1.1\r\n\r\n";
 
   // A handler that reads the body itself, with what is to be done after each handler.
@@ -52,8 +57,11 @@ class HttpServer::Application {
   static HttpCall& call_of(const Request& request);
 
   void install();
-  void begin(HttpCall& call, Request& request) const;
-  HandlerResponse respond(HttpCall& call, Response& response) const;
+  void answer(HttpCall& call) const;
+  bool is_plain(const HttpCall& call) const;
+  void write(HttpCall& call, AnswerStream& stream) const;
+  bool process(HttpCall& call, httplib::Stream& stream);
+  static HandlerResponse hand_over(HttpCall& call, Response& response);
   HandlerResponse route(HttpCall& call, Response& response) const;
   void serve(HttpCall& call, Response& response) const;
   void refuse_route(HttpCall& call, Response& response) const;
@@ -61,7 +69,9 @@ class HttpServer::Application {
                       const std::exception_ptr& exception) const;
   void fill_error(const Request& request, Response& response) const;
   void finish_head(HttpCall& call, Response& response) const;
-  bool take_over(HttpCall& call, Response& response) const;
+  std::string finish_plain_head(HttpCall& call) const;
+  template <typename Add>
+  void settle_head(HttpCall& call, Response& response, const Add& add) const;
 
   HttpServer& server_;
   const std::atomic<bool>& close_after_answer_;

@@ -12,7 +12,7 @@ namespace cluster {
 
 namespace {
 
-constexpr std::size_t worth_moving = std::size_t{64} << 10;
+constexpr std::size_t usual_size = 128;  // of what is added to a head
 
 bool says_close(const std::pair<const std::string, std::string>& header) {
   return same_name(header.first, "Connection") && has_token(header.second, "close");
@@ -57,6 +57,27 @@ void HttpServer::Application::finish_head(HttpCall& call, Response& response) co
   if (post_routing_handler) {
     post_routing_handler(*call.running, response);
   }
+  const auto add = [&headers](const char* name, std::string value) {
+    headers.emplace(name, std::move(value));
+  };
+  settle_head(call, response, add);
+}
+
+std::string HttpServer::Application::finish_plain_head(HttpCall& call) const {
+  std::string added;
+  added.reserve(usual_size);
+  settle_head(call, call.response, [&added](const char* name, const std::string& value) {
+    append_header(added, name, value);
+  });
+  auto text = status_line(call.response.status);
+  append_headers(text, call.response.headers);
+  return text.append(added).append("\r\n");
+}
+
+template <typename Add>
+void HttpServer::Application::settle_head(HttpCall& call, Response& response,
+                                          const Add& add) const {
+  auto& headers = response.headers;
   call.close = call.close || !call.admitted || close_after_answer_ ||
                std::ranges::any_of(headers, says_close);
   erase_header(headers, "Connection");
@@ -74,20 +95,10 @@ void HttpServer::Application::finish_head(HttpCall& call, Response& response) co
   call.close = call.close || (!length && !response.is_chunked_content_provider_);
   call.status = status;
   call.streams = static_cast<bool>(response.content_provider_);
-  const bool has_date = has_header(headers, "Date");
-
-  const bool taken_over = take_over(call, response);
-  const auto add = [&](const char* name, const std::string& value) {
-    if (taken_over) {
-      append_header(call.header_lines, name, value);
-    } else {
-      headers.emplace(name, value);
-    }
-  };
   if (has_body && length) {
     add("Content-Length", std::to_string(*length));
   }
-  if (!has_date) {
+  if (!has_header(headers, "Date")) {
     add("Date", http_date(std::chrono::system_clock::now()));
   }
   if (call.close) {
@@ -95,22 +106,6 @@ void HttpServer::Application::finish_head(HttpCall& call, Response& response) co
   } else if (http_1_0) {
     add("Connection", "keep-alive");
   }
-}
-
-// cpp-httplib formats each header by vsnprintf, and copies what the client does not take at once.
-// But a logger sees the answer after this, and a content provider may be compressed. False: so it
-// is left to cpp-httplib.
-bool HttpServer::Application::take_over(HttpCall& call, Response& response) const {
-  if (has_logger || response.content_provider_) {
-    return false;
-  }
-  call.header_lines = header_lines(response.headers);
-  response.headers.clear();
-  if (response.body.size() >= worth_moving && call.running->method != "HEAD") {
-    call.long_body = std::move(response.body);
-    response.body.clear();
-  }
-  return true;
 }
 
 }  // namespace cluster

@@ -2,6 +2,7 @@
 
 #include <httplib.h>
 
+#include <chrono>
 #include <functional>
 #include <string>
 
@@ -19,19 +20,21 @@ struct HttpPeer {
 struct HttpCall {
   httplib::Request request;  // without its body
   std::string body;
+  std::chrono::steady_clock::time_point began;
   bool admitted = true;
   bool close = false;  // the client wants the connection closed; then: the server closes it
   std::function<bool()> hung_up;  // whether the client sends nothing more, or is gone
 
-  // What cpp-httplib has made of it.
-  int status = 0;
-  bool streams = false;      // the body comes from a content provider, piece by piece
-  std::string header_lines;  // of the answer, if cpp-httplib does not write them
-  std::string long_body;     // to be sent after what was written
-
   // While it runs.
-  httplib::Request* running = nullptr;
-  std::string error;  // what a body that nobody wrote says
+  httplib::Request* running = nullptr;  // the request above, or cpp-httplib's copy of it
+  httplib::Response response;
+  bool answered = false;  // by a handler; else cpp-httplib has more to read
+  std::string error;      // what a body that nobody wrote says
+
+  // What has become of it.
+  int status = 0;
+  bool streams = false;   // the body comes from a content provider, piece by piece
+  std::string long_body;  // to be sent after what was written
 };
 
 }  // namespace cluster

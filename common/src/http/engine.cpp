@@ -186,14 +186,13 @@ bool HttpServer::Engine::skip_empty_lines(Connection& connection) {
 }
 
 void HttpServer::Engine::begin_request(Connection& connection) {
-  auto request =
-      parse_request(std::string_view(connection.input).substr(0, connection.framer.head_size()));
-  if (!request) {
+  auto fresh = std::make_unique<HttpCall>();
+  const auto head = std::string_view(connection.input).substr(0, connection.framer.head_size());
+  if (!parse_request(head, fresh->request)) {
     refuse_unread(connection, 400, "this is no request that the server understands");
     return;
   }
-  auto& call = *(connection.call = std::make_unique<HttpCall>());
-  call.request = std::move(*request);
+  auto& call = *(connection.call = std::move(fresh));
   call.body = connection.framer.take_body();
   call.close = connection.framer.wants_close();
   adapt_headers(call, connection.peer);
@@ -208,6 +207,7 @@ void HttpServer::Engine::begin_request(Connection& connection) {
     --handlers_;
   }
   enter(connection, Event::whole);
+  call.began = connection.since;
   if (journal_) {
     journal_.write(
         "request",
@@ -235,8 +235,12 @@ void HttpServer::Engine::enter(Connection& connection, Event event) {
   const auto before = connection.state;
   connection.happen(event);
   const auto count = [&](State state, std::atomic<std::size_t>& number) {
-    number += connection.state == state ? 1 : 0;
-    number -= before == state ? 1 : 0;
+    if (connection.state == state) {
+      ++number;
+    }
+    if (before == state) {
+      --number;
+    }
   };
   count(State::half_sent, half_sent_);
   count(State::refusing, refusals_);

@@ -57,8 +57,8 @@ class LeaderThreads {
   // For the body. lead() waits until this thread leads. False: the thread must end.
   bool lead(Member& self);
   bool leads(const Member& self) const { return term_.load() == self.term_; }
-  // To be called before and after all work that may take long.
-  void begin_handler(Member& self);
+  // To be called before and after all work that may take long. `began`: just now.
+  void begin_handler(Member& self, Clock::time_point began);
   void end_handler(Member& self);
 
   std::size_t size() const;

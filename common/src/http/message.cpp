@@ -132,29 +132,28 @@ std::optional<HeaderLine> parse_header(std::string_view line) {
   return HeaderLine{line.substr(0, colon), trim(line.substr(colon + 1))};
 }
 
-std::optional<httplib::Request> parse_request(std::string_view head) {
+bool parse_request(std::string_view head, httplib::Request& request) {
   const auto line = take_line(head);
   const auto method = line.substr(0, line.find(' '));
   const auto rest = line.substr(std::min(method.size() + 1, line.size()));
   const auto target = rest.substr(0, rest.find(' '));
   const auto version = rest.substr(std::min(target.size() + 1, rest.size()));
   if (!is_token(method) || !is_target(target) || (version != "HTTP/1.1" && version != "HTTP/1.0")) {
-    return std::nullopt;
+    return false;
   }
-  std::optional<httplib::Request> request(std::in_place);
-  request->method = method;
-  request->target = target;
-  request->version = version;
+  request.method = method;
+  request.target = target;
+  request.version = version;
   const auto resource = without_authority(target.substr(0, target.find('#')));
   const auto path = resource.substr(0, resource.find('?'));
-  request->path = path.empty() ? "/" : decode(path, false);
-  parse_query(resource.substr(std::min(path.size() + 1, resource.size())), request->params);
+  request.path = path.empty() ? "/" : decode(path, false);
+  parse_query(resource.substr(std::min(path.size() + 1, resource.size())), request.params);
   while (!head.empty()) {
     if (const auto header = parse_header(take_line(head))) {
-      request->headers.emplace(header->name, header->value);
+      request.headers.emplace(header->name, header->value);
     }
   }
-  return request;
+  return true;
 }
 
 void parse_query(std::string_view query, httplib::Params& params) {
@@ -169,28 +168,30 @@ void parse_query(std::string_view query, httplib::Params& params) {
   }
 }
 
-std::string header_lines(const httplib::Headers& headers) {
-  std::string lines;
-  lines.reserve(usual_head);
-  for (const auto& [name, value] : headers) {
-    append_header(lines, name, value);
-  }
-  return lines;
+std::string status_line(int status) {
+  std::string line;
+  line.reserve(usual_head);
+  line.append("HTTP/1.1 ").append(std::to_string(status)).append(1, ' ');
+  return line.append(reason_phrase(status)).append(line_end);
 }
 
-void append_header(std::string& lines, std::string_view name, std::string_view value) {
-  lines.append(name).append(": ").append(value).append(line_end);
+void append_headers(std::string& head, const httplib::Headers& headers) {
+  for (const auto& [name, value] : headers) {
+    append_header(head, name, value);
+  }
+}
+
+void append_header(std::string& head, std::string_view name, std::string_view value) {
+  head.append(name).append(": ").append(value).append(line_end);
 }
 
 std::string format_last_response(const httplib::Response& response, bool body) {
-  std::string text;
-  text.append("HTTP/1.1 ").append(std::to_string(response.status)).append(1, ' ');
-  text.append(reason_phrase(response.status)).append(line_end);
+  auto text = status_line(response.status);
   auto headers = response.headers;
   for (const auto* const ours : {"Connection", "Content-Length", "Date"}) {
     erase_header(headers, ours);
   }
-  text.append(header_lines(headers));
+  append_headers(text, headers);
   append_header(text, "Connection", "close");
   append_header(text, "Content-Length", std::to_string(response.body.size()));
   append_header(text, "Date", http_date(std::chrono::system_clock::now()));
@@ -228,16 +229,45 @@ std::string http_date(std::chrono::system_clock::time_point time) {
 
 std::string_view reason_phrase(int status) {
   constexpr std::array phrases{
+      std::pair{100, "Continue"},
+      std::pair{101, "Switching Protocols"},
       std::pair{200, "OK"},
       std::pair{201, "Created"},
       std::pair{202, "Accepted"},
+      std::pair{203, "Non-Authoritative Information"},
+      std::pair{204, "No Content"},
+      std::pair{205, "Reset Content"},
+      std::pair{206, "Partial Content"},
+      std::pair{300, "Multiple Choices"},
+      std::pair{301, "Moved Permanently"},
+      std::pair{302, "Found"},
+      std::pair{303, "See Other"},
+      std::pair{304, "Not Modified"},
+      std::pair{305, "Use Proxy"},
+      std::pair{307, "Temporary Redirect"},
+      std::pair{308, "Permanent Redirect"},
       std::pair{400, "Bad Request"},
+      std::pair{401, "Unauthorized"},
+      std::pair{402, "Payment Required"},
+      std::pair{403, "Forbidden"},
       std::pair{404, "Not Found"},
       std::pair{405, "Method Not Allowed"},
+      std::pair{406, "Not Acceptable"},
+      std::pair{407, "Proxy Authentication Required"},
       std::pair{408, "Request Timeout"},
       std::pair{409, "Conflict"},
+      std::pair{410, "Gone"},
+      std::pair{411, "Length Required"},
+      std::pair{412, "Precondition Failed"},
       std::pair{413, "Content Too Large"},
+      std::pair{414, "URI Too Long"},
       std::pair{415, "Unsupported Media Type"},
+      std::pair{416, "Range Not Satisfiable"},
+      std::pair{417, "Expectation Failed"},
+      std::pair{421, "Misdirected Request"},
+      std::pair{422, "Unprocessable Content"},
+      std::pair{426, "Upgrade Required"},
+      std::pair{428, "Precondition Required"},
       std::pair{429, "Too Many Requests"},
       std::pair{431, "Request Header Fields Too Large"},
       std::pair{500, "Internal Server Error"},
@@ -245,6 +275,7 @@ std::string_view reason_phrase(int status) {
       std::pair{502, "Bad Gateway"},
       std::pair{503, "Service Unavailable"},
       std::pair{504, "Gateway Timeout"},
+      std::pair{505, "HTTP Version Not Supported"},
   };
   const auto* const found = std::find_if(
       phrases.begin(), phrases.end(), [&](const auto& phrase) { return phrase.first == status; });

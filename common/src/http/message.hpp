@@ -37,16 +37,17 @@ struct HeaderLine {
 // None: the line is not of the form `Name: value`.
 std::optional<HeaderLine> parse_header(std::string_view line);
 
-// The request of a head, without body. The header lines were checked before. None: the first line
-// is no request line.
-std::optional<httplib::Request> parse_request(std::string_view head);
+// Fills a new request from its head. The header lines were checked before. False: the first line is
+// no request line.
+bool parse_request(std::string_view head, httplib::Request& request);
 
 // The parameters of a query, or of a form that was sent as one, are added to `params`.
 void parse_query(std::string_view query, httplib::Params& params);
 
-// As they stand in a head, each with its line end.
-std::string header_lines(const httplib::Headers& headers);
-void append_header(std::string& lines, std::string_view name, std::string_view value);
+// The lines of an answer's head, each with its line end.
+std::string status_line(int status);
+void append_headers(std::string& head, const httplib::Headers& headers);
+void append_header(std::string& head, std::string_view name, std::string_view value);
 
 // The bytes of an answer that closes its connection. Of the headers of `response`, Connection,
 // Content-Length and Date are ours to write. `body` false: an answer to HEAD, all but the body.
@@ -55,7 +56,7 @@ std::string format_last_response(const httplib::Response& response, bool body = 
 // As in "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110, 5.6.7).
 std::string http_date(std::chrono::system_clock::time_point time);
 
-// The name of a status in RFC 9110.
+// The name of a status in RFC 9110 or RFC 6585; of any other "Status".
 std::string_view reason_phrase(int status);
 
 }  // namespace cluster

@@ -139,14 +139,16 @@ void HttpServer::reply(Response& response, int status, const Json& body) const {
                                 "with two pairs of braces, not " +
                                 to_text(body));
   }
-  std::string text = body.empty() ? "{}" : to_text(body);
+  auto& text = response.body;
+  text = body.empty() ? "{}" : to_text(body);
   if (!identity_.empty()) {
     text.pop_back();
     text += body.empty() ? "" : ",";
     text.append(identity_, 1);
   }
   response.status = status;
-  response.set_content(text, "application/json");
+  erase_header(response.headers, "Content-Type");
+  response.headers.emplace("Content-Type", "application/json");
 }
 
 void HttpServer::fail(Response& response, int status, const std::string& text) const {
