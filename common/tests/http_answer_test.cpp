@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -20,7 +22,7 @@ void add_routes(HttpServer& server) {
       response.body = "some text";
     });
   };
-  for (const int number : {-1, 200, 201, 204, 304, 409, 429, 503}) {
+  for (const int number : {-1, 200, 201, 204, 304, 409, 418, 429, 451, 503}) {
     status("/status/" + std::to_string(number), number);
   }
   server.Get("/nothing", [](const auto&, auto&) {})
@@ -72,6 +74,8 @@ std::vector<std::string> seen_of(const test::Answer& answer, bool closed) {
 }
 
 struct HttpAnswerTest : test::HttpTest {
+  ~HttpAnswerTest() override { end(); }
+
   // Of a new server on a new connection.
   std::vector<std::string> answer(const std::string& request, bool by_httplib) {
     auto& own = make();
@@ -108,8 +112,8 @@ TEST_F(HttpAnswerTest, IsTheSameWhoeverWritesIt) {
   };
   for (const auto* path :
        {"/status/-1", "/status/200", "/status/201", "/status/204", "/status/304", "/status/409",
-        "/status/429", "/status/503", "/nothing", "/typed", "/close", "/length", "/split", "/date",
-        "/thrice", "/redirect", "/long"}) {
+        "/status/418", "/status/451", "/status/429", "/status/503", "/nothing", "/typed", "/close",
+        "/length", "/split", "/date", "/thrice", "/redirect", "/long"}) {
     requests.push_back(get(path));
   }
   for (const auto& request : requests) {
@@ -134,6 +138,25 @@ TEST_F(HttpAnswerTest, AContentProviderMayLookAtItsRequest) {
   const auto answer = connect().ask(get("/of?name=one", "X-Name: two\r\n"));
   ASSERT_TRUE(answer);
   EXPECT_EQ(answer->body, "/of one two");
+}
+
+// And there, still in the handler's thread, it may call the server.
+TEST_F(HttpAnswerTest, WhatAContentProviderHoldsIsReleasedBeforeTheAnswerIsToldOf) {
+  auto& own = make();
+  std::atomic<std::size_t> done_before{1};
+  own.Get("/failing", [&](const auto&, auto& response) {
+    response.set_content_provider(
+        3, "text/plain", [](std::size_t, std::size_t, httplib::DataSink&) { return false; },
+        [&](bool) {
+          own.longest_in_flight();
+          done_before = done().size();
+        });
+    throw std::runtime_error("it broke");
+  });
+  start();
+  EXPECT_EQ(connect().status(get("/failing")), 500);
+  ASSERT_TRUE(await_done(1));
+  EXPECT_EQ(done_before, 0U);
 }
 
 TEST_F(HttpAnswerTest, AHeaderThatAPreRoutingHandlerHasSetStays) {

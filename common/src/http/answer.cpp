@@ -45,7 +45,7 @@ Connection::Answer HttpServer::Engine::handle(LeaderThreads::Member& self, Conne
   threads_.begin_handler(self, call.began);
   try {
     whole = server_.application_->run(call, stream);
-  } catch (...) {  // what cpp-httplib does not catch: of a logger, or of a handler of errors
+  } catch (...) {  // of a logger, or of a handler of errors or exceptions
     whole = false;
     call.long_body.clear();
     if (!stream.started()) {
@@ -112,6 +112,7 @@ void HttpServer::Engine::answered(Lock& lock, Connection& connection, Connection
     conclude(lock, connection, std::move(answer), !lost);
   } else {
     connection.answer = std::make_unique<Connection::Answer>(std::move(answer));
+    connection.call->request = {};  // the client may take its time
     enter(connection, Connection::Event::left_over);
   }
 }

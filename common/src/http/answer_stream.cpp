@@ -1,6 +1,7 @@
 #include "http/answer_stream.hpp"
 
 #include <algorithm>
+
 namespace cluster {
 
 namespace {

@@ -12,7 +12,6 @@ namespace cluster {
 namespace {
 
 constexpr std::size_t worth_compressing = 1'024;
-constexpr std::size_t worth_moving = std::size_t{64} << 10;
 constexpr const char* any_path = "[\\s\\S]*";
 
 // The parameters of process_request() depend on the version of cpp-httplib. It is told that the
@@ -115,10 +114,12 @@ void HttpServer::Application::install() {
 }
 
 bool HttpServer::Application::run(HttpCall& call, AnswerStream& stream) {
+  Response response;  // ends here, and so does what its content provider holds
+  response.version = "HTTP/1.1";
+  response.headers = default_headers;
   call.running = &call.request;
+  call.response = &response;
   call.request.response_handler = Mark{&call};
-  call.response.version = "HTTP/1.1";
-  call.response.headers = default_headers;
   answer(call);
   if (!is_plain(call)) {
     return process(call, stream);
@@ -129,7 +130,7 @@ bool HttpServer::Application::run(HttpCall& call, AnswerStream& stream) {
 
 // As cpp-httplib's process_request() does it.
 void HttpServer::Application::answer(HttpCall& call) const {
-  auto& response = call.response;
+  auto& response = *call.response;
   try {
     call.answered = route(call, response) == HandlerResponse::Handled;
   } catch (...) {
@@ -141,9 +142,9 @@ void HttpServer::Application::answer(HttpCall& call) const {
   }
 }
 
-// Whether the answer is in its response as it leaves, and nobody but finish_head() changes it.
+// Whether the answer is a string, and no function of the owner looks at it any more.
 bool HttpServer::Application::is_plain(const HttpCall& call) const {
-  const auto& response = call.response;
+  const auto& response = *call.response;
   const bool may_change = post_routing_handler || (error_handler && response.status >= 400);
   return call.answered && !may_change && !has_logger && !has_source(response) &&
          !may_compress(call.request, response);
@@ -152,7 +153,7 @@ bool HttpServer::Application::is_plain(const HttpCall& call) const {
 // cpp-httplib parses a request and an answer of its own, formats each header by vsnprintf, and
 // copies what the client does not take at once. This costs half of that.
 void HttpServer::Application::write(HttpCall& call, AnswerStream& stream) const {
-  auto& response = call.response;
+  auto& response = *call.response;
   if (response.status >= 400) {
     fill_error(call.request, response);
   }
@@ -171,8 +172,17 @@ void HttpServer::Application::write(HttpCall& call, AnswerStream& stream) const 
 }
 
 bool HttpServer::Application::process(HttpCall& call, httplib::Stream& stream) {
+  // A content provider may have kept references into the request. Nobody else has, and so the body
+  // is moved.
   const std::function<void(Request&)> setup = [&call](Request& request) {
-    request = call.request;  // a content provider may have kept a reference to that one
+    std::string body;
+    if (!has_source(*call.response)) {
+      body.swap(call.request.body);
+    }
+    request = call.request;
+    if (!body.empty()) {
+      request.body = std::move(body);
+    }
     call.running = &request;
   };
   return call_process_request(
@@ -186,7 +196,7 @@ bool HttpServer::Application::process(HttpCall& call, httplib::Stream& stream) {
 httplib::Server::HandlerResponse HttpServer::Application::hand_over(HttpCall& call,
                                                                     Response& response) {
   tell_of_hang_up(*call.running, call);
-  response = std::move(call.response);
+  response = std::move(*call.response);
   if (!call.answered) {
     return HandlerResponse::Unhandled;
   }

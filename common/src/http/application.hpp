@@ -53,6 +53,9 @@ class HttpServer::Application {
   bool has_logger = false;
 
  private:
+  // A body of so many bytes is not copied before it leaves.
+  static constexpr std::size_t worth_moving = std::size_t{64} << 10;
+
   struct Mark;
   static HttpCall& call_of(const Request& request);
 

@@ -61,16 +61,21 @@ void HttpServer::Application::finish_head(HttpCall& call, Response& response) co
     headers.emplace(name, std::move(value));
   };
   settle_head(call, response, add);
+  if (!has_logger && response.body.size() >= worth_moving && call.running->method != "HEAD") {
+    call.long_body = std::move(response.body);
+    response.body.clear();
+  }
 }
 
 std::string HttpServer::Application::finish_plain_head(HttpCall& call) const {
   std::string added;
   added.reserve(usual_size);
-  settle_head(call, call.response, [&added](const char* name, const std::string& value) {
+  auto& response = *call.response;
+  settle_head(call, response, [&added](const char* name, const std::string& value) {
     append_header(added, name, value);
   });
-  auto text = status_line(call.response.status);
-  append_headers(text, call.response.headers);
+  auto text = status_line(response.status);
+  append_headers(text, response.headers);
   return text.append(added).append("\r\n");
 }
 

@@ -18,8 +18,8 @@ struct HttpPeer {
 
 // One request, and what becomes of it. It belongs to the thread that answers.
 struct HttpCall {
-  httplib::Request request;  // without its body
-  std::string body;
+  httplib::Request request;
+  std::string body;  // until the handler is found, which may read it itself
   std::chrono::steady_clock::time_point began;
   bool admitted = true;
   bool close = false;  // the client wants the connection closed; then: the server closes it
@@ -27,7 +27,7 @@ struct HttpCall {
 
   // While it runs.
   httplib::Request* running = nullptr;  // the request above, or cpp-httplib's copy of it
-  httplib::Response response;
+  httplib::Response* response = nullptr;
   bool answered = false;  // by a handler; else cpp-httplib has more to read
   std::string error;      // what a body that nobody wrote says
 

@@ -56,7 +56,7 @@ std::string format_last_response(const httplib::Response& response, bool body = 
 // As in "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110, 5.6.7).
 std::string http_date(std::chrono::system_clock::time_point time);
 
-// The name of a status in RFC 9110 or RFC 6585; of any other "Status".
+// The name of a status in IANA's registry; of any other "Status".
 std::string_view reason_phrase(int status);
 
 }  // namespace cluster

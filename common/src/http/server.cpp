@@ -118,8 +118,7 @@ HttpServer& HttpServer::set_default_headers(httplib::Headers headers) {
       throw std::invalid_argument("a default header that is no text: " + name);
     }
   }
-  application_->default_headers = headers;
-  Server::set_default_headers(std::move(headers));
+  application_->default_headers = std::move(headers);
   return *this;
 }
 
