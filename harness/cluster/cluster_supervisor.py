@@ -75,9 +75,10 @@ def tell(connection: socket.socket, **message: Any) -> bool:
 
 def start(request: dict[str, Any], output: int, error: int) -> int:
     """Start the program in a session of its own; returns its pid."""
-    limit_files(request["largest_file"])
+    limit(resource.RLIMIT_FSIZE, request["largest_file"])
     user = request["user"]
     if user is not None:
+        limit(resource.RLIMIT_NPROC, request["most_tasks"])  # not of this process: it is root's
         prctl.forgo_privileges()
     # It is collected as any other child. (A Popen that is not kept would collect it, too.)
     CHILDREN.append(subprocess.Popen(
@@ -87,10 +88,10 @@ def start(request: dict[str, Any], output: int, error: int) -> int:
     return CHILDREN[0].pid
 
 
-def limit_files(most: int) -> None:
-    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+def limit(what: int, most: int) -> None:
+    hard = resource.getrlimit(what)[1]
     most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    resource.setrlimit(what, (most, most))
 
 
 def standing(parent: int) -> list[object]:

@@ -1,7 +1,8 @@
 """How a program that is graded is kept from everything but itself.
 
 - A sandbox by bubblewrap: the program sees the system and its own folders, but neither the kit nor
-  anybody's home; no process but those of its grading; a network that has only the loopback.
+  anybody's home; no process but those of its grading; a network that has only the loopback, and
+  no sockets that lead past it.
 - Another user, where the grader is root: the program can neither signal nor trace the grader.
 
 The network is the grader's, too, so that it can speak with the program: see enter_network().
@@ -28,6 +29,7 @@ from functools import partial
 from pathlib import Path
 from typing import Callable, Mapping, Sequence
 
+from harness.cluster.system_calls import filter_file
 from harness.cluster.program import RUNTIME_FOLDERS, NoProgram
 from harness.system import processes
 from harness.system.places import ROOT
@@ -78,11 +80,14 @@ def choose(wanted: bool) -> Isolation:
     if shutil.which("bwrap") is None:
         return Isolation(user=user, lacking="there is no bubblewrap (as root: apt-get install "
                                             "bubblewrap)")
+    forbidden = filter_file()
     try:
-        tried = subprocess.run([*sandbox([], [], {}), "true"], capture_output=True, text=True,
-                               timeout=TRY_SECONDS)
+        tried = subprocess.run([*sandbox([], [], {}, forbidden), "true"], capture_output=True,
+                               text=True, timeout=TRY_SECONDS, pass_fds=[forbidden])
     except (OSError, subprocess.TimeoutExpired) as why:
         return Isolation(user=user, lacking=f"this machine does not allow it ({why})")
+    finally:
+        os.close(forbidden)
     if tried.returncode != 0:
         said = " ".join(tried.stderr.split())
         return Isolation(user=user, lacking=f"this machine does not allow it ({said})")
@@ -138,10 +143,11 @@ def enter_network() -> None:
 
 
 def sandbox(shown: Sequence[Path], writable: Sequence[Path],
-            copied: Mapping[str, int]) -> list[str]:
+            copied: Mapping[str, int], forbidden: int) -> list[str]:
     """The first words of a command line that is to run in a sandbox, where its process has the
     number 1. It sees the files and folders in `shown`, and may change those in `writable`.
-    `copied`: files that it has for itself, by descriptors of their contents."""
+    `copied`: files that it has for itself, by descriptors of their contents. `forbidden`: a
+    descriptor of what system_calls.filter_file() made."""
     words = ["bwrap", "--die-with-parent", "--as-pid-1", "--unshare-pid", "--unshare-ipc",
              "--unshare-uts", "--unshare-cgroup-try", "--hostname", "sandbox"]
     if os.geteuid() == 0:
@@ -161,7 +167,7 @@ def sandbox(shown: Sequence[Path], writable: Sequence[Path],
         words += ["--file", str(content), place]
     for place in ("/dev", "/", *[str(ROOT)] * under_system(ROOT)):
         words += ["--remount-ro", place]
-    return [*words, "--chdir", "/", "--"]
+    return [*words, "--seccomp", str(forbidden), "--chdir", "/", "--"]
 
 
 def ways_to(path: Path) -> list[str]:

@@ -20,13 +20,19 @@ MOST_PROCESSES = 500
 helpers to each stays far below."""
 MOST_THREADS = 4096
 """Threads of all its processes."""
+MOST_TASKS = 2 * MOST_THREADS
+"""Threads of a user who runs nothing but the clusters of one grading. The kernel gives no more, so
+that between two looks a program cannot start as many as it likes."""
 MOST_MEMORY = 2048 * MIB
 """Bytes of memory that all its processes have for themselves. 64 workers of a runtime that needs
 30 MiB each stay below."""
 MOST_HIDDEN = 512 * MIB
 """Bytes in files that have no name."""
-HIDDEN_SECONDS = 0.5
-"""Seconds between two looks for such files: a program may have thousands of descriptors."""
+MOST_SOCKETS = 10_000
+"""Sockets of all its processes. The ports of a network are 65,536, and a sandbox has only one
+network, in which the clients need some, too."""
+OPEN_SECONDS = 0.5
+"""Seconds between two looks at what is open: a program may have thousands of descriptors."""
 MOST_OUTPUT = 512 * MIB
 """Bytes on standard output and error in one check. Four lines for each of 1,000 requests a second
 are 12 MiB in half a minute."""
@@ -66,18 +72,23 @@ def too_much_memory(pids: list[int]) -> str:
     return f"the program took {size // MIB} MiB of memory; it was ended at {MOST_MEMORY // MIB} MiB"
 
 
-def too_much_hidden(pids: list[int]) -> str:
-    """Files without a name: they were removed, or never had one (memfd_create(2))."""
-    found: dict[tuple[int, int], int] = {}
+def too_much_open(pids: list[int]) -> str:
+    """Sockets, and files without a name: they were removed, or never had one (memfd_create(2))."""
+    hidden: dict[tuple[int, int], int] = {}
+    sockets: set[int] = set()
     for pid in pids:
         for file in memory.open_files(pid):
             if stat.S_ISREG(file.st_mode) and file.st_nlink == 0:
-                found[file.st_dev, file.st_ino] = file.st_blocks * 512
-    size = sum(found.values())
-    if size <= MOST_HIDDEN:
-        return ""
-    return (f"the program has {size // MIB} MiB in files without a name; it was ended at "
-            f"{MOST_HIDDEN // MIB} MiB")
+                hidden[file.st_dev, file.st_ino] = file.st_blocks * 512
+            elif stat.S_ISSOCK(file.st_mode):
+                sockets.add(file.st_ino)
+    size = sum(hidden.values())
+    if size > MOST_HIDDEN:
+        return (f"the program has {size // MIB} MiB in files without a name; it was ended at "
+                f"{MOST_HIDDEN // MIB} MiB")
+    if len(sockets) > MOST_SOCKETS:
+        return f"the program had {len(sockets)} sockets at once; it was ended at {MOST_SOCKETS}"
+    return ""
 
 
 def too_much_output(count: int) -> str:

@@ -46,7 +46,7 @@ class RunningProgram:
         self.excess = ""
         """How the program went beyond a limit."""
         self.disk_was_full = False
-        self._hidden_looked = 0.0
+        self._open_looked = 0.0
         self.exit_code: int | None = None
         self.written = Output(log, number)
         self.watcher = Watcher(self.pid, self.supervised.supervisor, log, number, self._look)
@@ -70,9 +70,9 @@ class RunningProgram:
         self.disk_was_full = self.disk_was_full or limits.nearly_full(self.run.folder)
         if self.excess:
             return
-        if time.monotonic() > self._hidden_looked + limits.HIDDEN_SECONDS:
-            self._hidden_looked = time.monotonic()
-            self.excess = limits.too_much_hidden(pids)
+        if time.monotonic() > self._open_looked + limits.OPEN_SECONDS:
+            self._open_looked = time.monotonic()
+            self.excess = limits.too_much_open(pids)
         self.excess = (
             self.excess or limits.too_many_processes(len(pids)) or limits.too_many_threads(pids)
             or limits.too_much_memory(pids) or limits.too_much_output(self.written.size)

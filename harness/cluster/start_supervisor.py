@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol, Sequence
 
 from harness.cluster.isolation import Isolation, sandbox
+from harness.cluster.system_calls import filter_file
 from harness.system.places import ROOT
 from harness.system.processes import TOKEN
 
@@ -48,8 +49,8 @@ def start_supervisor(run: Started, asked: socket.socket, isolation: Isolation,
     words = [os.path.realpath(sys.executable), "-I", "-B"]
     if isolation.bubblewrap:
         inside = "/tmp/supervisor.zip"
-        passed.append(os.open(archive, os.O_RDONLY))
-        words = [*sandbox([run.programs, *shown], [run.clusters], {inside: passed[2]}),
+        passed += [os.open(archive, os.O_RDONLY), filter_file()]
+        words = [*sandbox([run.programs, *shown], [run.clusters], {inside: passed[2]}, passed[3]),
                  *words, inside, str(asked.fileno()), str(run.clusters)]
     else:
         words += [str(archive), str(asked.fileno()), str(run.folder), str(run.disk)]

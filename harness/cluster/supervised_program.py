@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from harness.cluster.limits import largest_file
+from harness.cluster.limits import MOST_TASKS, largest_file
 from harness.cluster.run import Run
 from harness.judging.verdict import CheckFailed, Inconclusive
 from harness.system import processes
@@ -37,7 +37,7 @@ class SupervisedProgram:
         """Another user cannot reach the supervisor."""
         self._told = threading.Condition()
         request = {"words": words, "environment": environment, "folder": str(folder),
-                   "cwd": str(folder / "cwd"), "largest_file": largest_file(folder),
+                   "cwd": str(folder / "cwd"), "largest_file": largest_file(folder), "most_tasks": MOST_TASKS,
                    "user": run.user}
         try:
             self._connection = run.connect(START_SECONDS)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from harness.proof.cheats.place import SECRET, Place, contents, others
 
-PTRACE_ATTACH, PIDFD_GETFD = 16, 438
+PTRACE_ATTACH, PIDFD_GETFD, IO_URING_SETUP = 16, 438, 425
+SOCKET = 41 if os.uname().machine == "x86_64" else 198
 
 
 def reads_the_solution(place: Place) -> bytes:
@@ -105,6 +106,27 @@ def reaches_the_network(place: Place) -> str:
     """An address that is kept for documents (RFC 5737): to send something there must fail."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
         return str(one.sendto(b"x", ("192.0.2.1", 9)))
+
+
+def opens_other_sockets(place: Place) -> str:
+    """By AF_VSOCK a virtual machine speaks with its host, by AF_ALG with the kernel."""
+    usual = (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK)
+    found = []
+    for family in (one for one in range(64) if one not in usual):
+        for high_bits in (0, 1 << 32):
+            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET):
+                number = ctypes.CDLL(None).syscall(SOCKET, ctypes.c_long(family | high_bits), kind, 0)
+                if number >= 0:
+                    os.close(number)
+                    found.append(str(family))
+    return " ".join(found)
+
+
+def opens_a_ring(place: Place) -> str:
+    """By io_uring it would open sockets that no filter of system calls sees."""
+    parameters = ctypes.create_string_buffer(120)
+    number = ctypes.CDLL(None).syscall(IO_URING_SETUP, 4, parameters)
+    return f"descriptor {number}" if number >= 0 else ""
 
 
 def lists_interfaces(place: Place) -> str:

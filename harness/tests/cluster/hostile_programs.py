@@ -106,6 +106,15 @@ for _ in range(12):
         signal.pause()
     time.sleep(0.1)
 '''
+SOCKETS = '''
+import socket
+for _ in range(14):
+    if os.fork() == 0:
+        kept = [socket.socket() for _ in range(800)]
+        signal.alarm(30)
+        signal.pause()
+time.sleep(50)
+'''
 NESTED = '''
 for _ in range(20000):
     os.mkdir("folder")
@@ -138,6 +147,8 @@ PROGRAMS = [
             r"took \d+ MiB of memory; it was ended at 2048 MiB"),
     Hostile("takes-memory-in-many-processes", once_ready(MEMORY_OF_MANY), LINGER,
             r"took \d+ MiB of memory; it was ended at 2048 MiB"),
+    Hostile("opens-sockets-in-a-loop", once_ready(SOCKETS), LINGER,
+            r"had \d+ sockets at once; it was ended at 10000"),
     Hostile("nests-folders-without-end", once_ready(NESTED), LINGER, "made more than 10000 files"),
     Hostile("ignores-all-signals", IGNORE_ALL, END, "the end of the master"),
     Hostile("closes-its-output",

@@ -1,6 +1,7 @@
 """What a program is shown of the machine, and how a grading says how it was kept apart."""
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -8,10 +9,11 @@ import pytest
 
 from harness.cluster import isolation
 from harness.cluster.isolation import Isolation, needed_by, shown_for
+from harness.cluster.limits import MOST_TASKS
 from harness.cluster.program import Program
 from harness.system.places import ROOT
 from harness.tests.sandbox import NEEDS_SANDBOX
-from harness.tests.toys import grade
+from harness.tests.toys import grade, server
 
 CHECKS = '''
 class TestItem1:
@@ -84,6 +86,16 @@ def test_where_there_is_no_bubblewrap_it_is_graded_all_the_same(tmp_path: Path) 
     graded = grade(tmp_path, CHECKS, PATH=str(tools))
     assert graded.code == 0, graded.output
     assert "there is no bubblewrap" in graded.report["isolation"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a program as another user")
+def test_another_user_can_start_only_so_many_threads(tmp_path: Path) -> None:
+    limit = "import resource; print(resource.getrlimit(resource.RLIMIT_NPROC), flush=True)"
+    checks = CHECKS.replace("fixture.start()", "(cluster := fixture.start())") + f'''
+        assert cluster.output()[0] == "{(MOST_TASKS, MOST_TASKS)}", cluster.output()
+'''
+    graded = grade(tmp_path, checks, program=server(tmp_path, limit))
+    assert graded.code == 0, graded.output
 
 
 @NEEDS_SANDBOX
