@@ -37,8 +37,8 @@ class SupervisedProgram:
         """Another user cannot reach the supervisor."""
         self._told = threading.Condition()
         request = {"words": words, "environment": environment, "folder": str(folder),
-                   "cwd": str(folder / "cwd"), "largest_file": largest_file(folder), "most_tasks": MOST_TASKS,
-                   "user": run.user}
+                   "cwd": str(folder / "cwd"), "largest_file": largest_file(folder),
+                   "most_tasks": MOST_TASKS, "user": run.user}
         try:
             self._connection = run.connect(START_SECONDS)
             self._connection.settimeout(START_SECONDS)

@@ -111,15 +111,18 @@ def reaches_the_network(place: Place) -> str:
 def opens_other_sockets(place: Place) -> str:
     """By AF_VSOCK a virtual machine speaks with its host, by AF_ALG with the kernel."""
     usual = (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK)
-    found = []
-    for family in (one for one in range(64) if one not in usual):
-        for high_bits in (0, 1 << 32):
-            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET):
-                number = ctypes.CDLL(None).syscall(SOCKET, ctypes.c_long(family | high_bits), kind, 0)
-                if number >= 0:
-                    os.close(number)
-                    found.append(str(family))
-    return " ".join(found)
+    kinds = (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET)
+    high_bits = 1 << 32  # the kernel does not look at them
+    return " ".join(str(family) for family in range(64) if family not in usual
+                    for number in (family, family | high_bits)
+                    for kind in kinds if opens(number, kind))
+
+
+def opens(family: int, kind: int) -> bool:
+    number = ctypes.CDLL(None).syscall(SOCKET, ctypes.c_long(family), kind, 0)
+    if number >= 0:
+        os.close(number)
+    return bool(number >= 0)
 
 
 def opens_a_ring(place: Place) -> str:
