@@ -4,6 +4,8 @@ The tests work in a copy of the kit, which builds the library once.
 """
 
 import os
+import re
+import resource
 import shutil
 import subprocess
 import time
@@ -68,6 +70,33 @@ def test_a_file_with_an_older_time_is_built_anew(kit: Path) -> None:
     os.utime(kit / STARTER, (LONG_AGO, LONG_AGO))
     code, output = make(kit, "ex1-grade", f"ARGS={CHECK}")
     assert code == 2 and "STEP 1 is still to do" in output, "the starter does not"
+
+
+HOSTILE = {
+    "includes a device": '#include "/dev/zero"',
+    "includes itself": "#include __FILE__\n#include __FILE__",
+    "embeds a device": 'asm(".incbin \\"/dev/zero\\"");',
+    "has a large array": "char large[3LL << 30] = {1};",
+    "expands without end": "".join(
+        f"#define T{number + 1} T{number} T{number}\n" for number in range(40)) + "T40",
+    "instantiates without end":
+        "template <unsigned long long N, int D> struct T : T<2 * N, D - 1>, T<2 * N + 1, D - 1> {};"
+        "template <unsigned long long N> struct T<N, 0> {}; T<1, 40> t;",
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_a_file_that_would_take_the_whole_machine_does_not_compile(kit: Path, text: str) -> None:
+    with open(kit / STARTER, "a") as file:
+        file.write(text + "\n")
+
+    def allow_less() -> None:  # so that the test is quick
+        resource.setrlimit(resource.RLIMIT_CPU, (5, 5))
+
+    done = subprocess.run([".ci/build", "dev", "ex1"], cwd=kit, env=learners(kit), text=True,
+                          preexec_fn=allow_less, capture_output=True, timeout=100)
+    assert done.returncode != 0
+    assert re.search("memory|limit exceeded|unable to include|nested depth", done.stdout)
 
 
 def test_a_binary_that_is_not_made_of_the_file_is_refused(kit: Path) -> None:

@@ -8,7 +8,7 @@ import textwrap
 from pathlib import Path
 from typing import Callable
 
-from harness.proof.cheats import harming, spying
+from harness.proof.cheats import harming, posing, spying
 from harness.proof.cheats.place import Place
 
 KEPT = Path(__file__).with_name("gained.json")
@@ -32,7 +32,8 @@ def lines() -> list[str]:
         told.append(f"| {what_it_does(name)} | {cells[0]} | {cells[1]} |")
     intro = ("Right programs of exercise 1 that try to do harm before they start, each in one "
              "way (`make cheats`, `harness/proof/cheats/`), in the sandbox: as another "
-             "user, or as the grader's own. A fail says what was seen. What a program has gained "
+             "user, or as the grader's own. A fail says what was seen, a note is for the "
+             "instructor. What a program has gained "
              "would be told here; that a process, a file or a listener of the grading user was "
              "reached, too.")
     return [*textwrap.wrap(intro, 110), "", *told]
@@ -40,7 +41,7 @@ def lines() -> list[str]:
 
 def attempts() -> dict[str, Callable[[Place], object]]:
     """By name."""
-    found = {**vars(spying), **vars(harming)}
+    found = {**vars(spying), **vars(harming), **vars(posing)}
     return {name: one for name, one in found.items() if inspect.isfunction(one)
             and list(inspect.signature(one).parameters) == ["place"]}
 
@@ -52,6 +53,6 @@ def what_it_does(name: str) -> str:
 
 def first_sentence(said: str) -> str:
     """Without numbers that differ from time to time."""
-    if said == "nothing gained" or not said:
+    if said == "nothing gained" or said.startswith("noted: ") or not said:
         return said
     return "FAIL: " + re.sub(r":? not yet after.*|\d+ \((sleep \d+)\)", r"\1", said)[:90]

@@ -28,7 +28,7 @@ from harness.system import processes
 from harness.system.files import write_whole
 from harness.system.places import HARNESS, ROOT
 
-PARTS = ("harming.py", "place.py", "spying.py")
+PARTS = ("harming.py", "place.py", "posing.py", "spying.py")
 CHECKS = "test_two_workers_answer or test_nothing_is_left"
 ORDINARY = 61001
 """A user number that no account and no program has."""
@@ -49,6 +49,10 @@ MAY_FAIL = {
 }
 """Cheats that cost the program points: what the grading says then. (Another user cannot reach the
 harness: for him nothing happens.)"""
+
+
+NOTED = {"answers_for_sleepers": "does one process answer for all?"}
+"""Cheats that get the points of these two checks, and of which the instructor is told."""
 
 
 class NoSandbox(Exception):
@@ -175,6 +179,11 @@ def judge(tried: Tried, printed: str, report: dict[str, Any]) -> None:
         raise NoSandbox(report["isolation"])
     if re.search(r"[\x00-\x08\x0b-\x1f\x80-\x9f\ud800-\udfff]", printed):
         tried.faults.append("control bytes on the terminal")
+    if (noted := NOTED.get(tried.name)) is not None:
+        if any(noted in note for note in report.get("honesty", [])):
+            tried.said.append(f"noted: {noted}")
+        else:
+            tried.faults.append("the instructor is told of nothing")
     for check in checks:
         if check["result"] == "fail":
             tried.said.append(check["seen"])

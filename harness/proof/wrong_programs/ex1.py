@@ -53,6 +53,21 @@ WRONG = (
           (("    turn_away(server, in_flight, request, response);\n",
             "    server.pause(400ms);\n    turn_away(server, in_flight, request, response);\n"),),
           "as if it were work"),
+    Wrong("buys-time",
+          "the 503 waits, while idle threads spin, so that the machine seems to be late", 2,
+          (("    turn_away(server, in_flight, request, response);\n",
+            "    server.pause(400ms);\n    turn_away(server, in_flight, request, response);\n"),
+           ("#include <string>\n", "#include <string>\n#include <thread>\n"),
+           ("  in_flight.start_draining();\n  server.close_after_answer();\n",
+            "  for (int i = 0; i < 4; ++i) {\n"
+            "    std::thread([] {\n"
+            "      const sched_param none{};\n"
+            "      ::pthread_setschedparam(::pthread_self(), SCHED_IDLE, &none);\n"
+            "      for (volatile bool on = true; on;) {\n      }\n"
+            "    }).detach();\n"
+            "  }\n"
+            "  in_flight.start_draining();\n  server.close_after_answer();\n")),
+          "as if it were work"),
     Wrong("idle-connections-hold-it-up",
           "the drain waits until every connection is closed, idle ones too", 2,
           (("in_flight.count() == 0 && server.activity().half_sent == 0",
