@@ -206,9 +206,9 @@ class TestItem4Timeouts(stopped_workers.StoppedWorkerChecks):
     def test_a_slot_without_a_process_is_502(self, fixture: Fixture) -> None:
         """`/send` to a slot that has no process now is 502 at once"""
         cluster = fixture.start()
-        sender = connections.to_one(cluster, 1)
+        sender, asker = connections.to_one(cluster, 1), connections.to_one(cluster, 3)
         emptied = message_deaths.empty_slot(cluster, 2)
-        message_deaths.expect_502_of_empty_slot(cluster, fixture, sender, 2, emptied)
+        message_deaths.expect_502_of_empty_slot(cluster, fixture, sender, asker, 2, emptied)
 
     @check(expected="worker 1 is killed while it waits for worker 2; the answer that comes for it "
                     "afterwards is not taken for the answer to a request of its successor",

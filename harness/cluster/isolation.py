@@ -36,9 +36,9 @@ from harness.system.places import ROOT
 
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
-SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/opt", "/nix",
-          "/sys/devices/system/cpu")
-"""What a program sees of the machine, as far as it is there. /opt and /nix have runtimes."""
+SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/opt",
+          "/nix/store", "/sys/devices/system/cpu")
+"""What a program sees of the machine, as far as it is there. /opt and /nix/store have runtimes."""
 USERS = range(61184, 65520)
 """User numbers that systemd keeps for services without a fixed user (DynamicUser): no account has
 one of them."""
@@ -80,7 +80,11 @@ def choose(wanted: bool) -> Isolation:
     if shutil.which("bwrap") is None:
         return Isolation(user=user, lacking="there is no bubblewrap (as root: apt-get install "
                                             "bubblewrap)")
-    forbidden = filter_file()
+    try:
+        forbidden = filter_file()
+    except (ImportError, OSError, RuntimeError) as why:
+        return Isolation(user=user, lacking=f"system calls cannot be filtered ({why}; as root: "
+                                            "apt-get install python3-seccomp)")
     try:
         tried = subprocess.run([*sandbox([], [], {}, forbidden), "true"], capture_output=True,
                                text=True, timeout=TRY_SECONDS, pass_fds=[forbidden])

@@ -20,17 +20,15 @@ MOST_PROCESSES = 500
 helpers to each stays far below."""
 MOST_THREADS = 4096
 """Threads of all its processes."""
-MOST_TASKS = 2 * MOST_THREADS
-"""Threads of a user who runs nothing but the clusters of one grading. The kernel gives no more, so
-that between two looks a program cannot start as many as it likes."""
 MOST_MEMORY = 2048 * MIB
 """Bytes of memory that all its processes have for themselves. 64 workers of a runtime that needs
 30 MiB each stay below."""
 MOST_HIDDEN = 512 * MIB
 """Bytes in files that have no name."""
-MOST_SOCKETS = 10_000
-"""Sockets of all its processes. The ports of a network are 65,536, and a sandbox has only one
-network, in which the clients need some, too."""
+MOST_SOCKETS = 5_000
+"""Sockets of all its processes. A check opens at most 1,000 connections and some, and a program may
+need three sockets for each. (A sandbox has one network, and 28,232 ports for those who ask for any.
+Who takes them all only harms the other checks of his own grading.)"""
 OPEN_SECONDS = 0.5
 """Seconds between two looks at what is open: a program may have thousands of descriptors."""
 MOST_OUTPUT = 512 * MIB
@@ -43,6 +41,9 @@ MOST_FILES = 10_000
 """Files in the same folder. The contract wants none but the journal."""
 SIDE_BY_SIDE = 8
 """Checks that run at once (see pytest.ini)."""
+MOST_TASKS = SIDE_BY_SIDE * MOST_THREADS
+"""Threads of a user who runs nothing but the clusters of one grading. The kernel gives no more, so
+that between two looks a program cannot start as many as it likes."""
 ENOUGH_ROOM = SIDE_BY_SIDE * MOST_BYTES
 """Bytes that must be free where clusters write, so that a program reaches its own limit before the
 disk is full."""

@@ -49,7 +49,8 @@ def start_supervisor(run: Started, asked: socket.socket, isolation: Isolation,
     words = [os.path.realpath(sys.executable), "-I", "-B"]
     if isolation.bubblewrap:
         inside = "/tmp/supervisor.zip"
-        passed += [os.open(archive, os.O_RDONLY), filter_file()]
+        passed.append(os.open(archive, os.O_RDONLY))
+        passed.append(filter_file())
         words = [*sandbox([run.programs, *shown], [run.clusters], {inside: passed[2]}, passed[3]),
                  *words, inside, str(asked.fileno()), str(run.clusters)]
     else:

@@ -2,15 +2,17 @@
 from __future__ import annotations
 
 import re
-from signal import SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP, Signals
+from signal import SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP, Signals
 
 from harness.judging.events import EventLog
 from harness.judging.evidence import Evidence
 
-CRASHES = (SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP)
+CRASHES = (SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP)
 """The harness sends none of these signals: a process that dies of one has caused it itself."""
 CRASH = ("an assertion that does not hold, an exception that nobody catches, "
          "or memory that is not its own")
+FORBIDDEN = ("a system call that the sandbox forbids, or one of a 32-bit program; with "
+             "--no-isolation it may be made")
 EXCEPTION = re.compile(r"(master|worker\d+)\[(\d+)\] ended by an exception: (.*)")
 NO_ENTRY = "map::at"
 NO_ENTRY_MEANS = ("at() has found no entry with this key in a map: it was erased, and something "
@@ -76,16 +78,21 @@ def crashed(cluster: Evidence) -> str:
     code = cluster.exit_code
     no_key = any(line.error and NO_KEY in line.text for line in cluster.lines)
     if code is not None and -code in CRASHES:
-        why = NO_KEY_MEANS if no_key and -code == SIGABRT else CRASH
+        why = reason(Signals(-code), no_key)
         return f"the master (pid {cluster.master}) has died of {Signals(-code).name}: {why}"
     for entry in cluster.journal:
         if (entry.get("event") == "exit" and entry.get("pid") == cluster.master
                 and entry.get("signal") in CRASHES):
-            name = Signals(entry["signal"]).name
+            signal = Signals(entry["signal"])
             whom = f"worker {entry.get('peer')} (pid {entry.get('child')})"
-            why = NO_KEY_MEANS if no_key and name == SIGABRT.name else CRASH
-            return f"{whom} has died of {name}: {why}"
+            return f"{whom} has died of {signal.name}: {reason(signal, no_key)}"
     return ""
+
+
+def reason(signal: Signals, no_key: bool) -> str:
+    if signal == SIGSYS:
+        return FORBIDDEN
+    return NO_KEY_MEANS if no_key and signal == SIGABRT else CRASH
 
 
 def threw(log: EventLog, seen: str) -> str:

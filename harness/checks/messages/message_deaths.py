@@ -53,23 +53,24 @@ def empty_slot(cluster: Cluster, slot: int) -> float:
     return killed
 
 
-def expect_502_of_empty_slot(cluster: Cluster, fixture: Fixture, sender: Connection, slot: int,
-                             emptied: float) -> None:
-    answer = sender.get(messages.send_path(slot, "nobody there"),
-                        patience=message_replies.timeout(fixture) + 3)
+def expect_502_of_empty_slot(cluster: Cluster, fixture: Fixture, sender: Connection,
+                             asker: Connection, slot: int, emptied: float) -> None:
+    """Both ask at once, so that both are read before the slot has a process again."""
+    sent = sender.send(messages.send_path(slot, "nobody there"))
+    asked = asker.send("/stats")
+    answer = sent.wait(message_replies.timeout(fixture) + 3)
     if answer.status != 502 and may_be_filled(cluster, emptied, answer):
         raise Inconclusive(f"slot {slot} may have had a process again before the request was "
                            "surely read")
     expect_error(answer, 502)
     cluster.expect_within(QUICK, answer.started, answer.ended,
                           "the 502 of a slot without a process")
-    expect_missing_when_empty(cluster, fixture, sender, slot, emptied)
+    expect_missing_when_empty(cluster, asked.wait(message_replies.timeout(fixture) + 3), slot,
+                              emptied)
 
 
-def expect_missing_when_empty(cluster: Cluster, fixture: Fixture, sender: Connection, slot: int,
-                              emptied: float) -> None:
+def expect_missing_when_empty(cluster: Cluster, answer: Answer, slot: int, emptied: float) -> None:
     """Nothing is said if the slot has a process again meanwhile."""
-    answer = sender.get("/stats", patience=message_replies.timeout(fixture) + 3)
     cluster.watcher.scan()
     came = any(one.first < answer.ended for one in cluster.watcher.newcomers(emptied))
     if came or may_be_filled(cluster, emptied, answer):

@@ -87,8 +87,9 @@ def starved(cluster: Cluster, answer: Answer, missing: list[int] | None = None) 
     REQUEST_TIMEOUT_MS: a machine that was behind for a quarter of the wait can have used that up.
     A 504 that came sooner has another cause.
     """
-    rightly = missing or []
-    lacking = answer.status == 504 or (answer.json or {}).get("missing", rightly) != rightly
+    told = (answer.json or {}).get("missing")
+    lacking = answer.status == 504 or (
+        isinstance(told, list) and any(one not in (missing or []) for one in told))
     behind = cluster.meter.allowance(answer.started, answer.ended) if lacking else 0.0
     if answer.status == 504 and answer.took < seconds(cluster, "REQUEST_TIMEOUT_MS") * SOONEST:
         return 0.0

@@ -108,7 +108,7 @@ for _ in range(12):
 '''
 SOCKETS = '''
 import socket
-for _ in range(14):
+for _ in range(8):
     if os.fork() == 0:
         kept = [socket.socket() for _ in range(800)]
         signal.alarm(30)
@@ -148,7 +148,7 @@ PROGRAMS = [
     Hostile("takes-memory-in-many-processes", once_ready(MEMORY_OF_MANY), LINGER,
             r"took \d+ MiB of memory; it was ended at 2048 MiB"),
     Hostile("opens-sockets-in-a-loop", once_ready(SOCKETS), LINGER,
-            r"had \d+ sockets at once; it was ended at 10000"),
+            r"had \d+ sockets at once; it was ended at 5000"),
     Hostile("nests-folders-without-end", once_ready(NESTED), LINGER, "made more than 10000 files"),
     Hostile("ignores-all-signals", IGNORE_ALL, END, "the end of the master"),
     Hostile("closes-its-output",
