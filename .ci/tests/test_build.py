@@ -74,8 +74,6 @@ HOSTILE = {
     "includes a device": ('#include "/dev/zero"', "out of memory"),
     "includes itself": ("#include __FILE__\n#include __FILE__", "-fmax-errors"),
     "has a large array": ("char large[3LL << 30] = {1};", "File size limit exceeded"),
-    "expands without end": ("".join(f"#define T{number + 1} T{number} T{number}\n"
-                                    for number in range(40)) + "T40", "memory"),
 }
 
 
@@ -94,7 +92,7 @@ def test_a_file_that_compiles_without_end_is_given_up(kit: Path) -> None:
         file.write("template <unsigned long long N, int D> struct T "
                    ": T<2 * N, D - 1>, T<2 * N + 1, D - 1> {};\n"
                    "template <unsigned long long N> struct T<N, 0> {}; T<1, 40> t;\n")
-    words = ["sh", "-c", "ulimit -S -t 15; exec make ex1"]
+    words = ["sh", "-c", "ulimit -S -t 8; exec make ex1"]
     done = subprocess.run(words, cwd=kit, env=learners(kit), text=True, stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=500)
     assert done.returncode == 2 and "CPU time limit exceeded" in done.stdout, done.stdout[-2000:]
