@@ -29,8 +29,8 @@ from functools import partial
 from pathlib import Path
 from typing import Callable, Mapping, Sequence
 
-from harness.cluster.system_calls import filter_file
 from harness.cluster.program import RUNTIME_FOLDERS, NoProgram
+from harness.cluster.system_calls import filter_file
 from harness.system import processes
 from harness.system.places import ROOT
 
