@@ -40,7 +40,7 @@ plays := $(numbers:%=ex%-play)
 diffs := $(numbers:%=ex%-diff)
 resets := $(numbers:%=ex%-reset)
 .PHONY: $(starters) $(runs) $(grades) $(solutions) $(hints) $(watches) $(plays) $(diffs) $(resets)
-.PHONY: help progress grade test prove mutants cheats soak fuzz bench clean
+.PHONY: help progress grade test prove mutants cheats soak class fuzz bench clean
 
 help:
 	@echo 'make ex1             build the starter of exercise 1 (there are: $(present:%=ex%))'
@@ -64,6 +64,8 @@ help:
 	@echo 'make mutants         change the solutions at every place: does the grader notice? (an hour)'
 	@echo 'make soak RUNS=10    grade programs again and again, on an idle and a loaded machine:'
 	@echo '                     is a verdict ever wrong?'
+	@echo 'make class SUBMISSIONS=DIR OUT=DIR EX=1'
+	@echo '                     grade a whole class (harness/classroom/README.md)'
 	@echo 'make fuzz SECONDS=60 feed the library made-up input, each part of it for so many seconds'
 	@echo 'make bench           compare its speed with Node, gunicorn and nginx'
 	@echo 'make clean           remove everything that was built (your progress and the counts of'
@@ -129,7 +131,7 @@ grade:
 	done; [ -z "$$failed" ] || { echo "not all points:$$failed" >&2; exit 1; }
 
 test:
-	@$(packages) learner test fuzz soak foreign
+	@$(packages) learner class test fuzz soak foreign
 	@.ci/test $(ARGS)
 
 prove:
@@ -144,6 +146,14 @@ mutants:
 cheats:
 	@$(packages) learner test
 	@$(start) harness.proof.cheats.try_cheats $(ARGS)
+
+class:
+	@test -n "$$SUBMISSIONS" && test -n "$$OUT" || { echo 'error: say where the submissions are, \
+and where the results go: make class SUBMISSIONS=DIR OUT=DIR EX=1' >&2; exit 2; }
+	@$(packages) learner class
+	@exec $(start) harness.classroom.command "$$SUBMISSIONS" "$$OUT" \
+	  $${EX:+--exercise "$$EX"} $${POINTS:+--points "$$POINTS"} $${ONLY:+--only "$$ONLY"} \
+	  $${FORCE:+--force} $(ARGS)
 
 RUNS := 1
 soak:

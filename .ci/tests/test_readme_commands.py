@@ -20,7 +20,8 @@ import pytest
 from shell import ROOT
 from shell import environment as shell_environment
 
-READMES = sorted(path for folder in (".", "exercises", "exercises/*", "solutions/*", "harness")
+READMES = sorted(path for folder in (".", "exercises", "exercises/*", "solutions/*", "harness",
+                                          "harness/classroom")
                  for path in ROOT.glob(f"{folder}/README.md"))
 BY_HAND = "Try it by hand"
 JOURNAL = "/tmp/journal"  # where the READMEs put it; here it lies in the test's folder
@@ -32,6 +33,10 @@ SHORTER = {
     "make cheats": "make cheats ARGS='--name reads_a_key'",
     "make ex1-diff": "make ex1-diff FORCE=1",
     "make ex1-reset": "make --dry-run ex1-reset",
+    "make class SUBMISSIONS=~/class OUT=~/results EX=1":
+        "make --dry-run class SUBMISSIONS=~/class OUT=~/results EX=1",
+    "make class SUBMISSIONS=~/class OUT=~/results EX=1 ONLY=ada":
+        "make --dry-run class SUBMISSIONS=~/class OUT=~/results EX=1 ONLY=ada",
     "make prove ARGS=--fast": "make prove ARGS='--fast --only 1 --name no-retry-after'",
     "make soak RUNS=10":
         "make soak ARGS='--only 1 --name no-retry-after --load idle --file build/proof/soak.json'",

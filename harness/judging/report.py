@@ -6,8 +6,8 @@ from typing import Any
 from harness.judging.checklist import COMMON, Checklist, Item
 from harness.judging.verdict import Record
 
-KEYS = ("id", "title", "result", "seconds", "expected", "seen", "wrote", "likely", "hint", "rerun",
-        "notes")
+KEYS = ("id", "title", "result", "seconds", "behind", "expected", "seen", "wrote", "likely", "hint",
+        "rerun", "notes")
 
 
 def as_json(checklist: Checklist, program: str, seconds: float) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import shlex
 import shutil
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,10 @@ from harness.judging.checklist import Checklist
 from harness.judging.exit_code import INCONCLUSIVE_EXIT
 from harness.judging.report import as_json
 from harness.judging.verdict import HARNESS_FAULT, Record
-from harness.plugin.built_program import take
+from harness.plugin.built_program import checksum, take
 from harness.plugin.open_steps import steps_with_todo
-from harness.plugin.options import find_program, option, refuse_unwritable, report_folder
+from harness.plugin.options import (
+    find_program, option, refuse_unwritable, report_folder, submission)
 from harness.plugin.preflight import problems
 from harness.plugin.publish import publish
 from harness.plugin.source_notes import source_notes
@@ -55,6 +56,7 @@ class Leader:
         self.checklist = Checklist.of_module(module_of(config))
         try:
             self.program = find_program(config, self.checklist.exercise)
+            self.submission = submission(config)
         except NoProgram as why:
             raise pytest.UsageError(str(why)) from None
         self.isolation = choose(not option(config, "no_isolation"))
@@ -78,22 +80,27 @@ class Leader:
             self.run.end()
             raise
         self.unreported = False
-        self.starter = (option(config, "program") is None and not option(config, "solution")
-                        and config.rootpath == HARNESS)
         self.todo: list[int] | None = None
         """The steps that have their TODO in the source of the graded starter."""
         self.honesty: list[str] = []
         """What an instructor may want to know about the submission."""
+        self.starter = self.submission is not None or own_starter(config)
+        if self.submission is not None:
+            command = f"build/bin/ex{self.checklist.exercise.number}"
+            self.program = replace(self.program, command=command)
+            self.graded = replace(self.graded, source=checksum(self.submission.read_bytes()))
         if self.starter and self.graded.source:
-            folder = Path(self.checklist.exercise.folder)
-            main = text_of(ROOT / folder / "main.cpp")
-            self.todo = steps_with_todo(main)
-            solution = text_of(ROOT / "solutions" / folder.name / "main.cpp")
-            self.honesty = source_notes(main, solution)
+            self.look_at_source()
         self.display = Display(self.checklist, self.program.command, self.starter,
                                self.graded.source)
         if report := option(config, "report_json"):
             refuse_unwritable(Path(report))
+
+    def look_at_source(self) -> None:
+        folder = Path(self.checklist.exercise.folder)
+        main = text_of(self.submission or ROOT / folder / "main.cpp")
+        self.todo = steps_with_todo(main)
+        self.honesty = source_notes(main, text_of(ROOT / "solutions" / folder.name / "main.cpp"))
 
     def take(self, report: pytest.TestReport) -> None:
         record = record_of(report)
@@ -113,7 +120,7 @@ class Leader:
     def rerun(self, nodeid: str) -> str:
         """One command line, to be run in the kit's folder, that runs just this check again. For
         the kit's own programs it builds them first."""
-        program = option(self.config, "program")
+        program = option(self.config, "program") if self.submission is None else None
         real_time = ["--real-time"] if option(self.config, "real_time") else []
         if program is None and self.config.rootpath == HARNESS:
             which = "solution" if option(self.config, "solution") else "grade"
@@ -153,6 +160,11 @@ class Leader:
         found = as_json(self.checklist, self.program.command, seconds)
         return {**found, **asdict(self.graded), "isolation": str(self.isolation),
                 "honesty": self.honesty}
+
+
+def own_starter(config: pytest.Config) -> bool:
+    return (option(config, "program") is None and not option(config, "solution")
+            and config.rootpath == HARNESS)
 
 
 def own_target(config: pytest.Config, checklist: Checklist) -> str:

@@ -21,6 +21,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--solution", action="store_true", help="grade the reference solution")
     group.addoption("--program", metavar="COMMAND",
                     help="grade this program instead of the built starter")
+    group.addoption("--source", metavar="FILE",
+                    help="the main.cpp of which --program was made: a learner's submission")
     group.addoption("--no-isolation", action="store_true",
                     help="let the program see the machine as it is, as your own user")
     group.addoption("--real-time", action="store_true",
@@ -48,6 +50,8 @@ def command_of(config: pytest.Config, exercise: Exercise) -> tuple[str, str]:
     given, built = option(config, "program"), f"build/bin/ex{exercise.number}"
     if given is not None and option(config, "solution"):
         raise NoProgram("--program and --solution exclude each other")
+    if given is None and option(config, "source") is not None:
+        raise NoProgram("--source says of what --program was made: give that, too")
     if given is not None:
         return str(given), "--program takes a command line as you would type it in this folder"
     if option(config, "solution"):
@@ -59,6 +63,14 @@ def find_program(config: pytest.Config, exercise: Exercise) -> Program:
     command, advice = command_of(config, exercise)
     folder = Path.cwd() if option(config, "program") is not None else ROOT
     return Program.find(command, folder, advice)
+
+
+def submission(config: pytest.Config) -> Path | None:
+    """The main.cpp of a learner, who is told of it as of the kit's own starter."""
+    given = option(config, "source")
+    if given is not None and not Path(given).is_file():
+        raise NoProgram(f"--source: there is no file {given}")
+    return None if given is None else Path(given)
 
 
 def root(config: pytest.Config) -> Path:

@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "picture": {"system", "judging"},
     "plugin": {"system", "judging", "cluster", "telling", "picture"},
     "learner": {"system", "judging", "clients", "cluster", "picture", "plugin"},
+    "classroom": {"system", "judging", "cluster", "telling", "plugin"},
     "proof": {"system", "judging"},
     "test_ex": {"system", "judging", "clients", "cluster", "checks"},
     "conftest": {"plugin", "learner"},

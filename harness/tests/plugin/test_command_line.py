@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.plugin import preflight
+from harness.plugin.built_program import checksum
 from harness.system.places import ROOT
 from harness.tests.plugin.test_outcomes import PASSING
 from harness.tests.toys import await_true, command, grade, server, write_exercise
@@ -50,6 +51,16 @@ def test_where_nothing_is_graded_there_is_no_score(words: tuple[str, ...], code:
     graded = grade(tmp_path, PASSING, *words)
     assert graded.code == code, graded.output
     assert told in graded.output and "of 1 passed" not in graded.output, graded.output
+
+
+def test_the_source_of_a_program_is_named_and_must_be_there(tmp_path: Path) -> None:
+    source = tmp_path / "main.cpp"
+    lost = grade(tmp_path, PASSING, "--source", str(source))
+    assert lost.code == 4 and f"--source: there is no file {source}" in lost.output
+    source.write_text("int main() {}")
+    graded = grade(tmp_path, PASSING, "--source", str(source))
+    assert graded.report["source"] == checksum(source.read_bytes()), graded.output
+    assert graded.report["program"] == "build/bin/ex9"
 
 
 def test_a_program_that_may_not_be_run(tmp_path: Path) -> None:

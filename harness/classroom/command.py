@@ -1,0 +1,173 @@
+"""Grades the submissions of a class.
+
+Usage: make class SUBMISSIONS=dir OUT=dir [EX=1] [POINTS=points.toml] [ONLY=STUDENT] [FORCE=1]
+The same command goes on where an earlier one was broken off. Exit code 0 when every submission has
+its final result, 3 when some are inconclusive or the grader failed, 2 when nothing could be begun,
+130 after Ctrl+C.
+"""
+from __future__ import annotations
+
+import argparse
+import fcntl
+import hashlib
+import os
+import shutil
+import signal
+import sys
+from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Iterator
+
+from harness.classroom import (
+    build_submission, find_submissions, grades_file, machine_rest, overview, plan, points, results)
+from harness.classroom.display import Display
+from harness.classroom.local_engine import LocalEngine
+from harness.classroom.results import Result, Submission
+from harness.telling.visible import visible
+
+AGAIN = 2
+"""How often more what is inconclusive is graded, after all others."""
+
+
+class Refused(Exception):
+    """Nothing is begun; the text says why."""
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make class", description="Grades the submissions of a "
+                                     "class: a folder, an archive or a git bundle a student.")
+    parser.add_argument("submissions", type=Path, metavar="SUBMISSIONS",
+                        help="the folder with the submissions, or the export of a class (.zip)")
+    parser.add_argument("out", type=Path, metavar="OUT", help="the folder for the results")
+    parser.add_argument("--exercise", type=int, choices=range(1, 6), metavar="1…5",
+                        help="EX: the only exercise; needed where main.cpp is in no folder exN")
+    parser.add_argument("--points", type=Path, metavar="FILE",
+                        help="POINTS: what each item is worth, where it is not one point")
+    parser.add_argument("--only", metavar="STUDENT",
+                        help="ONLY: grade this student once more, and nobody else")
+    parser.add_argument("--force", action="store_true",
+                        help="FORCE=1: grade although other programs keep the machine busy")
+    return parser.parse_args()
+
+
+def main() -> int:
+    asked = options()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with alone_in(asked.out):
+            return run(asked)
+    except (Refused, find_submissions.NoSubmissions, points.NoPoints,
+            build_submission.NoTree) as why:
+        print(f"error: {why}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nended; the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+@contextmanager
+def alone_in(out: Path) -> Iterator[None]:
+    """Two commands would disturb each other's measurements, and each other's results."""
+    try:
+        books = out / plan.BOOKS
+        books.mkdir(parents=True, exist_ok=True)
+        lock = os.open(books, os.O_RDONLY)
+    except OSError as why:
+        raise Refused(f"{out} cannot be used for the results: {why.strerror}") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise Refused(f"another command grades into {out} just now") from None
+    finally:
+        os.close(lock)
+
+
+def run(asked: argparse.Namespace) -> int:
+    worth = points.read(asked.points) if asked.points else points.Points()
+    submissions = find_submissions.find(asked.submissions, asked.exercise)
+    for tool in ("taskset", "setpriv"):
+        if shutil.which(tool) is None:
+            raise Refused(f"there is no {tool} (Debian's package util-linux)")
+    for number in sorted({one.exercise for one in submissions if one.source is not None}):
+        build_submission.prepare(number)
+    refuse_load(asked.force)
+    todo = chosen(submissions, asked)
+    plan.write(submissions, asked.out)
+    try:
+        grade(todo, submissions, asked)
+    finally:
+        graded = collected(submissions, asked.out)
+        grades_file.write(graded, worth, asked.out)
+        overview.write(submissions, graded, worth, asked.out)
+    found = [result for _, result in graded]
+    print(summary(found, len(submissions), asked.out))
+    return 0 if len(found) == len(submissions) and not unsaid(found) else 3
+
+
+def refuse_load(force: bool) -> None:
+    busy = [] if force else machine_rest.load()
+    if busy:
+        listed = "\n  ".join(map(str, busy))
+        raise Refused("this machine is busy, and verdicts could become inconclusive. End what runs "
+                      f"there, or give FORCE=1:\n  {listed}")
+
+
+def chosen(submissions: list[Submission], asked: argparse.Namespace) -> list[int]:
+    """What is to be graded, as places in the plan: in an order that is always the same, but mixed,
+    so that the time that is left can be told from the time that has passed."""
+    if asked.only is not None:
+        found = [number for number, one in enumerate(submissions) if one.student == asked.only]
+        if not found:
+            raise Refused(f"there is no student {asked.only!r}; folders and archives in "
+                          f"{asked.submissions} are named after students")
+        return found
+    return sorted(plan.lacking(submissions, asked.out), key=lambda number: hashlib.sha256(
+        submissions[number].folder.encode()).digest())
+
+
+def grade(todo: list[int], submissions: list[Submission], asked: argparse.Namespace) -> None:
+    out: Path = asked.out
+    engine = LocalEngine(out, *["--same-program"] * (asked.only is not None))
+    with Display(submissions, len(todo), len(engine.slots)) as display:
+        def done(number: int, said: str) -> None:
+            if said:
+                results.write(crashed(submissions[number], said), out / submissions[number].folder)
+            display.done(number, results.read(out / submissions[number].folder))
+
+        engine.grade(todo, display.begun, done)
+        for _ in range(AGAIN):
+            again = [number for number in todo if number in plan.lacking(submissions, out)]
+            display.again(len(again))
+            engine.grade(again, display.begun, done)
+
+
+def crashed(submission: Submission, said: str) -> Result:
+    return Result(submission.student, submission.exercise, "crashed",
+                  f"the grader left no result: {visible(said)}", source=submission.checksum,
+                  kit=results.kit_version(submission.exercise))
+
+
+def collected(submissions: list[Submission], out: Path) -> list[tuple[Submission, Result]]:
+    """What is known of these sources so far, in the order of the plan."""
+    found = [(one, results.read(out / one.folder)) for one in submissions]
+    return [(one, result) for one, result in found
+            if result is not None and plan.is_about(result, one)]
+
+
+def unsaid(found: list[Result]) -> list[Result]:
+    return [one for one in found if one.state not in results.FINAL]
+
+
+def summary(found: list[Result], total: int, out: Path) -> str:
+    states = Counter[str](one.state for one in found)
+    counts = ", ".join(f"{states[state]} {state}" for state in results.STATES if states[state])
+    lines = [f"{len(found)} of {total} submissions have a result: {counts}"]
+    lines += [f"  {one.student}: {one.state}: {one.sentence}" for one in unsaid(found)[:10]]
+    return "\n".join([*lines, f"grades: {out / grades_file.FILE}",
+                      f"the class on one page: {out / overview.FILE}"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,174 @@
+"""Builds and grades one submission, and leaves its result: what a slot of this machine or a task of
+a cluster does.
+
+Usage: python3 -m harness.classroom.grade_submission [--same-program] OUT NUMBER
+NUMBER is its place in the plan of OUT. --same-program: grade the program that was built of this
+source before, if it is there.
+"""
+from __future__ import annotations
+
+import argparse
+import html
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from harness.classroom import build_submission, plan, results
+from harness.classroom.results import Result, Submission
+from harness.cluster.isolation import choose
+from harness.plugin.built_program import checksum
+from harness.system.places import HARNESS, ROOT
+from harness.telling.visible import all_visible, visible
+
+LONGEST = 600.0
+"""Seconds after which a grading is given up. It takes about ten."""
+PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>Exercise {exercise}: no program</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto;
+padding: 0 1rem; color-scheme: light dark }} pre {{ overflow: auto }}</style>
+<h1>Exercise {exercise}: no program</h1><p>{sentence}.</p><pre>{log}</pre></html>
+"""
+
+
+def grade(submission: Submission, folder: Path, before: Result | None, same: bool) -> Result:
+    """`folder`: where program, log, page and result go. `before`: the result of an earlier grading
+    of the same source. `same`: take the program of that one."""
+    result = Result(submission.student, submission.exercise, "crashed", "",
+                    source=submission.checksum, kit=results.kit_version(submission.exercise),
+                    host=os.uname().nodename, gradings=before.gradings + 1 if before else 1,
+                    started=datetime.now(timezone.utc).isoformat(timespec="seconds"))
+    built = before.binary if before is not None and same else ""
+    try:
+        made(submission, folder, result, built)
+    except Exception as why:  # whatever it is, there is a result
+        result.state, result.sentence = "crashed", f"the grader failed: {type(why).__name__}: {why}"
+    result.sentence = visible(result.sentence).replace(f"{ROOT}/", "")
+    results.write(result, folder)
+    return result
+
+
+def made(submission: Submission, folder: Path, result: Result, built: str) -> None:
+    """`built`: the checksum of the program that need not be built again."""
+    if submission.source is None:
+        result.state, result.sentence = "build-failed", submission.problem
+        no_program(folder, result, "")
+        return
+    program = folder / "program"
+    if not (built and program.is_file() and checksum(program.read_bytes()) == built):
+        began = time.monotonic()
+        said = build(submission.source, folder, result)
+        result.seconds["build"] = round(time.monotonic() - began, 1)
+        if said.problem:
+            result.state = "build-failed" if said.in_time else "build-timeout"
+            result.sentence = said.problem
+            no_program(folder, result, said.log)
+            return
+    began = time.monotonic()
+    graded(folder, program, result)
+    result.seconds["grading"] = round(time.monotonic() - began, 1)
+
+
+def build(source: bytes, folder: Path, result: Result) -> build_submission.Built:
+    isolation = choose(True)
+    result.isolation = str(isolation)
+    said = build_submission.build(source, result.exercise, folder / "program", isolation)
+    (folder / "build.log").write_text(visible(said.log), encoding="utf-8")
+    return said
+
+
+def no_program(folder: Path, result: Result, log: str) -> None:
+    page = PAGE.format(exercise=result.exercise, sentence=html.escape(result.sentence),
+                       log=html.escape(visible(log)))
+    (folder / "report.html").write_text(page, encoding="utf-8", errors="replace")
+
+
+def graded(folder: Path, program: Path, result: Result) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        report = Path(place) / "report.json"
+        checklist = next(HARNESS.glob(f"test_ex{result.exercise}_*.py"))
+        code, said = run([str(ROOT / ".ci/python"), "-m", "pytest", str(checklist),
+                          "--program", shlex.quote(str(program)), "--source",
+                          str(folder / plan.SOURCE), f"--report-json={report}",
+                          f"--report-dir={place}"])
+        if not report.exists():
+            said = " ".join(said.split())[-500:]
+            result.sentence = f"the grading left no report (exit code {code}): {said}"
+            return
+        found = all_visible(json.loads(report.read_text(encoding="utf-8")))
+        page = Path(place) / "index.html"
+        if page.exists():
+            shutil.copyfile(page, folder / "report.html")
+    take(found, result)
+
+
+def run(command: list[str]) -> tuple[int, str]:
+    """The exit code and the output of a grading."""
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, errors="replace") as grading:
+        try:
+            said = grading.communicate(timeout=LONGEST)[0]
+            return grading.returncode, said
+        except subprocess.TimeoutExpired:
+            return -1, f"it was ended after {LONGEST:.0f} s"
+        finally:
+            if grading.poll() is None:
+                grading.kill()
+
+
+def take(report: dict[str, Any], result: Result) -> None:
+    """The verdicts of a report."""
+    groups = [*report["items"], report["common"]]
+    result.items = [{"item": group["item"], "title": group["title"], "result": group["result"],
+                     "why": why(group)} for group in groups]
+    result.binary, result.isolation = report["binary"], report["isolation"]
+    result.honesty = report["honesty"]
+    result.behind = round(max((check["behind"] for group in groups for check in group["checks"]),
+                              default=0.0), 3)
+    unsaid = [str(one["item"]) for one in result.items if one["result"] == "inconclusive"]
+    if unsaid:
+        result.state = "inconclusive"
+        result.sentence = f"nothing could be said about item {' and '.join(unsaid)}"
+    else:
+        result.state = "graded"
+        result.sentence = f"{report['passed']} of {report['total']} items pass"
+
+
+def why(group: dict[str, Any]) -> str:
+    """The likely cause of what failed first in an item, or what was seen."""
+    for check in group["checks"]:
+        if check["result"] == group["result"] != "pass":
+            return str(check["likely"] or check["seen"])
+    return ""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--same-program", action="store_true")
+    parser.add_argument("out", type=Path)
+    parser.add_argument("number", type=int)
+    asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    submission = plan.read(asked.out)[asked.number]
+    folder = asked.out / submission.folder
+    before = results.read(folder)
+    if before is not None and not plan.is_about(before, submission):
+        before = None
+    try:
+        grade(submission, folder, before, asked.same_program)
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

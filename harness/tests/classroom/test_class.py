@@ -1,0 +1,182 @@
+"""`make class` as an instructor meets it."""
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.classroom import grade_submission, machine_rest, plan, results
+from harness.system.places import ROOT
+from harness.tests.toys import await_true
+
+BROKEN = "int main( {\n"
+STARTER = next((ROOT / "exercises").glob("ex1_*")) / "main.cpp"
+
+
+def command(folder: Path, *more: str) -> list[str]:
+    return [str(ROOT / ".ci/python"), "-m", "harness.classroom.command", str(folder / "in"),
+            str(folder / "out"), "--exercise", "1", "--force", *more]
+
+
+def grade(folder: Path, *more: str, code: int = 0) -> str:
+    done = subprocess.run(command(folder, *more), cwd=ROOT, capture_output=True, text=True,
+                          timeout=300)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def submit(folder: Path, **sources: str) -> None:
+    for student, source in sources.items():
+        (folder / "in" / student).mkdir(parents=True, exist_ok=True)
+        (folder / "in" / student / "main.cpp").write_text(source)
+
+
+def result(folder: Path, student: str) -> dict[str, Any]:
+    return dict(json.loads((folder / "out" / student / results.FILE).read_text()))
+
+
+def table(folder: Path) -> list[list[str]]:
+    with open(folder / "out/grades.csv", newline="", encoding="utf-8") as file:
+        return list(csv.reader(file))
+
+
+def test_each_submission_gets_its_result(tmp_path: Path) -> None:
+    submit(tmp_path, ada=STARTER.read_text(encoding="utf-8"), bob=BROKEN)
+    (tmp_path / "in/eve").mkdir()
+    said = grade(tmp_path)
+    assert "3 of 3 submissions have a result: 1 graded, 2 build-failed" in said
+    assert [row[:6] for row in table(tmp_path)[1:]] == [
+        ["ada", "ada", "1", "0", "5", "graded"], ["bob", "bob", "1", "0", "5", "build-failed"],
+        ["eve", "eve", "1", "0", "5", "build-failed"]]
+    ada = result(tmp_path, "ada")
+    assert ada["source"] == hashlib.sha256(STARTER.read_bytes()).hexdigest()
+    assert ada["binary"] and ada["kit"] == results.kit_version(1) and ada["gradings"] == 1
+    assert [one["result"] for one in ada["items"]][:2] == ["fail", "skipped"]
+    page = (tmp_path / "out/ada/report.html").read_text(encoding="utf-8")
+    assert str(ROOT) not in page and str(tmp_path) not in page
+    assert "make ex1-grade ARGS=" in page, "lines for the student's own machine"
+    assert "main.cpp:1:" in (tmp_path / "out/bob/report.html").read_text(encoding="utf-8")
+    assert "main.cpp:1:" in (tmp_path / "out/bob/build.log").read_text(encoding="utf-8")
+
+    again = grade(tmp_path)
+    assert "0 to grade, 1 at a time; 3 have their result already" in again
+
+    one = grade(tmp_path, "--only", "ada")
+    assert "1 to grade" in one
+    now = result(tmp_path, "ada")
+    assert now["gradings"] == 2 and now["binary"] == ada["binary"]
+    assert "build" not in now["seconds"], "the same program"
+
+
+def test_what_has_changed_is_graded_anew(tmp_path: Path) -> None:
+    submit(tmp_path, ada=BROKEN, bob=BROKEN)
+    grade(tmp_path)
+    submit(tmp_path, ada=BROKEN + BROKEN)
+    assert "1 to grade" in grade(tmp_path)
+    old = results.read(tmp_path / "out/bob")
+    assert old is not None
+    old.kit = "an older one"
+    results.write(old, tmp_path / "out/bob")
+    assert "1 to grade" in grade(tmp_path)
+
+
+def test_a_run_that_was_killed_goes_on(tmp_path: Path) -> None:
+    submit(tmp_path, **{f"student-{number}": BROKEN + "x" * number for number in range(12)})
+    whole = tmp_path / "whole"
+    submit(whole, **{f"student-{number}": BROKEN + "x" * number for number in range(12)})
+    grade(whole)
+    for _ in range(4):
+        with subprocess.Popen(command(tmp_path), cwd=ROOT, stdout=subprocess.PIPE, text=True,
+                              stderr=subprocess.STDOUT) as run:
+            assert run.stdout is not None
+            while "exercise 1" not in run.stdout.readline():
+                assert run.poll() is None
+            time.sleep(random.uniform(0, 0.5))
+            run.kill()
+    grade(tmp_path)
+    assert table(tmp_path) == table(whole)
+    assert all(result(tmp_path, f"student-{number}")["gradings"] == 1 for number in range(12))
+    assert {entry.name for entry in (tmp_path / "out").iterdir()} == {
+        entry.name for entry in (whole / "out").iterdir()}
+
+
+def test_ctrl_c_ends_it_and_leaves_nothing_running(tmp_path: Path) -> None:
+    submit(tmp_path, ada=STARTER.read_text(encoding="utf-8"))
+    with subprocess.Popen(command(tmp_path), cwd=ROOT, stdout=subprocess.PIPE, text=True,
+                          stderr=subprocess.STDOUT, preexec_fn=heed_ctrl_c) as run:
+        program = tmp_path / "out/ada/program"
+        assert await_true(lambda: program.exists() and program.stat().st_size > 0, 120)
+        run.send_signal(signal.SIGINT)
+        assert run.stdout is not None
+        said = run.stdout.read()
+    assert run.returncode == 130 and "the same command goes on" in said, said
+    assert "Traceback" not in said
+    marked = str(tmp_path / "out")
+    assert await_true(lambda: not running(marked), 20), running(marked)
+    assert not (tmp_path / "out/ada/result.json").exists()
+
+
+def heed_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def running(word: str) -> list[str]:
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+    return [line for line in listed.stdout.splitlines() if word in line]
+
+
+def test_only_one_command_at_a_time_uses_a_folder(tmp_path: Path) -> None:
+    submit(tmp_path, ada=BROKEN)
+    books = tmp_path / "out" / plan.BOOKS
+    books.mkdir(parents=True)
+    with subprocess.Popen(["flock", str(books), "sleep", "60"]) as holder:
+        assert await_true(lambda: subprocess.run(["flock", "-n", str(books), "true"]).returncode
+                          == 1, 20)
+        assert "another command grades into" in grade(tmp_path, code=2)
+        holder.kill()
+
+
+@pytest.mark.parametrize(("more", "word"), [
+    (["--only", "nobody"], "no student 'nobody'"), (["--points", "/nowhere"], "/nowhere")])
+def test_wrong_words_are_refused(tmp_path: Path, more: list[str], word: str) -> None:
+    submit(tmp_path, ada=BROKEN)
+    assert word in grade(tmp_path, *more, code=2)
+
+
+def test_a_grader_that_fails_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("no disk")
+
+    monkeypatch.setattr(grade_submission, "build", fail)
+    submission = results.Submission("ada", 1, BROKEN.encode(), folder="ada")
+    grade_submission.grade(submission, tmp_path / "out/ada", None, False)
+    found = results.read(tmp_path / "out/ada")
+    assert found is not None and found.state == "crashed"
+    assert found.sentence == "the grader failed: OSError: no disk"
+    plan.write([submission], tmp_path / "out")
+    assert plan.lacking([submission], tmp_path / "out") == [0], "it is tried again"
+
+
+def test_a_machine_under_load_is_noticed() -> None:
+    with subprocess.Popen(["sh", "-c", "while :; do :; done"]) as busy:
+        try:
+            found = machine_rest.load()
+        finally:
+            busy.kill()
+    assert any(one.pid == busy.pid and "while" in one.command for one in found), found
+
+
+def test_each_grading_has_two_cores() -> None:
+    slots = machine_rest.slots()
+    cores = [core for slot in slots for core in slot]
+    assert len(cores) == len(set(cores)) and set(cores) <= os.sched_getaffinity(0)
+    assert {len(slot) for slot in slots} == {min(2, len(os.sched_getaffinity(0)))}
