@@ -21,7 +21,7 @@ ITEMS = (1, 2, 3, 4, 5)
 KINDS = ("solution", "foreign", "starter", "wrong")
 """Solutions and foreign programs (in another language) get everything, starters nothing; a wrong
 program fails at its item."""
-LONGEST = 300.0
+LONGEST = 600.0
 """Seconds after which a grading is given up."""
 OUTCOMES = ("right", "unexplained", "inconclusive", "harness fault", "false acceptance",
             "false refusal")

@@ -1,6 +1,7 @@
 """Unhealthy workers are replaced in time, healthy ones are left alone."""
 from __future__ import annotations
 
+import math
 import re
 import time
 from signal import SIGCONT, SIGSTOP
@@ -49,7 +50,7 @@ def expect_left_alone(cluster: Cluster, before: dict[int, int], wait: float, why
     """For so many seconds the workers (slot → pid) are the same, and no other process is started.
     """
     ends = time.monotonic() + wait
-    expect_same(cluster, before, lambda: time.monotonic() >= ends, why)
+    expect_same(cluster, before, lambda: time.monotonic() >= ends, why, ends)
 
 
 def expect_judged_healthy(cluster: Cluster, before: dict[int, int], slot: int, why: str,
@@ -75,8 +76,9 @@ def expect_judged_healthy(cluster: Cluster, before: dict[int, int], slot: int, w
 
 
 def expect_same(cluster: Cluster, before: dict[int, int], done: Callable[[], bool], why: str,
-                **said: str) -> None:
-    """Until then the workers (slot → pid) are the same, and no other process is started."""
+                ends: float = math.inf, **said: str) -> None:
+    """Until then the workers (slot → pid) are the same, and no other process is started. `ends`:
+    the moment from which on that is allowed."""
     known = {*processes.children(cluster.pid), *before.values()}
     began = time.monotonic()
     over = False
@@ -85,6 +87,8 @@ def expect_same(cluster: Cluster, before: dict[int, int], done: Callable[[], boo
         new = [pid for pid in processes.children(cluster.pid)
                if pid not in known and processes.alive(pid)]
         gone = [slot for slot, pid in before.items() if not processes.alive(pid)]
+        if time.monotonic() > ends:  # perhaps the look came late: that one has ended is no proof
+            new, gone = [pid for pid in new if born_before(pid, ends)], []
         if new or gone:
             doubt_silence(cluster, began, why)
             what = (f"a new process {new[0]} was started" if new
@@ -95,6 +99,12 @@ def expect_same(cluster: Cluster, before: dict[int, int], done: Callable[[], boo
             raise CheckFailed(f"{why}, but {what}{judged}", expected="no worker is replaced",
                               **(said or JUDGED.get(reason, {})))
         time.sleep(0.02)
+
+
+def born_before(pid: int, moment: float) -> bool:
+    """Surely."""
+    born = processes.born(pid)
+    return born is not None and born + processes.BIRTH_TICK < moment
 
 
 def doubt_silence(cluster: Cluster, since: float, why: str) -> None:

@@ -2,7 +2,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
@@ -10,6 +12,7 @@ import pytest
 
 from harness.checks.health import health
 from harness.judging.verdict import CheckFailed
+from harness.system import processes
 
 EVERY = 0.05
 
@@ -32,7 +35,9 @@ def refuse(_bound: float, _since: float, what: str) -> NoReturn:
 
 @pytest.fixture(name="cluster")
 def cluster_without_processes() -> Any:
-    return SimpleNamespace(pid=os.getpid(), started=time.monotonic() - 1, refuse_late=refuse)
+    meter = SimpleNamespace(allowance=lambda *_: 0.0)
+    return SimpleNamespace(pid=os.getpid(), started=time.monotonic() - 1, refuse_late=refuse,
+                           meter=meter, lines=[])
 
 
 def judge(monkeypatch: pytest.MonkeyPatch, cluster: Any, heart: Heart) -> float:
@@ -59,3 +64,50 @@ def test_heartbeats_of_another_clock_are_named_as_such(monkeypatch: pytest.Monke
 def test_one_heartbeat_is_too_few(monkeypatch: pytest.MonkeyPatch, cluster: Any) -> None:
     with pytest.raises(CheckFailed, match="heartbeat 2 of worker 1: not yet"):
         judge(monkeypatch, cluster, Heart(most=1))
+
+
+def look_late(monkeypatch: pytest.MonkeyPatch, started: list[subprocess.Popen[bytes]],
+              before: float, after: float) -> None:
+    """Each look at the cluster's processes takes so long before one is started, and after that."""
+    def children(_pid: int) -> list[int]:
+        if known:
+            time.sleep(before)
+            started.append(subprocess.Popen(["sleep", "60"]))
+            time.sleep(after)
+        known.append(0)
+        return [one.pid for one in started]
+
+    known: list[int] = []
+    monkeypatch.setattr(processes, "children", children)
+
+
+@pytest.mark.parametrize(("before", "after", "wrong"), [(0.3, 0.0, False), (0.0, 0.3, True)])
+def test_who_looks_late_judges_by_the_birth(monkeypatch: pytest.MonkeyPatch, cluster: Any,
+                                            before: float, after: float, wrong: bool) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    look_late(monkeypatch, started, before, after)
+    try:
+        with pytest.raises(CheckFailed, match="new process") if wrong else nullcontext():
+            health.expect_left_alone(cluster, {1: os.getpid()}, 0.2, "it is too early")
+    finally:
+        for one in started:
+            one.kill()
+            one.wait()
+
+
+def test_who_looks_late_at_an_end_cannot_say_when_it_was(monkeypatch: pytest.MonkeyPatch,
+                                                         cluster: Any) -> None:
+    with subprocess.Popen(["sleep", "60"]) as worker:
+        def children(_pid: int) -> list[int]:
+            if known:
+                time.sleep(0.3)
+                worker.kill()
+                worker.wait()
+            known.append(0)
+            return []
+
+        known: list[int] = []
+        monkeypatch.setattr(processes, "children", children)
+        health.expect_left_alone(cluster, {1: worker.pid}, 0.2, "it is too early")
+        with pytest.raises(CheckFailed, match="worker 1 has ended"):
+            health.expect_left_alone(cluster, {1: worker.pid}, 10.0, "it is too early")
