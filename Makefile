@@ -66,6 +66,7 @@ help:
 	@echo '                     is a verdict ever wrong?'
 	@echo 'make class SUBMISSIONS=DIR OUT=DIR EX=1'
 	@echo '                     grade a whole class (harness/classroom/README.md)'
+	@echo 'make gradescope EX=1 a grader for Gradescope (also: github-classroom, prairielearn)'
 	@echo 'make fuzz SECONDS=60 feed the library made-up input, each part of it for so many seconds'
 	@echo 'make bench           compare its speed with Node, gunicorn and nginx'
 	@echo 'make clean           remove everything that was built (your progress and the counts of'
@@ -154,6 +155,13 @@ and where the results go: make class SUBMISSIONS=DIR OUT=DIR EX=1' >&2; exit 2; 
 	@exec $(start) harness.classroom.command "$$SUBMISSIONS" "$$OUT" \
 	  $${EX:+--exercise "$$EX"} $${POINTS:+--points "$$POINTS"} $${ONLY:+--only "$$ONLY"} \
 	  $${FORCE:+--force} $(ARGS)
+
+systems := gradescope github-classroom prairielearn
+.PHONY: $(systems)
+$(systems):
+	@test -n "$$EX" || { echo 'error: say which exercise: make $@ EX=1' >&2; exit 2; }
+	@$(packages) learner
+	@$(start) harness.classroom.wrap_kit $@ --exercise "$$EX"
 
 RUNS := 1
 soak:

@@ -70,6 +70,17 @@ def test_a_file_with_an_older_time_is_built_anew(kit: Path) -> None:
     assert code == 2 and "STEP 1 is still to do" in output, "the starter does not"
 
 
+def test_a_kit_for_students_needs_no_solutions(kit: Path) -> None:
+    (kit / "solutions").rename(kit / "solutions.kept")
+    (kit / "CMakeLists.txt").touch()
+    try:
+        code, output = make(kit, "ex1-grade", f"ARGS={CHECK}")
+    finally:
+        (kit / "solutions.kept").rename(kit / "solutions")
+        (kit / "CMakeLists.txt").touch()
+    assert code == 2 and "STEP 1 is still to do" in output, output
+
+
 HOSTILE = {
     "includes a device": ('#include "/dev/zero"', "out of memory"),
     "includes itself": ("#include __FILE__\n#include __FILE__", "-fmax-errors"),

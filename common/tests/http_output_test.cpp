@@ -123,7 +123,7 @@ TEST_F(HttpOutputTest, AnAnswerThatRunsOutOfTimeDuringADrainCountsAsCut) {
   ASSERT_TRUE(await_closed(CloseReason::cut));
   EXPECT_EQ(server->cut().requests, 1U);
   EXPECT_EQ(server->cut().requests, 0U) << "counted once";
-  EXPECT_TRUE(server->drained());
+  EXPECT_TRUE(test::eventually([&] { return server->drained(); }));
 }
 
 TEST_F(HttpOutputTest, AnAnswerThatLeavesDuringADrainIsWhole) {

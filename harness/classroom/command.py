@@ -20,10 +20,12 @@ from pathlib import Path
 from typing import Iterator
 
 from harness.classroom import (
-    build_submission, find_submissions, grades_file, machine_rest, overview, plan, points, results)
+    build_submission, find_submissions, formats, grades_file, machine_rest, overview, plan, points,
+    results)
 from harness.classroom.display import Display
 from harness.classroom.local_engine import LocalEngine
 from harness.classroom.results import Result, Submission
+from harness.system.files import write_whole
 from harness.telling.visible import visible
 
 AGAIN = 2
@@ -100,6 +102,8 @@ def run(asked: argparse.Namespace) -> int:
     finally:
         graded = collected(submissions, asked.out)
         grades_file.write(graded, worth, asked.out)
+        write_whole(asked.out / "canvas.csv", formats.canvas(graded, worth))
+        write_whole(asked.out / "junit.xml", formats.junit([result for _, result in graded]))
         overview.write(submissions, graded, worth, asked.out)
     found = [result for _, result in graded]
     print(summary(found, len(submissions), asked.out))

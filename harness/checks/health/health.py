@@ -72,11 +72,11 @@ def expect_judged_healthy(cluster: Cluster, before: dict[int, int], slot: int, w
                                       moments(cluster, slot))
         return len(came) >= count and time.monotonic() > came[count - 1] + every / 4
 
-    expect_same(cluster, before, judged, why, **said)
+    expect_same(cluster, before, judged, why, math.inf, **said)
 
 
 def expect_same(cluster: Cluster, before: dict[int, int], done: Callable[[], bool], why: str,
-                ends: float = math.inf, **said: str) -> None:
+                ends: float, **said: str) -> None:
     """Until then the workers (slot → pid) are the same, and no other process is started. `ends`:
     the moment from which on that is allowed."""
     known = {*processes.children(cluster.pid), *before.values()}
