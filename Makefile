@@ -40,7 +40,7 @@ plays := $(numbers:%=ex%-play)
 diffs := $(numbers:%=ex%-diff)
 resets := $(numbers:%=ex%-reset)
 .PHONY: $(starters) $(runs) $(grades) $(solutions) $(hints) $(watches) $(plays) $(diffs) $(resets)
-.PHONY: help progress grade test prove mutants cheats soak class fuzz bench clean
+.PHONY: help progress grade test prove mutants cheats soak class class-test fuzz bench clean
 
 help:
 	@echo 'make ex1             build the starter of exercise 1 (there are: $(present:%=ex%))'
@@ -66,6 +66,7 @@ help:
 	@echo '                     is a verdict ever wrong?'
 	@echo 'make class SUBMISSIONS=DIR OUT=DIR EX=1'
 	@echo '                     grade a whole class (harness/classroom/README.md)'
+	@echo 'make class-test      test that, on a Slurm cluster too, which is started here'
 	@echo 'make gradescope EX=1 a grader for Gradescope (also: github-classroom, prairielearn)'
 	@echo 'make fuzz SECONDS=60 feed the library made-up input, each part of it for so many seconds'
 	@echo 'make bench           compare its speed with Node, gunicorn and nginx'
@@ -154,7 +155,11 @@ and where the results go: make class SUBMISSIONS=DIR OUT=DIR EX=1' >&2; exit 2; 
 	@$(packages) learner class
 	@exec $(start) harness.classroom.command "$$SUBMISSIONS" "$$OUT" \
 	  $${EX:+--exercise "$$EX"} $${POINTS:+--points "$$POINTS"} $${ONLY:+--only "$$ONLY"} \
-	  $${FORCE:+--force} $(ARGS)
+	  $${ENGINE:+--engine "$$ENGINE"} $${FORCE:+--force} $(ARGS)
+
+class-test:
+	@$(packages) learner class test slurm
+	@SLURM_TEST=1 $(start) pytest -q harness/tests/classroom $(ARGS)
 
 systems := gradescope github-classroom prairielearn
 .PHONY: $(systems)

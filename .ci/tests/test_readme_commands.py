@@ -35,6 +35,8 @@ SHORTER = {
     "make ex1-reset": "make --dry-run ex1-reset",
     "make class SUBMISSIONS=~/class OUT=~/results EX=1":
         "make --dry-run class SUBMISSIONS=~/class OUT=~/results EX=1",
+    "make class SUBMISSIONS=~/class OUT=~/results EX=1 ENGINE=slurm":
+        "make --dry-run class SUBMISSIONS=~/class OUT=~/results EX=1 ENGINE=slurm",
     "make class SUBMISSIONS=~/class OUT=~/results EX=1 ONLY=ada":
         "make --dry-run class SUBMISSIONS=~/class OUT=~/results EX=1 ONLY=ada",
     "make prove ARGS=--fast": "make prove ARGS='--fast --only 1 --name no-retry-after'",

@@ -1,6 +1,7 @@
 """Grades the submissions of a class.
 
-Usage: make class SUBMISSIONS=dir OUT=dir [EX=1] [POINTS=points.toml] [ONLY=STUDENT] [FORCE=1]
+Usage: make class SUBMISSIONS=dir OUT=dir [EX=1] [POINTS=points.toml] [ONLY=STUDENT]
+       [ENGINE=slurm] [FORCE=1]
 The same command goes on where an earlier one was broken off. Exit code 0 when every submission has
 its final result, 3 when some are inconclusive or the grader failed, 2 when nothing could be begun,
 130 after Ctrl+C.
@@ -23,8 +24,10 @@ from harness.classroom import (
     build_submission, find_submissions, formats, grades_file, machine_rest, overview, plan, points,
     results)
 from harness.classroom.display import Display
+from harness.classroom.engine import Engine
 from harness.classroom.local_engine import LocalEngine
 from harness.classroom.results import Result, Submission
+from harness.classroom.slurm_engine import NoSlurm, SlurmEngine
 from harness.system.files import write_whole
 from harness.telling.visible import visible
 
@@ -48,6 +51,8 @@ def options() -> argparse.Namespace:
                         help="POINTS: what each item is worth, where it is not one point")
     parser.add_argument("--only", metavar="STUDENT",
                         help="ONLY: grade this student once more, and nobody else")
+    parser.add_argument("--engine", choices=("local", "slurm"), default="local",
+                        help="ENGINE: this machine, or a Slurm cluster that this machine can use")
     parser.add_argument("--force", action="store_true",
                         help="FORCE=1: grade although other programs keep the machine busy")
     return parser.parse_args()
@@ -60,7 +65,7 @@ def main() -> int:
         with alone_in(asked.out):
             return run(asked)
     except (Refused, find_submissions.NoSubmissions, points.NoPoints,
-            build_submission.NoTree) as why:
+            build_submission.NoTree, NoSlurm) as why:
         print(f"error: {why}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -94,7 +99,7 @@ def run(asked: argparse.Namespace) -> int:
             raise Refused(f"there is no {tool} (Debian's package util-linux)")
     for number in sorted({one.exercise for one in submissions if one.source is not None}):
         build_submission.prepare(number)
-    refuse_load(asked.force)
+    refuse_load(asked.force or asked.engine != "local")
     todo = chosen(submissions, asked)
     plan.write(submissions, asked.out)
     try:
@@ -133,8 +138,10 @@ def chosen(submissions: list[Submission], asked: argparse.Namespace) -> list[int
 
 def grade(todo: list[int], submissions: list[Submission], asked: argparse.Namespace) -> None:
     out: Path = asked.out
-    engine = LocalEngine(out, *["--same-program"] * (asked.only is not None))
-    with Display(submissions, len(todo), len(engine.slots)) as display:
+    how = ["--same-program"] * (asked.only is not None)
+    kind: type[LocalEngine | SlurmEngine] = SlurmEngine if asked.engine == "slurm" else LocalEngine
+    engine: Engine = kind(out, *how)
+    with Display(submissions, len(todo), engine.at_once) as display:
         def done(number: int, said: str) -> None:
             if said:
                 results.write(crashed(submissions[number], said), out / submissions[number].folder)

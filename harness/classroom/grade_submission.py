@@ -3,7 +3,8 @@ a cluster does.
 
 Usage: python3 -m harness.classroom.grade_submission [--same-program] OUT NUMBER
 NUMBER is its place in the plan of OUT. --same-program: grade the program that was built of this
-source before, if it is there.
+source before, if it is there. Exit code 3 when the grading was inconclusive, 0 with any other
+result.
 """
 from __future__ import annotations
 
@@ -164,10 +165,10 @@ def main() -> int:
     if before is not None and not plan.is_about(before, submission):
         before = None
     try:
-        grade(submission, folder, before, asked.same_program)
+        result = grade(submission, folder, before, asked.same_program)
     except KeyboardInterrupt:
         return 130
-    return 0
+    return 3 if result.state == "inconclusive" else 0
 
 
 if __name__ == "__main__":

@@ -15,25 +15,24 @@ from harness.system.places import ROOT
 
 ENDING_SECONDS = 15.0
 """For a grading that is told to end: its program and its processes go first."""
-GRADED, BROKEN_OFF = 0, 130
-"""Exit codes of a grading: there is a result; it was told to end."""
+WITHOUT_FAULT = (0, 3, 130)
+"""Exit codes of a grading: there is a result; it is inconclusive; it was told to end."""
 
 
 class LocalEngine:
-    """Call grade() from one thread. Each grading is a process of its own, in a group of its own."""
+    """Each grading is a process of its own, in a group of its own."""
 
     def __init__(self, out: Path, *how: str) -> None:
         """`how`: options of each grading, see grade_submission."""
         self.out, self.how = out, how
         self.slots = machine_rest.slots()
+        self.at_once = len(self.slots)
         self._free: SimpleQueue[list[int]] = SimpleQueue()
         self._running: set[subprocess.Popen[str]] = set()
         self._ending = False
 
     def grade(self, numbers: list[int], begun: Callable[[int], None],
               done: Callable[[int, str], None]) -> None:
-        """`numbers`: places in the plan. `done` gets the number, and what the process said if it
-        left no result. A KeyboardInterrupt ends all gradings that are under way."""
         for slot in self.slots:
             self._free.put(slot)
         with ThreadPoolExecutor(len(self.slots)) as pool:
@@ -66,7 +65,7 @@ class LocalEngine:
                     grading.terminate()
                 said = grading.communicate()[0]
                 self._running.discard(grading)
-                if grading.returncode in (GRADED, BROKEN_OFF):
+                if grading.returncode in WITHOUT_FAULT:
                     return ""
                 return f"exit code {grading.returncode}: {' '.join(said.split())[-500:]}"
         finally:
