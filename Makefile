@@ -154,7 +154,7 @@ class:
 and where the results go: make class SUBMISSIONS=DIR OUT=DIR EX=1' >&2; exit 2; }
 	@$(packages) learner class
 	@exec $(start) harness.classroom.command "$$SUBMISSIONS" "$$OUT" \
-	  $${EX:+--exercise "$$EX"} $${POINTS:+--points "$$POINTS"} $${ONLY:+--only "$$ONLY"} \
+	  $${EX:+--exercise "$$EX"} $${POINTS:+--points "$$POINTS"} $${ONLY:+--only="$$ONLY"} \
 	  $${ENGINE:+--engine "$$ENGINE"} $${FORCE:+--force} $(ARGS)
 
 class-test:

@@ -48,9 +48,9 @@ class NoTree(Exception):
     """The kit itself is not built; the text says what to do."""
 
 
-def prepare(exercise: int) -> None:
+def prepare(exercise: int) -> str:
     """Build what submissions are built against, and try it: a fault of the machine must not be
-    taken for one of all submissions. Raises NoTree."""
+    taken for one of all submissions. Returns how they are isolated. Raises NoTree."""
     done = subprocess.run([str(ROOT / ".ci/build"), "dev", "cluster", "cluster-pch"], cwd=ROOT)
     if done.returncode != 0:
         raise NoTree("the kit's own library does not compile")
@@ -58,13 +58,15 @@ def prepare(exercise: int) -> None:
                             str(exercise)], cwd=ROOT, capture_output=True, text=True)
     if tried.returncode != 0:
         raise NoTree(f"nothing can be built on this machine: {tried.stdout}{tried.stderr}")
+    return tried.stdout.strip()
 
 
 def main() -> int:
     """In a process of its own, as it leaves the machine's network."""
     with tempfile.TemporaryDirectory() as folder:
-        built = build(SMALLEST, int(sys.argv[1]), Path(folder) / "program", choose(True))
-    print(built.problem, built.log)
+        isolation = choose(True)
+        built = build(SMALLEST, int(sys.argv[1]), Path(folder) / "program", isolation)
+        print(isolation if not built.problem else f"{built.problem} {built.log}")
     return 1 if built.problem else 0
 
 
@@ -107,6 +109,8 @@ def in_sandbox(script: str, content: IO[bytes], made: IO[bytes], said: IO[bytes]
     try:
         words = sandbox(needed(), [], {str(INSIDE): content.fileno()}, forbidden)
         words[1:1] = ["--unshare-net"]
+        if isolation.user is None:  # there is nobody else to become
+            words[-1:-1] = ["--cap-drop", "ALL"]
         script = f"cd {INSIDE.parent} && {script}"
         return ended([*words, *as_user(isolation), "sh", "-c", script], Path("/"), made, said,
                      (content.fileno(), forbidden))

@@ -25,6 +25,7 @@ from harness.classroom import (
     results)
 from harness.classroom.display import Display
 from harness.classroom.engine import Engine
+from harness.classroom.grade_submission import leave
 from harness.classroom.local_engine import LocalEngine
 from harness.classroom.results import Result, Submission
 from harness.classroom.slurm_engine import NoSlurm, SlurmEngine
@@ -54,16 +55,23 @@ def options() -> argparse.Namespace:
     parser.add_argument("--engine", choices=("local", "slurm"), default="local",
                         help="ENGINE: this machine, or a Slurm cluster that this machine can use")
     parser.add_argument("--force", action="store_true",
-                        help="FORCE=1: grade although other programs keep the machine busy")
+                        help="FORCE=1: grade although the machine is busy, or has no sandbox")
     return parser.parse_args()
 
 
 def main() -> int:
     asked = options()
+    asked.submissions, asked.out = asked.submissions.expanduser(), asked.out.expanduser()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        refuse_nested(asked.submissions.resolve(), asked.out.resolve())
+        worth = points.read(asked.points) if asked.points else points.Points()
+        submissions, ignored = find_submissions.find(asked.submissions, asked.exercise)
+        for name in ignored:
+            print(f"ignored: {find_submissions.one_line(name)} (no folder and no archive)",
+                  file=sys.stderr)
         with alone_in(asked.out):
-            return run(asked)
+            return run(asked, submissions, worth)
     except (Refused, find_submissions.NoSubmissions, points.NoPoints,
             build_submission.NoTree, NoSlurm) as why:
         print(f"error: {why}", file=sys.stderr)
@@ -71,6 +79,11 @@ def main() -> int:
     except KeyboardInterrupt:
         print("\nended; the same command goes on from here", file=sys.stderr)
         return 130
+
+
+def refuse_nested(place: Path, out: Path) -> None:
+    if place.is_relative_to(out) or out.is_relative_to(place):
+        raise Refused(f"the results must lie apart from the submissions, and not in {out}")
 
 
 @contextmanager
@@ -84,24 +97,29 @@ def alone_in(out: Path) -> Iterator[None]:
         raise Refused(f"{out} cannot be used for the results: {why.strerror}") from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as why:
+        os.close(lock)
+        held = isinstance(why, BlockingIOError)
+        raise Refused(f"another command grades into {out} just now" if held else
+                      f"{out} cannot be locked: {why.strerror}") from None
+    try:
         yield
-    except BlockingIOError:
-        raise Refused(f"another command grades into {out} just now") from None
     finally:
         os.close(lock)
 
 
-def run(asked: argparse.Namespace) -> int:
-    worth = points.read(asked.points) if asked.points else points.Points()
-    submissions = find_submissions.find(asked.submissions, asked.exercise)
+def run(asked: argparse.Namespace, submissions: list[Submission], worth: points.Points) -> int:
     for tool in ("taskset", "setpriv"):
         if shutil.which(tool) is None:
             raise Refused(f"there is no {tool} (Debian's package util-linux)")
-    for number in sorted({one.exercise for one in submissions if one.source is not None}):
-        build_submission.prepare(number)
-    refuse_load(asked.force or asked.engine != "local")
     todo = chosen(submissions, asked)
-    plan.write(submissions, asked.out)
+    if todo:
+        prepare({submissions[number].exercise for number in todo
+                 if submissions[number].source is not None}, asked)
+    try:
+        plan.write(submissions, asked.out)
+    except OSError as why:
+        raise Refused(f"{why.filename} cannot be written: {why.strerror}") from None
     try:
         grade(todo, submissions, asked)
     finally:
@@ -113,6 +131,16 @@ def run(asked: argparse.Namespace) -> int:
     found = [result for _, result in graded]
     print(summary(found, len(submissions), asked.out))
     return 0 if len(found) == len(submissions) and not unsaid(found) else 3
+
+
+def prepare(exercises: set[int], asked: argparse.Namespace) -> None:
+    """Refuses what would make verdicts unfair or this machine unsafe."""
+    refuse_load(asked.force or asked.engine != "local")
+    for exercise in sorted(exercises):
+        isolation = build_submission.prepare(exercise)
+        if isolation.startswith("none") and not asked.force:
+            raise Refused("the programs of strangers would run as you and see this whole machine. "
+                          f"Isolation: {isolation}. Mend that, or give FORCE=1")
 
 
 def refuse_load(force: bool) -> None:
@@ -144,7 +172,8 @@ def grade(todo: list[int], submissions: list[Submission], asked: argparse.Namesp
     with Display(submissions, len(todo), engine.at_once) as display:
         def done(number: int, said: str) -> None:
             if said:
-                results.write(crashed(submissions[number], said), out / submissions[number].folder)
+                folder = out / submissions[number].folder
+                leave(crashed(submissions[number], said), folder, "")
             display.done(number, results.read(out / submissions[number].folder))
 
         engine.grade(todo, display.begun, done)

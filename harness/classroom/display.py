@@ -28,7 +28,8 @@ class Display:
         self.console = Console(highlight=False)
         self.began = time.monotonic()
         self.finished = 0
-        self.states: Counter[str] = Counter()
+        self.states: dict[int, str] = {}
+        """The last state of each that was graded."""
         self.last: list[tuple[Submission, Result | None]] = []
         self.under_way: list[int] = []
         self.bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
@@ -55,14 +56,14 @@ class Display:
         self.total += count
         self.bar.update(self.task, total=self.total)
         if count:
-            self.console.print(f"{count} inconclusive: graded again")
+            self.console.print(f"{count} without a final result: graded again")
 
     def done(self, number: int, result: Result | None) -> None:
         """None: it was told to end."""
         self.under_way.remove(number)
         self.finished += 1
         if result is not None:
-            self.states[result.state] += 1
+            self.states[number] = result.state
         submission = self.submissions[number]
         self.last = [*self.last, (submission, result)][-LAST:]
         self.bar.update(self.task, completed=self.finished, rate=self.rate())
@@ -89,8 +90,8 @@ class Display:
         for number in self.under_way:
             one = self.submissions[number]
             table.add_row(escape(visible(one.student)), str(one.exercise or "?"), "…", "")
-        counts = ", ".join(f"{self.states[state]} {state}" for state in STATES
-                           if self.states[state])
+        by_state = Counter(self.states.values())
+        counts = ", ".join(f"{by_state[state]} {state}" for state in STATES if by_state[state])
         return Group(table, counts, self.bar)
 
 

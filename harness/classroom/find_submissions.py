@@ -8,160 +8,188 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections import Counter
-from functools import partial
+import unicodedata
 from pathlib import Path
 from typing import Iterator
 
 from harness.classroom import archives
-from harness.classroom.archives import Files, Unreadable
+from harness.classroom.archives import Files, Unreadable, is_one
 from harness.classroom.results import Submission
 from harness.system.places import HARNESS
-from harness.telling.visible import CONTROL
 
 MOST_SOURCE = 1024 * 1024
 """Bytes of a main.cpp. The longest solution has 15,000."""
+DEEPEST = 3
+"""Folders above main.cpp in a student's folder."""
 RESERVED = re.compile(r"\.|(grades|canvas|index|junit)\.", re.IGNORECASE)
 """Beginnings of names in OUT that are not for students."""
 LONGEST_NAME = 150
 """Bytes of a folder's name. Linux allows 255."""
 NOTHING = "there is no main.cpp"
+OF_EXERCISE = r"(.*/)?ex{}([^0-9/][^/]*)?/main\.cpp$"
 
 
 class NoSubmissions(Exception):
     """There is nothing to grade; the text says what was looked for."""
 
 
-def find(place: Path, exercise: int | None) -> list[Submission]:
-    """`exercise`: the only one that is wanted; None: all that are there. Raises NoSubmissions."""
+def find(place: Path, exercise: int | None) -> tuple[list[Submission], list[str]]:
+    """And the names of what is no submission. `exercise`: the only one that is wanted; None: all
+    that are there. Raises NoSubmissions."""
     if not place.exists():
         raise NoSubmissions(f"there is no folder {place}")
-    known = [int(file.name[7]) for file in HARNESS.glob("test_ex?_*.py")]
-    found = [one for student in students(place)
-             for one in of_student(*student, [exercise] if exercise else sorted(known), exercise)]
+    try:
+        entries, ignored = students(place)
+    except OSError as why:
+        raise NoSubmissions(f"{why.filename or place} cannot be read: {why.strerror}") from None
+    taken: set[str] = set()
+    found = [one for name, ids, files in entries
+             for one in of_entry(name, ids, files, exercise, taken)]
     if not found:
         raise NoSubmissions(f"{place} has no submissions: a folder for each student is wanted, "
                             "with main.cpp or exN/main.cpp in it, or an archive")
-    return with_folders(found)
+    return sorted(found, key=lambda one: one.folder), ignored
 
 
-def students(place: Path) -> Iterator[tuple[str, dict[str, str], Files | str]]:
-    """Name, other names, and the files; instead of these why they could not be read."""
-    if place.is_file():
+def students(place: Path) -> tuple[list[archives.Student], list[str]]:
+    if not place.is_dir():
         try:
-            yield from archives.exported(place)
+            return archives.exported(place), []
         except Unreadable as why:
-            raise NoSubmissions(f"{place}: {why}") from None
-        return
+            raise NoSubmissions(f"{place} is no folder, and no export of a class: {why}") from None
+    found: list[archives.Student] = []
+    ignored = []
     for entry in sorted(place.iterdir()):
-        if entry.name.startswith(".") and not entry.is_dir():
-            continue
-        name = entry.name if entry.is_dir() else archives.stem(entry)
-        try:
-            yield name, {}, of_folder(entry) if entry.is_dir() else archives.open_any(entry)
-        except Unreadable as why:
-            yield name, {}, str(why)
+        if entry.name == "__MACOSX" or entry.name.startswith(".") and not holds_source(entry):
+            ignored.append(entry.name)
+        elif entry.is_dir() or entry.is_symlink():
+            found.append((entry.name, {}, or_why(entry)))
+        elif is_one(entry.name):
+            found.append((archives.stem(entry.name), {}, or_why(entry)))
+        else:
+            ignored.append(entry.name)
+    return found, ignored
+
+
+def holds_source(folder: Path) -> bool:
+    return (folder / "main.cpp").exists() or any(folder.glob("ex*/main.cpp"))
+
+
+def or_why(entry: Path) -> Files | str:
+    try:
+        if entry.is_symlink():
+            return "it is a link, and links are not followed"
+        return of_folder(entry) if entry.is_dir() else archives.open_any(entry)
+    except Unreadable as why:
+        return str(why)
 
 
 def of_folder(folder: Path) -> Files:
-    """The sources below a folder; if there is none, those in the only archive in it."""
-    if folder.is_symlink():
-        raise Unreadable("the folder is a link, and links are not followed")
-    names = [name for name in ["main.cpp", *exercise_paths(folder)] if inside(folder, name)]
-    if names:
-        return {name: partial(source, folder, name) for name in names}
-    packed = [entry for entry in sorted(folder.iterdir())
-              if entry.is_file() and not entry.is_symlink() and archives.is_one(entry)]
+    """The sources below a folder; if there is none, those in the only archive in it. Raises OSError
+    where it may not be read, which is no fault of the student."""
+    found = {name: source(folder, name) for name in below(folder)}
+    if found:
+        return found
+    packed = [entry for entry in sorted(folder.iterdir()) if is_one(entry.name)]
     if len(packed) > 1:
         raise Unreadable(f"there are {len(packed)} archives, and one is wanted")
     return archives.open_any(packed[0]) if packed else {}
 
 
-def exercise_paths(folder: Path) -> list[str]:
-    return [f"{entry.name}/main.cpp" for entry in sorted(folder.iterdir())
-            if re.match(r"ex\d", entry.name)]
+def below(folder: Path) -> Iterator[str]:
+    def fail(why: OSError) -> None:
+        raise why
+
+    for at, folders, names in os.walk(folder, onerror=fail):
+        here = Path(at).relative_to(folder)
+        linked = [name for name in folders if re.match(r"ex\d", name)
+                  and (Path(at) / name).is_symlink()]
+        yield from (str(here / name / "main.cpp") for name in linked)
+        if "main.cpp" in [*names, *folders]:
+            yield str(here / "main.cpp")
+        if len(here.parts) >= DEEPEST:
+            folders.clear()
 
 
-def inside(folder: Path, name: str) -> bool:
-    """Whether there is such a thing, and no link on the way."""
-    path = folder
-    for part in Path(name).parts:
-        path = path / part
-        if not os.path.lexists(path):
-            return False
-        if path.is_symlink():
-            raise Unreadable(f"{name} is a link or lies behind one, and links are not followed")
-    return True
-
-
-def source(folder: Path, name: str) -> bytes:
+def source(folder: Path, name: str) -> bytes | str:
+    """No link is followed on the way, not even one that is made meanwhile."""
+    place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    *parents, last = Path(name).parts
     try:
-        handle = os.open(folder / name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
-        with open(handle, "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise Unreadable(f"{name} is no plain file")
-            return file.read(MOST_SOURCE + 1)
+        for part in parents:
+            inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=place)
+            os.close(place)
+            place = inner
+        kept_open = os.open(last, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW, dir_fd=place)
     except OSError as why:
-        raise Unreadable(f"{name} cannot be read: {why.strerror}") from None
+        if any((folder / part).is_symlink() for part in [name, *map(str, Path(name).parents)]):
+            return f"{name} is a link or lies behind one, and links are not followed"
+        raise OSError(why.errno, why.strerror, str(folder / name)) from None
+    finally:
+        os.close(place)
+    with open(kept_open, "rb") as file:
+        if not stat.S_ISREG(os.fstat(kept_open).st_mode):
+            return f"{name} is no plain file"
+        return file.read(MOST_SOURCE + 1)
 
 
-def of_student(name: str, ids: dict[str, str], files: Files | str, wanted: list[int],
-               only: int | None) -> Iterator[Submission]:
-    """Each exercise that is there, or that one with the reason why it is not."""
-    shown = CONTROL.sub("_", name)
+def of_entry(name: str, ids: dict[str, str], files: Files | str, only: int | None,
+             taken: set[str]) -> list[Submission]:
+    """What a student has handed in: each exercise that is there, or the reason why none is. They
+    get folders of their own: the student's, and in it one an exercise if there are several."""
+    shown = one_line(name)
+    base = free_folder(shown, taken)
     if isinstance(files, str):
-        yield Submission(shown, only or 0, None, files, ids=ids)
-        return
-    found = False
-    for number in wanted:
-        paths = [path for path in files if re.match(rf"(.*/)?ex{number}(_[^/]*)?/main\.cpp$", path)]
-        if not paths and only:
-            paths = [path for path in files if not re.match(r"(.*/)?ex\d[^/]*/main\.cpp$", path)]
-        if paths:
-            found = True
-            yield one(shown, ids, files, paths, number)
-    if not found:
-        unasked = " (main.cpp without a folder exN: say which exercise it is, with EX=1)"
-        plain = unasked if "main.cpp" in files and not only else ""
-        yield Submission(shown, only or 0, None, f"{NOTHING}{plain}", ids=ids)
+        return [Submission(shown, only or 0, None, one_line(files), base, ids)]
+    known = [only] if only else sorted(int(file.name[7]) for file in HARNESS.glob("test_ex?_*.py"))
+    by_number = {number: paths for number in known if (paths := paths_of(number, files, only))}
+    if not by_number:
+        if not only and any(path.endswith("main.cpp") for path in files):
+            raise NoSubmissions(f"{shown} has a main.cpp in no folder exN: say which exercise it "
+                                "is, with EX=1")
+        others = f" for exercise {only}, but {', '.join(files)}" if files else ""
+        return [Submission(shown, only or 0, None, one_line(f"{NOTHING}{others}"), base, ids)]
+    several = len(by_number) > 1
+    return [Submission(shown, number, *chosen(files, paths),
+                       f"{base}/ex{number}" if several else base, ids)
+            for number, paths in by_number.items()]
 
 
-def one(name: str, ids: dict[str, str], files: Files, paths: list[str], number: int) -> Submission:
-    """The highest main.cpp counts, if there is only one so high."""
+def paths_of(number: int, files: Files, only: int | None) -> list[str]:
+    paths = [path for path in files if re.match(OF_EXERCISE.format(number), path)]
+    if not paths and only:
+        paths = [path for path in files if not re.match(OF_EXERCISE.format(r"\d"), path)]
+    return paths
+
+
+def chosen(files: Files, paths: list[str]) -> tuple[bytes | None, str]:
+    """The highest main.cpp, if there is only one so high; or why there is none."""
     least = min(path.count("/") for path in paths)
     highest = [path for path in paths if path.count("/") == least]
-    try:
-        if len(highest) > 1:
-            raise Unreadable(f"which one is it: {', '.join(highest)}?")
-        content = files[highest[0]]()
-        if len(content) > MOST_SOURCE:
-            raise Unreadable(f"main.cpp has more than {MOST_SOURCE:,} bytes")
-    except Unreadable as why:
-        return Submission(name, number, None, str(why), ids=ids)
-    return Submission(name, number, content, ids=ids)
+    if len(highest) > 1:
+        return None, one_line(f"which one is it: {', '.join(highest)}?")
+    content = files[highest[0]]
+    if isinstance(content, str):
+        return None, one_line(content)
+    if len(content) > MOST_SOURCE:
+        return None, f"main.cpp has more than {MOST_SOURCE:,} bytes"
+    return content, ""
 
 
-def with_folders(submissions: list[Submission]) -> list[Submission]:
-    """Each gets a folder of its own: the student's, and in it one an exercise where a student has
-    several."""
-    many = Counter(one.student for one in submissions)
-    taken: set[str] = set()
-    found = []
-    for submission in sorted(submissions, key=lambda one: (one.student, one.exercise)):
-        below = f"/ex{submission.exercise}" if many[submission.student] > 1 else ""
-        name, number = folder_name(submission.student), 1
-        folder = f"{name}{below}"
-        while folder.casefold() in taken:
-            number += 1
-            folder = f"{name}~{number}{below}"
-        taken.add(folder.casefold())
-        found.append(Submission(submission.student, submission.exercise, submission.source,
-                                submission.problem, folder, submission.ids))
-    return found
+def one_line(text: str) -> str:
+    """Without characters that do something to a terminal, a table or the direction of a text."""
+    return "".join("_" if one != " " and (one.isspace() or unicodedata.category(one)[0] == "C")
+                   else one for one in text)
 
 
-def folder_name(student: str) -> str:
-    name = re.sub(r"[/\\\x00]", "_", student).strip() or "_"
+def free_folder(student: str, taken: set[str]) -> str:
+    name = re.sub(r"[/\\]", "_", student).strip() or "_"
     if RESERVED.match(name):
         name = f"_{name}"
-    return name.encode()[:LONGEST_NAME].decode(errors="ignore")
+    name = name.encode()[:LONGEST_NAME].decode(errors="ignore")
+    folder, number = name, 1
+    while folder.casefold() in taken:
+        number += 1
+        folder = f"{name}~{number}"
+    taken.add(folder.casefold())
+    return folder

@@ -47,19 +47,23 @@ def gradescope(result: Result, points: Points) -> dict[str, Any]:
         "extra_data": {"state": result.state, "source": result.source, "kit": result.kit},
         "tests": [{"name": name_of(item), "number": str(item["item"]), "output": said_of(item),
                    "status": "passed" if item["result"] == "pass" else "failed",
-                   "score": score(result, item, points), "visibility": "visible",
+                   "visibility": "visible",
                    "max_score": points.of_item(result.exercise, item["item"])}
                   for item in counted(result)]}
     reached = points.reached(result)
     if reached is not None:
         found["score"] = reached
+        for test, item in zip(found["tests"], counted(result)):
+            test["score"] = score(result, item, points)
         found["leaderboard"] = [{"name": "items", "value": sum(
             item["result"] == "pass" for item in result.items if item["item"])}]
     return found
 
 
 def score(result: Result, item: dict[str, Any], points: Points) -> float:
-    return points.of_item(result.exercise, item["item"]) if item["result"] == "pass" else 0.0
+    """0 where the result is not known yet: a part of it is none."""
+    known = points.reached(result) is not None and item["result"] == "pass"
+    return points.of_item(result.exercise, item["item"]) if known else 0.0
 
 
 def github_classroom(result: Result, points: Points) -> str:
@@ -141,15 +145,16 @@ def canvas(graded: list[tuple[Submission, Result]], points: Points) -> str:
     """Only those whose number in Canvas is known, as from its own export, can be imported."""
     exercises = sorted({result.exercise for _, result in graded if result.exercise})
     columns = [f"Exercise {exercise}" for exercise in exercises]
-    by_student: dict[tuple[str, str], dict[int, str]] = {}
+    by_student: dict[tuple[str, str, str], dict[int, str]] = {}
     for submission, result in graded:
         if result.exercise:
-            key = submission.student, submission.ids.get("canvas", "")
+            folder = submission.folder.partition("/")[0]  # two students may have the same name
+            key = submission.student, submission.ids.get("canvas", ""), folder
             by_student.setdefault(key, {})[result.exercise] = number(points.reached(result))
     rows: list[tuple[str, ...]] = [("Student", "ID", "SIS User ID", "SIS Login ID", "Section",
                                     *columns),
                                    ("    Points Possible", "", "", "", "",
                                     *(number(points.most(one)) for one in exercises))]
     rows += [(safe(student), canvas_id, "", "", "", *(reached.get(one, "") for one in exercises))
-             for (student, canvas_id), reached in by_student.items()]
+             for (student, canvas_id, _), reached in by_student.items()]
     return table(rows)

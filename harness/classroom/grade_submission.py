@@ -13,7 +13,6 @@ import html
 import json
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -24,47 +23,59 @@ from pathlib import Path
 from typing import Any
 
 from harness.classroom import build_submission, plan, results
-from harness.classroom.results import Result, Submission
+from harness.classroom.results import FINAL, Result, Submission
 from harness.cluster.isolation import choose
 from harness.plugin.built_program import checksum
+from harness.system.files import write_whole
 from harness.system.places import HARNESS, ROOT
 from harness.telling.visible import all_visible, visible
 
 LONGEST = 600.0
 """Seconds after which a grading is given up. It takes about ten."""
 PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Exercise {exercise}: no program</title>
+<html lang="en"><meta charset="utf-8"><title>Exercise {exercise}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <style>body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto;
 padding: 0 1rem; color-scheme: light dark }} pre {{ overflow: auto }}</style>
-<h1>Exercise {exercise}: no program</h1><p>{sentence}.</p><pre>{log}</pre></html>
+<h1>Exercise {exercise}: not graded</h1><p>{sentence}.</p><pre>{log}</pre></html>
 """
 
 
 def grade(submission: Submission, folder: Path, before: Result | None, same: bool) -> Result:
     """`folder`: where program, log, page and result go. `before`: the result of an earlier grading
-    of the same source. `same`: take the program of that one."""
+    of the same source. `same`: take the program of that one; if it had all its verdicts and now
+    there are fewer, they stay."""
     result = Result(submission.student, submission.exercise, "crashed", "",
                     source=submission.checksum, kit=results.kit_version(submission.exercise),
                     host=os.uname().nodename, gradings=before.gradings + 1 if before else 1,
                     started=datetime.now(timezone.utc).isoformat(timespec="seconds"))
     built = before.binary if before is not None and same else ""
+    page = ""
     try:
-        made(submission, folder, result, built)
+        page = made(submission, folder, result, built)
     except Exception as why:  # whatever it is, there is a result
         result.state, result.sentence = "crashed", f"the grader failed: {type(why).__name__}: {why}"
-    result.sentence = visible(result.sentence).replace(f"{ROOT}/", "")
-    results.write(result, folder)
+    result.sentence = " ".join(visible(result.sentence).replace(f"{ROOT}/", "").split(chr(10)))
+    if built and before is not None and before.state in FINAL and result.state not in FINAL:
+        return result
+    leave(result, folder, page)
     return result
 
 
-def made(submission: Submission, folder: Path, result: Result, built: str) -> None:
-    """`built`: the checksum of the program that need not be built again."""
+def leave(result: Result, folder: Path, page: str) -> None:
+    """The page, and then the result, by which it counts."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / results.PAGE, page or no_program(result, ""))
+    results.write(result, folder)
+
+
+def made(submission: Submission, folder: Path, result: Result, built: str) -> str:
+    """Returns the student's page, if there is one already. `built`: the checksum of the program
+    that need not be built again."""
     if submission.source is None:
         result.state, result.sentence = "build-failed", submission.problem
-        no_program(folder, result, "")
-        return
-    program = folder / "program"
+        return ""
+    program = folder / results.PROGRAM
     if not (built and program.is_file() and checksum(program.read_bytes()) == built):
         began = time.monotonic()
         said = build(submission.source, folder, result)
@@ -72,44 +83,40 @@ def made(submission: Submission, folder: Path, result: Result, built: str) -> No
         if said.problem:
             result.state = "build-failed" if said.in_time else "build-timeout"
             result.sentence = said.problem
-            no_program(folder, result, said.log)
-            return
+            return no_program(result, said.log)
     began = time.monotonic()
-    graded(folder, program, result)
+    page = graded(folder, program, result)
     result.seconds["grading"] = round(time.monotonic() - began, 1)
+    return page
 
 
 def build(source: bytes, folder: Path, result: Result) -> build_submission.Built:
     isolation = choose(True)
     result.isolation = str(isolation)
-    said = build_submission.build(source, result.exercise, folder / "program", isolation)
-    (folder / "build.log").write_text(visible(said.log), encoding="utf-8")
+    program = folder / results.PROGRAM
+    said = build_submission.build(source, result.exercise, program, isolation)
+    write_whole(folder / results.LOG, visible(said.log))
     return said
 
 
-def no_program(folder: Path, result: Result, log: str) -> None:
-    page = PAGE.format(exercise=result.exercise, sentence=html.escape(result.sentence),
-                       log=html.escape(visible(log)))
-    (folder / "report.html").write_text(page, encoding="utf-8", errors="replace")
+def no_program(result: Result, log: str) -> str:
+    return PAGE.format(exercise=result.exercise, log=html.escape(visible(log)),
+                       sentence=html.escape(result.sentence))
 
 
-def graded(folder: Path, program: Path, result: Result) -> None:
+def graded(folder: Path, program: Path, result: Result) -> str:
     with tempfile.TemporaryDirectory() as place:
-        report = Path(place) / "report.json"
+        report, page = Path(place) / "report.json", Path(place) / "index.html"
         checklist = next(HARNESS.glob(f"test_ex{result.exercise}_*.py"))
         code, said = run([str(ROOT / ".ci/python"), "-m", "pytest", str(checklist),
                           "--program", shlex.quote(str(program)), "--source",
                           str(folder / plan.SOURCE), f"--report-json={report}",
                           f"--report-dir={place}"])
         if not report.exists():
-            said = " ".join(said.split())[-500:]
-            result.sentence = f"the grading left no report (exit code {code}): {said}"
-            return
-        found = all_visible(json.loads(report.read_text(encoding="utf-8")))
-        page = Path(place) / "index.html"
-        if page.exists():
-            shutil.copyfile(page, folder / "report.html")
-    take(found, result)
+            result.sentence = f"the grading left no report (exit code {code}): {said[-500:]}"
+            return ""
+        take(all_visible(json.loads(report.read_text(encoding="utf-8"))), result)
+        return page.read_text(encoding="utf-8") if page.exists() else ""
 
 
 def run(command: list[str]) -> tuple[int, str]:
@@ -123,7 +130,16 @@ def run(command: list[str]) -> tuple[int, str]:
             return -1, f"it was ended after {LONGEST:.0f} s"
         finally:
             if grading.poll() is None:
-                grading.kill()
+                end(grading)
+
+
+def end(grading: subprocess.Popen[str]) -> None:
+    """It removes what it has left on the disk, if it gets the time."""
+    grading.send_signal(signal.SIGINT)
+    try:
+        grading.wait(10)
+    except subprocess.TimeoutExpired:
+        grading.kill()
 
 
 def take(report: dict[str, Any], result: Result) -> None:
@@ -159,7 +175,7 @@ def main() -> int:
     parser.add_argument("number", type=int)
     asked = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    submission = plan.read(asked.out)[asked.number]
+    submission = plan.read(asked.out, asked.number)
     folder = asked.out / submission.folder
     before = results.read(folder)
     if before is not None and not plan.is_about(before, submission):

@@ -10,9 +10,10 @@ from harness.classroom.results import Result, Submission
 from harness.system.files import write_whole
 
 FILE = "grades.csv"
-HEADINGS = ("student", "folder", "exercise", "points", "of", "state", "item 1", "item 2",
+HEADINGS = ("student", "number", "folder", "exercise", "points", "of", "state", "item 1", "item 2",
             "item 3", "item 4", "item 5", "common ground", "sentence")
-"""`folder`: in OUT; two students may have the same name."""
+"""`number`: by which the system knows the student that the submission came from; `folder`: in OUT.
+Two students may have the same name."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """A cell that begins so is a formula to a spreadsheet."""
 
@@ -23,7 +24,7 @@ def write(graded: list[tuple[Submission, Result]], points: Points, out: Path) ->
 
 def row(submission: Submission, result: Result, points: Points) -> tuple[str, ...]:
     by_item = {one["item"]: one["result"] for one in result.items}
-    return (result.student, submission.folder, str(result.exercise or ""),
+    return (result.student, next(iter(submission.ids.values()), ""), submission.folder, str(result.exercise or ""),
             number(points.reached(result)), number(points.most(result.exercise)), result.state,
             *(by_item.get(item, "") for item in (1, 2, 3, 4, 5, 0)), result.sentence)
 

@@ -13,7 +13,7 @@ from typing import Callable
 from harness.classroom import machine_rest
 from harness.system.places import ROOT
 
-ENDING_SECONDS = 15.0
+ENDING_SECONDS = 20.0
 """For a grading that is told to end: its program and its processes go first."""
 WITHOUT_FAULT = (0, 3, 130)
 """Exit codes of a grading: there is a result; it is inconclusive; it was told to end."""
@@ -72,7 +72,9 @@ class LocalEngine:
             self._free.put(slot)
 
     def _end(self) -> None:
+        """A second Ctrl+C does not break this off."""
         self._ending = True
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         running = list(self._running)
         for grading in running:
             grading.terminate()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Callable
 
 from harness.system import processes
+from harness.telling.visible import visible
 
 CORES_EACH = 2
 """Cores that one grading has for itself."""
@@ -43,7 +44,7 @@ def load(wait: Callable[[float], None] = time.sleep) -> list[Busy]:
     for pid in processes.everyone():
         used = ticks(pid) - before.get(pid, 0)
         if pid != os.getpid() and used > 0:
-            found.append(Busy(pid, used / passed, processes.command_line(pid) or "?"))
+            found.append(Busy(pid, used / passed, visible(processes.command_line(pid) or "?")))
     if sum(one.share for one in found) < BUSY:
         return []
     return sorted(found, key=lambda one: -one.share)[:5]

@@ -11,13 +11,12 @@ import argparse
 import json
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Callable
 
 from harness.classroom import build_submission, formats, grade_submission, plan, points, results
-from harness.classroom.archives import Unreadable
-from harness.classroom.find_submissions import of_folder, of_student
+from harness.classroom.archives import Files, Unreadable, is_one, open_any
+from harness.classroom.find_submissions import of_entry, of_folder, source
 from harness.classroom.points import Points
 from harness.classroom.results import Result, Submission
 from harness.system.files import write_whole
@@ -50,23 +49,29 @@ def options() -> argparse.Namespace:
 
 
 def found_in(place: Path, exercise: int) -> Submission:
-    folder = place if place.is_dir() else place.parent
+    """A folder, an archive, or the source itself. Raises OSError."""
+    files: Files | str
     try:
-        files = of_folder(folder)
+        if place.is_dir():
+            files = of_folder(place)
+        elif is_one(place.name):
+            files = open_any(place)
+        else:
+            files = {"main.cpp": source(place.parent, place.name)}
     except Unreadable as why:
-        return Submission("submission", exercise, None, str(why))
-    return next(of_student("submission", {}, files, [exercise], exercise))
+        files = str(why)
+    return of_entry("submission", {}, files, exercise, set())[0]
 
 
 def main() -> int:
     asked = options()
     try:
         worth = points.read(asked.points) if asked.points else Points()
+        submission = found_in(asked.submission, asked.exercise)
         build_submission.prepare(asked.exercise)
-    except (points.NoPoints, build_submission.NoTree) as why:
+    except (points.NoPoints, build_submission.NoTree, OSError) as why:
         print(f"error: {why}", file=sys.stderr)
         return 2
-    submission = replace(found_in(asked.submission, asked.exercise), folder="submission")
     with tempfile.TemporaryDirectory() as place:
         out = Path(place)
         plan.write([submission], out)

@@ -7,7 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from harness.classroom.results import FINAL, Result, Submission, kit_version, read as read_result
+from harness.classroom.results import FILE as RESULT
+from harness.classroom.results import FINAL, LEFT, Result, Submission, kit_version
+from harness.classroom.results import read as read_result
 from harness.system.files import write_whole
 
 BOOKS = ".class"
@@ -21,6 +23,10 @@ def write(submissions: list[Submission], out: Path) -> None:
     for submission in submissions:
         folder = out / submission.folder
         folder.mkdir(parents=True, exist_ok=True)
+        result = read_result(folder)
+        if result is not None and not is_about(result, submission):
+            for name in (RESULT, *LEFT):  # the result first: without it the rest counts for nothing
+                (folder / name).unlink(missing_ok=True)
         source = folder / SOURCE
         if submission.source is None:
             source.unlink(missing_ok=True)
@@ -35,21 +41,18 @@ def write(submissions: list[Submission], out: Path) -> None:
     write_whole(books / FILE, json.dumps(listed, indent=1, ensure_ascii=False) + "\n")
 
 
-def read(out: Path) -> list[Submission]:
-    listed = json.loads((out / BOOKS / FILE).read_text(encoding="utf-8"))
-    return [with_source(fields, out) for fields in listed]
-
-
-def with_source(fields: dict[str, Any], out: Path) -> Submission:
+def read(out: Path, number: int) -> Submission:
+    """The one at that place."""
+    fields: dict[str, Any] = json.loads((out / BOOKS / FILE).read_text(encoding="utf-8"))[number]
     file = out / fields["folder"] / SOURCE
     source = file.read_bytes() if file.is_file() and not fields["problem"] else None
     return Submission(**fields, source=source)
 
 
 def is_about(result: Result, submission: Submission) -> bool:
-    """Whether the result is of this source, by this version of the kit."""
-    return (result.source == submission.checksum
-            and result.kit == kit_version(submission.exercise))
+    """Whether the result is of this source, or why there is none, by this version of the kit."""
+    return (result.source == submission.checksum and result.kit == kit_version(submission.exercise)
+            and (submission.source is not None or result.sentence == submission.problem))
 
 
 def lacking(submissions: list[Submission], out: Path) -> list[int]:

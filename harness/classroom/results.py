@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import subprocess
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -29,6 +31,9 @@ STATES: dict[str, str] = {
 FINAL = ("graded", "build-failed", "build-timeout")
 """Another grading would say the same. The other states are tried again."""
 FILE = "result.json"
+PAGE, LOG, PROGRAM = "report.html", "build.log", "program"
+LEFT = (PAGE, LOG, PROGRAM)
+"""What a grading leaves beside its result."""
 
 
 @dataclass(frozen=True)
@@ -89,12 +94,14 @@ def write(result: Result, folder: Path) -> None:
 
 @cache
 def kit_version(exercise: int) -> str:
-    """A checksum of all that a verdict depends on: checks, library, starter."""
+    """A checksum of all that a verdict depends on: checks, library, starter, build."""
     files = [*HARNESS.rglob("*.py"), *(ROOT / "common/include").rglob("*.hpp"),
-             *(ROOT / "common/src").rglob("*.[ch]pp"),
+             *(ROOT / "common/src").rglob("*.[ch]pp"), ROOT / "CMakeLists.txt", ROOT / ".ci/build",
              *ROOT.glob(f"exercises/ex{exercise}_*/*.cpp")]
     apart = {HARNESS / name for name in ("tests", "proof", "classroom", "learner")}
-    sum_of_all = hashlib.sha256()
+    compiler = subprocess.run([os.environ.get("CXX", "c++"), "--version"], capture_output=True)
+    flags = os.environ.get("CXXFLAGS", "").encode()
+    sum_of_all = hashlib.sha256(compiler.stdout + flags)
     for file in sorted(files):
         if not apart & set(file.parents):
             content = hashlib.sha256(file.read_bytes()).hexdigest()

@@ -10,5 +10,5 @@ from harness.plugin.leading_process import LEADER
 @pytest.hookimpl(tryfirst=True)
 def pytest_terminal_summary(config: pytest.Config) -> None:
     leader = config.stash.get(LEADER, None)
-    if leader is not None and leader.starter:
+    if leader is not None and leader.starter and leader.submission is None:
         progress.record(leader.checklist)

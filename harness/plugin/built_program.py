@@ -30,11 +30,12 @@ class Graded:
     binary: str = ""
 
 
-def take(program: Program, target: str, place: Path) -> tuple[Program, Graded]:
+def take(program: Program, target: str, place: Path, built_here: bool = False
+         ) -> tuple[Program, Graded]:
     """A copy in that folder of a program that is one binary file; any other stays where it is.
 
     `target`: the kit's own program that it is, as in `ex1-solution`; empty for any other. That one
-    must be made of the sources as they are now.
+    must be made of the sources as they are now. `built_here`: it needs no files beside itself.
     """
     if not program.is_native:
         return program, Graded()
@@ -46,7 +47,7 @@ def take(program: Program, target: str, place: Path) -> tuple[Program, Graded]:
     graded = Graded(binary=checksum(content))
     if target:
         graded = replace(graded, source=source_of(target, graded.binary))
-    elif ORIGIN in content:
+    elif ORIGIN in content and not built_here:
         return program, graded
     return replace(program, words=[str(path), *program.words[1:]]), graded
 

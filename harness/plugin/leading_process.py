@@ -68,7 +68,7 @@ class Leader:
         self.run = LeadingRun(self.report_folder is not None, self.isolation)
         try:
             self.program, self.graded = take(self.program, own_target(config, self.checklist),
-                                             self.run.programs)
+                                             self.run.programs, self.submission is not None)
             shown = needed_by(self.program.words)
             if self.isolation.user is not None:
                 refuse_unreadable(self.program.words)

@@ -54,9 +54,10 @@ def test_each_submission_gets_its_result(tmp_path: Path) -> None:
     (tmp_path / "in/eve").mkdir()
     said = grade(tmp_path)
     assert "3 of 3 submissions have a result: 1 graded, 2 build-failed" in said
-    assert [row[:6] for row in table(tmp_path)[1:]] == [
-        ["ada", "ada", "1", "0", "5", "graded"], ["bob", "bob", "1", "0", "5", "build-failed"],
-        ["eve", "eve", "1", "0", "5", "build-failed"]]
+    assert [row[:7] for row in table(tmp_path)[1:]] == [
+        ["ada", "", "ada", "1", "0", "5", "graded"],
+        ["bob", "", "bob", "1", "0", "5", "build-failed"],
+        ["eve", "", "eve", "1", "0", "5", "build-failed"]]
     ada = result(tmp_path, "ada")
     assert ada["source"] == hashlib.sha256(STARTER.read_bytes()).hexdigest()
     assert ada["binary"] and ada["kit"] == results.kit_version(1) and ada["gradings"] == 1
@@ -80,8 +81,16 @@ def test_each_submission_gets_its_result(tmp_path: Path) -> None:
 def test_what_has_changed_is_graded_anew(tmp_path: Path) -> None:
     submit(tmp_path, ada=BROKEN, bob=BROKEN)
     grade(tmp_path)
-    submit(tmp_path, ada=BROKEN + BROKEN)
+    (tmp_path / "out/ada/program").touch()
+    submit(tmp_path, ada="/* another */" + BROKEN)
     assert "1 to grade" in grade(tmp_path)
+    assert not (tmp_path / "out/ada/program").exists(), "nothing is left of the other one"
+    assert "another" in (tmp_path / "out/ada/report.html").read_text()
+    (tmp_path / "in/ada/main.cpp").unlink()
+    assert "1 to grade" in grade(tmp_path)
+    assert result(tmp_path, "ada")["sentence"] == "there is no main.cpp"
+    left = {entry.name for entry in (tmp_path / "out/ada").iterdir()}
+    assert left == {"result.json", "report.html"}
     old = results.read(tmp_path / "out/bob")
     assert old is not None
     old.kit = "an older one"
@@ -94,12 +103,12 @@ def test_a_run_that_was_killed_goes_on(tmp_path: Path) -> None:
     whole = tmp_path / "whole"
     submit(whole, **{f"student-{number}": BROKEN + "x" * number for number in range(12)})
     grade(whole)
-    for _ in range(4):
+    for _ in range(3):
         with subprocess.Popen(command(tmp_path), cwd=ROOT, stdout=subprocess.PIPE, text=True,
                               stderr=subprocess.STDOUT) as run:
             assert run.stdout is not None
-            while "exercise 1" not in run.stdout.readline():
-                assert run.poll() is None
+            while (line := run.stdout.readline()) and "exercise 1" not in line:
+                pass
             time.sleep(random.uniform(0, 0.5))
             run.kill()
     grade(tmp_path)
@@ -138,11 +147,38 @@ def test_only_one_command_at_a_time_uses_a_folder(tmp_path: Path) -> None:
     submit(tmp_path, ada=BROKEN)
     books = tmp_path / "out" / plan.BOOKS
     books.mkdir(parents=True)
-    with subprocess.Popen(["flock", str(books), "sleep", "60"]) as holder:
+    with subprocess.Popen(["flock", "-F", str(books), "sleep", "60"]) as holder:
         assert await_true(lambda: subprocess.run(["flock", "-n", str(books), "true"]).returncode
                           == 1, 20)
         assert "another command grades into" in grade(tmp_path, code=2)
         holder.kill()
+
+
+@pytest.mark.parametrize("out", ["in", "in/results", "."])
+def test_results_and_submissions_lie_apart(tmp_path: Path, out: str) -> None:
+    submit(tmp_path, ada=BROKEN)
+    words = command(tmp_path)
+    words[words.index(str(tmp_path / "out"))] = str(tmp_path / out)
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and "apart from the submissions" in done.stderr, done.stderr
+    assert [str(one.relative_to(tmp_path)) for one in tmp_path.rglob("*")] == [
+        "in", "in/ada", "in/ada/main.cpp"]
+
+
+def test_a_dispute_takes_no_verdict_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("no disk")
+
+    folder = tmp_path / "ada"
+    folder.mkdir()
+    (folder / "program").write_bytes(b"a program")
+    submission = results.Submission("ada", 1, BROKEN.encode(), folder="ada")
+    before = results.Result("ada", 1, "graded", "5 of 5", source=submission.checksum,
+                            binary=hashlib.sha256(b"a program").hexdigest(), gradings=1)
+    grade_submission.leave(before, folder, "the page")
+    monkeypatch.setattr(grade_submission, "graded", fail)
+    assert grade_submission.grade(submission, folder, before, True).state == "crashed"
+    assert results.read(folder) == before and (folder / "report.html").read_text() == "the page"
 
 
 @pytest.mark.parametrize(("more", "word"), [
@@ -162,6 +198,7 @@ def test_a_grader_that_fails_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyP
     found = results.read(tmp_path / "out/ada")
     assert found is not None and found.state == "crashed"
     assert found.sentence == "the grader failed: OSError: no disk"
+    assert "no disk" in (tmp_path / "out/ada/report.html").read_text()
     plan.write([submission], tmp_path / "out")
     assert plan.lacking([submission], tmp_path / "out") == [0], "it is tried again"
 

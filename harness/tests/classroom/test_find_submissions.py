@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.classroom.find_submissions import MOST_SOURCE, NoSubmissions, find
+from harness.classroom import find_submissions
+from harness.classroom.find_submissions import MOST_SOURCE, NoSubmissions
 from harness.classroom.results import Submission
 
 MAIN = "int main() {}\n"
@@ -21,6 +22,10 @@ def put(folder: Path, *paths: str, text: str = MAIN) -> None:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text)
 
+
+
+def find(place: Path, exercise: int | None) -> list[Submission]:
+    return find_submissions.find(place, exercise)[0]
 
 
 def brief(found: list[Submission]) -> dict[str, list[int]]:
@@ -55,7 +60,8 @@ def test_a_student_may_have_several_exercises(tmp_path: Path) -> None:
 
 def test_which_exercise_it_is_must_be_said(tmp_path: Path) -> None:
     put(tmp_path, "ada/main.cpp")
-    assert "EX=1" in problem(tmp_path, None)
+    with pytest.raises(NoSubmissions, match="EX=1"):
+        find(tmp_path, None)
 
 
 def test_an_empty_folder_has_a_result_too(tmp_path: Path) -> None:
@@ -85,13 +91,14 @@ def test_a_source_may_not_be_too_large(tmp_path: Path) -> None:
 
 def test_names_become_folders_that_harm_nothing(tmp_path: Path) -> None:
     names = ["a b", "q'\"$(x)", "..x", ".class", "grades.csv", "zwölf 漢字", "-rf", "x" * 200,
-             "\x1b[31mred", "Ada", "ada", os.fsdecode(b"\xff\xfe")]
+             "\x1b[31mred", "a\n 2 of 2: bob", "\u202egnp", "Ada", "ada", os.fsdecode(b"\xff\xfe")]
     for name in names:
         put(tmp_path, f"{name}/main.cpp")
     found = find(tmp_path, 1)
     folders = [one.folder for one in found]
     assert len({one.casefold() for one in folders}) == len(names)
     assert not any(one.startswith(".") or "/" in one or one == "grades.csv" for one in folders)
+    assert all(one.student.isprintable() for one in found)
     assert all(len(one.encode()) <= 160 and "\x1b" not in one for one in folders)
 
 
@@ -130,10 +137,88 @@ def test_a_link_in_an_archive_is_refused(tmp_path: Path) -> None:
     assert "main.cpp is no plain file" in problem(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["ada.zip", "ada.tar.gz", "ada.bundle", "notes.txt"])
+@pytest.mark.parametrize("name", ["ada.zip", "ada.tar.gz", "ada.bundle"])
 def test_what_cannot_be_read_is_a_result(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"rubbish")
     assert name in problem(tmp_path)
+    assert str(tmp_path) not in problem(tmp_path)
+
+
+def test_what_is_no_submission_is_named(tmp_path: Path) -> None:
+    put(tmp_path, "ada/main.cpp", "notes.txt", ".git/HEAD", "__MACOSX/main.cpp")
+    found, ignored = find_submissions.find(tmp_path, 1)
+    assert brief(found) == {"ada": [1]} and ignored == [".git", "__MACOSX", "notes.txt"]
+
+
+def test_a_pipe_instead_of_an_archive_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "ada.zip")
+    assert problem(tmp_path) == "ada.zip is no plain file"
+
+
+def test_a_damaged_member_is_that_students_alone(tmp_path: Path) -> None:
+    export = tmp_path / "export.zip"
+    with zipfile.ZipFile(export, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("Ada_1_assignsubmission_file_/main.cpp", "int main() {}" * 100)
+        packed.writestr("Bob_2_assignsubmission_file_/main.cpp", MAIN)
+    content = bytearray(export.read_bytes())
+    at = content.index(b"main.cpp") + 12
+    content[at:at + 8] = b"\xff" * 8
+    export.write_bytes(content)
+    ada, bob = find(export, 1)
+    assert ada.source is None and "cannot be read" in ada.problem
+    assert bob.source == MAIN.encode()
+
+
+def bomb_of_members(path: Path) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        for number in range(150):
+            packed.writestr(f"{number}/main.cpp", "x" * 1_000_000)
+
+
+def bomb_of_a_header(path: Path) -> None:
+    with tarfile.open(path, "w:bz2", format=tarfile.PAX_FORMAT) as packed:
+        member = tarfile.TarInfo("main.cpp")
+        member.pax_headers = {"comment": "x" * 900_000_000}
+        packed.addfile(member)
+
+
+@pytest.mark.parametrize(("name", "bomb"), [("ada.zip", bomb_of_members),
+                                            ("ada.tar.bz2", bomb_of_a_header)])
+def test_an_archive_takes_neither_the_memory_nor_the_others(tmp_path: Path, name: str,
+                                                            bomb: object) -> None:
+    assert callable(bomb)
+    bomb(tmp_path / name)
+    put(tmp_path, "bob/main.cpp")
+    ada, bob = find(tmp_path, 1)
+    assert ada.source is None and ada.problem and bob.source == MAIN.encode()
+
+
+@pytest.mark.parametrize("path", ["ex1\\main.cpp", "ex1-ada/main.cpp", "homework/main.cpp"])
+def test_usual_packings_are_found(tmp_path: Path, path: str) -> None:
+    with zipfile.ZipFile(tmp_path / "ada.zip", "w") as packed:
+        packed.writestr(path, MAIN)
+    if "\\" not in path:
+        put(tmp_path, f"bob/{path}")
+    assert all(found == [1] for found in brief(find(tmp_path, 1)).values())
+
+
+def test_two_students_of_one_name_stay_two(tmp_path: Path) -> None:
+    put(tmp_path, "ada/ex1/main.cpp")
+    with zipfile.ZipFile(tmp_path / "ada.zip", "w") as packed:
+        packed.writestr("ex1/main.cpp", MAIN)
+        packed.writestr("ex2/main.cpp", MAIN)
+    assert [one.folder for one in find(tmp_path, None)] == ["ada", "ada~2/ex1", "ada~2/ex2"]
+
+
+def test_a_folder_that_may_not_be_read_is_no_students_fault(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> int:
+        raise PermissionError(13, "Permission denied", str(tmp_path / "ada"))
+
+    put(tmp_path, "ada/main.cpp")
+    monkeypatch.setattr(os, "open", refuse)  # root may read everything
+    with pytest.raises(NoSubmissions, match="ada.* cannot be read: Permission denied"):
+        find(tmp_path, 1)
 
 
 def test_two_sources_as_high_as_each_other_are_not_guessed_at(tmp_path: Path) -> None:
@@ -192,6 +277,44 @@ def test_the_export_of_a_class_is_read(tmp_path: Path, system: str) -> None:
     found = find(tmp_path / "export.zip", 1)
     assert {one.student: one.ids.get(system) for one in found} == students
     assert all(one.source == MAIN.encode() for one in found)
+
+
+def test_a_student_cannot_speak_for_another(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "export.zip", "w") as packed:
+        top = "assignment_5_export"
+        packed.writestr(f"{top}/submission_12/submission_metadata.yml",
+                        GRADESCOPE.replace("Ada Lovelace", "Mallory"))
+        packed.writestr(f"{top}/submission_metadata.yml", GRADESCOPE)
+        packed.writestr(f"{top}/submission_11/src/main.cpp", MAIN)
+        packed.writestr(f"{top}/submission_12/submission_11/main.cpp", "int evil;")
+    ada, bob = find(tmp_path / "export.zip", 1)
+    assert (ada.student, ada.source) == ("Ada Lovelace", MAIN.encode())
+    assert (bob.student, bob.source) == ("Bob and Eve", b"int evil;")
+
+
+def test_who_has_handed_in_something_else_has_a_result_and_archives_are_opened(
+        tmp_path: Path) -> None:
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w") as packed:
+        packed.writestr("ex3/main.cpp", MAIN)
+    with zipfile.ZipFile(tmp_path / "canvas.zip", "w") as packed:
+        packed.writestr("ada_1_2_essay.pdf", "a text")
+        packed.writestr("bob_3_4_hw.zip", inner.getvalue())
+        packed.writestr("__MACOSX/x", "")
+    with zipfile.ZipFile(tmp_path / "moodle.zip", "w") as packed:
+        packed.writestr("all/Bob_3_assignsubmission_file_/hw.zip", inner.getvalue())
+        packed.writestr("all/Eve_4_assignsubmission_file_/main.cpp", MAIN)
+    assert brief(find(tmp_path / "canvas.zip", None)) == {"ada_1": [], "bob_3": [3]}
+    assert brief(find(tmp_path / "moodle.zip", 3)) == {"Bob_3": [3], "Eve_4": [3]}
+
+
+@pytest.mark.parametrize("folder", ["", "class/"])
+def test_a_zip_of_the_folder_of_a_class_is_read(tmp_path: Path, folder: str) -> None:
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as packed:
+        packed.writestr(f"{folder}ada/main.cpp", MAIN)
+        packed.writestr(f"{folder}ada/Makefile", "")
+        packed.writestr(f"{folder}bob/ex1/main.cpp", MAIN)
+    assert brief(find(tmp_path / "all.zip", 1)) == {"ada": [1], "bob": [1]}
 
 
 @pytest.mark.parametrize("make", [lambda place: None, lambda place: place.mkdir(),
