@@ -2,7 +2,6 @@
 on its memory and time, and only the sources come back."""
 from __future__ import annotations
 
-import base64
 import json
 import os
 import resource
@@ -13,31 +12,14 @@ import sys
 import tempfile
 from pathlib import Path
 
+from harness.classroom.sources import Files, Student, Unreadable, unpacked
 from harness.system.places import ROOT
 
-Files = dict[str, "bytes | str"]
-"""Path of each main.cpp → its content, or why it cannot be read."""
-Student = tuple[str, dict[str, str], "Files | str"]
-"""Name, numbers by system, and the files, or why there are none."""
-ENDINGS = (".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar", ".zip", ".bundle")
 SECONDS, MOST_MEMORY = 30, 512 * 1024 * 1024
 """For the archive of a student."""
 CLASS_SECONDS, CLASS_MEMORY = 600, 4 * 1024 * 1024 * 1024
 """For the export of a class."""
 MOST_WRITTEN = 256 * 1024 * 1024
-
-
-class Unreadable(Exception):
-    """A submission cannot be read; the text says why."""
-
-
-def is_one(name: str) -> bool:
-    return name.lower().endswith(ENDINGS)
-
-
-def stem(name: str) -> str:
-    """The name of the student whose archive it is."""
-    return next((name[:-len(one)] for one in ENDINGS if name.lower().endswith(one)), name)
 
 
 def open_any(path: Path) -> Files:
@@ -83,18 +65,3 @@ def read_apart(kind: str, path: Path, seconds: int, memory: int) -> list[Student
             except ProcessLookupError:
                 pass
     return [(name, ids, unpacked(files)) for name, ids, files in found]
-
-
-def packed(files: Files | str) -> object:
-    """As JSON can hold it."""
-    if isinstance(files, str):
-        return files
-    return {path: [base64.b64encode(found).decode()] if isinstance(found, bytes) else found
-            for path, found in files.items()}
-
-
-def unpacked(files: object) -> Files | str:
-    if not isinstance(files, dict):
-        return str(files)
-    return {path: base64.b64decode(found[0]) if isinstance(found, list) else str(found)
-            for path, found in files.items()}

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Iterator
 
 from harness.classroom import archives
-from harness.classroom.archives import Files, Unreadable, is_one
 from harness.classroom.results import Submission
+from harness.classroom.sources import Files, Student, Unreadable, is_one, stem
 from harness.system.places import HARNESS
 
 MOST_SOURCE = 1024 * 1024
@@ -51,13 +51,13 @@ def find(place: Path, exercise: int | None) -> tuple[list[Submission], list[str]
     return sorted(found, key=lambda one: one.folder), ignored
 
 
-def students(place: Path) -> tuple[list[archives.Student], list[str]]:
+def students(place: Path) -> tuple[list[Student], list[str]]:
     if not place.is_dir():
         try:
             return archives.exported(place), []
         except Unreadable as why:
             raise NoSubmissions(f"{place} is no folder, and no export of a class: {why}") from None
-    found: list[archives.Student] = []
+    found: list[Student] = []
     ignored = []
     for entry in sorted(place.iterdir()):
         if entry.name == "__MACOSX" or entry.name.startswith(".") and not holds_source(entry):
@@ -65,7 +65,7 @@ def students(place: Path) -> tuple[list[archives.Student], list[str]]:
         elif entry.is_dir() or entry.is_symlink():
             found.append((entry.name, {}, or_why(entry)))
         elif is_one(entry.name):
-            found.append((archives.stem(entry.name), {}, or_why(entry)))
+            found.append((stem(entry.name), {}, or_why(entry)))
         else:
             ignored.append(entry.name)
     return found, ignored

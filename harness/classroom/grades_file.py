@@ -24,7 +24,8 @@ def write(graded: list[tuple[Submission, Result]], points: Points, out: Path) ->
 
 def row(submission: Submission, result: Result, points: Points) -> tuple[str, ...]:
     by_item = {one["item"]: one["result"] for one in result.items}
-    return (result.student, next(iter(submission.ids.values()), ""), submission.folder, str(result.exercise or ""),
+    system_number = next(iter(submission.ids.values()), "")
+    return (result.student, system_number, submission.folder, str(result.exercise or ""),
             number(points.reached(result)), number(points.most(result.exercise)), result.state,
             *(by_item.get(item, "") for item in (1, 2, 3, 4, 5, 0)), result.sentence)
 

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Callable
 
 from harness.classroom import build_submission, formats, grade_submission, plan, points, results
-from harness.classroom.archives import Files, Unreadable, is_one, open_any
+from harness.classroom.archives import open_any
 from harness.classroom.find_submissions import of_entry, of_folder, source
 from harness.classroom.points import Points
 from harness.classroom.results import Result, Submission
+from harness.classroom.sources import Files, Unreadable, is_one
 from harness.system.files import write_whole
 
 AGAIN = 2

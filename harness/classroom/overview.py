@@ -48,7 +48,8 @@ def write(submissions: list[Submission], graded: list[tuple[Submission, Result]]
         states=[(state, count, STATES[state]) for state, count in
                 Counter(one.state for one in found).most_common()],
         missing=len(submissions) - len(found), bars=bars(found), causes=causes(found),
-        seconds=durations(found), isolations=Counter(one.isolation for one in found if one.items), pairs=alike(submissions), marks=MARKS, items=ITEMS)
+        isolations=Counter(one.isolation for one in found if one.items),
+        seconds=durations(found), pairs=alike(submissions), marks=MARKS, items=ITEMS)
     write_whole(folder / FILE, page)
 
 

@@ -20,7 +20,7 @@ from typing import Callable, Iterator
 
 import yaml
 
-from harness.classroom.archives import Files, Student, Unreadable, is_one, packed
+from harness.classroom.sources import Files, Student, Unreadable, is_one, packed
 
 MOST_READ = 1024 * 1024 + 1
 """Bytes that are read of one source: one more than are taken."""
@@ -64,7 +64,12 @@ def or_why(path: str, read: Callable[[], bytes]) -> bytes | str:
     try:
         return read()
     except Exception as why:  # one member's fault is not the others'
-        return f"{path} cannot be read: {why if isinstance(why, Unreadable) else type(why).__name__}"
+        return f"{path} cannot be read: {reason(why)}"
+
+
+def reason(why: Exception) -> str:
+    """Texts of libraries may have paths of this machine in them."""
+    return str(why) if isinstance(why, Unreadable) else type(why).__name__
 
 
 def zip_bytes(one: zipfile.ZipFile, member: zipfile.ZipInfo, most: int) -> bytes:
@@ -171,10 +176,8 @@ def files_of(one: zipfile.ZipFile, own: dict[str, zipfile.ZipInfo]) -> Files | s
             file = Path(folder) / Path(nested[0]).name
             file.write_bytes(zip_bytes(one, own[nested[0]], MOST_NESTED))
             return student(file)
-    except Unreadable as why:
-        return str(why)
     except Exception as why:
-        return f"it cannot be read: {type(why).__name__}"
+        return f"it cannot be read: {reason(why)}"
 
 
 def student_of(path: str, known: dict[str, tuple[str, str]]) -> tuple[Key, str]:
@@ -213,8 +216,7 @@ def main() -> int:
     try:
         found = list(students(path)) if kind == "class" else [("", {}, student(path))]
     except Exception as why:
-        said = str(why) if isinstance(why, Unreadable) else type(why).__name__
-        found = [("", {}, f"{path.name} cannot be read: {said}")]
+        found = [("", {}, f"{path.name} cannot be read: {reason(why)}")]
     json.dump([(name, ids, packed(files)) for name, ids, files in found], sys.stdout)
     return 0
 
