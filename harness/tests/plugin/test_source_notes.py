@@ -1,6 +1,10 @@
 """What an instructor is told of a submission's source."""
 from __future__ import annotations
 
+import resource
+import subprocess
+import sys
+
 import pytest
 
 from harness.plugin.source_notes import source_notes
@@ -42,3 +46,13 @@ def test_what_comes_from_elsewhere_is_told(line: str) -> None:
 def test_usual_includes_are_not_told() -> None:
     assert source_notes('#include <map>\n#include <sys/socket.h>\n#include "mine.hpp"\n',
                         SOLUTION) == []
+
+
+@pytest.mark.parametrize("text", ["/* ", "// STEP 1:\n", "\n", "#include <\n", "asm (\n", '"',
+                                  "#include <x solutions/"])
+def test_no_source_takes_hours(text: str) -> None:
+    """A megabyte is done in less than a second; with the square of its length it takes hours."""
+    words = [sys.executable, "-c", "import sys; from harness.plugin.source_notes import "
+             "source_notes; text = sys.stdin.read(); source_notes(text, text)"]
+    subprocess.run(words, cwd=ROOT, input=text * (1_000_000 // len(text)), text=True, check=True,
+                   preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (60, 60)))
