@@ -13,8 +13,8 @@ LENGTH = 10
 LEAST, COPIED = 60, 0.9
 """Passages below which nothing can be said; the share of them that makes a copy."""
 FOREIGN = re.compile(
-    r'^[ \t]*#[ \t]*include[ \t]*["<](?:/|\.\./|[^">\n]{0,300}solutions/)[^">\n]{0,300}[">]|\.incbin'
-    r'|\b(?:__asm__|asm)\s*\(',
+    r'^[ \t]*#[ \t]*include[ \t]*["<](?:/|\.\./|[^">\n]{0,300}solutions/)[^">\n]{0,300}[">]'
+    r'|\.incbin|\b(?:__asm__|asm)\s*\(',
     re.MULTILINE)
 
 
