@@ -32,6 +32,8 @@ MOST_SAID = 256 * 1024
 """Bytes that are kept of what the compiler says."""
 TREE = ROOT / "build/dev"
 INSIDE = Path("/tmp/main.cpp")
+BEGUN = "the build begins"
+"""The first line in the sandbox. Without it the fault is not the source's."""
 SMALLEST = b'#include "cluster/cluster.hpp"\nint main() {}\n'
 
 
@@ -42,6 +44,10 @@ class Built:
     problem: str = ""
     """Why there is no program; a sentence."""
     in_time: bool = True
+
+
+class NoBuild(Exception):
+    """This machine could not build anything, whatever the source is."""
 
 
 class NoTree(Exception):
@@ -71,13 +77,16 @@ def main() -> int:
 
 
 def build(source: bytes, exercise: int, program: Path, isolation: Isolation) -> Built:
-    """Compile the source, and write the program there if that succeeds."""
+    """Compile the source, and write the program there if that succeeds. Raises NoBuild."""
     with tempfile.TemporaryFile() as content, tempfile.TemporaryFile() as said:
         content.write(source)
         content.seek(0)
         with open(program, "wb") as made:
             code, in_time = run(compile_lines(exercise), content, made, said, isolation)
-        log = readable(said)
+        before, begun, log = readable(said).partition(f"{BEGUN}\n")
+    if not begun:
+        program.unlink()
+        raise NoBuild(f"no compiler could be started: {before}")
     if code == 0 and program.stat().st_size > 0:
         program.chmod(0o755)
         return Built(log)
@@ -91,7 +100,7 @@ def run(lines: list[list[str]], content: IO[bytes], made: IO[bytes], said: IO[by
         isolation: Isolation) -> tuple[int, bool]:
     """The exit code of the compiler, and whether it ended in time."""
     script = " && ".join(shlex.join(line) for line in lines)
-    script = f"{{ {script}; }} >&2 && exec cat main"
+    script = f"echo {BEGUN} >&2; {{ {script}; }} >&2 && exec cat main"
     if isolation.bubblewrap:
         return in_sandbox(script, content, made, said, isolation)
     with tempfile.TemporaryDirectory() as folder:

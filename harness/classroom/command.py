@@ -171,14 +171,14 @@ def grade(todo: list[int], submissions: list[Submission], asked: argparse.Namesp
     engine: Engine = kind(out, *how)
     with Display(submissions, len(todo), engine.at_once) as display:
         def done(number: int, said: str) -> None:
-            if said:
-                folder = out / submissions[number].folder
-                leave(crashed(submissions[number], said), folder, "")
-            display.done(number, results.read(out / submissions[number].folder))
+            submission = submissions[number]
+            if said and not plan.has_final(submission, out):
+                leave(crashed(submission, said), out / submission.folder, "")
+            display.done(number, results.read(out / submission.folder))
 
         engine.grade(todo, display.begun, done)
         for _ in range(AGAIN):
-            again = [number for number in todo if number in plan.lacking(submissions, out)]
+            again = [number for number in todo if not plan.has_final(submissions[number], out)]
             display.again(len(again))
             engine.grade(again, display.begun, done)
 

@@ -28,13 +28,13 @@ class LocalEngine:
         self.slots = machine_rest.slots()
         self.at_once = len(self.slots)
         self._free: SimpleQueue[list[int]] = SimpleQueue()
+        for slot in self.slots:
+            self._free.put(slot)
         self._running: set[subprocess.Popen[str]] = set()
         self._ending = False
 
     def grade(self, numbers: list[int], begun: Callable[[int], None],
               done: Callable[[int, str], None]) -> None:
-        for slot in self.slots:
-            self._free.put(slot)
         with ThreadPoolExecutor(len(self.slots)) as pool:
             waiting: dict[Future[str], int] = {}
             left = list(numbers)

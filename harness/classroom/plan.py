@@ -57,9 +57,9 @@ def is_about(result: Result, submission: Submission) -> bool:
 
 def lacking(submissions: list[Submission], out: Path) -> list[int]:
     """The places in the plan of those that have no final result."""
-    found = []
-    for number, submission in enumerate(submissions):
-        result = read_result(out / submission.folder)
-        if result is None or result.state not in FINAL or not is_about(result, submission):
-            found.append(number)
-    return found
+    return [number for number, one in enumerate(submissions) if not has_final(one, out)]
+
+
+def has_final(submission: Submission, out: Path) -> bool:
+    result = read_result(out / submission.folder)
+    return result is not None and result.state in FINAL and is_about(result, submission)

@@ -42,14 +42,13 @@ class NoSlurm(Exception):
 
 
 class SlurmEngine:
-    def __init__(self, out: Path, *how: str, most: int = 0) -> None:
-        """`how`: options of each grading, see grade_submission. `most`: tasks at once; 0: as many
-        as the cluster gives."""
-        self.out, self.how, self.most = out.absolute(), how, most
+    def __init__(self, out: Path, *how: str) -> None:
+        """`how`: options of each grading, see grade_submission."""
+        self.out, self.how = out.absolute(), how
         self.books = self.out / plan.BOOKS
         if shutil.which("sbatch") is None:
             raise NoSlurm("there is no sbatch (Debian's package slurm-client)")
-        self.at_once = most or max(1, usable_cores() // CORES_EACH)
+        self.at_once = max(1, usable_cores() // CORES_EACH)
         self._end_former()
 
     def grade(self, numbers: list[int], begun: Callable[[int], None],
@@ -75,7 +74,7 @@ class SlurmEngine:
                     break
                 time.sleep(LOOK_SECONDS)
             for number in left:
-                done(number, f"Slurm's job {job} has ended without a result: see {self.books}")
+                done(number, f"Slurm's job {job} has ended; what it said: {plan.BOOKS}/slurm-N.log")
             while in_queue(job):  # what is inconclusive may run again
                 time.sleep(LOOK_SECONDS)
         except BaseException:
@@ -89,9 +88,8 @@ class SlurmEngine:
         write_whole(script, SCRIPT.format(
             root=shlex.quote(str(ROOT)), numbers=shlex.quote(str(listed)),
             how=shlex.join(self.how), out=shlex.quote(str(self.out))))
-        share = f"%{self.most}" if self.most else ""
         job = slurm("sbatch", "--parsable", "--requeue", "--job-name=class", *LIMITS,
-                    f"--array=0-{len(numbers) - 1}{share}", f"--output={self.books}/slurm-%a.log",
+                    f"--array=0-{len(numbers) - 1}", f"--output={self.books}/slurm-%a.log",
                     str(script)).partition(";")[0].strip()
         write_whole(self.books / "slurm.job", job)
         return job

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from harness.classroom import build_submission
+from harness.cluster.isolation import Isolation
 from harness.system.places import ROOT
 from harness.tests.sandbox import NEEDS_SANDBOX
 
@@ -76,6 +78,14 @@ def test_a_build_ends_by_its_time(tmp_path: Path, how: str) -> None:
     built = build(tmp_path, f"{waits}{endless}{calls}int main() {{}}\n", how, seconds=2)
     assert not built["made"] and not built["in_time"], built["log"][-500:]
     assert "ended after 2 s" in built["problem"]
+
+
+def test_a_machine_that_builds_nothing_is_no_fault_of_the_source(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build_submission, "as_user", lambda _: ["sh", "-c", "echo no disk >&2"])
+    with pytest.raises(build_submission.NoBuild, match="no disk"):
+        build_submission.build(b"int main() {}", 1, tmp_path / "program", Isolation())
+    assert not (tmp_path / "program").exists()
 
 
 @NEEDS_SANDBOX

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from harness.classroom import grade_submission, machine_rest, plan, results
+from harness.classroom import grade_submission, local_engine, machine_rest, plan, results
 from harness.system.places import ROOT
 from harness.tests.toys import await_true
 
@@ -69,7 +69,7 @@ def test_each_submission_gets_its_result(tmp_path: Path) -> None:
     assert "main.cpp:1:" in (tmp_path / "out/bob/build.log").read_text(encoding="utf-8")
 
     again = grade(tmp_path)
-    assert "0 to grade, 1 at a time; 3 have their result already" in again
+    assert "0 to grade of 3, 1 at a time" in again
 
     one = grade(tmp_path, "--only", "ada")
     assert "1 to grade" in one
@@ -210,6 +210,23 @@ def test_a_machine_under_load_is_noticed() -> None:
         finally:
             busy.kill()
     assert any(one.pid == busy.pid and "while" in one.command for one in found), found
+
+
+def test_each_grading_has_its_cores_in_every_round(tmp_path: Path,
+                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine_rest, "slots", lambda: [[0], [1]])
+    taken: list[tuple[str, ...]] = []
+    engine = local_engine.LocalEngine(tmp_path)
+    real = subprocess.Popen
+
+    def popen(words: list[str], **options: Any) -> subprocess.Popen[str]:
+        taken.append(tuple(words[2:3]))
+        return real(["sleep", "0.2"], **options)
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    for _ in range(3):
+        engine.grade([0, 1], lambda number: None, lambda number, said: None)
+    assert [sorted(taken[at:at + 2]) for at in (0, 2, 4)] == [[("0",), ("1",)]] * 3
 
 
 def test_each_grading_has_two_cores() -> None:
