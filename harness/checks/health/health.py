@@ -27,6 +27,13 @@ one with errors)."""
 LONGEST_DOUBT = 12.0
 """Seconds beyond its bound for which a successor is still awaited that a slow machine may have kept
 back."""
+STAYS = 0.3
+"""Seconds for which a successor is watched: one that was told to go and has nothing to do leaves
+sooner."""
+DISMISSED = ("the successor was dismissed instead of the sick worker, or beside it: a process was "
+             "started, became ready, and has left",
+             "when the successor is ready, only the sick worker is dismissed")
+"""Likely cause and hint."""
 LEAVES_WITHIN = 5.0
 """Seconds for an old worker to finish its requests, once its successor serves."""
 AT_ONCE = 0.2
@@ -145,16 +152,29 @@ def bound(cluster: Cluster) -> float:
 
 def await_successor(cluster: Cluster, slot: int, old: int, since: float, within: float,
                     why: str) -> int:
-    """Another process answers in the slot in time; returns its pid."""
+    """Another process answers in the slot in time, and stays; returns its pid."""
     try:
-        return expect_replaced(cluster, slot, old, since, within, why=why, doubt=LONGEST_DOUBT)
+        new = expect_replaced(cluster, slot, old, since, within, why=why, doubt=LONGEST_DOUBT)
     except BoundBroken as late:
         others = [pid for pid in spawned(cluster, slot) if pid != old]
         if any(left_when_ready(cluster, pid) for pid in others):
-            late.likely = ("the successor was dismissed instead of the sick worker, or beside it: "
-                           "a process was started, became ready, and has left")
-            late.hint = "when the successor is ready, only the sick worker is dismissed"
+            late.likely, late.hint = DISMISSED
         raise
+    expect_stays(cluster, slot, new)
+    return new
+
+
+def expect_stays(cluster: Cluster, slot: int, new: int) -> None:
+    """A successor that is told to go may still answer before it leaves."""
+    began = time.monotonic()
+    while processes.alive(new):
+        if time.monotonic() > began + STAYS:
+            return
+        time.sleep(0.02)
+    seen = f"process {new}, which has answered as worker {slot}, has left at once"
+    doubt_silence(cluster, began, seen)
+    likely, hint = DISMISSED
+    raise CheckFailed(seen, expected="the successor stays", likely=likely, hint=hint)
 
 
 def expect_gone(cluster: Cluster, old: int, since: float, why: str) -> None:

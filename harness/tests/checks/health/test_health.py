@@ -113,3 +113,19 @@ def test_who_looks_late_at_an_end_cannot_say_when_it_was(monkeypatch: pytest.Mon
         health.expect_left_alone(cluster, {1: worker.pid}, 0.2, "it is too early")
         with pytest.raises(CheckFailed, match="worker 1 has ended"):
             health.expect_left_alone(cluster, {1: worker.pid}, 10.0, "it is too early")
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_a_successor_that_leaves_at_once_is_none(monkeypatch: pytest.MonkeyPatch, cluster: Any,
+                                                 stays: bool) -> None:
+    with subprocess.Popen(["sleep", "60" if stays else "0.1"]) as successor:
+        monkeypatch.setattr(health, "expect_replaced", lambda *_, **__: successor.pid)
+        try:
+            if stays:
+                assert health.await_successor(cluster, 1, 1, 0.0, 1.0, "silent") == successor.pid
+                return
+            with pytest.raises(CheckFailed, match="has left at once") as failed:
+                health.await_successor(cluster, 1, 1, 0.0, 1.0, "silent")
+            assert "successor was dismissed" in failed.value.likely
+        finally:
+            successor.kill()
