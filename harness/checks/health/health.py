@@ -30,10 +30,6 @@ back."""
 STAYS = 0.3
 """Seconds for which a successor is watched: one that was told to go and has nothing to do leaves
 sooner."""
-DISMISSED = ("the successor was dismissed instead of the sick worker, or beside it: a process was "
-             "started, became ready, and has left",
-             "when the successor is ready, only the sick worker is dismissed")
-"""Likely cause and hint."""
 LEAVES_WITHIN = 5.0
 """Seconds for an old worker to finish its requests, once its successor serves."""
 AT_ONCE = 0.2
@@ -158,7 +154,9 @@ def await_successor(cluster: Cluster, slot: int, old: int, since: float, within:
     except BoundBroken as late:
         others = [pid for pid in spawned(cluster, slot) if pid != old]
         if any(left_when_ready(cluster, pid) for pid in others):
-            late.likely, late.hint = DISMISSED
+            late.likely = ("the successor was dismissed instead of the sick worker, or beside it: "
+                           "a process was started, became ready, and has left")
+            late.hint = "when the successor is ready, only the sick worker is dismissed"
         raise
     expect_stays(cluster, slot, new)
     return new
@@ -173,8 +171,12 @@ def expect_stays(cluster: Cluster, slot: int, new: int) -> None:
         time.sleep(0.02)
     seen = f"process {new}, which has answered as worker {slot}, has left at once"
     doubt_silence(cluster, began, seen)
-    likely, hint = DISMISSED
-    raise CheckFailed(seen, expected="the successor stays", likely=likely, hint=hint)
+    raise CheckFailed(seen, expected="the successor stays",
+                      likely="the successor was dismissed instead of the sick worker, or beside it; "
+                             "or the treatment was not over when the slot was handed over, so that "
+                             "the successor, which has the slot, was taken for one too many",
+                      hint="when the successor is ready, only the sick worker is dismissed; forget "
+                           "the treatment before, or when, the slot is handed over")
 
 
 def expect_gone(cluster: Cluster, old: int, since: float, why: str) -> None:
