@@ -172,9 +172,9 @@ def expect_stays(cluster: Cluster, slot: int, new: int) -> None:
     seen = f"process {new}, which has answered as worker {slot}, has left at once"
     doubt_silence(cluster, began, seen)
     raise CheckFailed(seen, expected="the successor stays",
-                      likely="the successor was dismissed instead of the sick worker, or beside it; "
-                             "or the treatment was not over when the slot was handed over, so that "
-                             "the successor, which has the slot, was taken for one too many",
+                      likely="the successor was dismissed instead of the sick worker, or beside "
+                             "it; or the treatment was not over when the slot was handed over, so "
+                             "that the successor, which has the slot, was taken for one too many",
                       hint="when the successor is ready, only the sick worker is dismissed; forget "
                            "the treatment before, or when, the slot is handed over")
 
