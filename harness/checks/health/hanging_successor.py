@@ -29,9 +29,6 @@ LEAVES_WITHIN = 1.5
 GIVEN_UP = 1.5
 """A successor that says nothing for HEARTBEAT_TIMEOUT_MS is silent, as any worker is. A start may
 be given half as much again."""
-ASKED_TO_GO = 15.0
-"""Seconds after which a successor that was only asked to go is killed: so long that no slow machine
-explains it."""
 STARTS_WITHIN = 1.0
 """The contract's: seconds for the successor of a worker that has died."""
 
@@ -65,8 +62,7 @@ class HangingSuccessorChecks:
     def test_hanging_successor_is_given_up(self, fixture: Fixture) -> None:
         """A successor that hangs is killed, and another one takes its place"""
         program, file = program_on_disk.copy_if_native(fixture)
-        asked_to_go = max(ASKED_TO_GO, fixture.figure("SHUTDOWN_TIMEOUT_MS"))
-        cluster = fixture.start({"SHUTDOWN_TIMEOUT_MS": int(asked_to_go * 1000)}, program=program)
+        cluster = fixture.start(program=program)
         old = worker_slots.find_workers(cluster)[1]
         hanging = hang_successor(cluster, 1, file)
         if hanging is not None:
