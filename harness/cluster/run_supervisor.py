@@ -130,10 +130,12 @@ def main() -> None:
     prctl.adopt_orphans()
     prctl.shut_out_others()
     prctl.leave_keyring()
-    show_processes(asked)
     supervisors: set[int] = set()
     try:
+        show_processes(asked)
         serve(asked, supervisors)
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # the run has ended before it took what it was sent
     finally:
         asked.close()
         clear(token, folders, supervisors)

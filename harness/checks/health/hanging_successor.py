@@ -22,13 +22,14 @@ from harness.system import processes
 
 HANGS = "#!/bin/sh\ntrap '' TERM\nexec sleep 600\n"
 """A program that never becomes ready, and is deaf to SIGTERM."""
-EXECUTED_WITHIN = 2.0
-"""Seconds from the fork of a process to its exec, on a busy machine."""
+SETTLES_WITHIN = 5.0
+"""Seconds until a new process runs the other program or is ready, on a busy machine."""
 LEAVES_WITHIN = 1.5
 """Seconds for a worker that was asked to go: its idle connections are closed after one."""
-GIVEN_UP = 1.5
+GIVEN_UP = 1.25
 """A successor that says nothing for HEARTBEAT_TIMEOUT_MS is silent, as any worker is. A start may
-be given half as much again."""
+be given a quarter more. Whoever asks it to go, and kills it when it has not gone for as long again,
+is far beyond that."""
 STARTS_WITHIN = 1.0
 """The contract's: seconds for the successor of a worker that has died."""
 
@@ -96,37 +97,43 @@ def hang_successor(cluster: Cluster, slot: int, file: Path | None) -> int | None
     hangs.
 
     `file`: the program's file, if another one can be put in its place. A program that starts its
-    workers from there gets one that hangs. Any other successor is stopped, if it is not ready
-    before a new process may be stopped at all. So not every program's successor can be made to
-    hang. Nobody is blamed for that, nor for a start that fails because of the other file.
+    workers from there gets one that hangs. Without such a file the successor is stopped, if it is
+    not ready before a new process may be stopped at all. So not every program's successor can be
+    made to hang. Nobody is blamed for that, nor for a start that fails because of the other file.
     """
     known = spawned(cluster, slot)
     lying_there = file.read_bytes() if file else b""
     put(file, HANGS.encode())
     failed = make_sick(cluster, slot)
     successor = await_spawn(cluster, slot, known, failed)
-    time.sleep(CHILD_AGE)
-    runs_it = successor is not None and file is not None and runs_another(cluster, successor)
+    if successor is not None and file is None:
+        stop(cluster, successor)
+        return None
+    hangs = successor is not None and runs_another(cluster, successor)
     put(file, lying_there)
-    if successor is None or runs_it:
-        return successor
+    return successor if hangs else None
+
+
+def stop(cluster: Cluster, successor: int) -> None:
+    """Stop the successor, unless it is ready."""
+    time.sleep(CHILD_AGE)
     if ready_at(cluster, successor) is None and processes.alive(successor):
         try:
             newcomers.send(cluster, successor, SIGSTOP)
         except CheckFailed:  # its master has just given it up
-            return None
+            return
         await_true(partial(processes.stopped, successor), 5, "the successor did not stop")
-    return None
 
 
 def runs_another(cluster: Cluster, pid: int) -> bool:
-    """Whether the process runs another program than its master. On a busy machine it may take a
-    while until it does."""
-    began = time.monotonic()
-    own = processes.image(cluster.pid)
-    while processes.image(pid) in ("", own) and time.monotonic() < began + EXECUTED_WITHIN:
-        time.sleep(0.005)
-    return processes.image(pid) not in ("", own)
+    """Whether the process comes to run another program than its master. A process that does not is
+    soon ready, or has ended."""
+    own = ("", processes.image(cluster.pid))
+    await_true(lambda: processes.image(pid) not in own or not processes.alive(pid)
+               or ready_at(cluster, pid) is not None, SETTLES_WITHIN,
+               "the successor neither ran the program that had been put in its file's place, "
+               "nor was it ready")
+    return processes.image(pid) not in own
 
 
 def make_sick(cluster: Cluster, slot: int) -> float:

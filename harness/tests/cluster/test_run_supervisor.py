@@ -4,6 +4,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -105,6 +106,23 @@ def test_nothing_of_a_run_can_be_used_or_read_by_another_user(
     assert run.token not in Path("/proc/net/unix").read_text()
     for folder in (run.folder, run.disk):
         assert folder.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("sent", (True, False))
+def test_a_run_that_ends_at_once_is_no_fault(folder: Path, sent: bool) -> None:
+    """Whether it ends before or after it was sent something, which it has not taken."""
+    asking, asked = socket.socketpair(type=socket.SOCK_SEQPACKET)
+    with asked:
+        program = BROKEN.replace("FAULT", "" if sent else "os.read(0, 1)")
+        process = subprocess.Popen(
+            [sys.executable, "-c", program, str(asked.fileno()), str(folder)],
+            stdin=subprocess.PIPE, stderr=subprocess.PIPE, pass_fds=(asked.fileno(),),
+            env={**os.environ, TOKEN: uuid.uuid4().hex})
+    with asking:
+        if sent:
+            assert select.select([asking], [], [], 10)[0]
+    _, errors = process.communicate(b"\n" if not sent else None, 20)
+    assert (process.returncode, errors) == (0, b"")
 
 
 def test_a_run_supervisor_with_a_fault_clears_up(folder: Path) -> None:
