@@ -18,7 +18,7 @@ SOLUTION = "solutions/ex1_graceful_shutdown/main.cpp"
 CHECK = "-k test_two_workers_answer --report-dir="
 LONG_AGO = 1_000_000_000
 
-pytestmark = pytest.mark.xdist_group("build")
+pytestmark = pytest.mark.xdist_group("kit")
 
 
 @pytest.fixture(scope="module")

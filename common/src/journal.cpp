@@ -1,7 +1,6 @@
 #include "cluster/journal.hpp"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -10,6 +9,7 @@
 #include <utility>
 
 #include "cluster/system.hpp"
+#include "line_output.hpp"
 
 namespace cluster {
 
@@ -28,17 +28,12 @@ UniqueFd open_for_appending(const std::string& path) {
   return file;
 }
 
-bool is_regular(int fd) {
-  struct stat file {};
-  return ::fstat(fd, &file) == 0 && S_ISREG(file.st_mode);
-}
-
 }  // namespace
 
 Journal::Journal(const std::string& path, int worker) : worker_(worker) {
   if (!path.empty()) {
     file_ = open_for_appending(path);
-    regular_ = is_regular(file_.get());
+    regular_ = is_regular_file(file_.get());
     dropped_ = std::make_unique<std::atomic<std::uint64_t>>(0);
   }
 }

@@ -19,11 +19,6 @@ namespace {
 
 static_assert(LineOutput::longest_line <= PIPE_BUF);
 
-bool is_regular(int fd) {
-  struct stat file {};
-  return ::fstat(fd, &file) == 0 && S_ISREG(file.st_mode);
-}
-
 // For terminals, named pipes, and the pipes of kernels before 6.5.
 ssize_t write_by_own_opening(int fd, std::string_view bytes) {
   const auto path = "/proc/self/fd/" + std::to_string(fd);
@@ -42,7 +37,7 @@ ssize_t write_by_own_opening(int fd, std::string_view bytes) {
 }
 
 ssize_t write_some(int fd, std::string_view bytes) {
-  if (is_regular(fd)) {
+  if (is_regular_file(fd)) {
     return ::write(fd, bytes.data(), bytes.size());  // it has no reader to wait for
   }
   // NOLINTNEXTLINE(*-const-cast): iovec serves reading, too
@@ -68,6 +63,11 @@ std::string shortened(std::string_view line) {
 }
 
 }  // namespace
+
+bool is_regular_file(int fd) {
+  struct stat file {};
+  return ::fstat(fd, &file) == 0 && S_ISREG(file.st_mode);
+}
 
 std::size_t write_without_waiting(int fd, std::string_view bytes) {
   ssize_t written = 0;

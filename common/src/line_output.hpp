@@ -8,6 +8,9 @@
 
 namespace cluster {
 
+// Others have a reader, who may be slow or gone. Any thread.
+bool is_regular_file(int fd);
+
 // Writes the bytes that are taken at once; returns how many. A pipe takes up to PIPE_BUF bytes
 // whole or not at all. The flags of the descriptor stay as they are, because other programs may
 // share it, as they do a terminal. Any thread.

@@ -50,8 +50,8 @@ int whole_number(const char* name, int fallback, int least, int most, std::strin
   return number;
 }
 
-std::chrono::milliseconds milliseconds(const char* name, std::chrono::milliseconds fallback,
-                                       int least) {
+std::chrono::milliseconds time_span(const char* name, std::chrono::milliseconds fallback,
+                                    int least) {
   return std::chrono::milliseconds(
       whole_number(name, static_cast<int>(fallback.count()), least, 3'600'000, " of milliseconds"));
 }
@@ -76,11 +76,11 @@ std::string Address::text() const {
 namespace settings {
 
 std::chrono::milliseconds duration(const char* name, std::chrono::milliseconds fallback) {
-  return milliseconds(name, fallback, 1);
+  return time_span(name, fallback, 1);
 }
 
 std::chrono::milliseconds delay(const char* name, std::chrono::milliseconds fallback) {
-  return milliseconds(name, fallback, 0);
+  return time_span(name, fallback, 0);
 }
 
 int count(const char* name, int fallback) {

@@ -169,7 +169,7 @@ def grade(todo: list[int], submissions: list[Submission], asked: argparse.Namesp
     how = ["--same-program"] * (asked.only is not None)
     kind: type[LocalEngine | SlurmEngine] = SlurmEngine if asked.engine == "slurm" else LocalEngine
     engine: Engine = kind(out, *how)
-    with Display(submissions, len(todo), engine.at_once) as display:
+    with Display(submissions, todo, engine.at_once) as display:
         def done(number: int, said: str) -> None:
             submission = submissions[number]
             if said and not plan.has_final(submission, out):
@@ -179,7 +179,7 @@ def grade(todo: list[int], submissions: list[Submission], asked: argparse.Namesp
         engine.grade(todo, display.begun, done)
         for _ in range(AGAIN):
             again = [number for number in todo if not plan.has_final(submissions[number], out)]
-            display.again(len(again))
+            display.again(again)
             engine.grade(again, display.begun, done)
 
 

@@ -23,18 +23,22 @@ STYLES = {"graded": "green", "build-failed": "red", "build-timeout": "red",
 class Display:
     """On a terminal a live table and a bar; elsewhere a line for each result."""
 
-    def __init__(self, submissions: list[Submission], total: int, slots: int) -> None:
-        self.submissions, self.total, self.slots = submissions, total, slots
+    def __init__(self, submissions: list[Submission], todo: list[int], slots: int) -> None:
+        """`todo`: places in `submissions`."""
+        self.submissions, self.total, self.slots = submissions, len(todo), slots
+        self.lasting = sum(map(self.lasts, todo))
+        """How many take time: those that have a source."""
         self.console = Console(highlight=False)
         self.began = time.monotonic()
         self.finished = 0
+        self.lasted = 0
         self.states: dict[int, str] = {}
         """The last state of each that was graded."""
         self.last: list[tuple[Submission, Result | None]] = []
         self.under_way: list[int] = []
         self.bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
                             TextColumn("{task.fields[rate]}"), console=self.console)
-        self.task = self.bar.add_task("graded", total=total, rate="")
+        self.task = self.bar.add_task("graded", total=self.total, rate="")
         self.live = Live(console=self.console, get_renderable=self.picture, refresh_per_second=2)
 
     def __enter__(self) -> Display:
@@ -51,9 +55,14 @@ class Display:
     def begun(self, number: int) -> None:
         self.under_way.append(number)
 
-    def again(self, count: int) -> None:
-        """So many are graded once more, since they were inconclusive."""
+    def lasts(self, number: int) -> bool:
+        return self.submissions[number].source is not None
+
+    def again(self, numbers: list[int]) -> None:
+        """These are graded once more, since they were inconclusive."""
+        count = len(numbers)
         self.total += count
+        self.lasting += sum(map(self.lasts, numbers))
         self.bar.update(self.task, total=self.total)
         if count:
             self.console.print(f"{count} without a final result: graded again")
@@ -62,6 +71,7 @@ class Display:
         """None: it was told to end."""
         self.under_way.remove(number)
         self.finished += 1
+        self.lasted += self.lasts(number)
         if result is not None:
             self.states[number] = result.state
         submission = self.submissions[number]
@@ -74,8 +84,8 @@ class Display:
                 markup=False, soft_wrap=True)
 
     def rate(self) -> str:
-        each = (time.monotonic() - self.began) / max(1, self.finished)
-        left = each * (self.total - self.finished)
+        each = (time.monotonic() - self.began) / max(1, self.lasted)
+        left = each * (self.lasting - self.lasted)
         return f"{each:.1f} s each, {minutes(left)} left"
 
     def picture(self) -> Group:

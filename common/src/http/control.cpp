@@ -21,8 +21,8 @@ constexpr milliseconds linger_time{1'000};
 // A connection that was just accepted is not idle: its first request may be on its way.
 constexpr milliseconds first_request_time{100};
 constexpr int events_per_wait = 64;
-// A tick that is later than this tells of a stop.
-constexpr milliseconds shortest_stop{500};
+// A tick that is so late tells of a stop.
+constexpr milliseconds stop_delay{500};
 
 bool connection_waits(int listener) {
   pollfd watched{listener, POLLIN, 0};
@@ -109,7 +109,7 @@ void HttpServer::Engine::tick() {
 // For how long the whole process was stopped since the last tick (Ctrl+Z, a frozen container).
 HttpServer::Engine::Clock::duration HttpServer::Engine::stopped_until(Clock::time_point now) {
   const auto late = now - std::exchange(last_tick_, now) - tick_period;
-  return late < shortest_stop ? Clock::duration(0) : late;
+  return late < stop_delay ? Clock::duration(0) : late;
 }
 
 void HttpServer::Engine::expire(Lock& lock, Connection& connection, Clock::time_point now) {

@@ -18,7 +18,7 @@ using std::chrono::milliseconds;
 using Event = Connection::Event;
 using State = Connection::State;
 
-constexpr std::size_t read_size = std::size_t{16} << 10;
+constexpr std::size_t input_size = std::size_t{16} << 10;
 constexpr int reads_per_event = 8;
 constexpr unsigned most_empty_lines = 100;
 
@@ -122,7 +122,7 @@ void HttpServer::Engine::answer_whole(LeaderThreads::Member& self, Lock& lock,
 // Events are edge-triggered: they come once. A read that does not fill the buffer has emptied the
 // socket. After a client has hung up no further event may come, so reading goes on to the end.
 void HttpServer::Engine::read(Connection& connection) {
-  std::array<char, read_size> buffer;  // NOLINT(*-member-init): recv fills it
+  std::array<char, input_size> buffer;  // NOLINT(*-member-init): recv fills it
   const auto got = ::recv(connection.fd.get(), buffer.data(), buffer.size(), 0);
   connection.more = got == static_cast<ssize_t>(buffer.size()) || (got > 0 && connection.hung_up);
   const bool failed = got < 0 && errno != EAGAIN && errno != EINTR;

@@ -10,7 +10,6 @@ namespace cluster {
 
 namespace {
 
-constexpr std::string_view line_end = "\r\n";
 constexpr std::string_view blanks = " \t";
 constexpr std::size_t usual_head = 256;
 

@@ -26,6 +26,8 @@ bool is_host(std::string_view text);   // the value of a Host header (RFC 9110, 
 // Whether a list as in "keep-alive, close" has the token, in upper or lower case.
 bool has_token(std::string_view list, std::string_view token);
 
+inline constexpr std::string_view line_end = "\r\n";
+
 // Takes the first line off a head. The line ends with "\r\n", or with the text.
 std::string_view take_line(std::string_view& head);
 

@@ -12,7 +12,6 @@ namespace cluster {
 
 namespace {
 
-constexpr std::string_view line_end = "\r\n";
 constexpr std::string_view head_end = "\r\n\r\n";
 constexpr std::size_t longest_chunk_line = 256;
 // The size lines of chunks may be at most so many times as long as the longest body.
