@@ -6,7 +6,7 @@ import io
 import tarfile
 import zipfile
 from dataclasses import dataclass
-from itertools import cycle, islice
+from itertools import chain, cycle, islice
 from pathlib import Path
 
 from harness.proof.build_programs import Exercise, exercises
@@ -55,11 +55,12 @@ BROKEN = {
     "too long": b"/" * SOURCE_LIMIT,
     "says what must not be shown": b'#error "\x1b[2J<script>alert(1)</script>"\nint main() {}\n',
 }
-NAMES = ("Ada Lovelace", "O'Neill", 'Robert "Bob" Tables', "..hidden", "a..b", "...", "-rf", "~root",
-         "$(touch gone)", "`id`", "=HYPERLINK(0)", "+1", "@sum", "<script>alert(1)</script>", "&amp;",
-         "semi;colon", "new\nline", "tab\there", "\x1b[31mred", "Ünïcode", "李小龙", "Мария", "👩‍🎓",
-         "e\u0301 and \u00e9", "\u202egnp.exe", "x" * 200, "é" * 100, "percent%2e%2e", "back\\slash",
-         "con", "star*?", "ADA LOVELACE")
+NAMES = (
+    "Ada Lovelace", "O'Neill", 'Robert "Bob" Tables', "..hidden", "a..b", "...", "-rf", "~root",
+    "$(touch gone)", "`id`", "=HYPERLINK(0)", "+1", "@sum", "<img src=x onerror=alert(1)>",
+    "&amp;", "semi;colon", "new\nline", "tab\there", "\x1b[31mred", "Ünïcode", "李小龙", "Мария",
+    "👩‍🎓", "e\u0301 and \u00e9", "\u202egnp.exe", "x" * 200, "é" * 100, "percent%2e%2e",
+    "back\\slash", "con", "star*?", "ADA LOVELACE")
 
 
 @dataclass(frozen=True)
@@ -77,10 +78,11 @@ class Member:
 
 
 def members(count: int) -> list[tuple[str, Member]]:
-    """The students and what they hand in. After all kinds have come once, the kinds that are graded
-    come again, each time with another checksum."""
+    """The students and what they hand in: all kinds, those that are graded twice, and then what is
+    graded quickly. No two of the latter have the same checksum."""
     found = [*names_and_oddities()]
-    more = cycle([*right(), *wrong(), *cheats()])
+    graded = [*right(), *wrong(), *cheats()]
+    more = chain(graded, graded, cycle([right()[1], *cheats()]))
     for number, one in enumerate(islice(more, max(0, count - len(found)))):
         source = one.files["main.cpp"] + f"\n// student {number}\n".encode()
         kept = Member(one.kind, {"main.cpp": source}, one.states, one.passes, one.fails)
@@ -122,7 +124,7 @@ def names_and_oddities() -> list[tuple[str, Member]]:
         "{};\ntemplate <unsigned long long N> struct T<N, 0> {};\nT<1, 40> t;\n"
         "int main() {}\n").encode()}, ("build-timeout", "build-failed"))
     without = [Member("no file", {}, failed),
-               Member("other files", {"Makefile": b"all:\n\trm -rf /\n", "notes.txt": b"?"}, failed),
+               Member("other files", {"Makefile": b"all:\n\ttouch gone\n"}, failed),
                Member("another exercise", {"ex2/main.cpp": solution.files["main.cpp"]}, failed)]
     more = {"Makefile": b"all:\n\ttouch gone\n", "conftest.py": b"raise SystemExit(0)\n",
             "harness/test_ex1_graceful_shutdown.py": b"def test_all(): pass\n"}

@@ -26,7 +26,7 @@ from harness.system.places import ROOT
 
 SECRET = "the-instructors-own-4711"
 """In the environment of the command; no submission may bring it into a result."""
-USUAL_SECONDS = 10.0
+USUAL_SECONDS = 8.0
 """A guess of what one submission takes, for the moments of the kills."""
 TENTH = 10
 """After so many results the time that is left should be known."""
