@@ -37,6 +37,8 @@ SHORTER = {
         "make --dry-run class SUBMISSIONS=~/class OUT=~/results EX=1",
     "make class SUBMISSIONS=~/class OUT=~/results EX=1 ENGINE=slurm":
         "make --dry-run class SUBMISSIONS=~/class OUT=~/results EX=1 ENGINE=slurm",
+    "make class SUBMISSIONS=~/class OUT=~/results EX=1 ENGINE=kubernetes":
+        "make --dry-run class SUBMISSIONS=~/class OUT=~/results EX=1 ENGINE=kubernetes",
     "make class SUBMISSIONS=~/class OUT=~/results EX=1 ONLY=ada":
         "make --dry-run class SUBMISSIONS=~/class OUT=~/results EX=1 ONLY=ada",
     "make prove ARGS=--fast": "make prove ARGS='--fast --only 1 --name no-retry-after'",

@@ -93,6 +93,9 @@ def build(source: bytes, exercise: int, program: Path, isolation: Isolation) -> 
     program.unlink()
     if not in_time:
         return Built(log, f"the build was ended after {SECONDS} s", in_time=False)
+    if source != SMALLEST and build(SMALLEST, exercise, program, isolation).problem:
+        raise NoBuild("nothing can be built here")
+    program.unlink(missing_ok=True)
     return Built(log, "main.cpp does not compile: the first error in the log is the one to mend")
 
 

@@ -1,9 +1,9 @@
 """Grades the submissions of a class.
 
 Usage: make class SUBMISSIONS=dir OUT=dir [EX=1] [POINTS=points.toml] [ONLY=STUDENT]
-       [ENGINE=slurm] [FORCE=1]
+       [ENGINE=slurm|kubernetes] [FORCE=1]
 The same command goes on where an earlier one was broken off. Exit code 0 when every submission has
-its final result, 3 when some are inconclusive or the grader failed, 2 when nothing could be begun,
+its final result, 3 when some have none yet or the grader failed, 2 when nothing could be begun,
 130 after Ctrl+C.
 """
 from __future__ import annotations
@@ -18,20 +18,23 @@ import sys
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator
+from typing import Callable, Iterator
 
 from harness.classroom import (
     build_submission, find_submissions, formats, grades_file, machine_rest, overview, plan, points,
     results)
 from harness.classroom.display import Display
-from harness.classroom.engine import Engine
+from harness.classroom.engine import Elsewhere, Engine
 from harness.classroom.grade_submission import leave
+from harness.classroom.kubernetes_engine import KubernetesEngine
 from harness.classroom.local_engine import LocalEngine
 from harness.classroom.results import Result, Submission
 from harness.classroom.slurm_engine import NoSlurm, SlurmEngine
 from harness.system.files import write_whole
 from harness.telling.visible import visible
 
+ENGINES: dict[str, Callable[..., Engine]] = {
+    "local": LocalEngine, "slurm": SlurmEngine, "kubernetes": KubernetesEngine}
 AGAIN = 2
 """How often more what is inconclusive is graded, after all others."""
 
@@ -52,8 +55,9 @@ def options() -> argparse.Namespace:
                         help="POINTS: what each item is worth, where it is not one point")
     parser.add_argument("--only", metavar="STUDENT",
                         help="ONLY: grade this student once more, and nobody else")
-    parser.add_argument("--engine", choices=("local", "slurm"), default="local",
-                        help="ENGINE: this machine, or a Slurm cluster that this machine can use")
+    parser.add_argument("--engine", choices=ENGINES, default="local",
+                        help="ENGINE: this machine, a Slurm cluster that this machine can use, or "
+                             "a job for a Kubernetes cluster")
     parser.add_argument("--force", action="store_true",
                         help="FORCE=1: grade although the machine is busy, or has no sandbox")
     return parser.parse_args()
@@ -112,6 +116,8 @@ def run(asked: argparse.Namespace, submissions: list[Submission], worth: points.
     for tool in ("taskset", "setpriv"):
         if shutil.which(tool) is None:
             raise Refused(f"there is no {tool} (Debian's package util-linux)")
+    if asked.only is not None and asked.engine == "kubernetes":
+        raise Refused("one student is graded on this machine: leave ENGINE out")
     todo = chosen(submissions, asked)
     if todo:
         prepare({submissions[number].exercise for number in todo
@@ -120,8 +126,11 @@ def run(asked: argparse.Namespace, submissions: list[Submission], worth: points.
         plan.write(submissions, asked.out)
     except OSError as why:
         raise Refused(f"{why.filename} cannot be written: {why.strerror}") from None
+    handed = ""
     try:
         grade(todo, submissions, asked)
+    except Elsewhere as how:
+        handed = f"\n{how}"
     finally:
         graded = collected(submissions, asked.out)
         grades_file.write(graded, worth, asked.out)
@@ -129,7 +138,7 @@ def run(asked: argparse.Namespace, submissions: list[Submission], worth: points.
         write_whole(asked.out / "junit.xml", formats.junit([result for _, result in graded]))
         overview.write(submissions, graded, worth, asked.out)
     found = [result for _, result in graded]
-    print(summary(found, len(submissions), asked.out))
+    print(summary(found, len(submissions), asked.out) + handed)
     return 0 if len(found) == len(submissions) and not unsaid(found) else 3
 
 
@@ -138,7 +147,7 @@ def prepare(exercises: set[int], asked: argparse.Namespace) -> None:
     refuse_load(asked.force or asked.engine != "local")
     for exercise in sorted(exercises):
         isolation = build_submission.prepare(exercise)
-        if isolation.startswith("none") and not asked.force:
+        if isolation.startswith("none") and asked.engine == "local" and not asked.force:
             raise Refused("the programs of strangers would run as you and see this whole machine. "
                           f"Isolation: {isolation}. Mend that, or give FORCE=1")
 
@@ -166,9 +175,8 @@ def chosen(submissions: list[Submission], asked: argparse.Namespace) -> list[int
 
 def grade(todo: list[int], submissions: list[Submission], asked: argparse.Namespace) -> None:
     out: Path = asked.out
-    how = ["--same-program"] * (asked.only is not None)
-    kind: type[LocalEngine | SlurmEngine] = SlurmEngine if asked.engine == "slurm" else LocalEngine
-    engine: Engine = kind(out, *how)
+    how = ["--same-program"] * (asked.only is not None) + ["--force"] * asked.force
+    engine = ENGINES[asked.engine](out, *how)
     with Display(submissions, todo, engine.at_once) as display:
         def done(number: int, said: str) -> None:
             submission = submissions[number]

@@ -42,8 +42,8 @@ class Display:
         self.live = Live(console=self.console, get_renderable=self.picture, refresh_per_second=2)
 
     def __enter__(self) -> Display:
-        self.console.print(f"{self.total} to grade of {len(self.submissions)}, "
-                           f"{self.slots} at a time")
+        at_once = f", {self.slots} at a time" if self.slots else ""
+        self.console.print(f"{self.total} to grade of {len(self.submissions)}{at_once}")
         if self.console.is_terminal:
             self.live.start()
         return self

@@ -1,10 +1,10 @@
 """Builds and grades one submission, and leaves its result: what a slot of this machine or a task of
 a cluster does.
 
-Usage: python3 -m harness.classroom.grade_submission [--same-program] OUT NUMBER
+Usage: python3 -m harness.classroom.grade_submission [--same-program] [--force] OUT NUMBER
 NUMBER is its place in the plan of OUT. --same-program: grade the program that was built of this
-source before, if it is there. Exit code 3 when the grading was inconclusive, 0 with any other
-result.
+source before, if it is there. --force: also where nothing isolates it. Exit code 3 when the grading
+was inconclusive, 0 with any other result.
 """
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from typing import Any
 
 from harness.classroom import build_submission, plan, results
 from harness.classroom.results import FINAL, Result, Submission
-from harness.cluster.isolation import choose
+from harness.cluster.isolation import Isolation, choose
 from harness.plugin.built_program import checksum
 from harness.system.files import write_whole
 from harness.system.places import HARNESS, ROOT
@@ -41,10 +41,15 @@ padding: 0 1rem; color-scheme: light dark }} pre {{ overflow: auto }}</style>
 """
 
 
-def grade(submission: Submission, folder: Path, before: Result | None, same: bool) -> Result:
+class NoIsolation(Exception):
+    """The program of a stranger would see this whole machine."""
+
+
+def grade(submission: Submission, folder: Path, before: Result | None, same: bool = False,
+          force: bool = False) -> Result:
     """`folder`: where program, log, page and result go. `before`: the result of an earlier grading
     of the same source. `same`: take the program of that one; if it had all its verdicts and now
-    there are fewer, they stay."""
+    there are fewer, they stay. `force`: also where nothing isolates the program."""
     result = Result(submission.student, submission.exercise, "crashed", "",
                     source=submission.checksum, kit=results.kit_version(submission.exercise),
                     host=os.uname().nodename, gradings=before.gradings + 1 if before else 1,
@@ -52,7 +57,7 @@ def grade(submission: Submission, folder: Path, before: Result | None, same: boo
     built = before.binary if before is not None and same else ""
     page = ""
     try:
-        page = made(submission, folder, result, built)
+        page = made(submission, folder, result, built, force)
     except Exception as why:  # whatever it is, there is a result
         result.state, result.sentence = "crashed", f"the grader failed: {type(why).__name__}: {why}"
     result.sentence = " ".join(visible(result.sentence).replace(f"{ROOT}/", "").split(chr(10)))
@@ -69,16 +74,19 @@ def leave(result: Result, folder: Path, page: str) -> None:
     results.write(result, folder)
 
 
-def made(submission: Submission, folder: Path, result: Result, built: str) -> str:
+def made(submission: Submission, folder: Path, result: Result, built: str, force: bool) -> str:
     """Returns the student's page, if there is one already. `built`: the checksum of the program
     that need not be built again."""
     if submission.source is None:
         result.state, result.sentence = "build-failed", submission.problem
         return ""
+    isolation = choose(True)
+    if isolation.user is None and not isolation.bubblewrap and not force:
+        raise NoIsolation(f"isolation on {result.host}: {isolation}")
     program = folder / results.PROGRAM
     if not (built and program.is_file() and checksum(program.read_bytes()) == built):
         began = time.monotonic()
-        said = build(submission.source, folder, result)
+        said = build(submission.source, folder, result, isolation)
         result.seconds["build"] = round(time.monotonic() - began, 1)
         if said.problem:
             result.state = "build-failed" if said.in_time else "build-timeout"
@@ -90,8 +98,8 @@ def made(submission: Submission, folder: Path, result: Result, built: str) -> st
     return page
 
 
-def build(source: bytes, folder: Path, result: Result) -> build_submission.Built:
-    isolation = choose(True)
+def build(source: bytes, folder: Path, result: Result,
+          isolation: Isolation) -> build_submission.Built:
     result.isolation = str(isolation)
     program = folder / results.PROGRAM
     said = build_submission.build(source, result.exercise, program, isolation)
@@ -171,17 +179,24 @@ def why(group: dict[str, Any]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--same-program", action="store_true")
+    parser.add_argument("--force", action="store_true")
     parser.add_argument("out", type=Path)
     parser.add_argument("number", type=int)
     asked = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     submission = plan.read(asked.out, asked.number)
     folder = asked.out / submission.folder
+    kit = plan.kit(asked.out, submission.exercise)
+    if kit != results.kit_version(submission.exercise):
+        leave(Result(submission.student, submission.exercise, "crashed",
+                     f"{os.uname().nodename} has another compiler or another kit",
+                     source=submission.checksum, kit=kit), folder, "")
+        return 0
     before = results.read(folder)
     if before is not None and not plan.is_about(before, submission):
         before = None
     try:
-        result = grade(submission, folder, before, asked.same_program)
+        result = grade(submission, folder, before, asked.same_program, asked.force)
     except KeyboardInterrupt:
         return 130
     return 3 if result.state == "inconclusive" else 0

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Callable
 
-from harness.system import processes
+from harness.system import processes, processors
 from harness.telling.visible import visible
 
 CORES_EACH = 2
@@ -28,8 +28,11 @@ class Busy:
 
 def slots() -> list[list[int]]:
     """The cores of each grading that can go on at the same time: two each; on a machine with one
-    core, that one."""
-    cores = sorted(os.sched_getaffinity(0))
+    core, that one. In a container that sees more cores than it may use each has all of them: nobody
+    knows which are idle."""
+    cores, share = sorted(os.sched_getaffinity(0)), processors.share()
+    if share < len(cores):
+        return [cores] * max(1, int(share) // CORES_EACH)
     pairs = [cores[at:at + CORES_EACH] for at in range(0, len(cores), CORES_EACH)]
     return [pair for pair in pairs if len(pair) == CORES_EACH] or [cores]
 

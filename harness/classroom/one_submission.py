@@ -78,7 +78,8 @@ def main() -> int:
         plan.write([submission], out)
         result: Result | None = None
         for _ in range(1 + AGAIN):
-            result = grade_submission.grade(submission, out / submission.folder, result, False)
+            result = grade_submission.grade(submission, out / submission.folder, result,
+                                            force=True)
             if result.state in results.FINAL:
                 break
     assert result is not None

@@ -15,6 +15,8 @@ from harness.system.files import write_whole
 BOOKS = ".class"
 """The folder in OUT with what concerns all submissions."""
 FILE = "plan.json"
+KITS = "kits.json"
+"""Exercise → the kit that is to grade it, see kit_version()."""
 SOURCE = "main.cpp"
 """In the folder of a submission: the source that is graded."""
 
@@ -38,6 +40,8 @@ def write(submissions: list[Submission], out: Path) -> None:
     books.mkdir(exist_ok=True)
     listed = [{name: value for name, value in asdict(one).items() if name != "source"}
               for one in submissions]
+    kits = {one.exercise: kit_version(one.exercise) for one in submissions}
+    write_whole(books / KITS, json.dumps(kits) + "\n")
     write_whole(books / FILE, json.dumps(listed, indent=1, ensure_ascii=False) + "\n")
 
 
@@ -47,6 +51,10 @@ def read(out: Path, number: int) -> Submission:
     file = out / fields["folder"] / SOURCE
     source = file.read_bytes() if file.is_file() and not fields["problem"] else None
     return Submission(**fields, source=source)
+
+
+def kit(out: Path, exercise: int) -> str:
+    return str(json.loads((out / BOOKS / KITS).read_text(encoding="utf-8"))[str(exercise)])
 
 
 def is_about(result: Result, submission: Submission) -> bool:

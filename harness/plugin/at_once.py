@@ -1,11 +1,10 @@
 """How many checks run at once: as many as the machine carries with this program."""
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from harness.plugin.leading_process import record_of
+from harness.system import processors
 
 START_SECONDS = 0.75
 """Seconds of processor time that starts may want of each processor at once: so late may the last
@@ -33,4 +32,4 @@ class AtOnce:
 
 def carried(start_used: float) -> int:
     """So many programs can start at once, by the processor time that one start takes."""
-    return int(START_SECONDS * len(os.sched_getaffinity(0)) / start_used)
+    return int(START_SECONDS * processors.share() / start_used)

@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "plugin": {"system", "judging", "cluster", "telling", "picture"},
     "learner": {"system", "judging", "clients", "cluster", "picture", "plugin"},
     "classroom": {"system", "judging", "cluster", "telling", "plugin"},
-    "proof": {"system", "judging"},
+    "proof": {"system", "judging", "classroom"},
     "test_ex": {"system", "judging", "clients", "cluster", "checks"},
     "conftest": {"plugin", "learner"},
 }

@@ -20,16 +20,16 @@ from harness.judging.time_bounds import await_true, overdue
 from harness.judging.verdict import CheckFailed
 from harness.system import processes
 
-HANGS = "#!/bin/sh\ntrap '' TERM\nexec sleep 600\n"
+SLEEPS = "sleep 600.25"
+HANGS = f"#!/bin/sh\ntrap '' TERM\nexec {SLEEPS}\n"
 """A program that never becomes ready, and is deaf to SIGTERM."""
 SETTLES_WITHIN = 5.0
 """Seconds until a new process runs the other program or is ready, on a busy machine."""
 LEAVES_WITHIN = 1.5
 """Seconds for a worker that was asked to go: its idle connections are closed after one."""
-GIVEN_UP = 1.25
+GIVEN_UP = 1.5
 """A successor that says nothing for HEARTBEAT_TIMEOUT_MS is silent, as any worker is. A start may
-be given a quarter more. Whoever asks it to go, and kills it when it has not gone for as long again,
-is far beyond that."""
+be given half as much again."""
 STARTS_WITHIN = 1.0
 """The contract's: seconds for the successor of a worker that has died."""
 
@@ -109,7 +109,7 @@ def hang_successor(cluster: Cluster, slot: int, file: Path | None) -> int | None
     if successor is not None and file is None:
         stop(cluster, successor)
         return None
-    hangs = successor is not None and runs_another(cluster, successor)
+    hangs = successor is not None and comes_to_hang(cluster, successor)
     put(file, lying_there)
     return successor if hangs else None
 
@@ -125,15 +125,14 @@ def stop(cluster: Cluster, successor: int) -> None:
         await_true(partial(processes.stopped, successor), 5, "the successor did not stop")
 
 
-def runs_another(cluster: Cluster, pid: int) -> bool:
-    """Whether the process comes to run another program than its master. A process that does not is
-    soon ready, or has ended."""
-    own = ("", processes.image(cluster.pid))
-    await_true(lambda: processes.image(pid) not in own or not processes.alive(pid)
+def comes_to_hang(cluster: Cluster, pid: int) -> bool:
+    """Whether the process runs the program that hangs. One that does not is soon ready, or has
+    ended."""
+    await_true(lambda: processes.command_line(pid) == SLEEPS or not processes.alive(pid)
                or ready_at(cluster, pid) is not None, SETTLES_WITHIN,
                "the successor neither ran the program that had been put in its file's place, "
                "nor was it ready")
-    return processes.image(pid) not in own
+    return processes.command_line(pid) == SLEEPS
 
 
 def make_sick(cluster: Cluster, slot: int) -> float:

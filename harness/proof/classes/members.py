@@ -40,6 +40,8 @@ CHEATS = {
     "ends_its_group": "#include <csignal>\nint main() { kill(-1, SIGKILL); }",
 }
 """What is made of each gets no item."""
+SLOW = ("forks_without_end", "never_begins")
+"""They take a minute, and some seconds."""
 BROKEN = {
     "a brace is missing": b"int main() {\n",
     "unknown names": b'#include "cluster/cluster.hpp"\nint main() { return cluster::nothing(); }\n',
@@ -78,11 +80,12 @@ class Member:
 
 
 def members(count: int) -> list[tuple[str, Member]]:
-    """The students and what they hand in: all kinds, those that are graded twice, and then what is
-    graded quickly. No two of the latter have the same checksum."""
+    """The students and what they hand in: all kinds, those that are graded once more, and then what
+    is graded quickly. No two of the latter have the same checksum."""
     found = [*names_and_oddities()]
     graded = [*right(), *wrong(), *cheats()]
-    more = chain(graded, graded, cycle([right()[1], *cheats()]))
+    quick = [right()[1], *(one for one in cheats() if one.kind not in SLOW)]
+    more = chain(graded, graded, cycle(quick))
     for number, one in enumerate(islice(more, max(0, count - len(found)))):
         source = one.files["main.cpp"] + f"\n// student {number}\n".encode()
         kept = Member(one.kind, {"main.cpp": source}, one.states, one.passes, one.fails)
@@ -133,7 +136,7 @@ def names_and_oddities() -> list[tuple[str, Member]]:
     packed = [Member(f"{one.kind} in {kind}", one.files, one.states, one.passes, packed=kind)
               for kind in ("zip", "tar.gz") for one in (solution, starter)]
     bad = Member("damaged archive", {"main.cpp": b"\0" * 100}, failed, packed="damaged")
-    plain = [*broken, endless, *without, *beside, *packed, bad]
+    plain = [*beside, *broken, endless, *without, *packed, bad]
     odd = zip(NAMES, cycle([*cheats(), starter, *broken]))
     return [*((one.kind.replace(" ", "-"), one) for one in plain), *odd]
 

@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -96,3 +96,23 @@ def test_what_is_too_large_does_not_compile(tmp_path: Path, source: str) -> None
     built = build(tmp_path, source)
     assert not built["made"] and "does not compile" in built["problem"]
     assert len(built["log"]) < 300_000
+
+
+@pytest.mark.parametrize("healthy", (True, False))
+def test_a_machine_that_builds_nothing_is_not_the_sources_fault(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, healthy: bool) -> None:
+    def run(lines: object, content: IO[bytes], made: IO[bytes], said: IO[bytes],
+            isolation: Isolation) -> tuple[int, bool]:
+        said.write(f"{build_submission.BEGUN}\n".encode())
+        works = healthy and content.read() == build_submission.SMALLEST
+        made.write(b"a program" * works)
+        return int(not works), True
+
+    monkeypatch.setattr(build_submission, "run", run)
+    monkeypatch.setattr(build_submission, "compile_lines", lambda _: [])
+    if healthy:
+        built = build_submission.build(b"int main(", 1, tmp_path / "program", Isolation())
+        assert "does not compile" in built.problem and not (tmp_path / "program").exists()
+        return
+    with pytest.raises(build_submission.NoBuild):
+        build_submission.build(b"int main(", 1, tmp_path / "program", Isolation())

@@ -14,7 +14,10 @@ from typing import Any
 
 import pytest
 
-from harness.classroom import grade_submission, local_engine, machine_rest, plan, results
+from harness.classroom import (
+    build_submission, grade_submission, local_engine, machine_rest, plan, results)
+from harness.cluster.isolation import Isolation
+from harness.system import processors
 from harness.system.places import ROOT
 from harness.tests.toys import await_true
 
@@ -176,6 +179,7 @@ def test_a_dispute_takes_no_verdict_away(tmp_path: Path, monkeypatch: pytest.Mon
     before = results.Result("ada", 1, "graded", "5 of 5", source=submission.checksum,
                             binary=hashlib.sha256(b"a program").hexdigest(), gradings=1)
     grade_submission.leave(before, folder, "the page")
+    monkeypatch.setattr(grade_submission, "choose", sandboxed)
     monkeypatch.setattr(grade_submission, "graded", fail)
     assert grade_submission.grade(submission, folder, before, True).state == "crashed"
     assert results.read(folder) == before and (folder / "report.html").read_text() == "the page"
@@ -192,15 +196,50 @@ def test_a_grader_that_fails_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def fail(*_: object) -> None:
         raise OSError("no disk")
 
+    monkeypatch.setattr(grade_submission, "choose", sandboxed)
     monkeypatch.setattr(grade_submission, "build", fail)
     submission = results.Submission("ada", 1, BROKEN.encode(), folder="ada")
-    grade_submission.grade(submission, tmp_path / "out/ada", None, False)
+    grade_submission.grade(submission, tmp_path / "out/ada", None)
     found = results.read(tmp_path / "out/ada")
     assert found is not None and found.state == "crashed"
     assert found.sentence == "the grader failed: OSError: no disk"
     assert "no disk" in (tmp_path / "out/ada/report.html").read_text()
     plan.write([submission], tmp_path / "out")
     assert plan.lacking([submission], tmp_path / "out") == [0], "it is tried again"
+
+
+def sandboxed(_: bool) -> Isolation:
+    """As choose() would say it, but this process stays in its network."""
+    return Isolation(bubblewrap=True)
+
+
+def test_a_node_without_isolation_grades_nobody(tmp_path: Path,
+                                                monkeypatch: pytest.MonkeyPatch) -> None:
+    built = []
+
+    def build(*_: object) -> build_submission.Built:
+        built.append(True)
+        return build_submission.Built("", "it does not compile")
+
+    monkeypatch.setattr(grade_submission, "choose", lambda _: Isolation(lacking="no bubblewrap"))
+    monkeypatch.setattr(grade_submission, "build", build)
+    submission = results.Submission("ada", 1, BROKEN.encode(), folder="ada")
+    found = grade_submission.grade(submission, tmp_path / "ada", None)
+    assert found.state == "crashed" and "none: no bubblewrap" in found.sentence and not built
+    assert grade_submission.grade(submission, tmp_path / "ada", None,
+                                  force=True).state == "build-failed"
+
+
+def test_a_node_with_another_kit_grades_nobody(tmp_path: Path) -> None:
+    submission = results.Submission("ada", 1, BROKEN.encode(), folder="ada")
+    plan.write([submission], tmp_path)
+    (tmp_path / plan.BOOKS / plan.KITS).write_text('{"1": "of another compiler"}')
+    done = subprocess.run([str(ROOT / ".ci/python"), "-m", "harness.classroom.grade_submission",
+                           str(tmp_path), "0"], cwd=ROOT)
+    found = results.read(tmp_path / "ada")
+    assert done.returncode == 0 and found is not None and found.state == "crashed"
+    assert "another compiler or another kit" in found.sentence
+    assert found.kit == "of another compiler", "it counts where the plan was made"
 
 
 def test_a_machine_under_load_is_noticed() -> None:
@@ -210,6 +249,15 @@ def test_a_machine_under_load_is_noticed() -> None:
         finally:
             busy.kill()
     assert any(one.pid == busy.pid and "while" in one.command for one in found), found
+
+
+@pytest.mark.parametrize(("share", "expected"), [
+    (8.0, [[0, 1], [2, 3], [4, 5], [6, 7]]), (4.0, [list(range(8))] * 2), (0.5, [list(range(8))])])
+def test_a_container_runs_no_more_at_once_than_it_may(
+        monkeypatch: pytest.MonkeyPatch, share: float, expected: list[list[int]]) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    monkeypatch.setattr(processors, "share", lambda: share)
+    assert machine_rest.slots() == expected
 
 
 def test_each_grading_has_its_cores_in_every_round(tmp_path: Path,
@@ -229,7 +277,8 @@ def test_each_grading_has_its_cores_in_every_round(tmp_path: Path,
     assert [sorted(taken[at:at + 2]) for at in (0, 2, 4)] == [[("0",), ("1",)]] * 3
 
 
-def test_each_grading_has_two_cores() -> None:
+def test_each_grading_has_two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processors, "share", lambda: float(len(os.sched_getaffinity(0))))
     slots = machine_rest.slots()
     cores = [core for slot in slots for core in slot]
     assert len(cores) == len(set(cores)) and set(cores) <= os.sched_getaffinity(0)

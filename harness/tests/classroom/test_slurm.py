@@ -73,6 +73,16 @@ def test_the_results_are_those_of_one_machine(cluster: SlurmCluster, submitted: 
     assert "0 to grade" in grade(cluster, submitted)
 
 
+@pytest.mark.parametrize("nodes", (1, 4))
+def test_each_node_gets_its_share(tmp_path_factory: pytest.TempPathFactory, submitted: Path,
+                                  nodes: int) -> None:
+    with slurm_cluster(tmp_path_factory.mktemp("slurm"), nodes) as cluster:
+        assert f"{nodes} at a time" in grade(cluster, submitted)
+        for name in cluster.nodes:
+            assert "Launching batch job" in (cluster.folder / "log" / name).read_text(), name
+    expect_once_each(submitted)
+
+
 def test_a_command_that_was_killed_goes_on(cluster: SlurmCluster, submitted: Path) -> None:
     run = begin(cluster, submitted)
     run.kill()
