@@ -34,7 +34,8 @@ class StoppedInDrainChecks:
            likely="whether anything was forced is asked when the killed workers are gone, or the "
                   "exit code only tells whether all had drained",
            hint="note whether somebody had to be killed before you kill",
-           needs=("test_stopped_worker_does_not_hold_the_rest",), seconds=2.5)
+           needs=("test_new_connections_get_503", "test_stopped_worker_does_not_hold_the_rest"),
+           seconds=2.5)
     def test_stopped_after_its_drain(self, fixture: Fixture) -> None:
         """A worker that is stopped after it has drained is killed at the timeout: exit code 1"""
         work = int(fixture.pace(1200, 5000))
