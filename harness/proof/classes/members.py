@@ -29,7 +29,7 @@ CHEATS = {
                         "all.push_back(new char[1 << 24]()); } }",
     "shows_the_environment": "extern char** environ; int main() { for (auto one = environ; *one; "
                              'one++) puts(*one); for (auto name : {"/etc/shadow", '
-                             '"/root/.bashrc"}) { std::ifstream file(name); std::string line; '
+                             '"/etc/gshadow"}) { std::ifstream file(name); std::string line; '
                              "while (std::getline(file, line)) puts(line.c_str()); } }",
     "writes_escapes": 'int main() { puts("\\x1b[2J\\x1b]0;gone\\x07<script>alert(1)</script>'
                       '=cmd()"); }',
