@@ -58,7 +58,7 @@ def queue(cluster: SlurmCluster) -> str:
 
 
 def expect_once_each(folder: Path) -> None:
-    assert [row[5] for row in test_class.table(folder)[1:]] == ["build-failed"] * STUDENTS
+    assert [row[6] for row in test_class.table(folder)[1:]] == ["build-failed"] * STUDENTS
     assert [test_class.result(folder, f"student-{number}")["gradings"]
             for number in range(STUDENTS)] == [1] * STUDENTS
 
