@@ -15,9 +15,10 @@ from harness.system.places import ROOT
 
 NUMBER = 1
 """The exercise that the class has handed in."""
-SOURCE_LIMIT = 1024 * 1024 + 1
+TOO_LONG = 1024 * 1024 + 1
 """Bytes: one more than a submission may have."""
-HEAD = "#include <fstream>\n#include <thread>\n#include <vector>\n#include <unistd.h>\n"
+HEAD = "".join(f"#include <{name}>\n" for name in (
+    "unistd.h", "csignal", "cstdio", "fstream", "string", "vector"))
 CHEATS = {
     "runs_the_solution": f'int main() {{ execl("{ROOT}/build/bin/ex1-solution", "ex1", nullptr); '
                          'execl("build/bin/ex1-solution", "ex1", nullptr); }',
@@ -37,7 +38,7 @@ CHEATS = {
                         "sleep(600); } }",
     "never_begins": "int main() { for (;;) pause(); }",
     "ends_at_once": "int main() {}",
-    "ends_its_group": "#include <csignal>\nint main() { kill(-1, SIGKILL); }",
+    "ends_its_group": "int main() { kill(0, SIGKILL); }",
 }
 """What is made of each gets no item."""
 SLOW = ("forks_without_end", "never_begins")
@@ -54,7 +55,7 @@ BROKEN = {
     "includes itself": b"#include __FILE__\n#include __FILE__\nint main() {}\n",
     "includes a device": b'#include "/dev/zero"\nint main() {}\n',
     "a large array": b"char large[2LL << 30] = {1}; int main() {}\n",
-    "too long": b"/" * SOURCE_LIMIT,
+    "too long": b"/" * TOO_LONG,
     "says what must not be shown": b'#error "\x1b[2J<script>alert(1)</script>"\nint main() {}\n',
 }
 NAMES = (
@@ -113,8 +114,7 @@ def wrong() -> list[Member]:
 
 
 def cheats() -> list[Member]:
-    head = HEAD.encode() + b"#include <cstdio>\n#include <string>\n"
-    return [Member(name, {"main.cpp": head + text.encode() + b"\n"}, passes=0)
+    return [Member(name, {"main.cpp": f"{HEAD}{text}\n".encode()}, passes=0)
             for name, text in CHEATS.items()]
 
 
