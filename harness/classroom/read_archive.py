@@ -81,7 +81,7 @@ def zip_bytes(one: zipfile.ZipFile, member: zipfile.ZipInfo, most: int) -> bytes
 
 def in_tar(path: Path) -> Files:
     found: Files = {}
-    with tarfile.open(path, "r|*") as one:
+    with tarfile.open(path, mode="r|*") as one:
         for count, member in enumerate(one):
             if count >= MOST_MEMBERS or len(found) >= MOST_SOURCES:
                 raise Unreadable("it has too many files")

@@ -10,8 +10,8 @@ import os
 import sys
 
 # All of these lie beside this file when it runs.
-import base  # type: ignore[import]
-import ex1  # type: ignore[import]
+import base  # type: ignore
+import ex1  # type: ignore
 
 from harness.proof.cheats import harming, posing, spying
 from harness.proof.cheats.place import Place
