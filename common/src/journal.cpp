@@ -34,7 +34,7 @@ Journal::Journal(const std::string& path, int worker) : worker_(worker) {
   if (!path.empty()) {
     file_ = open_for_appending(path);
     regular_ = is_regular_file(file_.get());
-    dropped_ = std::make_unique<std::atomic<std::uint64_t>>(0);
+    lost_ = std::make_unique<Lost>();
   }
 }
 
@@ -42,10 +42,10 @@ void Journal::write(std::string_view event, Json fields) const {
   if (!file_) {
     return;
   }
-  const auto dropped = dropped_->exchange(0);
+  const auto dropped = lost_->lines.exchange(0);
   const bool room = dropped == 0 || put("dropped", {{"lines", dropped}});
   if (!room || !put(event, std::move(fields))) {
-    *dropped_ += (room ? 0 : dropped) + 1;
+    lost_->lines += (room ? 0 : dropped) + 1;
   }
 }
 
@@ -57,11 +57,22 @@ bool Journal::put(std::string_view event, Json fields) const {
   fields["worker"] = worker_;
   fields["pid"] = ::getpid();
   fields["event"] = event;
-  const std::string line = to_text(fields) + '\n';
+  std::string line = to_text(fields) + '\n';
   if (!regular_ && line.size() > PIPE_BUF) {
     return false;  // a pipe may take a part of it
   }
-  return ::write(file_.get(), line.data(), line.size()) == static_cast<ssize_t>(line.size());
+  const bool torn = lost_->torn.exchange(false);
+  if (torn) {
+    line.insert(0, 1, '\n');
+  }
+  const auto taken = ::write(file_.get(), line.data(), line.size());
+  if (taken == static_cast<ssize_t>(line.size())) {
+    return true;
+  }
+  if (taken > 0 || torn) {
+    lost_->torn = true;
+  }
+  return false;
 }
 
 }  // namespace cluster

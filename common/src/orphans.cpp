@@ -71,9 +71,21 @@ std::vector<pid_t> children() {
   return result;
 }
 
-std::vector<pid_t> orphans() {
+std::vector<pid_t> unowned() {
   auto result = has_children() ? children() : std::vector<pid_t>();
   std::erase_if(result, Process::owns);
+  return result;
+}
+
+// Children from before: of a shell that has started them, and then became this program.
+std::vector<pid_t>& elders() {
+  static std::vector<pid_t> pids;
+  return pids;
+}
+
+std::vector<pid_t> orphans() {
+  auto result = unowned();
+  std::erase_if(result, [](pid_t pid) { return std::ranges::count(elders(), pid) != 0; });
   return result;
 }
 
@@ -90,12 +102,15 @@ void await(pid_t pid) {
 }  // namespace
 
 void adopt_orphans(bool adopt) {
+  elders() = adopt ? unowned() : std::vector<pid_t>();
   check("prctl", ::prctl(PR_SET_CHILD_SUBREAPER, adopt ? 1 : 0));
 }
 
 void reap_orphans() {
-  for (const pid_t pid : orphans()) {
-    ::waitpid(pid, nullptr, WNOHANG);
+  for (const pid_t pid : unowned()) {
+    if (::waitpid(pid, nullptr, WNOHANG) == pid) {
+      std::erase(elders(), pid);  // the pid may be given to another process now
+    }
   }
 }
 

@@ -188,6 +188,68 @@ TEST_F(HttplibTest, AHandlerMayReadTheBodyItself) {
   EXPECT_EQ(client.ask(get("/read")).value().header("Allow"), "POST");
 }
 
+TEST_F(HttplibTest, TheFirstPatternDecidesWhateverTheBodyIs) {
+  auto& own = make();
+  own.Post("/upload",
+           [&own](const auto& request, auto& response) {
+             own.reply(response, 200, {{"file", request.get_file_value("a").content}});
+           })
+      .Post("/up(.*)", [&own](const auto& request, auto& response, const auto& reader) {
+        reader([](const auto&) { return true; }, [](const char*, std::size_t) { return true; });
+        own.reply(response, 200, {{"rest", request.matches[1].str()}, {"path", request.path}});
+      });
+  start();
+  auto client = connect();
+  const std::string form =
+      "--X\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nb\r\n--X--\r\n";
+  const std::string type = "Content-Type: multipart/form-data; boundary=X\r\n";
+  EXPECT_EQ(client.ask(post("/upload", form, type)).value().json()["file"], "b");
+  EXPECT_EQ(client.ask(post("/upload", "plain")).value().json()["file"], "");
+  const auto rest = client.ask(post("/upwards", form, type));
+  ASSERT_TRUE(rest);
+  EXPECT_EQ(rest->json()["rest"], "wards");
+  EXPECT_EQ(rest->json()["path"], "/upwards");
+}
+
+TEST_F(HttplibTest, NoHandlerGetsABodyThatIsEncoded) {
+  auto& own = make();
+  own.Post("/read", [&own](const auto&, auto& response, const auto& /*reader*/) {
+    own.reply(response, 200, {});
+  });
+  start();
+  auto client = connect();
+  for (const auto* path : {"/echo", "/read"}) {
+    EXPECT_EQ(client.status(post(path, "packed", "Content-Encoding: gzip\r\n")), 415) << path;
+    EXPECT_EQ(client.status(post(path, "", "Content-Encoding: gzip\r\n")), 200) << path;
+  }
+}
+
+TEST_F(HttplibTest, AnErrorDescribesNoOtherBody) {
+  make().Get("/packed", [](const auto& request, auto& response) {
+    response.set_header("Content-Encoding", "gzip");
+    response.set_header("ETag", "\"1\"");
+    response.set_header("Cache-Control", "no-store");
+    response.status = 404;
+    if constexpr (requires { response.set_file_content("/etc/hostname"); }) {
+      response.set_file_content("/etc/hostname");
+    }
+    if (request.has_param("throw")) throw std::runtime_error("it broke");
+    if constexpr (requires { response.file_content_path_; }) response.file_content_path_.clear();
+  });
+  start();
+  auto client = connect();
+  for (const auto& [path, status] :
+       {std::pair("/packed", 404), std::pair("/packed?throw=1", 500)}) {
+    const auto answer = client.ask(get(path));
+    ASSERT_TRUE(answer);
+    EXPECT_EQ(answer->status, status);
+    EXPECT_TRUE(answer->json()["error"].is_string()) << answer->body;
+    EXPECT_FALSE(answer->header("Content-Encoding"));
+    EXPECT_FALSE(answer->header("ETag"));
+    EXPECT_EQ(answer->header("Cache-Control"), "no-store");
+  }
+}
+
 TEST_F(HttplibTest, ItsHandlersAreCalled) {
   std::atomic<int> logged{0};
   auto& own = make();
@@ -241,16 +303,33 @@ TEST_F(HttplibTest, AnErrorHandlerWritesTheBodyOfErrors) {
 }
 
 TEST_F(HttplibTest, AHandlerOfErrorsThatThrowsIs500AndHarmsNobody) {
-  make().set_error_handler([](const auto&, auto&) { throw std::runtime_error("it broke"); });
+  auto& own = make();
+  own.set_error_handler([](const auto&, auto&) { throw std::runtime_error("it broke"); });
+  own.set_default_headers({{"Server", "mine"}});
+  own.Get("/bad", [](const auto&, auto& response) { response.headers.emplace("X", "1\r\n2"); });
   start();
-  EXPECT_EQ(connect().status(get("/missing")), 500);
+  for (const auto* path : {"/missing", "/bad"}) {
+    const auto answer = connect().ask(get(path));
+    ASSERT_TRUE(answer);
+    EXPECT_EQ(answer->status, 500);
+    EXPECT_EQ(answer->header("Server"), "mine");
+  }
   EXPECT_EQ(connect().status(get("/")), 200);
 }
 
 TEST_F(HttplibTest, ServesFilesOfAMountPoint) {
   const test::TempDir folder;
   std::ofstream(folder / "page.html") << "<p>hello";
-  ASSERT_TRUE(make().set_mount_point("/files", folder / ""));
+  auto& own = make();
+  ASSERT_TRUE(own.set_mount_point("/files", folder / ""));
+  own.Get("/files/(.*)/made",
+          [&own](const auto& request, auto& response) {
+            own.reply(response, 200, {{"made", request.matches[1].str()}});
+          })
+      .set_pre_routing_handler([](const auto&, auto& response) {
+        response.set_header("X-Early", "1");
+        return Outcome::Unhandled;
+      });
   start();
   auto client = connect();
   const auto page = client.ask(get("/files/page.html"));
@@ -262,6 +341,12 @@ TEST_F(HttplibTest, ServesFilesOfAMountPoint) {
   EXPECT_EQ(part->body, "<p>hello");
   EXPECT_EQ(client.status(get("/files/missing")), 404);
   EXPECT_EQ(client.status(get("/files/../page.html")), 404);
+  const auto made = client.ask(get("/files/a/b/made"));
+  ASSERT_TRUE(made);
+  EXPECT_EQ(made->json()["made"], "a/b") << "where there is no file, the routes decide";
+  EXPECT_EQ(made->header("X-Early"), "1");
+  EXPECT_EQ(client.status(get("/throw")), 500);
+  EXPECT_EQ(client.ask(post("/files/a/b/made", "")).value().header("Allow"), "GET");
   EXPECT_EQ(client.ask(get("/")).value().json()["path"], "/");
   ASSERT_TRUE(client.send(get("/files/page.html", "", "HEAD")));
   EXPECT_EQ(client.read(true).value().status, 200);

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <csignal>
+#include <limits>
 #include <string>
 #include <thread>
 #include <utility>
@@ -73,10 +74,53 @@ TEST_F(HttpLimitsTest, NoPatternIsTooMuchForALongPath) {
     own.reply(response, 200, {{"last", request.matches[1].str()}});
   });
   own.Get("/slow/(a|aa)*", [&own](const auto&, auto& response) { own.reply(response, 200, {}); });
+  own.Post("/read/(a|b)*", [&own](const auto& request, auto& response, const auto& /*reader*/) {
+    own.reply(response, 200, {{"last", request.matches[1].str()}});
+  });
+  own.Post("/read/slow/(a|aa)*", [&own](const auto&, auto& response, const auto& /*reader*/) {
+    own.reply(response, 200, {});
+  });
   start();
   const auto letters = "/letters/" + std::string(15'000, 'a') + 'b';
   EXPECT_EQ(connect().ask(get(letters)).value().json()["last"], "b");
   EXPECT_EQ(connect().status(get("/slow/" + std::string(1'000, 'a') + 'b')), 404);
+  EXPECT_EQ(connect().ask(post("/read" + letters.substr(8), "x")).value().json()["last"], "b");
+  EXPECT_EQ(connect().status(post("/read/slow/" + std::string(1'000, 'a') + 'b', "x")), 404);
+}
+
+TEST_F(HttpLimitsTest, FormsAndFilesMayHaveLongPathsToo) {
+  const test::TempDir folder;
+  auto& own = make();
+  own.set_mount_point("/", folder / "");
+  own.Post("/form/.*", [&own](const auto& request, auto& response) {
+    own.reply(response, 200, {{"length", request.path.size()}});
+  });
+  start();
+  const auto path = "/form/" + std::string(15'000, 'x');
+  const std::string form =
+      "--X\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nb\r\n--X--\r\n";
+  const auto answer =
+      connect().ask(post(path, form, "Content-Type: multipart/form-data; boundary=X\r\n"));
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->json()["length"], path.size());
+  EXPECT_EQ(connect().ask(get("/items" + path)).value().json()["path"], "/items" + path);
+}
+
+TEST_F(HttpLimitsTest, NoLimitIsNoOverflow) {
+  limits.head = limits.body = limits.threads = std::numeric_limits<std::size_t>::max();
+  start();
+  auto client = connect();
+  EXPECT_EQ(client
+                .ask(get("/echo", "Transfer-Encoding: chunked\r\n", "POST") +
+                     "4\r\nWiki\r\n5\r\npedia\r\n0\r\n\r\n")
+                .value()
+                .json()["body"],
+            "Wikipedia");
+  const auto answer =
+      client.ask(get("/echo", "Content-Length: 18446744073709551614\r\n", "POST") + get("/"));
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->status, 413);
+  EXPECT_TRUE(client.ended()) << "the body is no request";
 }
 
 TEST_F(HttpLimitsTest, ABodyOfJustTheLimitIsServedAndOneByteMoreIs413) {

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <string>
 
+#include "http/answer_stream.hpp"
 #include "http_support.hpp"
 
 namespace cluster {
@@ -50,6 +51,25 @@ TEST_F(HttpProviderTest, AContentProviderIsAskedPieceByPiece) {
     EXPECT_EQ(answer->body[9'999'999], 'a' + 99 % 26);
     EXPECT_TRUE(test::eventually([&] { return released == i; }));
   }
+}
+
+TEST(AnswerStream, AContentProviderWaitsWithinALongPieceToo) {
+  HttpCall call;
+  call.streams = true;
+  std::string sent;
+  std::size_t longest = 0;
+  AnswerStream stream(call, [&](std::string_view text, AnswerStream::Piece piece) {
+    EXPECT_EQ(piece, AnswerStream::Piece::of_stream) << "this is where it waits";
+    longest = std::max(longest, text.size());
+    sent += text;
+    return sent.size() < 3'000'000;
+  });
+  const std::string first(2'500'000, 'a');
+  EXPECT_EQ(stream.write(first.data(), first.size()), 2'500'000);
+  EXPECT_EQ(sent, first);
+  EXPECT_LE(longest, std::size_t{1} << 20);
+  EXPECT_EQ(stream.write(first.data(), first.size()), -1) << "the client is gone";
+  EXPECT_LT(sent.size(), 4'000'000U);
 }
 
 TEST_F(HttpProviderTest, ChunksLeaveWhenTheyAreWritten) {

@@ -1,9 +1,11 @@
 #include "cluster/journal.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -81,6 +83,34 @@ TEST(Journal, StaysOneLineOfJsonWhateverTheText) {
   const auto lines = test::journal_lines(path);
   ASSERT_EQ(lines.size(), 1U);
   EXPECT_EQ(lines[0].at("path"), "/two\nlines \"quoted\" \xEF\xBF\xBD\xEF\xBF\xBD");
+}
+
+TEST(Journal, ALineThatDidNotFitIsNotContinued) {
+  const test::TempDir dir;
+  const auto path = dir / "journal";
+  const Journal journal(path, 0);
+  journal.write("first");
+  rlimit usual{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &usual), 0);
+  const auto before = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit full{std::filesystem::file_size(path) + 10, usual.rlim_max};
+  ::setrlimit(RLIMIT_FSIZE, &full);
+  journal.write("torn");
+  journal.write("lost");
+  ::setrlimit(RLIMIT_FSIZE, &usual);
+  std::signal(SIGXFSZ, before);
+  journal.write("last");
+
+  std::vector<Json> whole;
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    if (auto json = Json::parse(line, nullptr, false); !json.is_discarded()) whole.push_back(json);
+  }
+  ASSERT_EQ(whole.size(), 3U);
+  EXPECT_EQ(whole[0].at("event"), "first");
+  EXPECT_EQ(whole[1].at("event"), "dropped");
+  EXPECT_EQ(whole[1].at("lines"), 2);
+  EXPECT_EQ(whole[2].at("event"), "last");
 }
 
 TEST(Journal, LinesOfManyThreadsAndOpeningsStayWhole) {

@@ -1,5 +1,7 @@
 // Whatever descends from a worker goes with it.
 #include <gtest/gtest.h>
+#include <spawn.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -74,6 +76,33 @@ TEST_F(OrphansTest, AChildWithAProcessOfItsOwnIsLeftAlone) {
   ASSERT_TRUE(await_deaths(1));
   EXPECT_FALSE(other.try_reap());
   EXPECT_TRUE(other.signal(0));
+}
+
+// A child as it is there when a shell has started one and then become the master's program.
+struct Elder {
+  Elder() {
+    const std::vector<const char*> words{"sleep", "1000", nullptr};
+    // NOLINTNEXTLINE(*-const-cast): it does not write there
+    ::posix_spawnp(&pid, words[0], nullptr, nullptr, const_cast<char**>(words.data()), environ);
+  }
+  ~Elder() { ::kill(pid, SIGKILL); }
+  Elder(const Elder&) = delete;
+  Elder& operator=(const Elder&) = delete;
+
+  pid_t pid = 0;
+};
+
+struct ElderTest : Elder, MasterTest {};
+
+TEST_F(ElderTest, AChildFromBeforeTheMasterIsLeftAloneUntilItEnds) {
+  start();
+  master.kill(master.current(1), SIGKILL);
+  ASSERT_TRUE(await_deaths(1));
+  siginfo_t info{};
+  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT), 0);
+  EXPECT_EQ(info.si_pid, 0) << "it lives";
+  ::kill(pid, SIGKILL);
+  EXPECT_TRUE(await([&] { return !exists(pid); })) << "it is reaped, too";
 }
 
 TEST_F(OrphansTest, GoWithTheirMaster) {

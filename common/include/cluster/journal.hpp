@@ -41,8 +41,11 @@ class Journal {
   UniqueFd file_;
   bool regular_ = true;  // a file that keeps what is written; else a pipe or a device
   int worker_ = 0;
-  // Lines that were dropped since the last one that was written.
-  std::unique_ptr<std::atomic<std::uint64_t>> dropped_;
+  struct Lost {
+    std::atomic<std::uint64_t> lines = 0;  // dropped since the last one that was written
+    std::atomic<bool> torn = false;        // the file ends within a line: the disk was full
+  };
+  std::unique_ptr<Lost> lost_;
 };
 
 }  // namespace cluster

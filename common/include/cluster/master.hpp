@@ -48,8 +48,10 @@ class WorkerSlot;
 // longer than the Master, because the kernel ends workers with the thread that started them.
 //
 // What a worker leaves behind when it ends (children, and their children) is killed: the kernel
-// makes it a child of the master, and every child that no Process owns counts as left behind. So
-// start other programs with Process::spawn(), not with system() or popen().
+// makes it a child of the master, and every child counts as left behind that no Process owns and
+// that was not there before the Master. So start other programs with Process::spawn(), not with
+// system() or popen(); and where the master is process 1 of a container, which gets the orphans of
+// all others too, start nothing beside it, or use an init process (`docker run --init`).
 //
 // Handlers only note facts; the main line waits with wait_until() and acts.
 //

@@ -139,8 +139,8 @@ void HttpServer::Engine::tell_exhausted() {
 // Who connected before the end is answered: closing the socket would reset what waits in its queue.
 void HttpServer::Engine::accept_the_rest() {
   for (int taken = 0; taken < most_in_queue; ++taken) {
+    std::shared_ptr<Connection> connection;  // outlives the lock, which is its own
     Lock connection_lock;
-    std::shared_ptr<Connection> connection;
     {
       const std::lock_guard lock(listener_mutex_);
       connection = accepting_ && listener_ >= 0 ? take(connection_lock) : nullptr;

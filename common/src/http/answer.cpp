@@ -34,10 +34,9 @@ std::pair<std::string_view, std::string_view> first_words(std::string_view input
 Connection::Answer HttpServer::Engine::handle(LeaderThreads::Member& self, Connection& connection,
                                               bool& whole) {
   auto& call = *connection.call;
-  AnswerStream stream(Application::request_line, call,
-                      [this, &connection](std::string_view text, AnswerStream::Piece piece) {
-                        return deliver(connection, text, piece);
-                      });
+  AnswerStream stream(call, [this, &connection](std::string_view text, AnswerStream::Piece piece) {
+    return deliver(connection, text, piece);
+  });
   call.hung_up = [&connection] {
     const Lock lock(connection.mutex);
     return connection.hung_up || connection.gone || connection.cut;
@@ -50,6 +49,7 @@ Connection::Answer HttpServer::Engine::handle(LeaderThreads::Member& self, Conne
     call.long_body.clear();
     if (!stream.started()) {
       Response response;
+      response.headers = server_.application_->default_headers;
       server_.application_->fail(response, 500, "a handler of the server failed");
       const auto text = format_last_response(response, call.request.method != "HEAD");
       whole = stream.write(text.data(), text.size()) >= 0;

@@ -8,6 +8,8 @@ namespace {
 
 // What is larger is not copied before it leaves.
 constexpr std::size_t worth_copying = std::size_t{64} << 10;
+// Of what a content provider writes, whatever the size of its pieces: it waits between them.
+constexpr std::size_t most_at_once = std::size_t{256} << 10;
 
 }  // namespace
 
@@ -25,11 +27,21 @@ ssize_t AnswerStream::read(char* buffer, std::size_t size) {
 }
 
 ssize_t AnswerStream::write(const char* data, std::size_t size) {
-  const std::string_view text(data, size);
-  if (!call_.streams && size <= worth_copying) {
-    pending_ += text;
-  } else if (!deliver(text, call_.streams ? Piece::of_stream : Piece::usual)) {
-    return -1;
+  std::string_view text(data, size);
+  if (!call_.streams) {
+    if (size <= worth_copying) {
+      pending_ += text;
+    } else if (!deliver(text, Piece::usual)) {
+      return -1;
+    }
+    return static_cast<ssize_t>(size);
+  }
+  while (!text.empty()) {
+    const auto piece = text.substr(0, most_at_once);
+    if (!deliver(piece, Piece::of_stream)) {
+      return -1;
+    }
+    text.remove_prefix(piece.size());
   }
   return static_cast<ssize_t>(size);
 }

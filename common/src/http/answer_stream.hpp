@@ -26,9 +26,13 @@ class AnswerStream final : public httplib::Stream {
   // False: the client is gone.
   using Deliver = std::function<bool(std::string_view text, Piece piece)>;
 
-  AnswerStream(std::string_view head, const HttpCall& call, Deliver deliver)
-      : head_(head), call_(call), deliver_(std::move(deliver)) {}
+  AnswerStream(const HttpCall& call, Deliver deliver) : call_(call), deliver_(std::move(deliver)) {}
 
+  // What is read from now on: `head`, and the body of the call behind it.
+  void rewind(std::string_view head) {
+    head_ = head;
+    body_read_ = 0;
+  }
   // Delivers the rest; false: the client is gone. `whole`: the answer was written to its end.
   bool finish(bool whole);
   bool started() const { return started_ || !pending_.empty(); }

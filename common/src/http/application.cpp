@@ -12,7 +12,13 @@ namespace cluster {
 namespace {
 
 constexpr std::size_t worth_compressing = 1'024;
-constexpr const char* any_path = "[\\s\\S]*";
+// cpp-httplib finds a handler by a regular expression, which calls itself for each character of a
+// path: so what is left to it goes by these.
+constexpr const char* form_path = "/form";
+constexpr const char* reading_path = "/reading";
+
+// There is no file at the path.
+struct NoFile {};
 
 // The parameters of process_request() depend on the version of cpp-httplib. It is told that the
 // connection closes; finish_head() decides.
@@ -23,20 +29,6 @@ bool call_process_request(const Process& process, const Setup& setup) {
     return process(true, closed, setup);
   } else {
     return process(std::string(), -1, std::string(), -1, true, closed, setup);
-  }
-}
-
-// Only what cpp-httplib writes is compressed. HTTP/1.0 gets nothing compressed: it knows no chunks,
-// and cpp-httplib calls a body compressed whose chunks alone would be.
-bool may_compress(const httplib::Request& request, const httplib::Response& response) {
-  const bool small = response.body.size() < worth_compressing && !response.content_provider_;
-  return !small && request.version != "HTTP/1.0" && has_header(request.headers, "Accept-Encoding");
-}
-
-// After the handler, which sees what the client has sent.
-void spare_compression(httplib::Request& request, const httplib::Response& response) {
-  if (!may_compress(request, response)) {
-    erase_header(request.headers, "Accept-Encoding");
   }
 }
 
@@ -91,6 +83,11 @@ void HttpServer::Application::install() {
     return hand_over(call_of(request), response);
   });
   base.set_error_handler(HandlerWithResponse([this](const Request& request, Response& response) {
+    auto& call = call_of(request);
+    if (call.left == HttpCall::Left::file && response.status == 404 && response.body.empty()) {
+      throw NoFile();
+    }
+    call.running->path = call.request.path;
     fill_error(request, response);
     return HandlerResponse::Handled;
   }));
@@ -101,26 +98,33 @@ void HttpServer::Application::install() {
   base.set_post_routing_handler([this](const Request& request, Response& response) {
     finish_head(call_of(request), response);
   });
-  // What answer() has left to cpp-httplib: it looks for files and reads forms, and then comes here.
-  const Handler rest = [this](const Request& request, Response& response) {
-    serve(call_of(request), response);
+  const Handler form = [this](const Request& request, Response& response) {
+    serve(call_of(request), response, nullptr);
   };
-  base.Get(any_path, rest);
-  base.Post(any_path, rest);
-  base.Put(any_path, rest);
-  base.Patch(any_path, rest);
-  base.Delete(any_path, rest);
-  base.Options(any_path, rest);
+  const HandlerWithContentReader reading = [this](const Request& request, Response& response,
+                                                  const httplib::ContentReader& reader) {
+    serve(call_of(request), response, &reader);
+  };
+  base.Post(form_path, form).Post(reading_path, reading);
+  base.Put(form_path, form).Put(reading_path, reading);
+  base.Patch(form_path, form).Patch(reading_path, reading);
+  base.Delete(form_path, form).Delete(reading_path, reading);
 }
 
 bool HttpServer::Application::run(HttpCall& call, AnswerStream& stream) {
   Response response;  // ends here, and so does what its content provider holds
   response.version = "HTTP/1.1";
   response.headers = default_headers;
-  call.running = &call.request;
   call.response = &response;
   call.request.response_handler = Mark{&call};
-  answer(call);
+  answer(call, &Application::begin);
+  if (call.left == HttpCall::Left::file) {
+    try {
+      return process(call, stream);
+    } catch (const NoFile&) {
+      answer(call, &Application::route);
+    }
+  }
   if (!is_plain(call)) {
     return process(call, stream);
   }
@@ -129,15 +133,16 @@ bool HttpServer::Application::run(HttpCall& call, AnswerStream& stream) {
 }
 
 // As cpp-httplib's process_request() does it.
-void HttpServer::Application::answer(HttpCall& call) const {
+void HttpServer::Application::answer(HttpCall& call, Step step) const {
   auto& response = *call.response;
+  call.running = &call.request;
+  call.left = HttpCall::Left::nothing;
   try {
-    call.answered = route(call, response) == HandlerResponse::Handled;
+    (this->*step)(call, response);
   } catch (...) {
     take_exception(*call.running, response, std::current_exception());
-    call.answered = true;
   }
-  if (call.answered && response.status == -1) {
+  if (call.left == HttpCall::Left::nothing && response.status == -1) {
     response.status = 200;
   }
 }
@@ -146,8 +151,8 @@ void HttpServer::Application::answer(HttpCall& call) const {
 bool HttpServer::Application::is_plain(const HttpCall& call) const {
   const auto& response = *call.response;
   const bool may_change = post_routing_handler || (error_handler && response.status >= 400);
-  return call.answered && !may_change && !has_logger && !has_source(response) &&
-         !may_compress(call.request, response);
+  return call.left == HttpCall::Left::nothing && !may_change && !has_logger &&
+         !has_source(response) && !may_compress(call.request, response);
 }
 
 // cpp-httplib would parse a request line of its own, format each header by vsnprintf, and copy what
@@ -171,7 +176,22 @@ void HttpServer::Application::write(HttpCall& call, AnswerStream& stream) const 
   stream.write_whole(std::move(text));
 }
 
-bool HttpServer::Application::process(HttpCall& call, httplib::Stream& stream) {
+// Only what cpp-httplib writes is compressed. HTTP/1.0 gets nothing compressed: it knows no chunks,
+// and cpp-httplib calls a body compressed whose chunks alone would be.
+bool HttpServer::Application::may_compress(const Request& request, const Response& response) {
+  const bool small = response.body.size() < worth_compressing && !response.content_provider_;
+  return !small && request.version != "HTTP/1.0" && has_header(request.headers, "Accept-Encoding");
+}
+
+// After the handler, which sees what the client has sent.
+void HttpServer::Application::spare_compression(Request& request, const Response& response) {
+  if (!may_compress(request, response)) {
+    erase_header(request.headers, "Accept-Encoding");
+  }
+}
+
+bool HttpServer::Application::process(HttpCall& call, AnswerStream& stream) {
+  stream.rewind(request_line);
   // A content provider may have kept references into the request. Nobody else has, and so the body
   // is moved.
   const std::function<void(Request&)> setup = [&call](Request& request) {
@@ -182,6 +202,9 @@ bool HttpServer::Application::process(HttpCall& call, httplib::Stream& stream) {
     request = call.request;
     if (!body.empty()) {
       request.body = std::move(body);
+    }
+    if (call.left == HttpCall::Left::form || call.left == HttpCall::Left::reading) {
+      request.path = call.left == HttpCall::Left::form ? form_path : reading_path;
     }
     call.running = &request;
   };
@@ -196,16 +219,17 @@ bool HttpServer::Application::process(HttpCall& call, httplib::Stream& stream) {
 httplib::Server::HandlerResponse HttpServer::Application::hand_over(HttpCall& call,
                                                                     Response& response) {
   tell_of_hang_up(*call.running, call);
-  response = std::move(*call.response);
-  if (!call.answered) {
+  if (call.left != HttpCall::Left::nothing) {
+    response = *call.response;
     return HandlerResponse::Unhandled;
   }
+  response = std::move(*call.response);
   spare_compression(*call.running, response);
   return HandlerResponse::Handled;
 }
 
-httplib::Server::HandlerResponse HttpServer::Application::route(HttpCall& call,
-                                                                Response& response) const {
+// Who is allowed to be served.
+void HttpServer::Application::begin(HttpCall& call, Response& response) const {
   auto& request = *call.running;
   tell_of_hang_up(request, call);
   if (!call.admitted) {
@@ -214,108 +238,57 @@ httplib::Server::HandlerResponse HttpServer::Application::route(HttpCall& call,
     } else {
       fail(response, 503, "there are too many requests: try again later");
     }
-    return HandlerResponse::Handled;
+    return;
   }
   if (pre_routing_handler && pre_routing_handler(request, response) == HandlerResponse::Handled) {
-    return HandlerResponse::Handled;
+    return;
   }
-  const bool may_be_file = serves_files && (request.method == "GET" || request.method == "HEAD");
-  const auto found = routes_.find(request);
-  const bool reads_itself = found.found() && !*found.handler;
-  const bool form = found.found() && is_form(request, call.body);
-  if (reads_itself || form) {
-    if (request.has_header("Content-Encoding")) {
-      fail(response, 415, "a body that is encoded is not understood");
-      return HandlerResponse::Handled;
-    }
-    return HandlerResponse::Unhandled;
-  }
-  if (may_be_file) {
+  if (serves_files && (request.method == "GET" || request.method == "HEAD")) {
     // Without ranges: cpp-httplib 0.11 answers them with 206 and the whole file.
     erase_header(request.headers, "Range");
-    return HandlerResponse::Unhandled;
+    call.left = HttpCall::Left::file;
+    return;
   }
+  route(call, response);
+}
+
+// By which handler.
+void HttpServer::Application::route(HttpCall& call, Response& response) const {
+  auto& request = *call.running;
+  const auto found = routes_.find(request);
   if (!found.found()) {
     refuse_route(call, response);
-    return HandlerResponse::Handled;
+    return;
+  }
+  if (!call.body.empty() && has_header(request.headers, "Content-Encoding")) {
+    fail(response, 415, "a body that is encoded is not understood");
+    return;
+  }
+  const auto* handler = std::get_if<HttpRoutes::Plain>(found.handler);
+  if (handler == nullptr || is_form(request, call.body)) {
+    call.left = handler == nullptr ? HttpCall::Left::reading : HttpCall::Left::form;
+    return;
   }
   request.body = std::move(call.body);
   if (!request.body.empty() &&
       request.get_header_value("Content-Type").starts_with("application/x-www-form-urlencoded")) {
     parse_query(request.body, request.params);
   }
-  (*found.handler)(request, response);
-  return HandlerResponse::Handled;
+  (*handler)(request, response);
 }
 
-// Behind cpp-httplib's own reading of the body.
-void HttpServer::Application::serve(HttpCall& call, Response& response) const {
-  const auto found = routes_.find(*call.running);
-  if (found.found() && *found.handler) {
-    (*found.handler)(*call.running, response);
+// When cpp-httplib has read the form, or has a reader.
+void HttpServer::Application::serve(HttpCall& call, Response& response,
+                                    const httplib::ContentReader* reader) const {
+  auto& request = *call.running;
+  request.path = call.request.path;
+  const auto found = routes_.find(request);  // again: what the pattern has matched is in `request`
+  if (reader != nullptr) {
+    std::get<HttpRoutes::Reader> (*found.handler)(request, response, *reader);
   } else {
-    refuse_route(call, response);
+    std::get<HttpRoutes::Plain> (*found.handler)(request, response);
   }
-  spare_compression(*call.running, response);
-}
-
-HttpServer::HandlerWithContentReader HttpServer::Application::finished(
-    HandlerWithContentReader handler) {
-  return [handler = std::move(handler)](const Request& request, Response& response,
-                                        const httplib::ContentReader& reader) {
-    handler(request, response, reader);
-    spare_compression(*call_of(request).running, response);
-  };
-}
-
-void HttpServer::Application::refuse_route(HttpCall& call, Response& response) const {
-  const auto methods = routes_.methods(*call.running);
-  if (methods.empty()) {
-    response.status = 404;
-    call.error = "there is nothing at " + call.running->path;
-    return;
-  }
-  std::string allowed;
-  for (const auto method : methods) {
-    allowed.append(allowed.empty() ? "" : ", ").append(method);
-  }
-  response.status = 405;
-  response.set_header("Allow", allowed);
-  call.error = call.running->method + " is not allowed here: " + allowed;
-}
-
-void HttpServer::Application::take_exception(const Request& request, Response& response,
-                                             const std::exception_ptr& exception) const {
-  if (exception_handler) {
-    exception_handler(request, response, exception);
-    spare_compression(*call_of(request).running, response);
-    return;
-  }
-  try {
-    std::rethrow_exception(exception);
-  } catch (const std::exception& error) {
-    call_of(request).error = error.what();
-  } catch (...) {
-    call_of(request).error = "the handler failed";
-  }
-  response.status = 500;
-  response.body.clear();
-  response.content_provider_ = nullptr;
-}
-
-void HttpServer::Application::fill_error(const Request& request, Response& response) const {
-  if (error_handler) {
-    error_handler(request, response);
-  }
-  if (response.body.empty() && !response.content_provider_) {
-    const auto& error = call_of(request).error;
-    fail(response, response.status, error.empty() ? reason_phrase(response.status) : error);
-  }
-  spare_compression(*call_of(request).running, response);
-}
-
-void HttpServer::Application::fail(Response& response, int status, std::string_view error) const {
-  server_.reply(response, status, {{"error", error}});
+  spare_compression(request, response);
 }
 
 }  // namespace cluster

@@ -35,12 +35,9 @@ class HttpServer::Application {
   // The bytes that cpp-httplib reads from the stream before it is given the request.
   static constexpr std::string_view request_line = "GET / HTTP/1.1\r\n\r\n";
 
-  // A handler that reads the body itself, with what is to be done after each handler.
-  static HandlerWithContentReader finished(HandlerWithContentReader handler);
-
   void fail(Response& response, int status, std::string_view error) const;
 
-  void add(const std::string& method, const std::string& pattern, Handler handler) {
+  void add(const std::string& method, const std::string& pattern, HttpRoutes::Handler handler) {
     routes_.add(method, pattern, std::move(handler));
   }
 
@@ -58,15 +55,21 @@ class HttpServer::Application {
 
   struct Mark;
   static HttpCall& call_of(const Request& request);
+  static bool may_compress(const Request& request, const Response& response);
+  static void spare_compression(Request& request, const Response& response);
+
+  // Fills the response, or says what is left to cpp-httplib.
+  using Step = void (Application::*)(HttpCall& call, Response& response) const;
+  void begin(HttpCall& call, Response& response) const;
+  void route(HttpCall& call, Response& response) const;
 
   void install();
-  void answer(HttpCall& call) const;
+  void answer(HttpCall& call, Step step) const;
   bool is_plain(const HttpCall& call) const;
   void write(HttpCall& call, AnswerStream& stream) const;
-  bool process(HttpCall& call, httplib::Stream& stream);
+  bool process(HttpCall& call, AnswerStream& stream);
   static HandlerResponse hand_over(HttpCall& call, Response& response);
-  HandlerResponse route(HttpCall& call, Response& response) const;
-  void serve(HttpCall& call, Response& response) const;
+  void serve(HttpCall& call, Response& response, const httplib::ContentReader* reader) const;
   void refuse_route(HttpCall& call, Response& response) const;
   void take_exception(const Request& request, Response& response,
                       const std::exception_ptr& exception) const;

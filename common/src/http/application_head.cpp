@@ -88,7 +88,7 @@ void HttpServer::Application::settle_head(HttpCall& call, Response& response,
   erase_header(headers, "Connection");
   erase_header(headers, "Keep-Alive");
   if (!std::ranges::all_of(headers, is_header)) {
-    headers = {};
+    headers = default_headers;
     response.content_provider_ = nullptr;
     fail(response, 500, "the answer had a header that is no text");
   }

@@ -3,6 +3,7 @@
 #include <httplib.h>
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -28,8 +29,11 @@ struct HttpCall {
   // While it runs.
   httplib::Request* running = nullptr;  // the request above, or cpp-httplib's copy of it
   httplib::Response* response = nullptr;
-  bool answered = false;  // by a handler; else cpp-httplib has more to read
-  std::string error;      // what a body that nobody wrote says
+  // What cpp-httplib has to do before the handler: to look for a file; to read a form; to give a
+  // reader to a handler that reads the body itself.
+  enum class Left : std::uint8_t { nothing, file, form, reading };
+  Left left = Left::nothing;
+  std::string error;  // what a body that nobody wrote says
 
   // What has become of it.
   int status = 0;

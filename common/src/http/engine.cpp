@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <limits>
 
 #include "cluster/system.hpp"
 #include "http/message.hpp"
@@ -38,7 +39,12 @@ void adapt_headers(HttpCall& call, const HttpPeer& peer) {
 
 }  // namespace
 
+// "No limit" is a large one: sums and small multiples of it do not overflow.
 HttpServer::Limits HttpServer::Engine::bounded(Limits limits) {
+  constexpr std::size_t most = std::numeric_limits<std::size_t>::max() / 16;
+  limits.head = std::min(limits.head, most);
+  limits.body = std::min(limits.body, most);
+  limits.threads = std::min(limits.threads, most);
   limits.request = bounded(limits.request);
   limits.idle = bounded(limits.idle);
   limits.write = bounded(limits.write);
@@ -57,7 +63,7 @@ HttpServer::Engine::Engine(HttpServer& server, int listener, const Journal& jour
       ending_(check("eventfd", ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))),
       idle_limit_(limits_.idle),
       threads_(
-          limits.threads + 1, [this](LeaderThreads::Member& self) { work(self); }, tick_period,
+          limits_.threads + 1, [this](LeaderThreads::Member& self) { work(self); }, tick_period,
           [this] { tick(); }) {
   epoll_event event{};
   event.events = EPOLLIN;

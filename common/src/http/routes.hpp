@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <variant>
 #include <vector>
 
 namespace cluster {
@@ -20,9 +21,10 @@ namespace cluster {
 // Filled before the server starts; then any thread may look things up.
 class HttpRoutes {
  public:
-  using Handler = httplib::Server::Handler;
+  using Plain = httplib::Server::Handler;
+  using Reader = httplib::Server::HandlerWithContentReader;  // it reads the body itself
+  using Handler = std::variant<Plain, Reader>;
 
-  // `handler` may be empty: the route is another's to serve.
   void add(const std::string& method, const std::string& pattern, Handler handler);
 
   struct Found {

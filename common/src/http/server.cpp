@@ -43,8 +43,7 @@ HttpServer& HttpServer::Post(const std::string& pattern, Handler handler) {
 }
 
 HttpServer& HttpServer::Post(const std::string& pattern, HandlerWithContentReader handler) {
-  application_->add("POST", pattern, nullptr);
-  Server::Post(pattern, Application::finished(std::move(handler)));
+  application_->add("POST", pattern, std::move(handler));
   return *this;
 }
 
@@ -54,8 +53,7 @@ HttpServer& HttpServer::Put(const std::string& pattern, Handler handler) {
 }
 
 HttpServer& HttpServer::Put(const std::string& pattern, HandlerWithContentReader handler) {
-  application_->add("PUT", pattern, nullptr);
-  Server::Put(pattern, Application::finished(std::move(handler)));
+  application_->add("PUT", pattern, std::move(handler));
   return *this;
 }
 
@@ -65,8 +63,7 @@ HttpServer& HttpServer::Patch(const std::string& pattern, Handler handler) {
 }
 
 HttpServer& HttpServer::Patch(const std::string& pattern, HandlerWithContentReader handler) {
-  application_->add("PATCH", pattern, nullptr);
-  Server::Patch(pattern, Application::finished(std::move(handler)));
+  application_->add("PATCH", pattern, std::move(handler));
   return *this;
 }
 
@@ -76,8 +73,7 @@ HttpServer& HttpServer::Delete(const std::string& pattern, Handler handler) {
 }
 
 HttpServer& HttpServer::Delete(const std::string& pattern, HandlerWithContentReader handler) {
-  application_->add("DELETE", pattern, nullptr);
-  Server::Delete(pattern, Application::finished(std::move(handler)));
+  application_->add("DELETE", pattern, std::move(handler));
   return *this;
 }
 
