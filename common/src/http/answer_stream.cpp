@@ -9,7 +9,7 @@ namespace {
 // What is larger is not copied before it leaves.
 constexpr std::size_t worth_copying = std::size_t{64} << 10;
 // Of what a content provider writes, whatever the size of its pieces: it waits between them.
-constexpr std::size_t most_at_once = std::size_t{256} << 10;
+constexpr std::size_t longest_piece = std::size_t{256} << 10;
 
 }  // namespace
 
@@ -37,7 +37,7 @@ ssize_t AnswerStream::write(const char* data, std::size_t size) {
     return static_cast<ssize_t>(size);
   }
   while (!text.empty()) {
-    const auto piece = text.substr(0, most_at_once);
+    const auto piece = text.substr(0, longest_piece);
     if (!deliver(piece, Piece::of_stream)) {
       return -1;
     }
