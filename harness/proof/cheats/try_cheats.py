@@ -1,8 +1,8 @@
 """Grades submissions that cheat or do harm, and looks from outside at what they have gained.
 
 Usage: make cheats [ARGS='--name kills_others']
-As root each is tried twice: with a grader that is root, and with one that is an ordinary user. The
-table is kept in harness/PROOF.md. Exit code 0 when none has gained anything, 1 if one has, or if
+As root each is tried twice: with a grader that is root, and with one that is an ordinary user, if
+such a user may read the kit. The table is kept in harness/PROOF.md. Exit code 0 when none has gained anything, 1 if one has, or if
 this machine allows no sandbox.
 """
 from __future__ import annotations
@@ -193,17 +193,25 @@ def judge(tried: Tried, printed: str, report: dict[str, Any]) -> None:
             tried.faults.append(check["seen"])
 
 
+def kinds() -> dict[str, int | None]:
+    """Kind of grader → the user that it is; none: who runs this."""
+    if os.geteuid() != 0:
+        return {OWN_USER: None}
+    if all(folder.stat().st_mode & 0o005 == 0o005 for folder in (ROOT, *ROOT.parents)):
+        return {OTHER_USER: None, OWN_USER: ORDINARY}
+    print(f"Not tried with an ordinary user as the grader: nobody else may read {ROOT}",
+          file=sys.stderr)
+    return {OTHER_USER: None}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make cheats", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--name", choices=names(), help="only this one")
     wanted = parser.parse_args()
-    kinds: dict[str, int | None] = {OWN_USER: None}
-    if os.geteuid() == 0:
-        kinds = {OTHER_USER: None, OWN_USER: ORDINARY}
     try:
         found = {kind: {name: try_one(name, user)
                         for name in ([wanted.name] if wanted.name else names())}
-                 for kind, user in kinds.items()}
+                 for kind, user in kinds().items()}
     except NoSandbox as isolation:
         sys.exit(f"error: cheats are tried in a sandbox, and there is none here ({isolation})")
     for kind, tried in found.items():
