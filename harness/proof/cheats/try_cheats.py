@@ -2,8 +2,8 @@
 
 Usage: make cheats [ARGS='--name kills_others']
 As root each is tried twice: with a grader that is root, and with one that is an ordinary user, if
-such a user may read the kit. The table is kept in harness/PROOF.md. Exit code 0 when none has gained anything, 1 if one has, or if
-this machine allows no sandbox.
+such a user may read the kit. The table is kept in harness/PROOF.md. Exit code 0 when none has
+gained anything, 1 if one has, or if this machine allows no sandbox.
 """
 from __future__ import annotations
 
@@ -197,7 +197,8 @@ def kinds() -> dict[str, int | None]:
     """Kind of grader → the user that it is; none: who runs this."""
     if os.geteuid() != 0:
         return {OWN_USER: None}
-    if all(folder.stat().st_mode & 0o005 == 0o005 for folder in (ROOT, *ROOT.parents)):
+    if ROOT.stat().st_mode & 0o004 and all(folder.stat().st_mode & 0o001
+                                           for folder in (ROOT, *ROOT.parents)):
         return {OTHER_USER: None, OWN_USER: ORDINARY}
     print(f"Not tried with an ordinary user as the grader: nobody else may read {ROOT}",
           file=sys.stderr)
