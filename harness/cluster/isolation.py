@@ -193,6 +193,8 @@ def needed_by(words: list[str]) -> list[Path]:
     folders = [os.environ[name] for name in RUNTIME_FOLDERS if name in os.environ]
     places = [runtime, *interpreter_of(runtime), *named, *":".join(folders).split(":")]
     for index, word in enumerate([*places, sys.base_prefix]):  # the last is the supervisors' own
+        if not word:
+            continue  # its real path would be the folder where the grading was started
         for path in dict.fromkeys((Path(word), Path(os.path.realpath(word)))):
             if path.is_absolute() and os.path.exists(path) and (
                     not under_system(path) or path.is_relative_to(ROOT)):

@@ -10,7 +10,7 @@ import pytest
 from harness.cluster import isolation
 from harness.cluster.isolation import Isolation, needed_by, shown_for
 from harness.cluster.limits import MOST_TASKS
-from harness.cluster.program import Program
+from harness.cluster.program import RUNTIME_FOLDERS, Program
 from harness.system.places import ROOT
 from harness.tests.sandbox import NEEDS_SANDBOX
 from harness.tests.toys import grade, server
@@ -46,6 +46,14 @@ def test_the_interpreter_that_a_script_names_is_shown(tmp_path: Path) -> None:
     runtime = made(tmp_path / "lang/bin/run")
     script = made(tmp_path / "mine/ex1", f"#!{runtime}\n")
     assert tmp_path / "lang" in needed_by([str(script)])
+
+
+def test_the_folder_where_the_grading_was_started_is_not_shown(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in RUNTIME_FOLDERS:
+        monkeypatch.delenv(name, raising=False)
+    assert tmp_path not in needed_by(["/bin/sh", "-c", "x=", ":"])
 
 
 @pytest.mark.parametrize("folder", [ROOT, ROOT / "build/bin", ROOT / "solutions", Path.home(),
