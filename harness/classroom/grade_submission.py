@@ -1,10 +1,12 @@
 """Builds and grades one submission, and leaves its result: what a slot of this machine or a task of
 a cluster does.
 
-Usage: python3 -m harness.classroom.grade_submission [--same-program] [--force] OUT NUMBER
+Usage: python3 -m harness.classroom.grade_submission [--same-program] [--force] [--parent PID]
+       OUT NUMBER
 NUMBER is its place in the plan of OUT. --same-program: grade the program that was built of this
-source before, if it is there. --force: also where nothing isolates it. Exit code 3 when the grading
-was inconclusive, 0 with any other result.
+source before, if it is there. --force: also where nothing isolates it. --parent: the process that
+has started this one, and with which it ends. Exit code 3 when the grading was inconclusive, 0 with
+any other result.
 """
 from __future__ import annotations
 
@@ -26,6 +28,7 @@ from harness.classroom import build_submission, plan, results
 from harness.classroom.results import FINAL, Result, Submission
 from harness.cluster.isolation import Isolation, choose
 from harness.plugin.built_program import checksum
+from harness.system import prctl
 from harness.system.files import write_whole
 from harness.system.places import HARNESS, ROOT
 from harness.telling.visible import all_visible, visible
@@ -180,10 +183,13 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--same-program", action="store_true")
     parser.add_argument("--force", action="store_true")
+    parser.add_argument("--parent", type=int)
     parser.add_argument("out", type=Path)
     parser.add_argument("number", type=int)
     asked = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if asked.parent is not None:
+        prctl.end_with(asked.parent, signal.SIGTERM)
     submission = plan.read(asked.out, asked.number)
     folder = asked.out / submission.folder
     kit = plan.kit(asked.out, submission.exercise)

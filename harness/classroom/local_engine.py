@@ -52,10 +52,9 @@ class LocalEngine:
 
     def _one(self, number: int) -> str:
         slot = self._free.get()
-        # It ends with this process, too, however that ends.
-        words = ["taskset", "--cpu-list", ",".join(map(str, slot)), "setpriv", "--pdeathsig",
-                 "TERM", str(ROOT / ".ci/python"), "-m", "harness.classroom.grade_submission",
-                 *self.how, str(self.out), str(number)]
+        words = ["taskset", "--cpu-list", ",".join(map(str, slot)), str(ROOT / ".ci/python"), "-m",
+                 "harness.classroom.grade_submission", "--parent", str(os.getpid()), *self.how,
+                 str(self.out), str(number)]
         try:
             with subprocess.Popen(words, cwd=ROOT, stdin=subprocess.DEVNULL, text=True,
                                   errors="replace", stdout=subprocess.PIPE,

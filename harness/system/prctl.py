@@ -32,10 +32,10 @@ def leave_keyring() -> None:
         ctypes.CDLL(None).syscall(number, KEYCTL_JOIN_SESSION_KEYRING, None)
 
 
-def end_with(parent: int) -> None:
-    """From now on the kernel kills this process when its parent dies. If the parent has died
-    already, the process ends at once."""
-    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+def end_with(parent: int, by: signal.Signals = signal.SIGKILL) -> None:
+    """From now on the kernel sends this process a signal when its parent dies. If the parent has
+    died already, the process ends at once."""
+    prctl(PR_SET_PDEATHSIG, by)
     if os.getppid() != parent:
         os._exit(1)
 

@@ -121,6 +121,17 @@ def test_a_run_that_was_killed_goes_on(tmp_path: Path) -> None:
         entry.name for entry in (whole / "out").iterdir()}
 
 
+def test_no_grading_begins_when_its_command_has_ended(tmp_path: Path) -> None:
+    submit(tmp_path, ada=BROKEN)
+    grade(tmp_path)
+    (tmp_path / "out/ada" / results.FILE).unlink()
+    words = [str(ROOT / ".ci/python"), "-m", "harness.classroom.grade_submission", "--force"]
+    begun = [subprocess.run([*words, "--parent", str(parent), str(tmp_path / "out"), "0"], cwd=ROOT)
+             for parent in (os.getppid(), os.getpid())]
+    assert [one.returncode for one in begun] == [1, 0]
+    assert result(tmp_path, "ada")["gradings"] == 1
+
+
 def test_ctrl_c_ends_it_and_leaves_nothing_running(tmp_path: Path) -> None:
     submit(tmp_path, ada=STARTER.read_text(encoding="utf-8"))
     with subprocess.Popen(command(tmp_path), cwd=ROOT, stdout=subprocess.PIPE, text=True,
