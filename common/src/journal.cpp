@@ -61,15 +61,18 @@ bool Journal::put(std::string_view event, Json fields) const {
   if (!regular_ && line.size() > PIPE_BUF) {
     return false;  // a pipe may take a part of it
   }
-  const bool torn = lost_->torn.exchange(false);
+  const bool torn = lost_->torn;
   if (torn) {
     line.insert(0, 1, '\n');
   }
   const auto taken = ::write(file_.get(), line.data(), line.size());
   if (taken == static_cast<ssize_t>(line.size())) {
+    if (torn) {
+      lost_->torn = false;
+    }
     return true;
   }
-  if (taken > 0 || torn) {
+  if (taken > 0) {
     lost_->torn = true;
   }
   return false;

@@ -83,9 +83,14 @@ std::vector<pid_t>& elders() {
   return pids;
 }
 
+bool is_in(const std::vector<pid_t>& pids, pid_t pid) {
+  return std::ranges::find(pids, pid) != pids.end();
+}
+
 std::vector<pid_t> orphans() {
   auto result = unowned();
-  std::erase_if(result, [](pid_t pid) { return std::ranges::count(elders(), pid) != 0; });
+  std::erase_if(elders(), [&](pid_t pid) { return !is_in(result, pid); });  // reaped by others
+  std::erase_if(result, [](pid_t pid) { return is_in(elders(), pid); });
   return result;
 }
 

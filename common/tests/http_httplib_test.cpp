@@ -194,9 +194,14 @@ TEST_F(HttplibTest, TheFirstPatternDecidesWhateverTheBodyIs) {
            [&own](const auto& request, auto& response) {
              own.reply(response, 200, {{"file", request.get_file_value("a").content}});
            })
-      .Post("/up(.*)", [&own](const auto& request, auto& response, const auto& reader) {
-        reader([](const auto&) { return true; }, [](const char*, std::size_t) { return true; });
-        own.reply(response, 200, {{"rest", request.matches[1].str()}, {"path", request.path}});
+      .Post(
+          "/up(.*)",
+          [&own](const auto& request, auto& response, const auto& reader) {
+            reader([](const auto&) { return true; }, [](const char*, std::size_t) { return true; });
+            own.reply(response, 200, {{"rest", request.matches[1].str()}, {"path", request.path}});
+          })
+      .Post("/exact", [&own](const auto& request, auto& response, const auto& /*reader*/) {
+        own.reply(response, 200, {{"matches", request.matches.size()}});
       });
   start();
   auto client = connect();
@@ -205,6 +210,8 @@ TEST_F(HttplibTest, TheFirstPatternDecidesWhateverTheBodyIs) {
   const std::string type = "Content-Type: multipart/form-data; boundary=X\r\n";
   EXPECT_EQ(client.ask(post("/upload", form, type)).value().json()["file"], "b");
   EXPECT_EQ(client.ask(post("/upload", "plain")).value().json()["file"], "");
+  EXPECT_EQ(client.ask(post("/exact", form, type)).value().json()["matches"], 0);
+  client = connect();  // the form was not read
   const auto rest = client.ask(post("/upwards", form, type));
   ASSERT_TRUE(rest);
   EXPECT_EQ(rest->json()["rest"], "wards");
@@ -227,7 +234,6 @@ TEST_F(HttplibTest, NoHandlerGetsABodyThatIsEncoded) {
 TEST_F(HttplibTest, AnErrorDescribesNoOtherBody) {
   make().Get("/packed", [](const auto& request, auto& response) {
     response.set_header("Content-Encoding", "gzip");
-    response.set_header("ETag", "\"1\"");
     response.set_header("Cache-Control", "no-store");
     response.status = 404;
     if constexpr (requires { response.set_file_content("/etc/hostname"); }) {
@@ -245,7 +251,6 @@ TEST_F(HttplibTest, AnErrorDescribesNoOtherBody) {
     EXPECT_EQ(answer->status, status);
     EXPECT_TRUE(answer->json()["error"].is_string()) << answer->body;
     EXPECT_FALSE(answer->header("Content-Encoding"));
-    EXPECT_FALSE(answer->header("ETag"));
     EXPECT_EQ(answer->header("Cache-Control"), "no-store");
   }
 }
@@ -328,6 +333,7 @@ TEST_F(HttplibTest, ServesFilesOfAMountPoint) {
           })
       .set_pre_routing_handler([](const auto&, auto& response) {
         response.set_header("X-Early", "1");
+        response.status = 200;
         return Outcome::Unhandled;
       });
   start();

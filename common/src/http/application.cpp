@@ -84,7 +84,8 @@ void HttpServer::Application::install() {
   });
   base.set_error_handler(HandlerWithResponse([this](const Request& request, Response& response) {
     auto& call = call_of(request);
-    if (call.left == HttpCall::Left::file && response.status == 404 && response.body.empty()) {
+    if (call.left == HttpCall::Left::file && response.status == 404 && response.body.empty() &&
+        !has_source(response)) {
       throw NoFile();
     }
     call.running->path = call.request.path;
@@ -93,6 +94,7 @@ void HttpServer::Application::install() {
   }));
   base.set_exception_handler(
       [this](const Request& request, Response& response, const std::exception_ptr& exception) {
+        call_of(request).running->path = call_of(request).request.path;
         take_exception(request, response, exception);
       });
   base.set_post_routing_handler([this](const Request& request, Response& response) {
@@ -219,11 +221,14 @@ bool HttpServer::Application::process(HttpCall& call, AnswerStream& stream) {
 httplib::Server::HandlerResponse HttpServer::Application::hand_over(HttpCall& call,
                                                                     Response& response) {
   tell_of_hang_up(*call.running, call);
-  if (call.left != HttpCall::Left::nothing) {
-    response = *call.response;
+  if (call.left == HttpCall::Left::file) {
+    response.headers = call.response->headers;  // a copy: there may be no file
     return HandlerResponse::Unhandled;
   }
   response = std::move(*call.response);
+  if (call.left != HttpCall::Left::nothing) {
+    return HandlerResponse::Unhandled;
+  }
   spare_compression(*call.running, response);
   return HandlerResponse::Handled;
 }
@@ -282,6 +287,7 @@ void HttpServer::Application::serve(HttpCall& call, Response& response,
                                     const httplib::ContentReader* reader) const {
   auto& request = *call.running;
   request.path = call.request.path;
+  request.matches = {};
   const auto found = routes_.find(request);  // again: what the pattern has matched is in `request`
   if (reader != nullptr) {
     std::get<HttpRoutes::Reader> (*found.handler)(request, response, *reader);

@@ -12,8 +12,7 @@ namespace {
 
 // Headers that describe the body that a handler wanted to send, not the error.
 constexpr std::array of_the_body{"Content-Disposition", "Content-Encoding", "Content-Language",
-                                 "Content-Location",    "Content-Range",    "ETag",
-                                 "Last-Modified"};
+                                 "Content-Location"};
 
 // Whether there can be a file depends on the version of cpp-httplib.
 template <typename Response>
