@@ -12,10 +12,10 @@ from pathlib import Path
 from statistics import median
 
 from report import Figure, Measurement, Report
-from servers import exercise, running
+from servers import Server, exercise, running
 
 FEW, IDLE = 100, 10_000
-FRESH = 500
+FRESH = 2000
 REQUEST = b"GET /fast HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
@@ -26,6 +26,10 @@ def allow_descriptors(wanted: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
+def port_of(server: Server) -> int:
+    return int(server.url.split(":")[2].split("/")[0])
+
+
 def open_answered(port: int) -> socket.socket:
     connection = socket.create_connection(("127.0.0.1", port), timeout=10)
     connection.sendall(REQUEST)
@@ -34,41 +38,43 @@ def open_answered(port: int) -> socket.socket:
     return connection
 
 
-def fresh_times(port: int) -> list[float]:
-    """Of connections that are opened one after another, from connect to the answer, in ms."""
-    times = []
-    for _ in range(FRESH):
-        begun = time.monotonic()
-        open_answered(port).close()
-        times.append((time.monotonic() - begun) * 1000)
-    return times
+def fresh_time(port: int) -> float:
+    """From connect to the answer, in ms."""
+    begun = time.monotonic()
+    open_answered(port).close()
+    return (time.monotonic() - begun) * 1000
 
 
 def run_idle(program: Path, tell: Callable[[str], None]) -> Report:
-    """Each connection has had one answer and has been silent since."""
+    """Each connection has had one answer and has been silent since.
+
+    Fresh connections go in turn to a worker with few of them and to one with many.
+    """
     tell(f"{IDLE} idle connections on one worker")
-    allow_descriptors(IDLE + 100)
+    allow_descriptors(FEW + IDLE + 100)
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        server = stack.enter_context(running(exercise(program, workers=1), Path(folder) / "server"))
-        port = int(server.url.split(":")[2].split("/")[0])
-        for _ in range(FEW):
-            stack.enter_context(open_answered(port))
-        with_few = Measurement("a fresh connection", f"beside {FEW} idle", "ms", fresh_times(port))
-        for _ in range(IDLE - FEW):
-            stack.enter_context(open_answered(port))
-        with_many = Measurement("a fresh connection", f"beside {IDLE:,} idle", "ms",
-                                fresh_times(port))
+        servers: dict[int, Server] = {}
+        fresh: dict[int, Measurement] = {}
+        for idle in (FEW, IDLE):
+            place = Path(folder) / str(idle)
+            servers[idle] = stack.enter_context(running(exercise(program, workers=1), place))
+            fresh[idle] = Measurement("a fresh connection", f"beside {idle:,} idle", "ms")
+            for _ in range(idle):
+                stack.enter_context(open_answered(port_of(servers[idle])))
+        for _ in range(FRESH):
+            for idle, server in servers.items():
+                fresh[idle].rounds.append(fresh_time(port_of(server)))
         time.sleep(1)
-        worker = server.processes()[1]
+        worker = servers[IDLE].processes()[1]
         mebibytes, threads = worker.memory_info().rss / 2**20, float(worker.num_threads())
-        discipline = f"{IDLE:,} idle connections"
-        measured = [Measurement(discipline, "resident memory", "MiB", [mebibytes]),
-                    Measurement(discipline, "threads", "", [threads]), with_few, with_many]
+    discipline = f"{IDLE:,} idle connections"
+    measured = [Measurement(discipline, "resident memory", "MiB", [mebibytes]),
+                Measurement(discipline, "threads", "", [threads]), *fresh.values()]
     return Report(measured, [
         Figure(f"{discipline}: resident memory of the worker", mebibytes, "<", 60, "MiB"),
         Figure(f"a fresh connection beside them, against {FEW} of them",
-               with_many.median / with_few.median, "≤", 1.1),
+               fresh[IDLE].median / fresh[FEW].median, "≤", 1.1),
         Figure(f"{discipline}: threads of the worker", threads, "<", 64, "threads"),
     ])
 

@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <set>
 #include <string>
+#include <thread>
 
 namespace cluster {
 namespace {
@@ -124,6 +126,16 @@ TEST(HttpDate, IsWrittenAsRfc9110Says) {
   EXPECT_EQ(date(784'111'777), "Sun, 06 Nov 1994 08:49:37 GMT");
   EXPECT_EQ(date(0), "Thu, 01 Jan 1970 00:00:00 GMT");
   EXPECT_EQ(date(1'709'251'199), "Thu, 29 Feb 2024 23:59:59 GMT");
+}
+
+TEST(HttpDate, OfNowGoesOnWithTheClock) {
+  using std::chrono::system_clock;
+  for (int second = 0; second < 2; ++second) {
+    const auto before = system_clock::now();
+    const auto text = std::string(http_date_now());
+    EXPECT_TRUE(text == http_date(before) || text == http_date(system_clock::now())) << text;
+    std::this_thread::sleep_until(std::chrono::ceil<std::chrono::seconds>(before));
+  }
 }
 
 TEST(IsHost, KnowsNamesAndAddressesWithAndWithoutAPort) {

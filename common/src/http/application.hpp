@@ -1,7 +1,9 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <exception>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -76,8 +78,7 @@ class HttpServer::Application {
   void fill_error(const Request& request, Response& response) const;
   void finish_head(HttpCall& call, Response& response) const;
   std::string finish_plain_head(HttpCall& call) const;
-  template <typename Add>
-  void settle_head(HttpCall& call, Response& response, const Add& add) const;
+  std::optional<std::size_t> settle_head(HttpCall& call, Response& response) const;
 
   HttpServer& server_;
   const std::atomic<bool>& close_after_answer_;

@@ -12,8 +12,6 @@ namespace cluster {
 
 namespace {
 
-constexpr std::size_t usual_size = 128;  // of what is added to a head
-
 bool says_close(const std::pair<const std::string, std::string>& header) {
   return same_name(header.first, "Connection") && has_token(header.second, "close");
 }
@@ -46,6 +44,23 @@ std::optional<std::size_t> take_length(httplib::Response& response, bool has_bod
   return by_provider ? response.content_length_ : response.body.size();
 }
 
+// What is said besides the headers that are there; `add` gets names and values.
+template <typename Add>
+void end_head(const HttpCall& call, const httplib::Headers& headers,
+              std::optional<std::size_t> length, const Add& add) {
+  if (length) {
+    add("Content-Length", std::to_string(*length));
+  }
+  if (!has_header(headers, "Date")) {
+    add("Date", http_date_now());
+  }
+  if (call.close) {
+    add("Connection", "close");
+  } else if (call.running->version == "HTTP/1.0") {
+    add("Connection", "keep-alive");
+  }
+}
+
 }  // namespace
 
 // cpp-httplib believes that each connection is closed, and has just said so.
@@ -57,10 +72,9 @@ void HttpServer::Application::finish_head(HttpCall& call, Response& response) co
   if (post_routing_handler) {
     post_routing_handler(*call.running, response);
   }
-  const auto add = [&headers](const char* name, std::string value) {
-    headers.emplace(name, std::move(value));
-  };
-  settle_head(call, response, add);
+  const auto length = settle_head(call, response);
+  end_head(call, headers, length,
+           [&headers](const char* name, std::string_view value) { headers.emplace(name, value); });
   if (!has_logger && response.body.size() >= worth_moving && call.running->method != "HEAD") {
     call.long_body = std::move(response.body);
     response.body.clear();
@@ -68,20 +82,19 @@ void HttpServer::Application::finish_head(HttpCall& call, Response& response) co
 }
 
 std::string HttpServer::Application::finish_plain_head(HttpCall& call) const {
-  std::string added;
-  added.reserve(usual_size);
   auto& response = *call.response;
-  settle_head(call, response, [&added](const char* name, const std::string& value) {
-    append_header(added, name, value);
-  });
+  const auto length = settle_head(call, response);
   auto text = status_line(response.status);
   append_headers(text, response.headers);
-  return text.append(added).append("\r\n");
+  end_head(call, response.headers, length, [&text](std::string_view name, std::string_view value) {
+    append_header(text, name, value);
+  });
+  return text.append(line_end);
 }
 
-template <typename Add>
-void HttpServer::Application::settle_head(HttpCall& call, Response& response,
-                                          const Add& add) const {
+// Returns the length that the head is to say, if it is to say one.
+std::optional<std::size_t> HttpServer::Application::settle_head(HttpCall& call,
+                                                                Response& response) const {
   auto& headers = response.headers;
   call.close = call.close || !call.admitted || close_after_answer_ ||
                std::ranges::any_of(headers, says_close);
@@ -100,17 +113,7 @@ void HttpServer::Application::settle_head(HttpCall& call, Response& response,
   call.close = call.close || (!length && !response.is_chunked_content_provider_);
   call.status = status;
   call.streams = static_cast<bool>(response.content_provider_);
-  if (has_body && length) {
-    add("Content-Length", std::to_string(*length));
-  }
-  if (!has_header(headers, "Date")) {
-    add("Date", http_date(std::chrono::system_clock::now()));
-  }
-  if (call.close) {
-    add("Connection", "close");
-  } else if (http_1_0) {
-    add("Connection", "keep-alive");
-  }
+  return has_body ? length : std::nullopt;
 }
 
 }  // namespace cluster

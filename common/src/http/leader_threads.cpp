@@ -18,8 +18,8 @@ namespace {
 
 // While handlers run, the watch looks at them this often. After so many looks without a handler it
 // sleeps until it is woken.
-constexpr std::chrono::microseconds look_every{2'500};
-constexpr int looks_before_sleep = 8;
+constexpr std::chrono::milliseconds look_every{5};
+constexpr int looks_before_sleep = 4;
 
 // Whether a thread of this process sleeps in the kernel: it neither runs nor waits for a processor.
 // Out of descriptors that cannot be seen; then it may.
