@@ -56,7 +56,7 @@ def main() -> int:
     if "idle" in parts:
         report.add(footprint.run_idle(BINARIES / "ex1-solution", tell))
     if "slow" in parts:
-        report.add(slow_readers.run(BINARIES / "cluster-bench-http", tell))
+        report.add(slow_readers.run(BINARIES / "cluster-bench-http", rounds, tell))
     if "ipc" in parts:
         report.add(ipc_bench.run(BINARIES / "cluster-bench-ipc", rounds, seconds / 2, tell))
     if "restart" in parts:
