@@ -1,5 +1,5 @@
 // One worker that serves /fast and, for clients that do not read, /big.
-// Usage: PORT=0 cluster-bench-http
+// Usage: PORT=0 WRITE_MS=5000 cluster-bench-http
 #include <chrono>
 #include <cstddef>
 #include <string>
@@ -16,7 +16,9 @@ constexpr std::size_t big = std::size_t{8} << 20;
 
 int work() {
   Worker worker("");
-  HttpServer server(worker);
+  HttpServer::Limits limits;
+  limits.write = cluster::settings::duration("WRITE_MS", limits.write);
+  HttpServer server(worker, limits);
   server.Get("/fast", [&](const HttpServer::Request&, HttpServer::Response& response) {
     server.reply(response, 200, {});
   });

@@ -61,21 +61,14 @@ bool Journal::put(std::string_view event, Json fields) const {
   if (!regular_ && line.size() > PIPE_BUF) {
     return false;  // a pipe may take a part of it
   }
-  const bool torn = lost_->torn;
-  if (torn) {
+  const std::lock_guard lock(lost_->mutex);
+  if (lost_->torn) {
     line.insert(0, 1, '\n');
   }
   const auto taken = ::write(file_.get(), line.data(), line.size());
-  if (taken == static_cast<ssize_t>(line.size())) {
-    if (torn) {
-      lost_->torn = false;
-    }
-    return true;
-  }
-  if (taken > 0) {
-    lost_->torn = true;
-  }
-  return false;
+  const bool whole = taken == static_cast<ssize_t>(line.size());
+  lost_->torn = !whole && (lost_->torn || taken > 0);
+  return whole;
 }
 
 }  // namespace cluster

@@ -11,6 +11,7 @@
 #include <chrono>
 #include <csignal>
 #include <filesystem>
+#include <functional>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -83,14 +84,18 @@ std::vector<pid_t>& elders() {
   return pids;
 }
 
-bool is_in(const std::vector<pid_t>& pids, pid_t pid) {
-  return std::ranges::find(pids, pid) != pids.end();
+bool is_child(pid_t pid) {
+  siginfo_t info{};
+  return ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
+// Elders that others have reaped are forgotten. The list of children does not tell them: out of
+// descriptors it is empty.
 std::vector<pid_t> orphans() {
+  std::erase_if(elders(), std::not_fn(is_child));
   auto result = unowned();
-  std::erase_if(elders(), [&](pid_t pid) { return !is_in(result, pid); });  // reaped by others
-  std::erase_if(result, [](pid_t pid) { return is_in(elders(), pid); });
+  std::erase_if(result,
+                [](pid_t pid) { return std::ranges::find(elders(), pid) != elders().end(); });
   return result;
 }
 

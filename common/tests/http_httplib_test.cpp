@@ -114,6 +114,21 @@ TEST_F(HttplibTest, APathHasParametersWhereTheVersionKnowsThem) {
   EXPECT_EQ(client.status(get("/users/7")), 404);
 }
 
+// Of a pattern that fits only in part.
+TEST_F(HttplibTest, AHandlerSeesNoParametersOfAnotherPath) {
+  auto& own = make();
+  const auto count = [&own](const auto& request, auto& response) {
+    if constexpr (requires { request.path_params; }) {
+      own.reply(response, 200, {{"parameters", request.path_params.size()}});
+    } else {
+      own.reply(response, 200, {{"parameters", 0}});
+    }
+  };
+  own.Get("/users/:id/posts", count).Get(R"(/users/(\d+)/likes)", count);
+  start();
+  EXPECT_EQ(connect().ask(get("/users/7/likes")).value().json()["parameters"], 0);
+}
+
 TEST_F(HttplibTest, TakesFormsOfBothKinds) {
   auto& own = make();
   own.Post("/form", [&own](const auto& request, auto& response) {
@@ -234,8 +249,10 @@ TEST_F(HttplibTest, NoHandlerGetsABodyThatIsEncoded) {
 TEST_F(HttplibTest, AnErrorDescribesNoOtherBody) {
   make().Get("/packed", [](const auto& request, auto& response) {
     response.set_header("Content-Encoding", "gzip");
+    response.set_header("Content-Range", "bytes */10");
+    response.set_header("ETag", "\"1\"");
     response.set_header("Cache-Control", "no-store");
-    response.status = 404;
+    response.status = request.has_param("range") ? 416 : 404;
     if constexpr (requires { response.set_file_content("/etc/hostname"); }) {
       response.set_file_content("/etc/hostname");
     }
@@ -244,13 +261,15 @@ TEST_F(HttplibTest, AnErrorDescribesNoOtherBody) {
   });
   start();
   auto client = connect();
-  for (const auto& [path, status] :
-       {std::pair("/packed", 404), std::pair("/packed?throw=1", 500)}) {
+  for (const auto& [path, status] : {std::pair("/packed", 404), std::pair("/packed?throw=1", 500),
+                                     std::pair("/packed?range=1", 416)}) {
     const auto answer = client.ask(get(path));
     ASSERT_TRUE(answer);
     EXPECT_EQ(answer->status, status);
     EXPECT_TRUE(answer->json()["error"].is_string()) << answer->body;
     EXPECT_FALSE(answer->header("Content-Encoding"));
+    EXPECT_EQ(answer->header("Content-Range").has_value(), status == 416);
+    EXPECT_EQ(answer->header("ETag").has_value(), status == 416);
     EXPECT_EQ(answer->header("Cache-Control"), "no-store");
   }
 }

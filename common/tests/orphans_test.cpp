@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "master_support.hpp"
+#include "orphans.hpp"
 
 namespace cluster {
 namespace {
@@ -103,6 +104,18 @@ TEST_F(ElderTest, AChildFromBeforeTheMasterIsLeftAloneUntilItEnds) {
   EXPECT_EQ(info.si_pid, 0) << "it lives";
   ::kill(pid, SIGKILL);
   EXPECT_TRUE(await([&] { return !exists(pid); })) << "it is reaped, too";
+}
+
+TEST_F(ElderTest, IsNotForgottenWhenNobodyCanSeeTheChildren) {
+  start();
+  {
+    const test::NoMoreDescriptors none;
+    end_orphans();
+  }
+  end_orphans();
+  siginfo_t info{};
+  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT), 0);
+  EXPECT_EQ(info.si_pid, 0) << "it lives";
 }
 
 TEST_F(OrphansTest, GoWithTheirMaster) {

@@ -51,9 +51,9 @@ concept WritesIntoACopy = std::invocable<Function&, const httplib::Request&, Res
 //
 // Unlike cpp-httplib: HEAD is a method like others (405 where only Get() was called). A body of an
 // error that nobody wrote is {"error": …}. Ranges are ignored, answers under 1 KiB are not
-// compressed, and a body with Content-Encoding is answered with 415. A content provider may keep
-// references to its request, but not to its response. Requests that are malformed or over a limit
-// reach no handler, not even that of errors.
+// compressed, and no handler of a path gets a body with Content-Encoding (415). A content provider
+// may keep references to its request, but not to its response. Requests that are malformed or over
+// a limit reach no handler, not even that of errors.
 //
 // Set routes, handlers and hooks before start(). The server's threads call handlers and hooks,
 // several at once. All other functions may be called from any thread (from a hook only reply(),

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -43,7 +44,8 @@ class Journal {
   int worker_ = 0;
   struct Lost {
     std::atomic<std::uint64_t> lines = 0;  // dropped since the last one that was written
-    std::atomic<bool> torn = false;        // the file ends within a line: the disk was full
+    std::mutex mutex;                      // held while a line is written; guards `torn`
+    bool torn = false;                     // the last line was written in part: the disk was full
   };
   std::unique_ptr<Lost> lost_;
 };

@@ -1,4 +1,5 @@
 // What is answered when no handler has answered.
+#include <algorithm>
 #include <array>
 #include <exception>
 #include <string>
@@ -10,9 +11,18 @@ namespace cluster {
 
 namespace {
 
-// Headers that describe the body that a handler wanted to send, not the error.
-constexpr std::array of_the_body{"Content-Disposition", "Content-Encoding", "Content-Language",
-                                 "Content-Location"};
+// A header that describes the body that a handler wanted to send, not the error. With some statuses
+// it says why (RFC 9110, 14.4 and 15.5.13).
+struct OfTheBody {
+  const char* name;
+  std::array<int, 2> said_by;
+};
+constexpr std::array of_the_body{
+    OfTheBody{"Content-Disposition", {}},   OfTheBody{"Content-Encoding", {}},
+    OfTheBody{"Content-Language", {}},      OfTheBody{"Content-Location", {}},
+    OfTheBody{"Content-Range", {416}},      OfTheBody{"ETag", {412, 416}},
+    OfTheBody{"Last-Modified", {412, 416}},
+};
 
 // Whether there can be a file depends on the version of cpp-httplib.
 template <typename Response>
@@ -65,8 +75,10 @@ void HttpServer::Application::fill_error(const Request& request, Response& respo
     error_handler(request, response);
   }
   if (response.body.empty() && !response.content_provider_) {
-    for (const auto* name : of_the_body) {
-      erase_header(response.headers, name);
+    for (const auto& [name, said_by] : of_the_body) {
+      if (std::ranges::find(said_by, response.status) == said_by.end()) {
+        erase_header(response.headers, name);
+      }
     }
     const auto& error = call_of(request).error;
     fail(response, response.status, error.empty() ? reason_phrase(response.status) : error);

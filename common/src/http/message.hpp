@@ -9,8 +9,8 @@
 
 namespace cluster {
 
-// How an HTTP/1.x message is written (RFC 9112), from and to cpp-httplib's Request and Response. No
-// function here but http_date_now() keeps anything between calls.
+// How an HTTP/1.x message is written (RFC 9112), from and to cpp-httplib's Request and Response.
+// Each thread keeps the date of its last answer; nothing else is kept between calls.
 
 std::string_view trim(std::string_view text);            // without blanks around it
 bool same_name(std::string_view a, std::string_view b);  // upper and lower case are the same
@@ -57,7 +57,7 @@ std::string format_last_response(const httplib::Response& response, bool body = 
 
 // As in "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110, 5.6.7).
 std::string http_date(std::chrono::system_clock::time_point time);
-// That of the present second; it holds until this thread calls again.
+// That of the present second, to be used at once: the thread's next answer may change it.
 std::string_view http_date_now();
 
 // The name of a status in IANA's registry; of any other "Status".

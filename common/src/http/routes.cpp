@@ -27,7 +27,7 @@ bool has_parameters(std::string_view pattern) {
 template <typename Request>
 bool match_parameters(std::string_view pattern, Request& request) {
   if constexpr (has_path_params<Request>) {
-    request.path_params.clear();
+    decltype(request.path_params) found;
     std::string_view path = request.path;
     if (std::ranges::count(path, '/') != std::ranges::count(pattern, '/')) {
       return false;
@@ -40,9 +40,10 @@ bool match_parameters(std::string_view pattern, Request& request) {
         return false;
       }
       if (parameter) {
-        request.path_params.insert_or_assign(std::string(expected.substr(1)), std::string(segment));
+        found.insert_or_assign(std::string(expected.substr(1)), std::string(segment));
       }
     }
+    request.path_params = std::move(found);
     return true;
   }
   return false;
