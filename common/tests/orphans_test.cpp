@@ -86,7 +86,12 @@ struct Elder {
     // NOLINTNEXTLINE(*-const-cast): it does not write there
     ::posix_spawnp(&pid, words[0], nullptr, nullptr, const_cast<char**>(words.data()), environ);
   }
-  ~Elder() { ::kill(pid, SIGKILL); }
+  ~Elder() {
+    if (::waitpid(pid, nullptr, WNOHANG) == 0) {
+      ::kill(pid, SIGKILL);
+      ::waitpid(pid, nullptr, 0);
+    }
+  }
   Elder(const Elder&) = delete;
   Elder& operator=(const Elder&) = delete;
 
