@@ -89,8 +89,8 @@ bool is_child(pid_t pid) {
   return ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
-// Elders that others have reaped are forgotten. The list of children does not tell them: out of
-// descriptors it is empty.
+// Elders that are gone are forgotten, since another process may get the pid. The list of children
+// does not tell who is gone: out of descriptors it is empty.
 std::vector<pid_t> orphans() {
   std::erase_if(elders(), std::not_fn(is_child));
   auto result = unowned();
