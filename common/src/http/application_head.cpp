@@ -1,6 +1,5 @@
 // The head of an answer: what cpp-httplib and the handlers have made of it is set right.
 #include <algorithm>
-#include <chrono>
 #include <optional>
 #include <string>
 #include <utility>
